@@ -1,0 +1,62 @@
+"""An alert: one signal from a source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from urllib.parse import parse_qs, urlsplit
+
+
+class AlertStatus(StrEnum):
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Labels and annotations are text from outside: untrusted, whoever sent them."""
+
+    source: str  # alertmanager | grafana | person | lab
+    fingerprint: str
+    status: AlertStatus
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    starts_at: datetime
+    ends_at: datetime | None = None  # None while it fires
+    generator_url: str = ""
+    group_key: str = ""
+    extra: Mapping[str, object] = field(default_factory=dict)  # keys we do not know, kept
+
+    @property
+    def name(self) -> str:
+        return self.labels.get("alertname", "")
+
+    @property
+    def severity(self) -> str:
+        return self.labels.get("severity", "")
+
+    @property
+    def key(self) -> str:
+        """What makes two deliveries the same signal."""
+        return f"{self.fingerprint}:{self.starts_at.isoformat()}:{self.status}"
+
+    @property
+    def summary(self) -> str:
+        for name in ("summary", "message", "description"):
+            if self.annotations.get(name):
+                return self.annotations[name]
+        return self.name
+
+    @property
+    def expression(self) -> str | None:
+        """The rule's PromQL out of the generator URL (`g0.expr`), if it carries one."""
+        return parse_qs(urlsplit(self.generator_url).query).get("g0.expr", [None])[0]
+
+    @property
+    def runbook_slug(self) -> str | None:
+        """Last path part of `runbook_url`, without ending. The address itself is never fetched."""
+        url = self.annotations.get("runbook_url") or self.annotations.get("runbook") or ""
+        slug = urlsplit(url).path.rstrip("/").rsplit("/", 1)[-1]
+        return slug.removesuffix(".md").removesuffix(".html") or None

@@ -1,0 +1,134 @@
+"""A check: one read and what is expected of its numbers. Runbooks, success tests and guards are made of checks."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from agent.errors import UnusableInput
+from tools.context import Json
+from tools.spec import Fact
+
+_OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
+    ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "==": operator.eq, "!=": operator.ne,
+}  # fmt: skip
+_EXPECT = re.compile(r"^\s*(>=|<=|==|!=|>|<)\s*(\S.*?)\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """`OP NUMBER`, or `==`/`!=` with a word (`== 3`, `== true`, `!= Failed`)."""
+
+    op: str
+    value: float | str
+
+    def __str__(self) -> str:
+        value = f"{self.value:g}" if isinstance(self.value, float) else self.value
+        return f"{self.op} {value}"
+
+    def holds(self, facts: tuple[Fact, ...]) -> bool | None:
+        """True when it holds for every fact; None (unknown) for no facts, or when any value is absent or NaN."""
+        answers = [self._one(f.value) for f in facts]
+        if not answers or any(a is None for a in answers):
+            return None
+        return all(answers)
+
+    def _one(self, value: float | int | str | bool | None) -> bool | None:
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return None
+        if isinstance(self.value, str):
+            same = str(value).lower() == self.value.lower()
+            return same if self.op == "==" else not same
+        try:
+            return _OPERATORS[self.op](float(value), self.value)
+        except ValueError:
+            return None
+
+
+def expectation(text: str) -> Expectation:
+    """Parse `expect:`; UnusableInput says what is wrong with it."""
+    found = _EXPECT.match(text)
+    if not found:
+        raise UnusableInput(f"expect {text!r} is not OP VALUE, such as '> 0.25' or '== true'.")
+    op, value = found.groups()
+    try:
+        return Expectation(op, float(value))
+    except ValueError:
+        if op not in ("==", "!="):
+            raise UnusableInput(f"expect {text!r} orders a word; only == and != go with words.") from None
+        return Expectation(op, value.strip("'\""))
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One read and what is expected of the facts whose id is `fact` or, for "", of those marked as the answer.
+
+    `fact` may end in `.*`. For query_metrics and compare_metrics the answer is every fact whose id ends in `.last`;
+    elsewhere every fact with a number.
+    """
+
+    read: str
+    args: Mapping[str, Json]
+    expect: str
+    fact: str = ""
+
+    def select(self, facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
+        if self.fact.endswith("*"):
+            return tuple(f for f in facts if f.id.startswith(self.fact[:-1]))
+        if self.fact:
+            return tuple(f for f in facts if f.id == self.fact)
+        last = tuple(f for f in facts if f.id.endswith(".last"))
+        return last or tuple(f for f in facts if not isinstance(f.value, str))
+
+    def holds(self, facts: tuple[Fact, ...]) -> bool | None:
+        return expectation(self.expect).holds(self.select(facts))
+
+    def to_json(self) -> dict[str, Json]:
+        return {"read": self.read, "args": dict(self.args), "expect": self.expect, "fact": self.fact}
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What must not get worse: the check's value, against the value before the action, stays at or over `at_least` times it
+    (or, with `at_most`, at or under)."""
+
+    check: Check  # its `expect` is not used
+    at_least: float | None = 0.7
+    at_most: float | None = None
+    name: str = "traffic"
+
+    def to_json(self) -> dict[str, Json]:
+        return {"check": self.check.to_json(), "at_least": self.at_least, "at_most": self.at_most, "name": self.name}
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessTest:
+    """All checks hold, with data, for `hold` without a break, and that within `within` of the action."""
+
+    checks: tuple[Check, ...]
+    hold: timedelta = timedelta(minutes=2)
+    within: timedelta = timedelta(minutes=10)
+    guards: tuple[Guard, ...] = field(default=())
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "checks": [c.to_json() for c in self.checks], "hold_s": self.hold.total_seconds(),
+            "within_s": self.within.total_seconds(), "guards": [g.to_json() for g in self.guards],
+        }  # fmt: skip
+
+
+def check_from_json(data: Mapping[str, Json]) -> Check:
+    return Check(str(data["read"]), dict(data["args"]), str(data["expect"]), str(data.get("fact", "")))
+
+
+def success_from_json(data: Mapping[str, Json]) -> SuccessTest:
+    """The inverse of SuccessTest.to_json."""
+    guards = tuple(Guard(check_from_json(g["check"]), g["at_least"], g["at_most"], g["name"]) for g in data["guards"])
+    checks = tuple(check_from_json(c) for c in data["checks"])
+    return SuccessTest(
+        checks, timedelta(seconds=float(data["hold_s"])), timedelta(seconds=float(data["within_s"])), guards
+    )

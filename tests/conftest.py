@@ -1,0 +1,63 @@
+"""What every test gets: a network guard that lets only loopback through, and free ports for real servers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@pytest.fixture(autouse=True)
+def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that reaches for the internet fails, whatever it meant to mock."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in LOOPBACK:
+            raise AssertionError(f"a test reached for {address}; only loopback is allowed")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    for name in [n for n in os.environ if n.startswith(("STANCH_", "OPENAI_")) and n != "STANCH_REQUIRE_SERVERS"]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return find
+
+
+def need(program: str, package: str) -> str:
+    """Path of a real server's program. Skips and says what to install, or fails under STANCH_REQUIRE_SERVERS=1."""
+    path = shutil.which(program)
+    if path:
+        return path
+    message = f"{program} is missing: install the package {package}"
+    if os.environ.get("STANCH_REQUIRE_SERVERS") == "1":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet_data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test ever touches the person's own data folder."""
+    home = tmp_path_factory.mktemp("home")
+    old = {name: os.environ.get(name) for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")}
+    os.environ.update(HOME=str(home), XDG_DATA_HOME=str(home / "data"), XDG_CONFIG_HOME=str(home / "config"))
+    yield
+    for name, value in old.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -14,7 +14,7 @@ import uvicorn
 @asynccontextmanager
 async def served(app: Any) -> AsyncIterator[str]:
     """The address, `http://127.0.0.1:PORT`, while the application is served on a free port."""
-    with socket.socket() as listener:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:  # named, or no TCP_NODELAY
         listener.bind(("127.0.0.1", 0))
         listener.listen()  # from here on connections queue, so that nobody has to wait for the start
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))

@@ -17,8 +17,8 @@ from tools.analysis.series import Series
 from tools.context import Context, Json
 from tools.emptiness import why_empty
 from tools.errors import ToolFailed
-from tools.promql_unit import unit_of
 from tools.prometheus import Prometheus, Result, Window, for_query, length, prometheus, window
+from tools.promql_unit import unit_of
 from tools.series_facts import (
     MOST_SERIES,
     line,
@@ -191,7 +191,7 @@ async def find_metrics(
         text = f"None of {len(names)} metric names{where} fits {clean(pattern)!r}.{hint}"
         none = Emptiness.NO_METRIC if names or not labels else Emptiness.NO_SERIES
         return Answer(text, (Fact("count", "metrics found", 0, "count"),), {"metrics": []}, None, none)
-    described = await _described(server, found[:30], labels)
+    described = await _described(server, found[:12], labels)
     lines = [
         f"{d['name']} ({d['type'] or 'type unknown'}, {number(d['series'])} series) {clean(str(d['help']), 80)}".rstrip()
         for d in described

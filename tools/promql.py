@@ -223,10 +223,10 @@ def render(node: Node, edit: Callable[[Node], str | None] = lambda _: None) -> s
         return edited
     match type(node).__name__:
         case "VectorSelector":
-            return _selector_text(node) + _time_text(node)
+            return selector_text(node) + _time_text(node)
         case "MatrixSelector":
             inner = node.vector_selector
-            return f"{_selector_text(inner)}[{_length(node.range)}]{_time_text(inner)}"
+            return f"{selector_text(inner)}[{_length(node.range)}]{_time_text(inner)}"
         case "SubqueryExpr":
             step = _length(node.step) if node.step else ""
             return f"{render(node.expr, edit)}[{_length(node.range)}:{step}]{_time_text(node)}"
@@ -253,7 +253,8 @@ def aggregate_text(node: Node, grouping: str, edit: Callable[[Node], str | None]
     return f"{node.op} {grouping} ({param}{render(node.expr, edit)})".replace("  ", " ", 1)
 
 
-def _selector_text(node: Node) -> str:
+def selector_text(node: Node) -> str:
+    """A vector selector without offset and @, as `match[]` wants it."""
     groups = [node.matchers.matchers, *node.matchers.or_matchers]
     texts = [", ".join(f"{m.name}{_OPERATORS[m.op]}{quote(m.value)}" for m in group) for group in groups if group]
     return f"{node.name or ''}{{{' or '.join(texts)}}}" if texts or not node.name else str(node.name)

@@ -22,8 +22,7 @@ from agent.look import look, recorded
 from agent.notebook import Notebook
 from agent.reasoner import move_json
 from agent.reasoner.moves import AskPerson, Conclude, Look, Propose, Reasoner, Reply, Thought
-from agent.report import write_report
-from agent.think import Checked, checked, gives_up, names_in, note, unknown_if_unfounded, view_of, without_finding
+from agent.think import Checked, checked, gives_up, names_in, unknown_if_unfounded, view_of, without_finding
 from agent.verify import Verifier
 
 
@@ -42,7 +41,9 @@ class Run(TypedDict, total=False):
 class Steps:
     """The steps; each takes the state and the run's epoch and gives what changes in the state."""
 
-    def __init__(self, notebook: Notebook, reasoner: Reasoner, judge: Judge, verifier: Verifier, most_moves: int) -> None:
+    def __init__(
+        self, notebook: Notebook, reasoner: Reasoner, judge: Judge, verifier: Verifier, most_moves: int
+    ) -> None:
         self.notebook = notebook
         self.reasoner = reasoner
         self.judge = judge
@@ -181,7 +182,7 @@ class Steps:
         move, _, _ = self.notebook.last_move(dossier)
         assert isinstance(move, Conclude)
         end = final_state(dossier, move)
-        await self.notebook.close(dossier, run, end, move, write_report)
+        await self.notebook.close(dossier, run, end, move)
         return {"next": "end"}
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, TypedDict
 
 from agent.case.dossier import Dossier
-from agent.case.incident import Kind, State
+from agent.case.incident import State
 from agent.case.timeline import EventKind
 from agent.errors import ReasonerFailed, Refused, ToolError
 from agent.judge import Judge
@@ -200,7 +200,10 @@ def final_state(dossier: Dossier, move: Conclude) -> State:
 
 
 _STEP_FOR: dict[type, str] = {Look: "look", Propose: "judge", AskPerson: "wait", Conclude: "conclude"}
-KINDS_WITH_MODEL = (Kind.MODEL, Kind.JOINT)
+
+
+def _awaited(state: Run) -> dict[str, str | None]:
+    return {"proposal": state.get("proposal"), "for": state.get("waits_for", "person")}
 
 
 def _wait_for_answer(move: object) -> Run:
@@ -224,10 +227,12 @@ def build(steps: Steps, saver: Any, after: Callable[[str], Awaitable[None]]) -> 
         return run_step
 
     def wait(state: Run) -> Run:
-        return {"why": interrupt({"proposal": state.get("proposal"), "for": state.get("waits_for", "person")})}
+        """The interrupt and nothing else. It is answered with `reason` or `reason:proposal`."""
+        why, _, proposal = str(interrupt(_awaited(state))).partition(":")
+        return {"why": why, "proposal": proposal or state.get("proposal", "")}
 
     def after_wait(state: Run) -> str:
-        return {"approved": "act", "due": "verify", "outside": "verify"}.get(state["why"].split(":")[0], "think")
+        return {"approved": "act", "due": "verify", "outside": "verify"}.get(state["why"], "think")
 
     def chosen(state: Run) -> str:
         return END if state["next"] == "end" else state["next"]

@@ -106,7 +106,7 @@ async def _from_prometheus(context: Context, labels: Labels) -> tuple[list[Activ
         return await _from_series(server, labels), "Prometheus, ALERTS at that time"
     found = [
         ActiveAlert(
-            name=str((a.get("labels") or {}).get("alertname", "")), state=str(a.get("state", "firing")),
+            name=_texts(a.get("labels")).get("alertname", ""), state=str(a.get("state", "firing")),
             labels=_texts(a.get("labels")), since=_when(a.get("activeAt")),
             summary=_texts(a.get("annotations")).get("summary", ""),
         )
@@ -139,7 +139,7 @@ async def _from_alertmanager(context: Context, labels: Labels) -> list[ActiveAle
     return [
         ActiveAlert(
             name=_texts(a.get("labels")).get("alertname", ""),
-            state={"active": "firing"}.get(str((a.get("status") or {}).get("state")), "suppressed"),
+            state={"active": "firing"}.get(_texts(a.get("status")).get("state", ""), "suppressed"),
             labels=_texts(a.get("labels")), since=_when(a.get("startsAt")),
             summary=_texts(a.get("annotations")).get("summary", ""),
         )

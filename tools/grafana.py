@@ -11,7 +11,7 @@ def explore(grafana: str, source: str, query: str, start: datetime, end: datetim
     """`source` is the data source's name or uid; the backend's name in our configuration should equal it."""
     asked: dict[str, object] = {"refId": "A", "expr": query}
     if step:
-        asked["interval"] = f"{step:g}s"
+        asked["interval"] = f"{step:.0f}s"
     times = {"from": str(int(start.timestamp() * 1000)), "to": str(int(end.timestamp() * 1000))}
     panes = {"stanch": {"datasource": source, "range": times, "queries": [asked]}}
     text = json.dumps(panes, separators=(",", ":"))

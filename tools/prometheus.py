@@ -60,7 +60,7 @@ class Prometheus:
     async def range(self, query: str, window: Window) -> Result:
         """A range query. BadArguments for what we do not send, ToolFailed with Prometheus' own words."""
         pql.guard(pql.parse(query), window.points, self.as_of)
-        asked = {"query": query, "start": _unix(window.start), "end": _unix(window.end), "step": f"{window.step:g}"}
+        asked = {"query": query, "start": _unix(window.start), "end": _unix(window.end), "step": f"{window.step:.3f}"}
         return _result(query, await self._get("/api/v1/query_range", {**asked, "timeout": TIMEOUT}, query))
 
     async def instant(self, query: str, when: datetime | None = None) -> Result:
@@ -103,8 +103,8 @@ class Prometheus:
             return explore(self.grafana_url, self.backend.name, query, window.start, window.end, window.step)
         seconds = max((window.end - window.start).total_seconds(), 60)
         asked = {
-            "g0.expr": query, "g0.tab": "0", "g0.range_input": f"{seconds:g}s",
-            "g0.end_input": f"{window.end:%Y-%m-%d %H:%M:%S}", "g0.step_input": f"{window.step:g}",
+            "g0.expr": query, "g0.tab": "0", "g0.range_input": f"{seconds:.0f}s",
+            "g0.end_input": f"{window.end:%Y-%m-%d %H:%M:%S}", "g0.step_input": f"{window.step:.0f}",
         }  # fmt: skip
         return f"{self.backend.link_base}/graph?{urlencode(asked)}"
 

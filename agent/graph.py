@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, TypedDict
 
 from agent.case.dossier import Dossier
-from agent.case.incident import Kind, State
+from agent.case.incident import State
 from agent.case.timeline import EventKind
 from agent.errors import ReasonerFailed, Refused, ToolError
 from agent.judge import Judge
@@ -22,8 +22,7 @@ from agent.look import look, recorded
 from agent.notebook import Notebook
 from agent.reasoner import move_json
 from agent.reasoner.moves import AskPerson, Conclude, Look, Propose, Reasoner, Reply, Thought
-from agent.report import write_report
-from agent.think import Checked, checked, gives_up, names_in, note, unknown_if_unfounded, view_of, without_finding
+from agent.think import Checked, checked, gives_up, names_in, unknown_if_unfounded, view_of, without_finding
 from agent.verify import Verifier
 
 
@@ -42,7 +41,9 @@ class Run(TypedDict, total=False):
 class Steps:
     """The steps; each takes the state and the run's epoch and gives what changes in the state."""
 
-    def __init__(self, notebook: Notebook, reasoner: Reasoner, judge: Judge, verifier: Verifier, most_moves: int) -> None:
+    def __init__(
+        self, notebook: Notebook, reasoner: Reasoner, judge: Judge, verifier: Verifier, most_moves: int
+    ) -> None:
         self.notebook = notebook
         self.reasoner = reasoner
         self.judge = judge
@@ -181,7 +182,7 @@ class Steps:
         move, _, _ = self.notebook.last_move(dossier)
         assert isinstance(move, Conclude)
         end = final_state(dossier, move)
-        await self.notebook.close(dossier, run, end, move, write_report)
+        await self.notebook.close(dossier, run, end, move)
         return {"next": "end"}
 
 
@@ -199,7 +200,10 @@ def final_state(dossier: Dossier, move: Conclude) -> State:
 
 
 _STEP_FOR: dict[type, str] = {Look: "look", Propose: "judge", AskPerson: "wait", Conclude: "conclude"}
-KINDS_WITH_MODEL = (Kind.MODEL, Kind.JOINT)
+
+
+def _awaited(state: Run) -> dict[str, str | None]:
+    return {"proposal": state.get("proposal"), "for": state.get("waits_for", "person")}
 
 
 def _wait_for_answer(move: object) -> Run:
@@ -223,10 +227,12 @@ def build(steps: Steps, saver: Any, after: Callable[[str], Awaitable[None]]) -> 
         return run_step
 
     def wait(state: Run) -> Run:
-        return {"why": interrupt({"proposal": state.get("proposal"), "for": state.get("waits_for", "person")})}
+        """The interrupt and nothing else. It is answered with `reason` or `reason:proposal`."""
+        why, _, proposal = str(interrupt(_awaited(state))).partition(":")
+        return {"why": why, "proposal": proposal or state.get("proposal", "")}
 
     def after_wait(state: Run) -> str:
-        return {"approved": "act", "due": "verify", "outside": "verify"}.get(state["why"].split(":")[0], "think")
+        return {"approved": "act", "due": "verify", "outside": "verify"}.get(state["why"], "think")
 
     def chosen(state: Run) -> str:
         return END if state["next"] == "end" else state["next"]

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from agent.lab.ports import Rule
 
 BY = "sum by (cluster, namespace, service"
-ERRORS = f"{BY}) (rate(http_requests_total{{code=~\"5..\"}}[5m])) / {BY}) (rate(http_requests_total[5m]))"
-CALLS = f"{BY}, peer) (rate(http_client_requests_total{{code=~\"5..\"}}[5m])) / {BY}, peer) (rate(http_client_requests_total[5m]))"
-THROTTLED = f"{BY}) (rate(container_cpu_cfs_throttled_periods_total[5m])) / {BY}) (rate(container_cpu_cfs_periods_total[5m]))"
+ERRORS = f'{BY}) (rate(http_requests_total{{code=~"5.."}}[5m])) / {BY}) (rate(http_requests_total[5m]))'
+CALLS = f'{BY}, peer) (rate(http_client_requests_total{{code=~"5.."}}[5m])) / {BY}, peer) (rate(http_client_requests_total[5m]))'
+THROTTLED = (
+    f"{BY}) (rate(container_cpu_cfs_throttled_periods_total[5m])) / {BY}) (rate(container_cpu_cfs_periods_total[5m]))"
+)
 MEMORY = (
     "max by (cluster, namespace, service, pod) (container_memory_working_set_bytes)"
-    " / max by (cluster, namespace, service, pod) (kube_pod_container_resource_limits{resource=\"memory\"})"
+    ' / max by (cluster, namespace, service, pod) (kube_pod_container_resource_limits{resource="memory"})'
 )
 NODE_DISK = "node_filesystem_avail_bytes / node_filesystem_size_bytes"
 AVAILABLE = "kube_deployment_spec_replicas - kube_deployment_status_replicas_available"

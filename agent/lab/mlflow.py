@@ -31,7 +31,9 @@ class MlflowError(Exception):
 
     def answer(self) -> Response:
         kind = "RESOURCE_NOT_FOUND" if self.status == 404 else self.code
-        return answer({"error_code": self.code, "message": str(self), "sqlstate": "KAM00", "error_class": kind}, self.status)
+        return answer(
+            {"error_code": self.code, "message": str(self), "sqlstate": "KAM00", "error_class": kind}, self.status
+        )
 
 
 def missing(what: str) -> MlflowError:
@@ -181,7 +183,9 @@ class Registry:
         return {"model_versions": [self._as_version(self._versions()[-1], aliases=True)]}
 
     def search(self, parameters: Parameters) -> Any:
-        wanted = dict(re.findall(r"(name|run_id|version_number)\s*=\s*'?([^'\s]+)'?", str(parameters.get("filter") or "")))
+        wanted = dict(
+            re.findall(r"(name|run_id|version_number)\s*=\s*'?([^'\s]+)'?", str(parameters.get("filter") or ""))
+        )
         most = int(str(parameters.get("max_results") or 200))
         found = [
             version for version in reversed(self._versions())

@@ -58,7 +58,9 @@ class Contention(Effect):
     type: Literal["contention"]
     service: ServiceName
     minutes: Number
-    utilisation: Number = Field(description="busy share of the service's CPU limit it comes to, at the traffic of the start")
+    utilisation: Number = Field(
+        description="busy share of the service's CPU limit it comes to, at the traffic of the start"
+    )
     over_minutes: Number = 3.0
     lasts_minutes: Number | None = None
 

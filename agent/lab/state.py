@@ -46,7 +46,9 @@ class LabState:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UnusableInput(f"{folder}: the lab's state cannot be read: {error!r}. Remove the folder to begin anew.") from None
+            raise UnusableInput(
+                f"{folder}: the lab's state cannot be read: {error!r}. Remove the folder to begin anew."
+            ) from None
 
     @property
     def now_ms(self) -> int:

@@ -110,7 +110,9 @@ class Cluster:
         if life.end_ms != FOREVER:
             found.append(event(life.end_ms - 1000, "Killing", f"Stopping container {spec.deployment}"))
         for at in self._kills(flow, life, self._step(now)):
-            found.append(event(at, "OOMKilling", f"Memory cgroup out of memory: killed process of {spec.deployment}", "Warning"))
+            found.append(
+                event(at, "OOMKilling", f"Memory cgroup out of memory: killed process of {spec.deployment}", "Warning")
+            )
         if (count := pods.crash_restarts(life, now)) > 0:
             words = f"Back-off restarting failed container {spec.deployment} in pod {life.name}"
             found.append(event(max(start + 9000, now - 20_000), "BackOff", words, "Warning", count * 3))
@@ -126,7 +128,9 @@ class Cluster:
         return []
 
     def change_deployment(self, namespace: str, name: str, changes: Mapping[str, Any]) -> Deployment:
-        spec = next((s for s in self.world.sim.services(self.name) if (s.namespace, s.deployment) == (namespace, name)), None)
+        spec = next(
+            (s for s in self.world.sim.services(self.name) if (s.namespace, s.deployment) == (namespace, name)), None
+        )
         if spec is None:
             raise UnusableInput(f"Cluster {self.name} has no Deployment {namespace}/{name}.")
         where = {"cluster": self.name, "namespace": namespace, "name": name}

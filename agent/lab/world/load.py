@@ -12,7 +12,7 @@ from agent.lab.scenario import ChronicThrottling, Contention, Deploy, Hang, Scen
 from agent.lab.world import queueing
 from agent.lab.world.noise import DAY_MS, STEP_MS, Array, Grid, Mask
 from agent.lab.world.platform import SERVICES, ServiceSpec
-from agent.lab.world.pods import FOREVER, Life, Rollouts
+from agent.lab.world.pods import FOREVER, Rollouts
 
 MINUTE_MS = 60_000
 RESTART_S = 25  # from an out-of-memory kill until the process answers again
@@ -107,7 +107,9 @@ def flows(
 def _flow(
     scenario: Scenario, grid: Grid, cluster: str, spec: ServiceSpec, rollouts: Rollouts, deps: tuple[tuple[float, Flow], ...]
 ) -> Flow:  # fmt: skip
-    mine = [e for e in scenario.all_effects if scenario.cluster_of(e) == cluster and getattr(e, "service", "") == spec.name]
+    mine = [
+        e for e in scenario.all_effects if scenario.cluster_of(e) == cluster and getattr(e, "service", "") == spec.name
+    ]
     images = {f"{spec.image}:{e.version}": e for e in mine if isinstance(e, Deploy)}
     memory, oom, ready = _processes(grid, spec, rollouts, images)
     effects = _by_image(grid, rollouts, images)

@@ -49,20 +49,20 @@ def _step_lines(sim: Simulation, cluster: str, flow: Flow, life: Life, step: int
 def _texts(sim: Simulation, flow: Flow, life: Life, step: int, rng: np.random.Generator) -> Iterator[str]:
     spec, slot = flow.spec, life.slot
     if life.crashes:
-        yield "level=info msg=\"starting\" version=" + life.image.rpartition(":")[2]
-        yield "level=fatal msg=\"cannot parse configuration: unknown key\" key=pool.max_idle_conns line=14"
+        yield 'level=info msg="starting" version=' + life.image.rpartition(":")[2]
+        yield 'level=fatal msg="cannot parse configuration: unknown key" key=pool.max_idle_conns line=14'
         return
     if life.start_ms <= sim.grid.times[step] < life.start_ms + STEP_MS:
-        yield f"level=info msg=\"listening\" port=8080 version={life.image.rpartition(':')[2]}"
+        yield f'level=info msg="listening" port=8080 version={life.image.rpartition(":")[2]}'
     if flow.oom[slot, step]:
-        yield "level=info msg=\"listening\" port=8080 recovered=true"
+        yield 'level=info msg="listening" port=8080 recovered=true'
     if not flow.ready[slot, step]:
         return
     rate, path = float(flow.arrivals[slot, step]) * STEP_MS / 1000, PATHS[spec.name]
     typical = float(flow.latency.median[slot, step]) * 1000
     for _ in range(2):
         took = typical * float(rng.lognormal(0, 0.4))
-        yield f"level=info msg=\"request\" path=\"{path}\" status=200 duration_ms={took:.0f} trace={rng.integers(1 << 40):010x}"
+        yield f'level=info msg="request" path="{path}" status=200 duration_ms={took:.0f} trace={rng.integers(1 << 40):010x}'
     yield from _troubles(flow, slot, step, rate, rng)
     if spec.name == "feature-pipeline":
         yield from _features(sim, step)
@@ -75,19 +75,19 @@ def _troubles(flow: Flow, slot: int, step: int, rate: float, rng: np.random.Gene
     late = float(flow.latency.beyond(spec.timeout_s)[slot, step])
     failing = max(float(flow.failing[slot, step]) - late, 0.0)
     for _ in range(min(int(rng.poisson(rate * late)), 4)):
-        yield f"level=error msg=\"deadline exceeded\" path=\"{path}\" status=504 timeout_ms={spec.timeout_s * 1000:.0f} trace={rng.integers(1 << 40):010x}"
+        yield f'level=error msg="deadline exceeded" path="{path}" status=504 timeout_ms={spec.timeout_s * 1000:.0f} trace={rng.integers(1 << 40):010x}'
     for _ in range(min(int(rng.poisson(rate * failing)), 5)):
         bad = [peer for _, peer in flow.deps if float(peer.fail_share[step]) > 0.02]
         if bad:
             peer = bad[int(rng.integers(len(bad)))].spec.name
-            yield f"level=error msg=\"upstream error\" peer={peer} status=503 attempt=2 trace={rng.integers(1 << 40):010x}"
+            yield f'level=error msg="upstream error" peer={peer} status=503 attempt=2 trace={rng.integers(1 << 40):010x}'
         else:
-            yield f"level=error msg=\"{_reason(spec.name, failing)}\" path=\"{path}\" status=500 trace={rng.integers(1 << 40):010x}"
+            yield f'level=error msg="{_reason(spec.name, failing)}" path="{path}" status=500 trace={rng.integers(1 << 40):010x}'
     if float(flow.throttled[slot, step]) > 0.2 and rng.random() < 0.3:
-        yield f"level=warn msg=\"worker pool busy\" queued={int(rng.integers(3, 30))}"
+        yield f'level=warn msg="worker pool busy" queued={int(rng.integers(3, 30))}'
     used = float(flow.memory[slot, step]) / (spec.memory_limit_mib << 20)
     if used > 0.8 and rng.random() < 0.4:
-        yield f"level=warn msg=\"gc could not free memory\" heap_used_percent={used * 100:.0f}"
+        yield f'level=warn msg="gc could not free memory" heap_used_percent={used * 100:.0f}'
 
 
 def _reason(service: str, failing: float) -> str:
@@ -108,17 +108,17 @@ def _features(sim: Simulation, step: int) -> Iterator[str]:
         for place, feature in enumerate(FEATURES):
             share = float(sim.learning.missing[bucket, place])
             if share > 0.05:
-                yield f"level=warn msg=\"null values written\" feature={feature} share={share:.2f}"
-        yield "level=info msg=\"online features written\" features=price,promo rows=64000"
+                yield f'level=warn msg="null values written" feature={feature} share={share:.2f}'
+        yield 'level=info msg="online features written" features=price,promo rows=64000'
     if at % 86_400_000 == 3 * 3_600_000:
         for feature in NIGHTLY:
             written = feature_written_ms(sim.scenario, sim.grid, feature, np.array([at]))[0]
             day = datetime.fromtimestamp((int(written) - 86_400_000) / 1000, UTC)
-            yield f"level=info msg=\"nightly batch done\" feature={feature} partition={day:%Y-%m-%d}"
+            yield f'level=info msg="nightly batch done" feature={feature} partition={day:%Y-%m-%d}'
 
 
 def _model_moves(sim: Simulation, life: Life, step: int) -> Iterator[str]:
     begin = float(sim.grid.times[step])
     for since, version in sim.served_by(life):
         if begin <= since < begin + STEP_MS and life.end_ms == FOREVER:
-            yield f"level=info msg=\"model loaded\" model=demand-forecast version={version}"
+            yield f'level=info msg="model loaded" model=demand-forecast version={version}'

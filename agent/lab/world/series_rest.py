@@ -74,7 +74,11 @@ def node_filesystem_avail_bytes(frame: Frame) -> Iterator[Series]:
         saw = (frame.grid.times + place * 6 * 3_600_000) % DAY_MS / DAY_MS  # logs pile up and are rotated daily
         free = DISK_BYTES * (0.46 - 0.03 * saw) + 2e8 * frame.grid.slow("disk", node)
         for effect in frame.sim.scenario.all_effects:
-            if isinstance(effect, DiskGrowth) and effect.node == place and frame.sim.scenario.cluster_of(effect) == cluster:
+            if (
+                isinstance(effect, DiskGrowth)
+                and effect.node == place
+                and frame.sim.scenario.cluster_of(effect) == cluster
+            ):
                 since = frame.grid.start_ms - fixed(effect.minutes) * MINUTE_MS
                 grown = np.maximum(frame.grid.times - since, 0) / (fixed(effect.hours_to_full) * 3_600_000)
                 free = free - DISK_BYTES * 0.44 * grown
@@ -92,7 +96,13 @@ def _queue(frame: Frame, name: str, which: int) -> Iterator[Series]:
     for cluster, flow in frame.services():
         if flow.spec.name == QUEUE_WORKER:
             values = queue_levels(frame.grid, flow)[which]
-            labels = {"cluster": cluster, "namespace": "shop", "service": QUEUE_WORKER, "queue": QUEUE, "job": "queue-exporter"}
+            labels = {
+                "cluster": cluster,
+                "namespace": "shop",
+                "service": QUEUE_WORKER,
+                "queue": QUEUE,
+                "job": "queue-exporter",
+            }
             yield frame.always(name, f"{cluster}/queue", labels, np.round(values, 2))
 
 
@@ -108,7 +118,13 @@ def probe_ssl_earliest_cert_expiry(frame: Frame) -> Iterator[Series]:
     days = next((fixed(e.days_left) for e in frame.sim.scenario.all_effects if isinstance(e, CertificateAge)), 61.0)
     for cluster in frame.sim.scenario.clusters:
         ends = np.full(frame.grid.steps, np.floor(frame.grid.start_ms / 1000 + days * 86_400))
-        labels = {"cluster": cluster, "namespace": "shop", "service": "web", "instance": "https://shop.example", "job": "blackbox"}
+        labels = {
+            "cluster": cluster,
+            "namespace": "shop",
+            "service": "web",
+            "instance": "https://shop.example",
+            "job": "blackbox",
+        }
         yield frame.always("probe_ssl_earliest_cert_expiry", f"{cluster}/probe", labels, ends)
 
 

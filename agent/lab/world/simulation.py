@@ -73,7 +73,9 @@ class Simulation:
         ago = generator(self.seed, "age", cluster, spec.name).uniform(9, 24)
         env = {"LOG_LEVEL": "info"}
         if spec.name == "demand-forecast":
-            env["MODEL_URI"] = "models:/demand-forecast" + (f"/{self._pinned_version()}" if self.pinned else "@champion")
+            env["MODEL_URI"] = "models:/demand-forecast" + (
+                f"/{self._pinned_version()}" if self.pinned else "@champion"
+            )
         origin = Origin(
             self.seed, cluster, spec.deployment, spec.namespace, spec.replicas, f"{spec.image}:{spec.version}",
             self.grid.first_ms, self.start_ms - int(ago * DAY_MS), env,

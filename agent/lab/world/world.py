@@ -70,7 +70,9 @@ class World:
         return sorted(METRICS)
 
     def metadata(self) -> Mapping[str, tuple[str, str]]:
-        bases = {name: name.rpartition("_")[0] if kind == "histogram" else name for name, (kind, _, _) in METRICS.items()}
+        bases = {
+            name: name.rpartition("_")[0] if kind == "histogram" else name for name, (kind, _, _) in METRICS.items()
+        }
         return {bases[name]: (kind, words) for name, (kind, words, _) in METRICS.items()}
 
     def series(self, name: str | None = None) -> Sequence[Series]:

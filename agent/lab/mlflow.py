@@ -97,7 +97,7 @@ class Registry:
     def _aliases(self) -> dict[str, str]:
         """Alias → version now. `champion` is the simulation's; others are only names that were set."""
         now = self.world.now_ms()
-        found = {ALIAS: version for at, version in self.world.sim.aliases if at <= now}
+        found = {ALIAS: [version for at, version in self.world.sim.aliases if at <= now][-1]}
         for change in self.world.applied:
             if change.kind in ("alias", "alias_deleted") and change.data["alias"] != ALIAS:
                 found[change.data["alias"]] = str(change.data.get("version", ""))

@@ -238,7 +238,7 @@ class Truth(Part):
 
 class Start(Part):
     weekday: Number = Field(1.0, description="0 = Monday; drawn numbers are cut to whole days")
-    hour: Number = Field(default=FromTo.model_validate({"from": 10.0, "to": 16.0}))
+    hour: Number = Field(default=FromTo.model_validate({"from": 12.0, "to": 16.0}))
 
 
 class Scenario(Part):

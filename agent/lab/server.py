@@ -17,7 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from agent.lab import alertmanager, catalog, kubernetes, loki, mlflow, prometheus, reports, scenario, serving
+from agent.lab import alertmanager, catalog, kubernetes, loki, mlflow, prometheus, reports, serving
+from agent.lab import scenario as scenarios
 from agent.lab.alert_rules import rules
 from agent.lab.clock import LabClock, RunningClock, millis, moment
 from agent.lab.exposition import CONTENT_TYPE, exposition
@@ -43,24 +44,26 @@ class Lab:
             drawn, int(state.about["seed"]), int(state.about["start_ms"]), self.now_ms, state.applied, state.append
         )
         self.samples = WithAlerts(self.world, rules(drawn.thresholds))
+        # the scenario's own rule for itself: asking for it need not evaluate all the others
+        self._own = WithAlerts(self.world, [rule for rule in self.samples.rules if rule.name == drawn.alert.name])
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, folder: Path, name: str = "forecast-contention", seed: int = 1, port: int = 0
+        cls, folder: Path, scenario: str = "forecast-contention", seed: int = 1, port: int = 0
     ) -> AsyncIterator[Lab]:
         """Begin a scenario in a folder, or go on with the one that lies there if it is the same. Serves until left.
 
         UnusableInput for an unknown scenario or a state that cannot be read.
         """
-        lab = cls.prepare(folder, name, seed)
+        lab = cls.prepare(folder, scenario, seed)
         async with lab.served(port):
             yield lab
 
     @classmethod
-    def prepare(cls, folder: Path, name: str, seed: int) -> Lab:
+    def prepare(cls, folder: Path, scenario: str, seed: int) -> Lab:
         """As `open`, without serving: the world, its clock and what lies on disk."""
-        drawn = scenario.load(name).draw(seed)
+        drawn = scenarios.load(scenario).draw(seed)
         state = LabState.load(folder)
         if state is None or (state.about["scenario"]["name"], state.about["seed"]) != (drawn.name, seed):
             state = LabState.create(folder, _plain(drawn), seed, millis(drawn.start_time()))
@@ -129,8 +132,13 @@ class Lab:
 
     def the_alert(self) -> dict[str, Any] | None:
         """The alert that the scenario is about, while it fires."""
-        wanted = {"alertname": self.scenario.alert.name, **self.scenario.alert.labels}
-        return next((a for a in self.alerts() if all(a["labels"].get(k) == v for k, v in wanted.items())), None)
+        return next((one for one in self._of_the_rule() if self._is_ours(one["labels"])), None)
+
+    def _of_the_rule(self) -> list[dict[str, Any]]:
+        return [dict(alert) for alert in firing(self._own, lambda: f"{self.url}/prometheus")]
+
+    def _is_ours(self, labels: Mapping[str, str]) -> bool:
+        return all(labels.get(name) == value for name, value in self.scenario.alert.labels.items())
 
     def webhook_body(self) -> dict[str, Any]:
         """Alertmanager's webhook (version 4) that brings the scenario's alert in, with all of its group."""
@@ -138,7 +146,7 @@ class Lab:
         if one is None:
             return alertmanager.webhook_body([], {}, f"{self.url}/alertmanager")
         group = {k: one["labels"][k] for k in ("alertname", "cluster", "service") if k in one["labels"]}
-        same = [a for a in self.alerts() if all(a["labels"].get(k) == v for k, v in group.items())]
+        same = [a for a in self._of_the_rule() if all(a["labels"].get(k) == v for k, v in group.items())]
         return alertmanager.webhook_body(same, group, f"{self.url}/alertmanager")
 
     def effects(self) -> Sequence[Applied]:
@@ -150,9 +158,8 @@ class Lab:
         return score.harm(self.world, millis(self.onset))
 
     def recovered(self) -> bool:
-        """Whether the scenario's alert, and what it stands on, is over: it does not fire and is not about to."""
-        wanted = {"alertname": self.scenario.alert.name, **self.scenario.alert.labels}
-        return not any(all(one.labels.get(k) == v for k, v in wanted.items()) for one in self.samples.active())
+        """Whether the scenario's alert neither fires nor is about to."""
+        return not any(self._is_ours(one.labels) for one in self._own.active())
 
     def catalog_yaml(self, os_user: str, person: str = "ann") -> str:
         """A catalog of this platform, in which a user of this machine is a person who may approve."""
@@ -189,9 +196,9 @@ def _plain(drawn: Scenario) -> Mapping[str, Any]:
     return dict(drawn.model_dump(mode="json", by_alias=True))
 
 
-async def serve_real_time(folder: Path, name: str, seed: int, port: int) -> None:
+async def serve_real_time(folder: Path, scenario: str, seed: int, port: int) -> None:
     """Run a scenario in real time until cancelled: its start is now, and `/metrics` shows the present."""
-    drawn = scenario.load(name).draw(seed)
+    drawn = scenarios.load(scenario).draw(seed)
     start = datetime.now(UTC).replace(microsecond=0)
     start -= timedelta(seconds=start.second % 30)
     lab = Lab(LabState.create(folder, _plain(drawn), seed, millis(start)), drawn, RunningClock())

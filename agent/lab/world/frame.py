@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
 from zlib import crc32
@@ -12,12 +12,13 @@ import numpy as np
 
 from agent.lab.ports import Floats, Millis, Series
 from agent.lab.world.load import Flow
-from agent.lab.world.noise import STEP_MS, Array, Grid, Mask
+from agent.lab.world.noise import STEP_MS, Grid, Mask, Reals
 from agent.lab.world.platform import NODES, ServiceSpec
 from agent.lab.world.pods import FOREVER, Life
 from agent.lab.world.simulation import Simulation
 
 Builder: TypeAlias = Callable[["Frame"], Iterable[Series]]
+PodBuilder: TypeAlias = Callable[["PodTarget", "Frame"], Iterable[Series]]
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,9 @@ class PodTarget:
     scraped: Mask  # a scrape reached the process
     running: Mask  # the container ran (seen by the node's agent, whether or not the process answered)
     labels: Mapping[str, str]
+    made: dict[str, tuple[Series, ...]] = field(default_factory=dict, compare=False, repr=False)
 
-    def counter(self, rate: Array, key: str) -> Floats:
+    def counter(self, rate: Reals, key: str) -> Floats:
         """A counter of whole events that starts with the process and falls to zero when that is killed."""
         # a process that is older than the history has counted already
         ahead = max(0.0, self._first - self.life.start_ms) / 1000 if self.span.start == 0 else 0.0
@@ -50,27 +52,27 @@ class PodTarget:
     def _first(self) -> float:
         return float(self.times[0])
 
-    def of(self, values: Array) -> Array:
+    def of(self, values: Reals) -> Reals:
         """This pod's part of a (slots, steps) array."""
         return values[self.life.slot, self.span]
 
-    def series(self, name: str, values: Floats, extra: Mapping[str, str] | None = None) -> Series:
+    def series(self, name: str, values: Reals, extra: Mapping[str, str] | None = None) -> Series:
         """A series of the process itself: samples where a scrape succeeded."""
         labels = {"__name__": name, **self.labels, "job": self.spec.name, **(extra or {})}
-        return Series(labels, self.times[self.scraped], values[self.scraped])
+        return Series(labels, self.times[self.scraped], np.asarray(values[self.scraped], float))
 
-    def outside(self, name: str, values: Floats, job: str, extra: Mapping[str, str] | None = None) -> Series:
+    def outside(self, name: str, values: Reals, job: str, extra: Mapping[str, str] | None = None) -> Series:
         """A series about the container that somebody else reports (cAdvisor, kube-state-metrics)."""
         labels = {"__name__": name, **self.labels, "job": job, **(extra or {})}
-        return Series(labels, self.times[self.running], values[self.running])
+        return Series(labels, self.times[self.running], np.asarray(values[self.running], float))
 
 
 class Frame:
     """Targets of a simulation, computed once."""
 
-    def __init__(self, sim: Simulation) -> None:
+    def __init__(self, sim: Simulation, earlier: Sequence[PodTarget] = ()) -> None:
         self.sim = sim
-        self.shares: dict[tuple[str, str, float], Array] = {}  # share of slower requests, by cluster, service, bound
+        self._earlier = {(id(target.flow), target.life): target for target in earlier}
 
     @property
     def grid(self) -> Grid:
@@ -78,6 +80,7 @@ class Frame:
 
     @cached_property
     def pods(self) -> tuple[PodTarget, ...]:
+        """Every pod there ever was. One whose service nothing has changed for is the earlier frame's, with its series."""
         return tuple(self._pods())
 
     def _pods(self) -> Iterator[PodTarget]:
@@ -85,6 +88,9 @@ class Frame:
             for flow in flows.values():
                 gaps = [self.gaps(cluster, flow.spec.name, slot) for slot in range(flow.rollouts.slots)]
                 for life in flow.rollouts.lives:
+                    if (old := self._earlier.get((id(flow), life))) is not None:
+                        yield old
+                        continue
                     end = self.grid.steps if life.end_ms == FOREVER else self.grid.index(life.end_ms)
                     span = slice(self.grid.index(life.start_ms), end)
                     if span.start < span.stop:
@@ -132,3 +138,15 @@ class Frame:
         times = self.times(target)
         full = {"__name__": name, **labels}
         return Series(full, times, values) if bool(said.all()) else Series(full, times[said], values[said])
+
+
+def each_pod(build: PodBuilder) -> Builder:
+    """A metric of pods: built once for each of them."""
+
+    def every(frame: Frame) -> Iterator[Series]:
+        for pod in frame.pods:
+            if build.__name__ not in pod.made:
+                pod.made[build.__name__] = tuple(build(pod, frame))
+            yield from pod.made[build.__name__]
+
+    return every

@@ -85,7 +85,7 @@ def learn(
     starts = grid.first_ms + BUCKET_MS * np.arange(buckets, dtype=np.int64)
     truth = _features(scenario, grid, starts, seed)
     weights = TRUE + _concept(scenario, grid, starts)
-    log_demand = LEVEL + np.einsum("brf,bf->br", truth, weights)
+    log_demand = LEVEL + (truth * weights[:, None, :]).sum(axis=2)
     shocks = generator(seed, "shocks").standard_normal((buckets, ROWS, 2))
     actual = np.exp(log_demand + 0.11 * shocks[..., 0] * (1 + 0.6 * (np.abs(shocks[..., 1]) > 1.9)))
     seen, missing = _as_written(scenario, grid, starts, truth, seed)
@@ -99,7 +99,7 @@ def learn(
     predicted = np.empty_like(actual)
     for number in np.unique(numbers):
         mine, model = numbers == number, known[str(number)]
-        predicted[mine] = np.exp(model.level + seen[mine] @ model.weights + 0.006)
+        predicted[mine] = np.exp(model.level + (seen[mine] * model.weights).sum(axis=2) + 0.006)
     return Learning(grid.first_ms, seen, missing, actual, numbers, predicted)
 
 

@@ -8,10 +8,20 @@ from functools import cached_property
 
 import numpy as np
 
-from agent.lab.scenario import ChronicThrottling, Contention, Deploy, Hang, Scenario, SlowConsumer, Surge, fixed
+from agent.lab.scenario import (
+    AnyEffect,
+    ChronicThrottling,
+    Contention,
+    Deploy,
+    Hang,
+    Scenario,
+    SlowConsumer,
+    Surge,
+    fixed,
+)
 from agent.lab.world import queueing
-from agent.lab.world.noise import DAY_MS, STEP_MS, Array, Grid, Mask
-from agent.lab.world.platform import SERVICES, ServiceSpec
+from agent.lab.world.noise import DAY_MS, STEP_MS, Array, Grid, Mask, Reals
+from agent.lab.world.platform import QUEUE_WORKER, SERVICES, ServiceSpec
 from agent.lab.world.pods import FOREVER, Rollouts
 
 MINUTE_MS = 60_000
@@ -37,6 +47,7 @@ class Flow:
     memory: Array  # bytes; NaN where no process runs
     oom: Mask  # steps at which a process was killed for memory
     deps: tuple[tuple[float, Flow], ...] = field(default=())
+    _beyond: dict[float, Reals] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def offered(self) -> Array:
@@ -46,18 +57,23 @@ class Flow:
     def fail_share(self) -> Array:
         return self.average(self.failing)
 
-    def average(self, values: Array) -> Array:
+    def average(self, values: Reals) -> Array:
         """Mean over slots, weighted by traffic."""
         total = np.maximum(self.offered, 1e-9)
         return np.asarray((values * self.arrivals).sum(axis=0) / total)
 
-    def beyond(self, bound: float) -> Array:
+    def beyond(self, bound: float) -> Reals:
         """Share of requests slower than a bound, per slot: own time, or that of a dependency that was called."""
-        fast = 1 - self.latency.beyond(bound)
+        if bound not in self._beyond:
+            self._beyond[bound] = self._slower(bound)
+        return self._beyond[bound]
+
+    def _slower(self, bound: float) -> Reals:
+        fast: Reals = 1 - self.latency.beyond(bound)
         for calls, flow in self.deps:
-            typical = float(np.median(self.latency.median))
-            if bound > typical:
-                fast = fast * (1 - min(calls, 1.0) * flow.slow(bound - typical))
+            left = bound - self.spec.cpu_s - self.spec.other_s
+            if left > 0:
+                fast = fast * (1 - min(calls, 1.0) * flow.slow(left))
         return np.asarray(1 - fast)
 
     def slow(self, bound: float) -> Array:
@@ -76,7 +92,7 @@ def traffic(scenario: Scenario, grid: Grid, spec: ServiceSpec, cluster: str, usu
     own = 0.02 * grid.slow("traffic", cluster, spec.name, hours=0.5) + 0.015 * grid.heavy("burst", cluster, spec.name)
     rate = rate * np.exp(np.clip(everyone + own, -0.5, 0.5))
     for effect in scenario.all_effects:
-        if isinstance(effect, Surge) and scenario.cluster_of(effect) == cluster:
+        if isinstance(effect, Surge) and spec.visitors and scenario.cluster_of(effect) == cluster:
             rate = rate * (1 + (fixed(effect.factor) - 1) * _surge(effect, grid))
     return rate
 
@@ -93,23 +109,28 @@ def _surge(effect: Surge, grid: Grid) -> Array:
 
 
 def flows(
-    scenario: Scenario, grid: Grid, cluster: str, services: Sequence[str], rollouts: Mapping[str, Rollouts]
+    scenario: Scenario, grid: Grid, cluster: str, rollouts: Mapping[str, Rollouts], earlier: Mapping[str, Flow]
 ) -> dict[str, Flow]:
-    """Every service of a cluster, those that are called before those that call."""
+    """Every service of a cluster, those that are called before those that call. Of `earlier` flows on the same grid those
+    are kept that nothing has changed for."""
     found: dict[str, Flow] = {}
     for spec in SERVICES:
-        if spec.name in services:
-            deps = tuple((calls, found[peer]) for peer, calls in spec.calls if peer in found)
-            found[spec.name] = _flow(scenario, grid, cluster, spec, rollouts[spec.name], deps)
+        if spec.name not in rollouts:
+            continue
+        deps = tuple((calls, found[peer]) for peer, calls in spec.calls if peer in found)
+        old, mine = earlier.get(spec.name), rollouts[spec.name]
+        same = (
+            old is not None and old.rollouts == mine and all(a[1] is b[1] for a, b in zip(old.deps, deps, strict=True))
+        )
+        found[spec.name] = old if old is not None and same else _flow(scenario, grid, cluster, spec, mine, deps)
     return found
 
 
 def _flow(
     scenario: Scenario, grid: Grid, cluster: str, spec: ServiceSpec, rollouts: Rollouts, deps: tuple[tuple[float, Flow], ...]
 ) -> Flow:  # fmt: skip
-    mine = [
-        e for e in scenario.all_effects if scenario.cluster_of(e) == cluster and getattr(e, "service", "") == spec.name
-    ]
+    here = [e for e in scenario.all_effects if scenario.cluster_of(e) == cluster]
+    mine = [e for e in here if _aims_at(e) == spec.name]
     images = {f"{spec.image}:{e.version}": e for e in mine if isinstance(e, Deploy)}
     memory, oom, ready = _processes(grid, spec, rollouts, images)
     effects = _by_image(grid, rollouts, images)
@@ -122,16 +143,21 @@ def _flow(
     failing = 1 - (1 - failing) * (1 - np.clip(fails, 0, 1))
     offered = traffic(scenario, grid, spec, cluster)
     serving = np.maximum(ready.sum(axis=0), 1)
-    other = spec.other_s + effects["slow"] + sum(min(c, 1.0) * f.average(f.latency.median) for c, f in deps)
-    flow, retries = None, np.zeros(grid.steps)
-    for _ in range(2):  # callers try a failed request once more, which is load again
-        arrivals = np.where(ready, offered * (1 + retries) / serving, 0.0)
-        flow = _queue(grid, spec, rollouts, ready, arrivals, work, other, failing, memory, oom, deps)
-        if float(flow.fail_share.max()) < 0.02:
-            break
-        retries = np.minimum(flow.fail_share, 0.8)
-    assert flow is not None
-    return flow
+    other = spec.other_s + effects["slow"]
+    for calls, dep in deps:
+        other = other + min(calls, 1.0) * dep.average(dep.latency.median)
+    arrivals = np.where(ready, offered / serving, 0.0)
+    once = _queue(grid, spec, rollouts, ready, arrivals, work, other, failing, memory, oom, deps)
+    many = once.fail_share > 0.02
+    if spec.name == QUEUE_WORKER or not many.any():
+        return once  # what comes out of a queue is taken once
+    # callers try a failed request once more, which is load again
+    arrivals = arrivals * (1 + np.where(many, np.minimum(once.fail_share, 0.8), 0.0))
+    return _queue(grid, spec, rollouts, ready, arrivals, work, other, failing, memory, oom, deps)
+
+
+def _aims_at(effect: AnyEffect) -> str:
+    return QUEUE_WORKER if isinstance(effect, SlowConsumer) else getattr(effect, "service", "")
 
 
 def _queue(
@@ -144,9 +170,9 @@ def _queue(
     waiting = queueing.backlog(arrivals, capacity, GIVE_UP_S * capacity)
     steady = np.minimum(busy, queueing.SATURATED)
     wait = work * max(1.0, spec.cpu_limit / servers) / servers / (1 - steady)
-    latency = queueing.Latency(
-        work + other, np.where(waiting > 0, 1.0, queueing.erlang_c(steady, servers)), wait, waiting / capacity
-    )
+    waits = np.where(waiting > 0, 1.0, queueing.erlang_c(steady, servers))
+    single = [np.asarray(part, np.float32) for part in (work + other, waits, wait, waiting / capacity)]
+    latency = queueing.Latency(*single)
     late = latency.beyond(spec.timeout_s)
     return Flow(
         spec, rollouts, ready, arrivals, work, np.minimum(busy, 1.0),

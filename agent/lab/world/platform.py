@@ -34,6 +34,7 @@ class ServiceSpec:
     depends_on: tuple[str, ...] = ()
     version: str = "2.3.0"
     owner: str = "shop"
+    visitors: bool = True  # whether its traffic follows the shop's visitors, or a schedule
 
     @property
     def deployment(self) -> str:
@@ -58,8 +59,8 @@ SERVICES = (
         calls=(("feature-pipeline", 1.0),), depends_on=("feature-pipeline",), version="1.42.0", owner="ml-platform",
     ),
     ServiceSpec("inventory-planner", "ml", 1, 0.5, 1024, 0.110, 0.200, 0.02, 560, version="0.31.0", owner="supply",
-                calls=(("demand-forecast", 3.0),), depends_on=("demand-forecast",), timeout_s=10.0),
-    ServiceSpec("order-worker", "shop", 2, 1.0, 512, 0.055, 0.040, 0.2, 240, version="2.0.7"),
+                calls=(("demand-forecast", 3.0),), depends_on=("demand-forecast",), timeout_s=10.0, visitors=False),
+    ServiceSpec("order-worker", "shop", 2, 1.0, 512, 0.030, 0.040, 0.2, 240, version="2.0.7"),
     ServiceSpec(
         "web", "shop", 4, 1.0, 768, 0.007, 0.015, 1.0, 340, version="7.12.3",
         calls=(("checkout", 0.3), ("demand-forecast", 0.3)), depends_on=("checkout", "demand-forecast"), owner="web",

@@ -6,11 +6,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from agent.lab.world.noise import STEP_MS, Array
 
 SATURATED = 0.97  # utilisation at which the steady-state formulas are left for the fluid queue
 CFS_PERIOD = 0.1
+Single = npt.NDArray[np.float32]
 
 
 def utilisation(arrivals: Array, work: Array, cores: float) -> Array:
@@ -65,23 +67,23 @@ def backlog(arrivals: Array, capacity: Array, most: Array) -> Array:
 @dataclass(frozen=True)
 class Latency:
     """Response times: a log-logistic body around `median` and, with probability `waits`, an exponential wait of mean
-    `wait` after a fixed `delay` (what stands in the queue already). Shapes broadcast."""
+    `wait` after a fixed `delay` (what stands in the queue already). Shapes broadcast; single precision is enough."""
 
-    median: Array
-    waits: Array
-    wait: Array
-    delay: Array
+    median: Single
+    waits: Single
+    wait: Single
+    delay: Single
 
-    def beyond(self, bound: float) -> Array:
+    def beyond(self, bound: float) -> Single:
         """Share of requests slower than `bound`."""
         if math.isinf(bound):
             return np.zeros_like(self.median)
-        ratio = self.median / bound
+        ratio = self.median / np.float32(bound)
         body = ratio * ratio
         body = body * body
         body = body / (1 + body)
-        left = np.maximum(bound - self.median - self.delay, 0.0)
-        tail = np.exp(-np.minimum(left / self.wait, 60.0))
+        left = np.maximum(np.float32(bound) - self.median - self.delay, np.float32(0.0))
+        tail = np.exp(-np.minimum(left / self.wait, np.float32(60.0)))
         return np.asarray(body + (1 - body) * self.waits * tail)
 
     def mean(self) -> Array:

@@ -50,6 +50,8 @@ class Simulation:
     start_ms: int
     steps: int
     applied: tuple[Applied, ...] = field(default=())
+    # flows of a simulation of the same length, of which those are taken over that no change has altered
+    kept: Mapping[str, Mapping[str, load.Flow]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def grid(self) -> Grid:
@@ -106,7 +108,7 @@ class Simulation:
     def flows(self) -> Mapping[str, Mapping[str, load.Flow]]:
         """By cluster and service."""
         return {
-            c: load.flows(self.scenario, self.grid, c, [s.name for s in self.services(c)], self.rollouts[c])
+            c: load.flows(self.scenario, self.grid, c, self.rollouts[c], self.kept.get(c, {}))
             for c in self.scenario.clusters
         }
 

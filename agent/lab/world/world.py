@@ -10,6 +10,7 @@ import numpy as np
 from agent.lab.ports import Series
 from agent.lab.scenario import Scenario
 from agent.lab.world.frame import Frame
+from agent.lab.world.load import Flow
 from agent.lab.world.metrics import METRICS
 from agent.lab.world.noise import HISTORY_STEPS, STEP_MS
 from agent.lab.world.simulation import Applied, Simulation
@@ -29,28 +30,30 @@ class World:
         self.now_ms = now_ms
         self._keep = keep
         self._ahead = AHEAD_STEPS
-        self._frame = Frame(self._simulate(tuple(applied)))
+        self._frame = Frame(self._simulate(tuple(applied), {}))
         self._full: dict[str, list[Series]] = {}
         self._shown: dict[str, list[Series]] = {}
         self._shown_at = -1
 
-    def _simulate(self, applied: tuple[Applied, ...]) -> Simulation:
-        return Simulation(self.scenario, self.seed, self.start_ms, HISTORY_STEPS + self._ahead, applied)
+    def _simulate(self, applied: tuple[Applied, ...], kept: Mapping[str, Mapping[str, Flow]]) -> Simulation:
+        steps = HISTORY_STEPS + self._ahead
+        return Simulation(self.scenario, self.seed, self.start_ms, steps, applied, kept)
 
     @property
     def sim(self) -> Simulation:
         """The simulation, reaching past now."""
-        while self.now_ms() >= self._frame.sim.end_ms - STEP_MS * 10:
-            self._ahead = min(self._ahead * 2, self._ahead + AHEAD_MOST)
-            self._renew(self._simulate(self._frame.sim.applied))
-        return self._frame.sim
+        return self.frame.sim
 
     @property
     def frame(self) -> Frame:
-        return self._frame if self.sim else self._frame
+        while self.now_ms() >= self._frame.sim.end_ms - STEP_MS * 10:
+            self._ahead = min(self._ahead * 2, self._ahead + AHEAD_MOST)
+            self._renew(self._simulate(self._frame.sim.applied, {}))
+        return self._frame
 
     def _renew(self, sim: Simulation) -> None:
-        self._frame = Frame(sim)
+        same = sim.steps == self._frame.sim.steps
+        self._frame = Frame(sim, self._frame.pods if same else ())
         self._full.clear()
         self._shown.clear()
 
@@ -59,7 +62,7 @@ class World:
         before = self.sim.applied
         change = Applied(key or f"{kind}-{len(before) + 1}", self.now_ms(), kind, data)
         self._keep(change)
-        self._renew(self._simulate((*before, change)))
+        self._renew(self._simulate((*before, change), self.sim.flows))
         return change
 
     @property

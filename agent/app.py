@@ -16,13 +16,11 @@ from agent.clock import RealClock
 from agent.desk import Desk
 from agent.errors import BadConfiguration
 from agent.gate import policy as policies
-from agent.gate.ledger import Ledger
 from agent.gate.policy import Policy
 from agent.graph import Steps, build
 from agent.judge import Judge
 from agent.library.index import Library
 from agent.notebook import Notebook
-from agent.reasoner.moves import Reasoner
 from agent.settings import BackendEntry, Settings
 from agent.store import timeline
 from agent.store.database import Database
@@ -31,7 +29,6 @@ from agent.talk import Talk
 from agent.verify import Verifier
 from agent.worker import Worker
 from tools.context import Backend, Backends, Clock
-from tools.toolbox import Tools
 
 
 class Feed:

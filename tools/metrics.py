@@ -17,8 +17,8 @@ from tools.analysis.series import Series
 from tools.context import Context, Json
 from tools.emptiness import why_empty
 from tools.errors import ToolFailed
-from tools.promql_unit import unit_of
 from tools.prometheus import Prometheus, Result, Window, for_query, length, prometheus, window
+from tools.promql_unit import unit_of
 from tools.series_facts import (
     MOST_SERIES,
     line,

@@ -83,8 +83,7 @@ async def _empty(server: Prometheus, promql: str, frame: Window, result: Result)
         why: tuple[Emptiness, str] = (Emptiness.NOTHING, "the series are native histograms; use histogram_quantile")
     else:
         why = await why_empty(server, promql, frame)
-    text = f"{clean(promql, 300)} over {length(frame)} to {clock_time(frame.end)}: {why[0]}: {why[1]}."
-    text += " This is not zero."
+    text = f"{clean(promql, 300)} over {length(frame)} to {clock_time(frame.end)}: {why[0]}: {why[1].rstrip('.')}. This is not zero."
     data: Json = {"promql": promql, "series": [], "remarks": list(result.remarks)}
     return Answer(shorten(text + remarks_text(result.remarks)), (), data, server.link(promql, frame), why[0])
 
@@ -191,7 +190,7 @@ async def find_metrics(
         text = f"None of {len(names)} metric names{where} fits {clean(pattern)!r}.{hint}"
         none = Emptiness.NO_METRIC if names or not labels else Emptiness.NO_SERIES
         return Answer(text, (Fact("count", "metrics found", 0, "count"),), {"metrics": []}, None, none)
-    described = await _described(server, found[:30], labels)
+    described = await _described(server, found[:12], labels)
     lines = [
         f"{d['name']} ({d['type'] or 'type unknown'}, {number(d['series'])} series) {clean(str(d['help']), 80)}".rstrip()
         for d in described

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from tools.analysis.series import Series, thin
 from tools.context import Json
 from tools.spec import Fact
-from tools.wording import clean, iso, labels_text, number
+from tools.wording import clean, labels_text, number
 
 MOST_SERIES = 20  # with facts of their own
 _POINTS = 60  # of one series in `data`: enough for a sparkline, small enough for evidence
-_STATISTICS = {
+_STATISTICS: Mapping[str, Callable[[Series], float]] = {
     "last": lambda s: s.last, "first": lambda s: float(s.values[0]), "min": lambda s: float(s.finite.min()),
     "max": lambda s: float(s.finite.max()), "mean": lambda s: float(s.finite.mean()),
 }  # fmt: skip
@@ -77,6 +77,9 @@ def series_data(series: Sequence[Series], most: int = 100) -> list[Json]:
 def line(series: Series, unit: str, several: bool) -> str:
     """`pod=a: 1.9 s (0.2 to 2.1, mean 0.8)`, with what was not a number."""
     shown = {name: number(statistic(series, name), unit) for name in _STATISTICS}
+    if not series.finite.size:
+        text = f"last {shown['last']}; none of {series.values.size} points is a finite number"
+        return f"{labels_text(series.labels)}: {text}" if several or len(series.labels) > 1 else text
     flat = series.finite.size == series.values.size and np.ptp(series.values) == 0
     if flat:
         text = (
@@ -93,9 +96,3 @@ def line(series: Series, unit: str, several: bool) -> str:
 def remarks_text(remarks: Sequence[str]) -> str:
     """Prometheus' own infos and warnings."""
     return "".join(f"\nPrometheus remarks: {clean(remark, 240)}" for remark in remarks[:3])
-
-
-def interval(start: float, end: float) -> str:
-    from tools.wording import at
-
-    return f"{iso(at(start))}/{iso(at(end))}"

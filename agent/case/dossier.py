@@ -83,7 +83,7 @@ def fold(incident: Incident, alerts: Sequence[Alert], events: Sequence[Event]) -
 
 
 def _evidence(dossier: Dossier, event: Event) -> None:
-    evidence = evidence_from_json(event.data)
+    evidence = evidence_from_json({key: value for key, value in event.data.items() if key != "extra"})
     dossier.evidence[evidence.id] = evidence
 
 

@@ -211,8 +211,11 @@ def _negative_change(clause: str, at: At) -> str | None:
 def untold(judged: Sequence[Judged], said: Sequence[Pointer], shown: Collection[Quantity]) -> str | None:
     """An assertion of none or false that the text neither shows nor says: then text and assertion tell two stories."""
     visible = {(i, fact.id) for quantity in shown for i, fact in quantity.facts}
+    opened = {i for i, _ in visible}
     told = {way for pointer in said for way in pointer.ways} & {Way.ABSENT, Way.SAME, Way.BELOW, Way.FELL, Way.CHANGED}
     for one in judged:
-        if one.says_none and not told and not visible & {(i, fact.id) for i, fact in one.facts}:
+        words = any(isinstance(fact.value, bool | str) for _, fact in one.facts)
+        seen = opened & {i for i, _ in one.facts} if words else visible & {(i, fact.id) for i, fact in one.facts}
+        if one.says_none and not told and not seen:
             return f"{one.assertion.left} {one.assertion.op} {one.assertion.right} says none, and the text does not"
     return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from agent.case.assertions import Judged, borne_out, judge, untold
@@ -161,7 +162,7 @@ def _clauses(masked: str) -> list[tuple[int, int]]:
     something of it."""
     bounds = [0, *(m.end() for m in _CLAUSES.finditer(masked)), len(masked)]
     found = []
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in pairwise(bounds):
         for joint in _AND.finditer(masked, start, end):
             left, right = masked[start : joint.start()], masked[joint.end() : end]
             if "§" in left and "§" in right and pointers(left) and pointers(right.split(" and ")[0]):

@@ -39,7 +39,7 @@ WORDS: Mapping[str, Way] = {
     **_words(Way.DOUBLED, "doubled double twice twofold"), **_words(Way.TRIPLED, "tripled triple thrice threefold"),
     **_words(Way.HALVED, "halved halves"), **_words(Way.CHANGED, "worse worsened better improved recovered recovers"),
 }  # fmt: skip
-NOT = frozenset("not cannot n't isn't aren't wasn't weren't didn't doesn't don't hasn't haven't".split())
+NOT = frozenset(("not", "cannot"))
 OPPOSITE: Mapping[Way, frozenset[Way]] = {
     Way.ROSE: frozenset({Way.FELL, Way.SAME, Way.BELOW}), Way.FELL: frozenset({Way.ROSE, Way.SAME, Way.ABOVE}),
     Way.ABOVE: frozenset({Way.BELOW}), Way.BELOW: frozenset({Way.ABOVE}), Way.SAME: frozenset({Way.ROSE, Way.FELL}),
@@ -51,12 +51,12 @@ _PHRASES = (
     (Way.ROSE, r"\b(?:is|are|was|went|goes|go|moved) up\b|\bup (?:from|to|by)\b"),
     (Way.FELL, r"\b(?:went|goes|go|moved) down\b|\bdown (?:from|to|by)\b"),
     (Way.CHANGED, r"\b(?:is|are|was|were|be|been) down\b|\bback (?:at|to) normal\b"),
-    (Way.ABOVE, r"§ (?:after|later)\b"), (Way.BELOW, r"§ (?:before|earlier)\b"),
+    (Way.ABOVE, r"§\s+(?:after|later)\b"), (Way.BELOW, r"§\s+(?:before|earlier)\b"),
     (Way.SAME, r"\bthe same as\b"),
 )  # fmt: skip
 _IDIOMS = re.compile(
     r"\b(?:no longer than|more or less|at least|at most|no more than|no less than|not only|no one knows|high-level|low-level"
-    r"|no data|not (?:yet )?(?:known|recorded|available|complete|checked|configured)|few minutes|once more|any more)\b",
+    r"|no data|as (?:many|much|often|few) as|not (?:yet )?(?:known|recorded|available|complete|checked|configured)|few minutes|once more|any more)\b",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[A-Za-z][A-Za-z'-]*|§")
@@ -75,7 +75,7 @@ def pointers(clause: str) -> list[Pointer]:
     """The directions of a clause in which every reference has been replaced by §."""
     text = _IDIOMS.sub(lambda m: "_" * len(m.group()), clause)
     words = [(m.group().lower(), m.start()) for m in _WORD.finditer(text)]
-    found = [Pointer(m.group().strip(), frozenset({way}), m.start()) for way, p in _PHRASES
+    found = [Pointer(" ".join(m.group().split()), frozenset({way}), m.start()) for way, p in _PHRASES
              for m in re.finditer(p, text, re.IGNORECASE)]  # fmt: skip
     taken: set[int] = set()
     for place, (word, at) in enumerate(words):

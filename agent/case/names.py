@@ -10,10 +10,17 @@ from agent.case.evidence import Evidence
 from tools.context import Json
 from tools.spec import Fact
 
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
 # labels whose values name things that a finding can be about
 ENTITY_LABELS = frozenset(
-    "service pod model namespace cluster workload deployment statefulset daemonset node feature column job queue instance "
-    "container alertname peer app component host device mountpoint database topic endpoint route handler region zone tenant".split()
+    _words(
+        "service pod model namespace cluster workload deployment statefulset daemonset node feature column job queue instance "
+        "container alertname peer app component host device mountpoint database topic endpoint route handler region zone tenant"
+    )
 )
 _NAME = re.compile(r"[A-Za-z0-9][\w./:@-]*")
 _QUANTILE = re.compile(r"(?<![A-Za-z0-9])p(\d{2,3}(?:\.\d+)?)(?![0-9])", re.IGNORECASE)
@@ -23,19 +30,29 @@ _NUMBER_WORD = re.compile(
     r"eighty|ninety|hundreds?|thousands?|millions?|billions?|dozens?|couple|half|quarter|third of|thirds|fivefold|tenfold)\b",
     re.IGNORECASE,
 )
-_ORDINARY = frozenset(
-    "true false none unknown default main error info warning critical running ok yes no all other".split()
+_ORDINARY = ENTITY_LABELS | frozenset(
+    _words(
+        "true false none unknown default main error errors info warning critical running ok yes no all other severity team code "
+        "status method path quantile le env environment tier version reason resource unit phase mode window type kind name value "
+        "requests request latency memory cpu disk traffic drift feature features alert alerts firing pending pods node nodes queues"
+    )
 )
-_VERSIONS = frozenset("version revision release image code status quantile http alias tag build generation".split())
+_VERSIONS = frozenset(_words("version revision release image code status quantile http alias tag build generation"))
 
 
 def known_names(names: Collection[str], evidence: Mapping[str, Evidence]) -> frozenset[str]:
-    """Everything that is a name here, in lower case: the catalog's, and values of naming labels."""
-    values = {
-        value for one in evidence.values() for fact in one.facts for key, value in fact.labels.items()
-        if key in ENTITY_LABELS
-    }  # fmt: skip
-    return frozenset(n.lower() for n in {*names, *values} if len(n) > 1 and n.lower() not in _ORDINARY)
+    """Everything that names a thing here, in lower case: the catalog's names, and values of naming labels.
+
+    `names` may hold more (label keys, other labels' values, facts' words): those may stand in a text, and name nothing.
+    """
+    facts = [fact for one in evidence.values() for fact in one.facts]
+    things = {value for fact in facts for key, value in fact.labels.items() if key in ENTITY_LABELS}
+    words = {part for fact in facts for key, value in fact.labels.items() for part in (key, value)}
+    words |= {fact.value for fact in facts if isinstance(fact.value, str)}
+    found = {*names, *things} - (words - things)
+    return frozenset(
+        n.lower() for n in found if len(n) > 1 and n.lower() not in _ORDINARY and not _PLAIN_NUMBER.match(n)
+    )
 
 
 @dataclass(frozen=True)
@@ -56,6 +73,8 @@ class Known:
             kin = [f for f in one.facts if any(_related(f, fact) for fact in mine)]
             own = {t for fact in kin for t in _fact_tokens(fact)}
             # what labels a sibling and not this fact is what this fact is not about
+            if not any(k in ENTITY_LABELS for fact in mine for k in fact.labels):
+                own |= _common(one)
             keys = {k for fact in mine for k in fact.labels}
             others = {
                 v.lower() for f in one.facts if f not in kin for k, v in f.labels.items() if k in keys & ENTITY_LABELS
@@ -81,6 +100,16 @@ def _related(a: Fact, b: Fact) -> bool:
         or a == b
         or ("." in b.id and a.id.rpartition(".")[0] == b.id.rpartition(".")[0] and a.labels == b.labels)
     )
+
+
+def _common(one: Evidence) -> set[str]:
+    """What every labelled fact of the evidence is about: an unlabelled one beside them is about it too."""
+    values: dict[str, set[str]] = {}
+    for fact in one.facts:
+        for key, value in fact.labels.items():
+            if key in ENTITY_LABELS:
+                values.setdefault(key, set()).add(value.lower())
+    return {value for found in values.values() if len(found) == 1 for value in found}
 
 
 def _fact_tokens(fact: Fact) -> Iterator[str]:
@@ -148,7 +177,7 @@ def _is_name(raw: str, before: str, about: Known) -> bool:
     if _PLAIN_NUMBER.match(token):
         context = before.strip("\"'“”‘’`()[],;:.!?").lower()
         value = token.removeprefix("v")
-        named = context in _VERSIONS or token.startswith("v") or context in _label_words(about)
+        named = context in _VERSIONS or token.startswith("v") or context in _label__words(about)
         return named and (value in about.allowed or token in about.allowed)
     if token in about.allowed:
         return True
@@ -156,7 +185,7 @@ def _is_name(raw: str, before: str, about: Known) -> bool:
     return len(parts) > 1 and all(_is_name(p, before, about) for p in parts if any(c.isnumeric() for c in p))
 
 
-def _label_words(about: Known) -> set[str]:
+def _label__words(about: Known) -> set[str]:
     return {part for _, fact in about.facts for key in fact.labels for part in (key.lower(), *key.lower().split("_"))}
 
 

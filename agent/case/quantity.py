@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -107,7 +107,7 @@ def _bytes(size: float) -> str:
 
 def _percent(share: float) -> str:
     value = share * 100
-    return f"{digits(round(value) if abs(value) >= 10 else float(f'{value:.2g}'))} %"
+    return f"{digits(float(round(value)) if abs(value) >= 10 else float(f'{value:.2g}'))} %"
 
 
 def _moment(seconds: float, near: datetime | None) -> str:
@@ -116,7 +116,7 @@ def _moment(seconds: float, near: datetime | None) -> str:
     return f"{day}{when:%H:%M:%S}Z"
 
 
-_WRITERS = {
+_WRITERS: Mapping[str, Callable[[float], str]] = {
     "time": _time, "bytes": _bytes, "ratio": _percent, "plain": digits, "times": digits,
     "cores": lambda v: f"{digits(v)} cores", "rate": lambda v: f"{digits(v)}/s",
     "bytes a second": lambda v: f"{_bytes(v)}/s", "points": lambda v: f"{digits(round(v * 100, 1))} percentage points",

@@ -152,7 +152,9 @@ def _renderer(names: Names, where: str) -> Callable[[Json], Json]:
             return _render_text(value, values, promql)
         except UnusableInput as error:
             known = ", ".join([*(n for n in values if n != "before"), *(f"before.{n}" for n in names.before)])
-            raise UnusableInput(f"{where}: {value!r}: {error} Known here: {known or 'nothing'}. Add what is missing to the catalog.") from None
+            raise UnusableInput(
+                f"{where}: {value!r}: {error} Known here: {known or 'nothing'}. Add what is missing to the catalog."
+            ) from None
 
     return render
 

@@ -51,7 +51,7 @@ _PHRASES = (
     (Way.ROSE, r"\b(?:is|are|was|went|goes|go|moved) up\b|\bup (?:from|to|by)\b"),
     (Way.FELL, r"\b(?:went|goes|go|moved) down\b|\bdown (?:from|to|by)\b"),
     (Way.CHANGED, r"\b(?:is|are|was|were|be|been) down\b|\bback (?:at|to) normal\b"),
-    (Way.ABOVE, r"§\s+(?:after|later)\b"), (Way.BELOW, r"§\s+(?:before|earlier)\b"),
+    (Way.ABOVE, r"§\s+(?:after|later than)\s+\w"), (Way.BELOW, r"§\s+(?:before|earlier than)\s+\w"),
     (Way.SAME, r"\bthe same as\b"),
 )  # fmt: skip
 _IDIOMS = re.compile(

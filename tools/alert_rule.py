@@ -72,13 +72,15 @@ async def alert_rule(
     now = worst_first([s for s in result.series if s.times.size and _fresh(s, context)], breach.low_is_bad)
     if not now:
         kind, why = await why_empty(server, breach.text, frame)
-        text = f"{head}\nIt has no value at {clock_time(context.as_of)}: {kind}: {why}. This is not zero."
+        text = f"{head}\nIt has no value at {clock_time(context.as_of)}: {kind}: {why.rstrip('.')}. This is not zero."
         return Answer(shorten(text), (), {"expression": expression, "rules": rules}, link, kind)
     mine = _of_incident(now, context.labels)
     splits = await _splits(server, breach)
     unit = unit_of(breach.measured)
     facts = [*_value_facts(mine, breach, unit, context), *_split_facts(splits, unit, iso(context.as_of))]
-    text = "\n".join([head, _value_line(mine, breach, unit), *_split_lines(splits, breach, unit)])
+    text = "\n".join(
+        [head, _value_line(mine, breach, unit), *_split_lines(splits, breach, unit, _breaching(mine, breach))]
+    )
     data: Json = {
         "expression": expression, "measured": breach.text, "op": breach.op, "limit": usable(breach.limit), "rules": rules,
         "series": series_data(mine), "split": [_split_json(s) for s in splits],
@@ -156,6 +158,10 @@ def _began(series: Sequence[Series], breach: Breach) -> float | None:
     return min(known)
 
 
+def _breaching(series: Sequence[Series], breach: Breach) -> bool:
+    return any(breach.holds(s.last) for s in series)
+
+
 def _value_line(series: Sequence[Series], breach: Breach, unit: str) -> str:
     limit = f"{breach.op} {number(breach.limit, unit) if breach.limit is not None else clean(breach.against, 120)}"
     shown = "; ".join(
@@ -220,15 +226,15 @@ async def _split(server: Prometheus, breach: Breach, label: str) -> Split | None
     return Split(label, tuple(ordered), tuple(name for name, value in ordered if breach.holds(value)))
 
 
-def _split_lines(splits: Sequence[Split], breach: Breach, unit: str) -> list[str]:
+def _split_lines(splits: Sequence[Split], breach: Breach, unit: str, in_breach: bool) -> list[str]:
     telling = [s for s in splits if s.tells]
     lines = [_telling_line(split, unit) for split in telling[:4]]
     even = [f"{s.label} ({len(s.values)})" for s in splits if s.breaching and not s.tells]
     if even:
         lines.append(f"Every value breaches of: {', '.join(even)}.")
-    if not telling and not even and splits and breach.limit is not None:
+    if in_breach and not telling and not even:
         lines += [f"No single {s.label} breaches alone; worst {_shown(s.values[:3], unit)}." for s in splits[:3]]
-    if breach.limit is None:
+    if not in_breach:
         lines += [f"By {s.label}: {_shown(s.values[:4], unit)}." for s in splits[:4]]
     return lines or ["Its series have no further label that tells them apart."]
 

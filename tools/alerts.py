@@ -19,14 +19,15 @@ from tools.fetch import fetch_json
 from tools.prometheus import Prometheus, Window, prometheus
 from tools.spec import Answer, Emptiness, Fact, read
 from tools.wording import at as time_at
-from tools.wording import clean, clock_time, iso, labels_text, shorten, span
+from tools.wording import clean, clock_time, count, iso, labels_text, shorten, span
 from tools.wording import window as interval
 
 AlertLabels = Annotated[dict[str, str], Field(max_length=20, description="label values that must be met")]
 
 _STEP = 60  # seconds between the samples of ALERTS we look at
 _CHUNK = timedelta(hours=33)  # 1,981 points of one series in one query
-_GAP = 150.0  # seconds without a sample that end an episode
+_GAP = 330.0  # seconds without a sample that end an episode: rules may be evaluated only every 5 minutes
+_OPEN = 150.0  # seconds since the last sample within which an episode counts as still going on
 _NOISE = {"alertname", "alertstate", "__name__"}
 
 
@@ -190,7 +191,7 @@ def episodes(series: Sequence[Series], until: float, gap: float = _GAP) -> list[
     cuts = np.nonzero(np.diff(times) > gap)[0]
     starts, ends = np.r_[0, cuts + 1], np.r_[cuts, times.size - 1]
     return [
-        Episode(float(times[a]), float(times[b]), until - float(times[b]) <= gap)
+        Episode(float(times[a]), float(times[b]), until - float(times[b]) <= _OPEN)
         for a, b in zip(starts, ends, strict=True)
     ]
 
@@ -207,7 +208,8 @@ async def alert_history(
     server = prometheus(context, labels)
     start = context.as_of - timedelta(days=days)
     query = pql.selector("ALERTS", {"alertname": alertname, "alertstate": "firing", **labels})
-    series, oldest = await asyncio.gather(_long_range(server, query, start), _oldest_sample(server, start))
+    sampled = f"count_over_time({query}[{_STEP}s])"  # samples themselves: an instant selector lingers for 5 minutes
+    series, oldest = await asyncio.gather(_long_range(server, sampled, start), _oldest_sample(server, start))
     until = context.as_of.timestamp()
     found = episodes(series, until)
     covered = (until - oldest) / 86400 if oldest is not None else None
@@ -263,7 +265,7 @@ def _history_text(
     if covered is not None and covered > days - 0.1:
         reach = f"the last {days} days"
     ended = [e for e in found if not e.open]
-    text = f"{clean(name, 100)}{where} fired {len(found)} times in {reach}"
+    text = f"{clean(name, 100)}{where} fired {count(len(found), 'time')} in {reach}"
     text += ", and fires now." if found and found[-1].open else "."
     if median is not None:
         text += f" It cleared after {span(median)} (median of {len(ended)}"
@@ -275,7 +277,11 @@ def _history_text(
     last = [
         f"{clock_time(time_at(e.start), near)} for {span(e.seconds)}{' so far' if e.open else ''}" for e in found[-5:]
     ]
-    return text + (f" Last: {'; '.join(last)}." if last else "") + f" Times are exact to {_STEP} s."
+    return (
+        text
+        + (f" Last: {'; '.join(last)}." if last else "")
+        + f" Times are exact to {_STEP} s; pauses under 6 min do not count."
+    )
 
 
 async def _long_range(server: Prometheus, query: str, start: datetime) -> list[Series]:
@@ -333,7 +339,7 @@ async def began_around(
         for n, (began, labels) in enumerate(found[:20], 1)
     ]
     what = "the start of the incident" if known else "that time"
-    text = f"{len(found)} other alerts began within {minutes} min of {what}, {clock_time(centre)}"
+    text = f"{count(len(found), 'other alert')} began within {minutes} min of {what}, {clock_time(centre)}"
     text += f" (looked at until {clock_time(last)})." if last < centre + timedelta(seconds=reach) else "."
     lines = [
         f"{_offset(began - centre.timestamp())} {clean(labels.get('alertname', ''), 80)}: "

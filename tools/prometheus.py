@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from tools.analysis.series import Series, parse_result
 from tools.context import Backend, Context, Json, Labels
 from tools.errors import ToolFailed
 from tools.fetch import Params, fetch_json
+from tools.grafana import explore
 from tools.wording import clean, span
 
 TIMEOUT = "20s"  # what we let one query cost the server
@@ -60,7 +60,7 @@ class Prometheus:
     async def range(self, query: str, window: Window) -> Result:
         """A range query. BadArguments for what we do not send, ToolFailed with Prometheus' own words."""
         pql.guard(pql.parse(query), window.points, self.as_of)
-        asked = {"query": query, "start": _unix(window.start), "end": _unix(window.end), "step": f"{window.step:g}"}
+        asked = {"query": query, "start": _unix(window.start), "end": _unix(window.end), "step": f"{window.step:.3f}"}
         return _result(query, await self._get("/api/v1/query_range", {**asked, "timeout": TIMEOUT}, query))
 
     async def instant(self, query: str, when: datetime | None = None) -> Result:
@@ -100,22 +100,13 @@ class Prometheus:
     def link(self, query: str, window: Window) -> str:
         """Opens this query in Grafana where one is configured, else in Prometheus, at exactly this window."""
         if self.grafana_url:
-            return self._grafana_link(query, window)
+            return explore(self.grafana_url, self.backend.name, query, window.start, window.end, window.step)
         seconds = max((window.end - window.start).total_seconds(), 60)
         asked = {
-            "g0.expr": query, "g0.tab": "0", "g0.range_input": f"{seconds:g}s",
-            "g0.end_input": f"{window.end:%Y-%m-%d %H:%M:%S}", "g0.step_input": f"{window.step:g}",
+            "g0.expr": query, "g0.tab": "0", "g0.range_input": f"{seconds:.0f}s",
+            "g0.end_input": f"{window.end:%Y-%m-%d %H:%M:%S}", "g0.step_input": f"{window.step:.0f}",
         }  # fmt: skip
         return f"{self.backend.link_base}/graph?{urlencode(asked)}"
-
-    def _grafana_link(self, query: str, window: Window) -> str:
-        times = {"from": str(int(window.start.timestamp() * 1000)), "to": str(int(window.end.timestamp() * 1000))}
-        pane = {
-            "datasource": self.backend.name, "range": times,
-            "queries": [{"refId": "A", "expr": query, "interval": f"{window.step:g}s"}],
-        }  # fmt: skip
-        panes = json.dumps({"stanch": pane}, separators=(",", ":"))
-        return f"{self.grafana_url.rstrip('/')}/explore?{urlencode({'schemaVersion': '1', 'panes': panes})}"
 
     def _span(self, match: str, start: datetime) -> Params:
         asked = {"start": _unix(start), "end": _unix(self.as_of)}

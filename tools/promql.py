@@ -29,7 +29,7 @@ _ASSUMED_SUBQUERY_STEP = 15  # seconds, where a subquery leaves its step to the 
 
 _NAME = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OPERATORS = {pp.MatchOp.Equal: "=", pp.MatchOp.NotEqual: "!=", pp.MatchOp.Re: "=~", pp.MatchOp.NotRe: "!~"}
+_OPERATORS = {"MatchOp.Equal": "=", "MatchOp.NotEqual": "!=", "MatchOp.Re": "=~", "MatchOp.NotRe": "!~"}
 
 
 def quote(value: str) -> str:
@@ -130,7 +130,7 @@ def metric_of(node: Node) -> str:
 
 def matchers_of(node: Node) -> list[tuple[str, str, str]]:
     """(label, operator, value) of a vector selector, without the metric's name."""
-    return [(m.name, _OPERATORS[m.op], m.value) for m in node.matchers.matchers if m.name != "__name__"]
+    return [(m.name, _OPERATORS[str(m.op)], m.value) for m in node.matchers.matchers if m.name != "__name__"]
 
 
 def equalities(tree: Node) -> dict[str, str]:
@@ -176,7 +176,7 @@ def _check_range(node: Node, evaluations: int, as_of: datetime) -> int:
     if evaluations * seconds > MOST_WINDOW_SECONDS:
         least = int(evaluations * seconds / MOST_WINDOW_SECONDS) + 1
         raise BadArguments(
-            f"A range of {seconds:g} s at {evaluations} points is too much for one query. "
+            f"A range of {seconds:.0f} s at {evaluations} points is too much for one query. "
             f"Shorten the range, or make the step about {least} times larger (step_s)."
         )
     return evaluations
@@ -192,7 +192,7 @@ def _check_subquery(node: Node, evaluations: int, as_of: datetime) -> int:
     if inner > MOST_INNER_POINTS:
         raise BadArguments(
             f"The subquery has {inner} inner points; at most {MOST_INNER_POINTS} are asked. "
-            f"Write its step: [{seconds:g}s:{int(seconds / MOST_INNER_POINTS) + 1}s] or coarser."
+            f"Write its step: [{seconds:.0f}s:{int(seconds / MOST_INNER_POINTS) + 1}s] or coarser."
         )
     if inner * evaluations > MOST_EVALUATIONS:
         raise BadArguments(
@@ -256,7 +256,7 @@ def aggregate_text(node: Node, grouping: str, edit: Callable[[Node], str | None]
 def selector_text(node: Node) -> str:
     """A vector selector without offset and @, as `match[]` wants it."""
     groups = [node.matchers.matchers, *node.matchers.or_matchers]
-    texts = [", ".join(f"{m.name}{_OPERATORS[m.op]}{quote(m.value)}" for m in group) for group in groups if group]
+    texts = [", ".join(f"{m.name}{_OPERATORS[str(m.op)]}{quote(m.value)}" for m in group) for group in groups if group]
     return f"{node.name or ''}{{{' or '.join(texts)}}}" if texts or not node.name else str(node.name)
 
 

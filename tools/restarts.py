@@ -18,7 +18,7 @@ from tools.context import Change, Context, Json, Labels
 from tools.errors import BadArguments
 from tools.prometheus import Prometheus, Window, prometheus
 from tools.spec import Answer, Emptiness, Fact, read
-from tools.wording import at, clean, clock_time, iso, labels_text, shorten
+from tools.wording import at, clean, clock_time, count, iso, labels_text, shorten
 from tools.wording import window as interval
 
 _BUILD_INFO = r"[a-zA-Z0-9_]*(build|version)_info"
@@ -235,7 +235,7 @@ def _version_line(found: Sequence[VersionChange] | None, near: datetime) -> str:
     shown = "; ".join(
         f"{c.metric} {clean(c.before, 60)} → {clean(c.after, 60)} at {clock_time(at(c.at), near)}" for c in found[-5:]
     )
-    return f"Versions: {len(found)} changes: {shown}."
+    return f"Versions: {count(len(found), 'change')}: {shown}."
 
 
 def _json(found: Sequence[Restart] | None) -> Json:

@@ -77,6 +77,9 @@ def series_data(series: Sequence[Series], most: int = 100) -> list[Json]:
 def line(series: Series, unit: str, several: bool) -> str:
     """`pod=a: 1.9 s (0.2 to 2.1, mean 0.8)`, with what was not a number."""
     shown = {name: number(statistic(series, name), unit) for name in _STATISTICS}
+    if not series.finite.size:
+        text = f"last {shown['last']}; none of {series.values.size} points is a finite number"
+        return f"{labels_text(series.labels)}: {text}" if several or len(series.labels) > 1 else text
     flat = series.finite.size == series.values.size and np.ptp(series.values) == 0
     if flat:
         text = (

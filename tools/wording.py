@@ -57,6 +57,11 @@ def number(value: float | int | None, unit: str = "") -> str:
     return f"{digits} {unit}" if unit and unit not in ("ratio", "count") else digits
 
 
+def count(how_many: int, noun: str) -> str:
+    """`1 change`, `3 changes`."""
+    return f"{how_many} {noun}{'' if how_many == 1 else 's'}"
+
+
 def clean(text: str, limit: int = 200) -> str:
     """Foreign text on one line: no control or direction characters, no terminal escapes, not longer than `limit`."""
     line = re.sub(r"\s+", " ", _UNPRINTABLE.sub("", text)).strip()

@@ -16,6 +16,8 @@ from agent.clock import RealClock
 from agent.desk import Desk
 from agent.errors import BadConfiguration
 from agent.gate import policy as policies
+from agent.gate.ledger import Ledger
+from agent.gate.obstacles import Entitled
 from agent.gate.policy import Policy
 from agent.graph import Steps, build
 from agent.judge import Judge
@@ -61,15 +63,17 @@ async def open_app(
         catalog = catalogs.load(settings.catalog) if settings.catalog else Catalog()
         policy = policies.load(settings.policy) if settings.policy else Policy.none()
         backends = await _backends(settings, stack)
-        tools = _tools(settings)
+        tools = installed(TOOLS).plus(
+            actions=[declare(HttpActionSpec.model_validate(spec)) for spec in settings.actions]
+        )
         db = await Database.open(settings.database_url, settings.data)
         stack.push_async_callback(db.close)
-        library = await Library.open(settings.runbooks, settings.data / "index")
+        library = Library.open(settings.runbooks, settings.data / "index")
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=10.0, trust_env=False))
         notebook = Notebook(db, now, library, lambda: catalog, tools, backends, redact, settings.data / "reports", http)
-        ledger = _ledger(notebook, policy)
-        judge = Judge(notebook, ledger, lambda: policy)
-        reasoner = _reasoner(settings, redact)
+        ledger = Ledger(db, now, lambda: policy, tools.by_name(), notebook.context_of, _entitled(catalog))
+        judge = Judge(notebook, ledger)
+        reasoner = _reasoner(settings, stack)
         steps = Steps(notebook, reasoner, judge, Verifier(notebook), settings.llm.budget.steps)
         feed = Feed(db, listeners)
 
@@ -133,3 +137,12 @@ def _secret(name: str, settings: Settings) -> str:
     if name not in settings.secrets:
         raise BadConfiguration(f"stanch.yaml names the environment variable {name}, which is not set. Set it.")
     return settings.secrets[name].get_secret_value()
+
+
+def _entitled(catalog: Catalog) -> Entitled:
+    """Whether a person of the catalog is among the approvers today, by name or by group."""
+
+    def entitled(person: str, approvers: Sequence[str]) -> bool:
+        return person in approvers or any(group in approvers for group in catalog.groups_of(person))
+
+    return entitled

@@ -21,10 +21,14 @@ from agent.lab.prometheus import routes
 from tests.conftest import need
 from tests.lab.promql_samples import BEGIN_MS, END_MS, recorded
 
-POSITION = re.compile(r"(^|: )(\d+:\d+|unknown position): parse error:")  # where the mistake is: our parser does not tell
+POSITION = re.compile(
+    r"(^|: )(\d+:\d+|unknown position): parse error:"
+)  # where the mistake is: our parser does not tell
 pytestmark = pytest.mark.server
 
-QUERIES = [line for line in (Path(__file__).parent / "queries.promql").read_text().splitlines() if line and line[0] != "#"]
+QUERIES = [
+    line for line in (Path(__file__).parent / "queries.promql").read_text().splitlines() if line and line[0] != "#"
+]
 LATE = END_MS - 3_600_000  # an hour before the end, so that negative offsets see something
 MOMENTS = [BEGIN_MS + 200, BEGIN_MS + 4_983_017, LATE]
 RANGES = [(LATE - 3_600_000, LATE, 60_000), (BEGIN_MS + 7_200_123, BEGIN_MS + 12_600_123, 437_000)]

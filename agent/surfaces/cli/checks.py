@@ -29,7 +29,7 @@ def check(session: Session, file: str | None) -> int:
             "There is no policy.yaml here. `stanch init` writes one that suggests everything and runs nothing."
         )
     found = load(path)
-    out(f"{path}: {len(found.rules)} rules, version {found.version[:12]}; what no rule matches is denied.")
+    out(f"{path}: {len(found.file.rules)} rules, version {found.version[:12]}; what no rule matches is denied.")
     return Exit.OK
 
 

@@ -30,7 +30,7 @@ rules:
 
 def scenarios() -> list[tuple[str, str]]:
     """Name and story of each."""
-    from agent.lab.scenario import names, load
+    from agent.lab.scenario import load, names
 
     return [(name, load(name).story) for name in names()]
 

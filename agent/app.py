@@ -31,6 +31,9 @@ from agent.talk import Talk
 from agent.verify import Verifier
 from agent.worker import Worker
 from tools.context import Backend, Backends, Clock
+from tools.http_action import HttpActionSpec, declare
+from tools.listing import TOOLS
+from tools.toolbox import installed
 
 
 class Feed:
@@ -54,7 +57,7 @@ class Feed:
 
 @asynccontextmanager
 async def open_app(
-    settings: Settings, clock: Clock | None = None, listeners: Sequence[Listener] = ()
+    settings: Settings, clock: Clock | None = None, listeners: Sequence[Listener] = (), reasoner: Reasoner | None = None
 ) -> AsyncIterator[App]:
     """The application over one data folder. Nothing runs until the desk is asked to."""
     async with AsyncExitStack() as stack:

@@ -131,8 +131,8 @@ class Judge:
         """The proposal that waits or was decided last."""
         async with self.notebook.db.read() as tx:
             every = await docket.of(tx, incident)
-        waiting = [p for p in every if p.state in WAITING]
-        return (waiting or every or [None])[-1]
+        waiting = [p for p in every if p.state in WAITING] or every
+        return waiting[-1] if waiting else None
 
     async def void(self, proposal: Proposal, why: str, run: int) -> None:
         state = ProposalState.EXPIRED if why == "expired" else ProposalState.VOIDED

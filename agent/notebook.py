@@ -15,7 +15,7 @@ from agent.case.redact import Redactor
 from agent.case.report import render
 from agent.case.timeline import EventKind
 from agent.errors import StanchError, UnusableInput
-from agent.library.index import Library, Shelf
+from agent.library.index import Library, LibraryShelf
 from agent.reasoner import move_json
 from agent.reasoner.moves import AskPerson, Conclude, Move, Propose, Thought
 from agent.store import alerts, changes, evidence, incidents, timeline
@@ -67,7 +67,7 @@ class Notebook:
             labels["cluster"] = service.clusters[0]
         return Context(
             clock=self.clock, as_of=self.clock.now(), backends=self.backends, catalog=self.catalog(),
-            changes=PostedChanges(self.db), evidence=Bodies(self.db, dossier.incident.id), shelf=Shelf(self.library),
+            changes=PostedChanges(self.db), evidence=Bodies(self.db, dossier.incident.id), shelf=LibraryShelf(self.library),
             labels=labels, http=self.http,
         )  # fmt: skip
 
@@ -84,7 +84,7 @@ class Notebook:
     async def recall(self, incident_id: str, run: int) -> None:
         dossier = await self.dossier(incident_id)
         service, _ = subject(self.catalog(), dossier.incident.labels, dossier.alerts)
-        matches = await Shelf(self.library).match(dossier.alerts, service)
+        matches = await LibraryShelf(self.library).match(dossier.alerts, service)
         past = await self._similar(dossier)
         async with self.db.write() as tx:
             await self._move(tx, incident_id, run, State.INVESTIGATING, "somebody looks at it now")
@@ -92,10 +92,10 @@ class Notebook:
                 "text": "recalled",
                 "runbooks": [{"name": m.name, "score": round(m.score, 4), "section": m.section, "why": m.why} for m in matches],
                 "past": past,
-                "broken": [{"path": str(path), "why": why} for path, why in self.library.broken],
+                "broken": [{"path": str(one.path), "why": one.why} for one in self.library.broken],
                 "tools": [r.name for r in self.tools.offered(self.backends).reads],
                 "not_checked": [
-                    {"what": f"runbook {Path(path).name}", "why": f"passed over: {why}"} for path, why in self.library.broken
+                    {"what": f"runbook {one.path.name}", "why": f"passed over: {one.why}"} for one in self.library.broken
                 ],
             }  # fmt: skip
             await timeline.append(tx, incident_id, EventKind.NOTE, "stanch", data, self.clock.now(), "recall", run)

@@ -53,8 +53,8 @@ async def _list(session: Session, as_json: bool, folder: str | None) -> int:
     else:
         for book in books:
             out(f"{book.name:24} {book.kind:7} {book.description or book.title}")
-        for path, why in library.broken:
-            out(f"passed over {path}: {why}")
+        for one in library.broken:
+            out(f"passed over {one.path}: {one.why}")
     return Exit.OK
 
 

@@ -15,7 +15,7 @@ from agent.reasoner.diagnosis import Candidate, Picture, kind_of, weigh, worst_p
 from agent.reasoner.first_minute import compare_call, first_minute, onset, rule_call, workload_calls
 from agent.reasoner.mitigation import SURE_ENOUGH, Attempt, Step, attempts, steps
 from agent.reasoner.moves import Call, Conclude, Look, Move, Propose, Thought, View
-from agent.reasoner.sentences import findings, not_checked, ruled_out, sayable, sign_claims, sound
+from agent.reasoner.sentences import findings, not_checked, ruled_out, sayable
 
 MOST_CALLS = 24  # side by side in one move
 MOST_LOOKS = 5
@@ -126,7 +126,7 @@ def _act(view: View, picture: Picture, checks: list[Tried], made: list[Attempt])
     used = {a.key for a in made}
     for step in steps(view, best)[0]:
         if Attempt(step.action, step.args, "", 0).key not in used:
-            claims = sound(view, [*sign_claims(view, best), *findings(view, picture, checks)])
+            claims = findings(view, picture, checks)
             return _propose(view, picture, checks, step, claims) if claims else None
     return None
 
@@ -158,8 +158,7 @@ def _conclude(view: View, picture: Picture, checks: list[Tried], made: list[Atte
     cause, kind = picture.cause, picture.kind
     if any(a.fate in ("not recovered",) for a in made) and (last := _cause_of_last(view)) and last.fault is cause.fault:
         cause = replace(cause, confidence=round(cause.confidence / 2, 2))  # its mend did not mend it
-    best = picture.candidates[0] if picture.candidates else None
-    claims = sound(view, [*(sign_claims(view, best) if best else ()), *findings(view, picture, checks)])
+    claims = findings(view, picture, checks)
     if cause.fault is not Fault.NONE and not claims:
         cause = Cause(cause.component, Fault.UNKNOWN)
     return Conclude(

@@ -39,10 +39,10 @@ def sayable(view: View, templates: Iterable[str]) -> str:
 def findings(view: View, picture: Picture, checks: Iterable[Tried]) -> tuple[Claim, ...]:
     """What the incident looks like, what speaks for the cause, what changed: in this order, at most ten."""
     best = picture.candidates[0] if picture.candidates else None
-    said = [*level(view), *(c for one in best.signs for c in _check_claims(one, True)) if best else (), *changed(view)]
-    said += [*spread(view), *history(view), *model_state(view)]
+    signs = sign_claims(view, best) if best else ()
+    said = [*level(view), *signs, *changed(view), *spread(view), *history(view), *model_state(view)]
     if best is None:
-        said += [c for one in checks if one.verdict is False for c in _check_claims(one, False)]
+        said += [c for one in checks if one.verdict is False for c in sound(view, _check_claims(one, False))[:1]]
     return sound(view, said)[:MOST_CLAIMS]
 
 
@@ -52,18 +52,26 @@ def level(view: View) -> Iterator[Claim]:
     if rule and (value := _first(rule, ".last")) and fact(rule, "limit"):
         ref, limit = f"{rule.id}.{value}", f"{rule.id}.limit"
         for op, words in ((">", "above"), ("<", "below")):
-            yield Claim(f"The alert's rule measures {{{ref}}}, {words} its limit of {{{limit}}}.", (Assertion(ref, op, limit),))
+            yield Claim(
+                f"The alert's rule measures {{{ref}}}, {words} its limit of {{{limit}}}.", (Assertion(ref, op, limit),)
+            )
         if fact(rule, "began"):
             yield Claim(f"The breach began at {{{rule.id}.began}}.")
         yield Claim("No series breaches the rule now.", (Assertion(f"{rule.id}.breaching.count", "==", 0.0),))
     if compared and (now := _first(compared, "now.mean")):
         head = now.removesuffix("now.mean")
-        for then, word in (("yesterday", "yesterday at this time"), ("last_week", "last week at this time"), ("before", "just before")):
+        for then, word in (
+            ("yesterday", "yesterday at this time"),
+            ("last_week", "last week at this time"),
+            ("before", "just before"),
+        ):
             a, b = f"{compared.id}.{now}", f"{compared.id}.{head}{then}.mean"
             steady = (Assertion(f"ratio({a}, {b})", "<=", 1.25), Assertion(f"ratio({a}, {b})", ">=", 0.8))
             yield Claim(f"What the alert measures is unchanged at {{{a}}}, against {{{b}}} {word}.", steady)
             for op, words in ((">", "higher"), ("<", "lower")):
-                yield Claim(f"What the alert measures is {words} than {word}: {{{a}}} against {{{b}}}.", (Assertion(a, op, b),))
+                yield Claim(
+                    f"What the alert measures is {words} than {word}: {{{a}}} against {{{b}}}.", (Assertion(a, op, b),)
+                )
 
 
 def spread(view: View) -> Iterator[Claim]:
@@ -76,15 +84,23 @@ def spread(view: View) -> Iterator[Claim]:
     around = next(Shelf(view).reads("began_around"), None)
     if around:
         yield Claim("No other alert began with it.", (Assertion(f"{around.id}.count", "==", 0.0),))
-        yield Claim(f"{{{around.id}.count}} other alerts began around the same time.", (Assertion(f"{around.id}.count", ">", 0.0),))
+        yield Claim(
+            f"{{{around.id}.count}} other alerts began around the same time.",
+            (Assertion(f"{around.id}.count", ">", 0.0),),
+        )
 
 
 def history(view: View) -> Iterator[Claim]:
     past = Shelf(view).of(history_call(view))
     if past and number(past, "earlier.count"):
-        yield Claim(f"It fired and cleared {{{past.id}.earlier.count}} times before, as a rule after {{{past.id}.median_duration}}.")
+        yield Claim(
+            f"It fired and cleared {{{past.id}.earlier.count}} times before, as a rule after {{{past.id}.median_duration}}."
+        )
     elif past:
-        yield Claim("It never fired before in {window(%s.earlier.count)}." % past.id, (Assertion(f"{past.id}.earlier.count", "==", 0.0),))
+        yield Claim(
+            "It never fired before in {window(%s.earlier.count)}." % past.id,
+            (Assertion(f"{past.id}.earlier.count", "==", 0.0),),
+        )
 
 
 def changed(view: View) -> Iterator[Claim]:
@@ -114,7 +130,9 @@ def model_state(view: View) -> Iterator[Claim]:
     if served:
         both = f"version {{{served.id}.served.version}}, the alias points at {{{served.id}.alias.version}}"
         yield Claim(f"Serving runs {both}.", (Assertion(f"{served.id}.agree", "==", "true"),))
-        yield Claim(f"Serving does not follow the alias: it runs {both}.", (Assertion(f"{served.id}.agree", "==", "false"),))
+        yield Claim(
+            f"Serving does not follow the alias: it runs {both}.", (Assertion(f"{served.id}.agree", "==", "false"),)
+        )
     if drift:
         ref = f"{drift.id}.material.count"
         yield Claim("No feature drifted enough to matter.", (Assertion(ref, "==", 0.0),))
@@ -122,7 +140,9 @@ def model_state(view: View) -> Iterator[Claim]:
     if fresh:
         ref = f"{fresh.id}.stale.count"
         yield Claim("No feature is stale.", (Assertion(ref, "==", 0.0),))
-        yield Claim(f"Stale features: {{{ref}}}; the stalest is {{{fresh.id}.oldest.age}} old.", (Assertion(ref, ">", 0.0),))
+        yield Claim(
+            f"Stale features: {{{ref}}}; the stalest is {{{fresh.id}.oldest.age}} old.", (Assertion(ref, ">", 0.0),)
+        )
     if quality and fact(quality, "labels_complete_until"):
         yield Claim(f"True outcomes are known up to {{{quality.id}.labels_complete_until}}.")
 
@@ -138,7 +158,13 @@ def _check_claims(one: Tried, holds: bool) -> Iterator[Claim]:
     op = wanted.op if holds else {">": "<=", ">=": "<", "<": ">=", "<=": ">", "==": "!=", "!=": "=="}[wanted.op]
     asserted = (Assertion(ref, op, wanted.value),)
     fault = str(one.block.suggests or one.block.rules_out or "").replace("_", " ")
-    side = ", above the runbook's limit" if op in (">", ">=") else ", below the runbook's limit" if op in ("<", "<=") else ""
+    side = (
+        ", above the runbook's limit"
+        if op in (">", ">=")
+        else ", below the runbook's limit"
+        if op in ("<", "<=")
+        else ""
+    )
     title = one.block.title.strip().rstrip(".")
     answer = "Yes" if holds else "This speaks against it"
     yield Claim(f"{title} {answer}: {{{ref}}}{side}.", asserted)

@@ -23,6 +23,7 @@ from agent.graph import Steps, build
 from agent.judge import Judge
 from agent.library.index import Library
 from agent.notebook import Notebook
+from agent.reasoner.moves import Reasoner
 from agent.settings import BackendEntry, Settings
 from agent.store import timeline
 from agent.store.database import Database
@@ -76,15 +77,15 @@ async def open_app(
         notebook = Notebook(db, now, library, lambda: catalog, tools, backends, redact, settings.data / "reports", http)
         ledger = Ledger(db, now, lambda: policy, tools.by_name(), notebook.context_of, _entitled(catalog))
         judge = Judge(notebook, ledger)
-        reasoner = _reasoner(settings, stack)
-        steps = Steps(notebook, reasoner, judge, Verifier(notebook), settings.llm.budget.steps)
+        chosen = reasoner or _reasoner(settings)
+        steps = Steps(notebook, chosen, judge, Verifier(notebook), settings.llm.budget.steps)
         feed = Feed(db, listeners)
 
         async def graph() -> Any:
             return build(steps, await _saver(settings, stack), feed.publish)
 
         worker = Worker(notebook, judge, graph)
-        desk = Desk(notebook, worker, judge, Talk(notebook, reasoner))
+        desk = Desk(notebook, worker, judge, Talk(notebook, chosen))
         lock = RunnerLock(settings.data)
         yield App(settings, now, desk, catalog, policy, library, tools, backends, lock, redact)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import numpy as np
@@ -50,7 +50,7 @@ class ActiveAlert:
         }
 
 
-@read(needs="prometheus")
+@read(needs="prometheus|alertmanager")
 async def active_alerts(context: Context, labels: AlertLabels = {}) -> Answer:  # noqa: B006 (never changed)
     """Alerts that are firing or pending at the incident's time, optionally those with these labels. Facts:
     firing.count, pending.count, and since of each."""
@@ -153,14 +153,12 @@ def _texts(value: Json) -> dict[str, str]:
 
 
 def _when(text: Json) -> datetime | None:
+    """An RFC 3339 time in UTC; None for what is not one."""
     try:
-        return (
-            datetime.fromisoformat(str(text)[:19] + "+00:00")
-            if str(text).endswith("Z")
-            else datetime.fromisoformat(str(text))
-        )
+        when = datetime.fromisoformat(str(text))
     except ValueError:
         return None
+    return when.replace(tzinfo=when.tzinfo or UTC).astimezone(UTC)
 
 
 def _identity(labels: Labels) -> tuple[tuple[str, str], ...]:

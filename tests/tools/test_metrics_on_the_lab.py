@@ -14,8 +14,9 @@ from agent.lab.prometheus import routes
 from agent.lab.samples import Recorded
 from tests.contexts import backend, context
 from tests.real_prometheus import AS_OF, BREACH, DEPLOYED, END, samples
+from tools.alert_history import alert_history
 from tools.alert_rule import alert_rule
-from tools.alerts import active_alerts, alert_history, began_around
+from tools.alerts import active_alerts, began_around
 from tools.context import Context, Service
 from tools.metrics import compare_metrics, find_metrics, query_metrics
 from tools.restarts import restarts_and_versions

@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from tests.contexts import backend, context
+from tools.alert_history import alert_history
 from tools.alert_rule import alert_rule
-from tools.alerts import active_alerts, alert_history, began_around
+from tools.alerts import active_alerts, began_around
 from tools.context import Context
 from tools.errors import BadArguments, TargetUnclear, ToolFailed, Unreachable
 from tools.fetch import MOST_BYTES

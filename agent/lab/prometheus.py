@@ -34,7 +34,7 @@ Endpoint = Callable[["Face", Parameters], object]
 
 def routes(samples: Samples, rules: Sequence[Rule], external_url: Callable[[], str]) -> list[Route]:
     """The API under `/api/v1`, and the health pages. Nothing later than the samples' present is ever answered."""
-    face = Face(WithAlerts(samples, rules), external_url)
+    face = Face(samples if isinstance(samples, WithAlerts) else WithAlerts(samples, rules), external_url)
 
     def healthy(request: Request) -> PlainTextResponse:
         return PlainTextResponse("Prometheus Server is Healthy.\n")

@@ -25,7 +25,9 @@ def recorded() -> Recorded:
     return Recorded(series, END_MS, METADATA)
 
 
-def scrapes(rng: np.random.Generator, step_ms: int = 30_000, missing: float = 0.02, begin: int = 0, end: int = 10**9) -> np.ndarray:
+def scrapes(
+    rng: np.random.Generator, step_ms: int = 30_000, missing: float = 0.02, begin: int = 0, end: int = 10**9
+) -> np.ndarray:
     """Scrape times with jitter of milliseconds and some scrapes missing; begin and end in steps."""
     steps = np.arange(HOURS * 3_600_000 // step_ms)
     steps = steps[(steps >= begin) & (steps < end) & (rng.random(steps.size) > missing)]
@@ -48,7 +50,13 @@ def requests(rng: np.random.Generator) -> list[Series]:
     for pod in range(4):
         for code, rate in (("200", 40.0), ("404", 1.5), ("500", 0.2)):
             times = scrapes(rng, missing=0.05)
-            labels = {"__name__": "http_requests_total", "pod": f"web-{pod}", "code": code, "job": "web", "cluster": "eu-1"}
+            labels = {
+                "__name__": "http_requests_total",
+                "pod": f"web-{pod}",
+                "code": code,
+                "job": "web",
+                "cluster": "eu-1",
+            }
             made.append(Series(labels, times, counted(rng, times.size, rate, resets=2 + pod)))
     return made
 
@@ -121,11 +129,20 @@ def odd_ones(rng: np.random.Generator) -> list[Series]:
 def replaced_pods(rng: np.random.Generator) -> list[Series]:
     """A deploy half-way: old pods end, new ones begin, both for a while."""
     made = []
-    for pod, version, begin, end in (("a", "1", 0, 300), ("b", "1", 0, 305), ("c", "2", 295, 900), ("d", "2", 320, 900)):
+    for pod, version, begin, end in (
+        ("a", "1", 0, 300),
+        ("b", "1", 0, 305),
+        ("c", "2", 295, 900),
+        ("d", "2", 320, 900),
+    ):
         times = scrapes(rng, begin=begin, end=end)
         made.append(Series({"__name__": "app_build_info", "pod": pod, "version": version}, times, np.ones(times.size)))
-        made.append(Series({"__name__": "memory_bytes", "pod": pod}, times, 1e8 + np.cumsum(rng.normal(1e4, 5e4, times.size))))
-        made.append(Series({"__name__": "memory_limit_bytes", "pod": pod, "unit": "byte"}, times, np.full(times.size, 5e8)))
+        made.append(
+            Series({"__name__": "memory_bytes", "pod": pod}, times, 1e8 + np.cumsum(rng.normal(1e4, 5e4, times.size)))
+        )
+        made.append(
+            Series({"__name__": "memory_limit_bytes", "pod": pod, "unit": "byte"}, times, np.full(times.size, 5e8))
+        )
     return made
 
 

@@ -21,10 +21,20 @@ from agent.lab.prometheus import routes
 from tests.conftest import need
 from tests.lab.promql_samples import BEGIN_MS, END_MS, recorded
 
-POSITION = re.compile(r"(^|: )(\d+:\d+|unknown position): parse error:")  # where the mistake is: our parser does not tell
+POSITION = re.compile(
+    r"(^|: )(\d+:\d+|unknown position): parse error:"
+)  # where the mistake is: our parser does not tell
 pytestmark = pytest.mark.server
 
-QUERIES = [line for line in (Path(__file__).parent / "queries.promql").read_text().splitlines() if line and line[0] != "#"]
+QUERIES = [
+    line for line in (Path(__file__).parent / "queries.promql").read_text().splitlines() if line and line[0] != "#"
+]
+# Where the two are known to differ, and why. The query must differ, or the line has to go.
+DIFFERENT = {
+    ("instant", "sum by (a) by (b) (up)"): "both refuse it, but our parser says only `invalid promql query`",
+    ("range", "sum by (a) by (b) (up)"): "both refuse it, but our parser says only `invalid promql query`",
+    ("range", "predict_linear(memory_bytes[30m] @ 1795140000, 3600)"): "2.42 lets the fixed window move with the steps",
+}
 LATE = END_MS - 3_600_000  # an hour before the end, so that negative offsets see something
 MOMENTS = [BEGIN_MS + 200, BEGIN_MS + 4_983_017, LATE]
 RANGES = [(LATE - 3_600_000, LATE, 60_000), (BEGIN_MS + 7_200_123, BEGIN_MS + 12_600_123, 437_000)]
@@ -124,14 +134,81 @@ def close(a: float, b: float) -> bool:
     return (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-300)
 
 
-@pytest.mark.parametrize("query", QUERIES)
+def queries(kind: str) -> list[Any]:
+    return [
+        pytest.param(query, marks=pytest.mark.xfail(strict=True, reason=DIFFERENT[kind, query]))
+        if (kind, query) in DIFFERENT
+        else query
+        for query in QUERIES
+    ]
+
+
+@pytest.mark.parametrize("query", queries("instant"))
 async def test_instant_answers_are_the_same(real: httpx.Client, lab: Callable[..., Any], query: str) -> None:
     for moment in MOMENTS:
         await both(real, lab, "/api/v1/query", params={"query": query, "time": moment / 1000})
 
 
-@pytest.mark.parametrize("query", QUERIES)
+@pytest.mark.parametrize("query", queries("range"))
 async def test_range_answers_are_the_same(real: httpx.Client, lab: Callable[..., Any], query: str) -> None:
     for start, end, step in RANGES:
         parameters = {"query": query, "start": start / 1000, "end": end / 1000, "step": step / 1000}
         await both(real, lab, "/api/v1/query_range", "POST", data=parameters)
+
+
+REQUESTS = [
+    "query?query=up&time=nonsense",
+    "query?query=up&time=1e400",
+    "query?query=up&timeout=1ns",
+    "query?query=up&timeout=abc",
+    "query?query=up&time=2026-11-20T01:00:00Z&timeout=10s",
+    "query?query=up&time=2026-11-20T01:00:00.250%2B01:00",
+    "query?query=up&time=2026-11-20",
+    "query?time=1795140000",
+    "query?query=sum(rate(x&time=1795140000",
+    "query_range?query=up",
+    "query_range?query=up&start=1795140000&end=1795143600&step=15",
+    "query_range?query=up&start=1795140000&end=1795143600&step=1m30s",
+    "query_range?query=up&start=1795140000&end=1795143600&step=0.5",
+    "query_range?query=up&start=1795140000&end=1795143600&step=0",
+    "query_range?query=up&start=1795140000&end=1795143600&step=-1",
+    "query_range?query=up&start=1795140000&end=1795143600&step=1x",
+    "query_range?query=up&start=1795140000&end=1795143600&step=",
+    "query_range?query=up&start=1795143600&end=1795140000&step=15",
+    "query_range?query=up&start=x&end=1795140000&step=15",
+    "query_range?query=up&start=1795140000&end=&step=15",
+    "query_range?query=up&start=1795140000&end=1795143600&step=0.1",
+    "query_range?query=up[5m]&start=1795140000&end=1795143600&step=15",
+    "query_range?query=sum(&start=1795140000&end=1795143600&step=15",
+    "query_range?query=up&start=1795140000&end=1795143600&step=15&timeout=zzz",
+    "series",
+    "series?match[]=up&start=1795132800&end=1795150800",
+    "series?match[]=up&match[]=tied&start=1795132800&end=1795150800",
+    'series?match[]=app_build_info{version="1"}&start=1795132800&end=1795135000',
+    "series?match[]=up[5m]",
+    "series?match[]=up{",
+    "series?match[]=up&start=zzz",
+    "labels?start=1795132800&end=1795150800",
+    "labels?match[]=memory_limit_bytes&start=1795132800&end=1795150800",
+    'labels?match[]={a=""}',
+    "label/pod/values?start=1795132800&end=1795150800",
+    "label/__name__/values?start=1795132800&end=1795150800",
+    "label/pod/values?match[]=memory_bytes&start=1795132800&end=1795150800",
+    "label/no_such/values",
+    "label/bad-name/values",
+    "rules",
+    "rules?type=alert",
+    "rules?type=nonsense",
+    "alerts",
+    "query_exemplars?query=up&start=1795132800&end=1795150800",
+    "metadata?limit=nonsense",
+]
+
+
+@pytest.mark.parametrize("request_line", REQUESTS)
+async def test_requests_are_answered_the_same(real: httpx.Client, lab: Callable[..., Any], request_line: str) -> None:
+    path, _, parameters = request_line.partition("?")
+    pairs = dict[str, list[str]]()
+    for name, _, value in (pair.partition("=") for pair in parameters.split("&") if pair):
+        pairs.setdefault(name, []).append(value.replace("%2B", "+"))
+    await both(real, lab, f"/api/v1/{path}", params=pairs)

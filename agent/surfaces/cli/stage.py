@@ -30,9 +30,9 @@ rules:
 
 def scenarios() -> list[tuple[str, str]]:
     """Name and story of each."""
-    from agent.lab.scenario import names, load
+    from agent.lab.scenario import load, names
 
-    return [(name, load(name).story) for name in names()]
+    return [(name, load(name).title) for name in names()]
 
 
 def clear(session: Session) -> None:
@@ -68,11 +68,13 @@ async def staged(session: Session, listeners: Sequence[Listener] = ()) -> AsyncI
 
 @asynccontextmanager
 async def _application(session: Session, lab: Lab, folder: Path, listeners: Sequence[Listener]) -> AsyncIterator[App]:
+    from agent.lab.clock import LabClock
+
     settings = _settings(session.settings(), lab, folder)
 
     def step(event: Event) -> None:
         """The lab's clock stands while anyone thinks, and goes on by one step a move."""
-        if "move" in event.data:
+        if "move" in event.data and isinstance(lab.clock, LabClock):
             lab.clock.advance()
 
     async with session.open(settings, clock=lab.clock, listeners=[step, *listeners]) as app:
@@ -86,7 +88,7 @@ def _settings(own: Settings, lab: Lab, folder: Path) -> Settings:
     catalog.write_text(lab.catalog_yaml(own.os_user), encoding="utf-8")
     policy.write_text(POLICY, encoding="utf-8")
     kubeconfig = lab.kubeconfig(folder / "kubeconfig")
-    backends = {
+    backends: dict[str, tuple[BackendEntry, ...]] = {
         kind: (BackendEntry(name=kind, url=f"{lab.url}/{path}"),)
         for kind, path in {
             "prometheus": "prometheus", "alertmanager": "alertmanager", "mlflow": "mlflow", "loki": "loki", "drift": "reports",

@@ -10,8 +10,9 @@ import pytest
 
 from tests.contexts import backend, context
 from tests.real_prometheus import AS_OF, BREACH, DEPLOYED, END, RESTARTED
+from tools.alert_history import alert_history
 from tools.alert_rule import alert_rule
-from tools.alerts import active_alerts, alert_history, began_around
+from tools.alerts import active_alerts, began_around
 from tools.context import Context, Service, Workload
 from tools.errors import BadArguments, ToolFailed
 from tools.metrics import compare_metrics, find_metrics, query_metrics

@@ -12,7 +12,7 @@ from tools.context import Json
 from tools.spec import Fact
 
 
-def ask(view: View, name: str, why: str, **arguments: Json) -> Call | None:
+def ask(view: View, name: str, why: str, /, **arguments: Json) -> Call | None:
     """A call of a read that is offered, with the arguments it takes; None where it is not offered.
 
     Empty arguments are left out, so that the read's own default holds.

@@ -13,6 +13,8 @@ from agent.library.runbook import CheckBlock, Runbook
 from agent.reasoner.calls import Shelf, ask, key, labels_of, number
 from agent.reasoner.moves import Call, View
 from tools.context import Model, Service
+from tools.errors import ToolError
+from tools.promql import parse, render
 from tools.spec import Fact
 
 MOST_BOOKS = 3
@@ -48,6 +50,7 @@ class Tried:
     evidence: Evidence | None
     verdict: bool | None
     why: str = ""
+    detail: Evidence | None = None  # the same measure without the outer max or min: which label values carry it
 
     @property
     def facts(self) -> tuple[Fact, ...]:
@@ -95,12 +98,30 @@ def _try(view: View, shelf: Shelf, subject: Subject, book: Runbook, weight: floa
     if evidence is None:
         return replace(blank, check=check, call=call, why="not looked at yet")
     verdict = check.holds(evidence.facts)
+    blank = replace(blank, detail=shelf.of(detail_call(view, check)))
     if verdict is not None and speaks_of_outcomes(check) and outcomes_unknown(view):
         return replace(
             blank, check=check, call=call, evidence=evidence, why="true outcomes of this time are not known yet"
         )
     return replace(blank, check=check, call=call, evidence=evidence, verdict=verdict,
                    why="" if verdict is not None else f"no data: {evidence.summary[:160]}")  # fmt: skip
+
+
+def detail_call(view: View, check: Check) -> Call | None:
+    """The check's query without its outer max or min, which hides the label values that carry it."""
+    inner = inside(str(check.args.get("promql", ""))) if check.read == "query_metrics" else None
+    return ask(view, "query_metrics", "which label values carry it", promql=inner, minutes=check.args.get("minutes"))
+
+
+def inside(promql: str) -> str | None:
+    """What stands inside an aggregation that keeps no label; None where there is none."""
+    try:
+        node = parse(promql)
+    except ToolError:
+        return None
+    if type(node).__name__ != "AggregateExpr" or node.modifier is not None or str(node.op) not in ("max", "min"):
+        return None
+    return render(node.expr)
 
 
 def speaks_of_outcomes(check: Check) -> bool:
@@ -120,6 +141,13 @@ def calls_of(checks: list[Tried]) -> Iterator[Call]:
         if one.call is not None and key(one.call) not in seen:
             seen.add(key(one.call))
             yield one.call
+
+
+def details_of(view: View, checks: list[Tried]) -> Iterator[Call]:
+    """For what held: one more query each, that shows where."""
+    for one in checks:
+        if one.verdict and one.block.suggests and one.check and (call := detail_call(view, one.check)):
+            yield call
 
 
 def changes(view: View) -> list[tuple[float, str, str, Evidence, Fact]]:

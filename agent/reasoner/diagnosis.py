@@ -1,10 +1,11 @@
 """Weighing what was seen: which fault, in which component, how sure.
 
 The score of a fault in a component is a sum of signs: the first check that suggests it and holds counts 1.5, each further
-one 0.75; each one that suggests it and does not hold takes 1 away; one that rules it out and holds takes 3 away. A change
+one 0.75; each one that suggests it and does not hold takes 0.5 away (a fault need not show in every way it can); one that rules it
+out and holds excludes it. A change
 of that component shortly before the breach adds 0.75 to the faults a change can bring. A runbook found by its text alone
 counts 0.6 of that. A fault without a sign that holds is no candidate. Confidence is the candidate's share of e^score among
-all candidates and "something else", whose score is 0.8: one sign alone gives 0.67, two 0.81, one for and one against 0.43.
+all candidates and "something else", whose score is 0.8: one sign alone gives 0.67, two 0.81, one for and one against 0.55.
 The numbers are a rule of thumb, the same for all faults, and are fitted to nothing.
 """
 
@@ -21,7 +22,7 @@ from agent.reasoner.checks import CHANGE_READS, Subject, Tried, changes, outcome
 from agent.reasoner.first_minute import compare_call, history_call, onset, rule_call
 from agent.reasoner.moves import View
 
-FIRST_SIGN, NEXT_SIGN, AGAINST, EXCLUDED, TIMELY, OTHER = 1.5, 0.75, -1.0, -3.0, 0.75, 0.8
+FIRST_SIGN, NEXT_SIGN, AGAINST, TIMELY, OTHER = 1.5, 0.75, -0.5, 0.75, 0.8
 BEFORE_S, AFTER_S = (
     3600.0,
     120.0,
@@ -46,9 +47,19 @@ class Candidate:
     excluded: bool = False
 
     @property
+    def contradicted(self) -> bool:
+        """As much speaks against it as for it."""
+        return self.excluded or len(self.against) >= len(self.signs)
+
+    @property
+    def thin(self) -> bool:
+        """More of what would show it is unknown than was seen."""
+        return len([one for one in self.unknown if one.block.suggests is self.fault]) >= len(self.signs)
+
+    @property
     def sound(self) -> bool:
-        """Nothing contradicts it and nothing that would is unknown: the only kind of cause to act on."""
-        return bool(self.signs) and not self.against and not self.unknown and not self.excluded
+        """Neither contradicted nor thin: the only kind of cause to act on."""
+        return bool(self.signs) and not self.contradicted and not self.thin
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +108,6 @@ def _candidate(view: View, subject: Subject, fault: Fault, checks: Sequence[Trie
     score = sum(one.weight * (FIRST_SIGN if n == 0 else NEXT_SIGN) for n, one in enumerate(signs))
     score += sum(one.weight * AGAINST for one in against)
     excluded = [one for one in excluding if one.verdict]
-    score += sum(one.weight * EXCLUDED for one in excluded)
     if fault in BY_CHANGE and signs and not all(one.block.read in CHANGE_READS for one in signs):
         score += TIMELY if _changed(view, subject) else 0.0
     unknown = [one for one in (*suggesting, *excluding) if one.verdict is None]
@@ -138,14 +148,56 @@ def _quiet(view: View) -> bool:
 
 
 def _upstream_first(view: View, alive: list[Candidate]) -> list[Candidate]:
-    """A dependency with a fault of its own explains its dependents: it goes before them, whatever else they show."""
-    deep = [c for c in alive if not c.subject.own and c.score >= FIRST_SIGN * 0.6 and not c.against]
-    shallow = [c for c in alive if c.subject.own and c.fault in (Fault.DEPENDENCY_DOWN, Fault.NETWORK)]
-    specific = [c for c in alive if c.subject.own and c not in shallow and c.sound]
-    if deep and (shallow or not specific):
-        rest = [c for c in alive if c not in deep and c not in shallow]
-        return [*deep, *rest]
-    return alive
+    """A dependency that calls to it or its own alert implicate, and that shows a fault of its own, explains its dependents.
+
+    The deepest goes first, and a fault of its own before "something below it is down".
+    """
+    pointed = implicated(view, [one for c in alive for one in c.signs])
+    deep = [
+        c
+        for c in alive
+        if not c.subject.own and (c.subject.name in pointed or _beyond_changes(c)) and not c.contradicted
+    ]
+    below = (Fault.DEPENDENCY_DOWN, Fault.NETWORK)
+    specific = [c for c in alive if c.subject.own and c.fault not in below and c.sound and _beyond_changes(c)]
+    rest = [c for c in alive if c.subject.own]
+    if not deep or (specific and not any(c.subject.name in pointed for c in deep)):
+        return rest
+    depth = depths(view)
+    deep.sort(key=lambda c: (c.fault in below, -depth.get(c.subject.name, 0), -c.score))
+    return [*deep, *(c for c in rest if c.fault not in below)]
+
+
+def _beyond_changes(candidate: Candidate) -> bool:
+    """Whether more than a change speaks for it: that something was deployed is no damage."""
+    return any(one.block.read not in CHANGE_READS for one in candidate.signs)
+
+
+def implicated(view: View, signs: Sequence[Tried]) -> set[str]:
+    """Services that failing calls point at, and those with an alert of their own that began no later."""
+    found = {
+        p for one in signs if one.block.suggests in (Fault.DEPENDENCY_DOWN, Fault.NETWORK) and (p := peer_of(view, one))
+    }
+    began = onset(view)
+    for evidence in Shelf(view).reads("began_around"):
+        for seen in evidence.facts:
+            at, service = number(evidence, seen.id), view.catalog.service_for(seen.labels)
+            if seen.id.endswith(".began") and at is not None and service and at <= began + AFTER_S:
+                found.add(service.name)
+    return found
+
+
+def depths(view: View) -> dict[str, int]:
+    """Services below the incident's own, and the pipelines of its model, with their distance."""
+    found: dict[str, int] = {}
+    level = [*(view.service.depends_on if view.service else ()), *(view.model.features_from if view.model else ())]
+    distance = 1
+    while level:
+        found |= {name: distance for name in level if name not in found}
+        services = [s for name in level if (s := view.catalog.service(name))]
+        level = [d for s in services for d in s.depends_on if d not in found]
+        distance += 1
+    return found
 
 
 def component(view: View, candidate: Candidate) -> str:
@@ -165,14 +217,19 @@ def component(view: View, candidate: Candidate) -> str:
 
 
 def worst_peer(view: View, candidate: Candidate) -> str | None:
-    """The dependency that the signs of a candidate name by the label `peer`, worst first as the read ordered them."""
-    for one in candidate.signs:
-        for found in one.facts:
-            peer = found.labels.get("peer") or found.labels.get("upstream") or found.labels.get("destination_service")
-            if peer and (view.catalog.service(peer) or not view.catalog.services()):
-                return peer
+    """The dependency that the signs of a candidate name, or the only one there is."""
+    named = next((p for one in candidate.signs if (p := peer_of(view, one))), None)
     depends = candidate.subject.service.depends_on if candidate.subject.service else ()
-    return depends[0] if len(depends) == 1 else None
+    return named or (depends[0] if len(depends) == 1 else None)
+
+
+def peer_of(view: View, one: Tried) -> str | None:
+    """The peer with the worst value, by the label that names it; reads order the worst first."""
+    for found in (*(one.detail.facts if one.detail else ()), *one.facts):
+        peer = next((found.labels[k] for k in ("peer", "upstream", "destination_service") if found.labels.get(k)), None)
+        if peer and found.value and (view.catalog.service(peer) or not view.catalog.services()):
+            return peer
+    return None
 
 
 def kind_of(view: View, fault: Fault) -> Kind:

@@ -21,7 +21,7 @@ SURE_ENOUGH = 0.55  # to propose a change; below it the cause is named and a per
 BEFORE = {
     "describe_workload": {"replicas.wanted": "replicas", "revision": "revision", "image": "image", "autoscaler.max": "most_replicas"},
     "rollout_history": {
-        "current.revision": "revision", "previous.revision": "previous", "current.image": "image", "previous.image": "previous_image",
+        "current.revision": "revision", "previous.revision": "previous_revision", "current.image": "image", "previous.image": "previous_image",
     },
     "served_version": {"served.version": "served", "alias.version": "version"},
 }  # fmt: skip
@@ -93,14 +93,10 @@ def before(view: View, candidate: Candidate) -> dict[str, Json]:
                 break
     alias = candidate.subject.model.alias if candidate.subject.model else ""
     versions = next(shelf.reads("model_versions"), None)
-    for id_, name in (
-        ((f"alias.{alias}", "version"), (f"alias.{alias}.previous", "previous")) if alias and versions else ()
-    ):
-        known = versions.fact(id_) if versions else None
+    for id_, name in ((f"alias.{alias}", "version"), (f"alias.{alias}.previous", "previous_version")):
+        known = versions.fact(id_) if versions and alias else None
         if known is not None and known.value is not None:
-            found[name if name == "version" or "previous" not in found else "previous_version"] = known.value
-            if name == "previous":
-                found["previous_version"] = known.value
+            found[name] = known.value
     return found
 
 

@@ -9,16 +9,16 @@ from agent.case.cause import Cause, Fault
 from agent.case.finding import Claim
 from agent.case.timeline import EventKind
 from agent.reasoner.answers import answer
-from agent.reasoner.calls import Shelf, ask, labels_of, number, present
-from agent.reasoner.checks import Subject, Tried, calls_of, changes, own_subject, subject_of, tried
-from agent.reasoner.diagnosis import Candidate, Picture, kind_of, weigh, worst_peer
+from agent.reasoner.calls import Shelf, ask, labels_of, present
+from agent.reasoner.checks import Subject, Tried, calls_of, changes, details_of, own_subject, subject_of, tried
+from agent.reasoner.diagnosis import Picture, depths, implicated, kind_of, weigh
 from agent.reasoner.first_minute import compare_call, first_minute, onset, rule_call, workload_calls
 from agent.reasoner.mitigation import SURE_ENOUGH, Attempt, Step, attempts, steps
 from agent.reasoner.moves import Call, Conclude, Look, Move, Propose, Thought, View
 from agent.reasoner.sentences import findings, not_checked, ruled_out, sayable
 
 MOST_CALLS = 24  # side by side in one move
-MOST_LOOKS = 5
+MOST_LOOKS = 8
 MOST_SUSPECTS = 3
 
 
@@ -37,15 +37,20 @@ def decide(view: View) -> Move:
     made = attempts(view)
     if made and made[-1].fate == "recovered":
         return _ended(view, "")
-    own = own_subject(view)
-    if look := _look(view, [*first_minute(view), *calls_of(tried(view, own))]):
+    subjects = [own_subject(view)]
+    if look := _look(view, [*first_minute(view), *calls_of(tried(view, subjects[0]))]):
         return look
-    suspects = _suspects(view, tried(view, own))
-    if look := _look(view, [c for s in suspects for c in (*_about(view, s), *calls_of(tried(view, s)))]):
-        return look
+    while True:
+        checks = [one for subject in subjects for one in tried(view, subject)]
+        further = _suspects(view, checks, subjects)
+        wanted = [c for s in further for c in (*_about(view, s), *calls_of(tried(view, s)))]
+        if look := _look(view, [*details_of(view, checks), *wanted]):
+            return look
+        if not further:
+            break
+        subjects += further
     if made and made[-1].fate in ("not recovered", "NOT_DONE") and (look := _look_again(view, made[-1])):
         return look
-    checks = [one for subject in (own, *suspects) for one in tried(view, subject)]
     picture = weigh(view, checks)
     return _act(view, picture, checks, made) or _conclude(view, picture, checks, made)
 
@@ -69,40 +74,15 @@ def _look_again(view: View, last: Attempt) -> Look | None:
     return Look(missing) if missing else None
 
 
-def _suspects(view: View, checks: list[Tried]) -> list[Subject]:
-    """Dependencies that something points at: a peer in a check that held, an alert of theirs, a change of theirs."""
-    if view.service is None:
-        return []
-    near = _dependencies(view)
-    pointed = [p for one in checks if one.verdict and (p := worst_peer(view, _as_candidate(one)))]
-    began = onset(view)
-    for evidence in Shelf(view).reads("began_around"):
-        for fact in evidence.facts:
-            at, service = number(evidence, fact.id), view.catalog.service_for(fact.labels)
-            if fact.id.endswith(".began") and at is not None and service and at <= began + 300:
-                pointed.append(service.name)
+def _suspects(view: View, checks: list[Tried], known: list[Subject]) -> list[Subject]:
+    """Dependencies that something points at and that were not followed yet: failing calls, an alert, a change of theirs."""
+    near, began = depths(view), onset(view)
+    pointed = list(implicated(view, [one for one in checks if one.verdict]))
     pointed += [service for at, _, service, _, _ in changes(view) if 0 <= began - at <= 3600]
-    names = [n for n in dict.fromkeys(pointed) if n in near and n != view.service.name]
-    return [s for name in names[:MOST_SUSPECTS] if (s := subject_of(view, name)) is not None]
-
-
-def _as_candidate(one: Tried) -> Candidate:
-    bare = replace(one.subject, service=None)  # only what the facts name, not the one dependency there may be
-    return Candidate(bare, one.block.suggests or Fault.UNKNOWN, 0.0, (one,), (), ())
-
-
-def _dependencies(view: View) -> set[str]:
-    """Services below this one, and the pipelines its model's features come from."""
-    found: set[str] = set()
-    todo = list(view.service.depends_on) if view.service else []
-    todo += list(view.model.features_from) if view.model else []
-    while todo:
-        name = todo.pop()
-        if name not in found:
-            found.add(name)
-            service = view.catalog.service(name)
-            todo += list(service.depends_on) if service else []
-    return found
+    followed = {s.name for s in known}
+    names = [n for n in dict.fromkeys(sorted(pointed, key=lambda n: near.get(n, 0))) if n in near and n not in followed]
+    room = MOST_SUSPECTS - len(known) + 1
+    return [s for name in names[: max(room, 0)] if (s := subject_of(view, name)) is not None]
 
 
 def _about(view: View, subject: Subject) -> tuple[Call, ...]:
@@ -116,6 +96,8 @@ def _about(view: View, subject: Subject) -> tuple[Call, ...]:
 
 def _act(view: View, picture: Picture, checks: list[Tried], made: list[Attempt]) -> Propose | None:
     """The action for the likeliest cause, where nothing contradicts it and it was not tried; else None."""
+    if picture.quiet or picture.usual:
+        return None  # nothing to mend now
     if not picture.candidates or picture.confidences[0] < SURE_ENOUGH or not picture.candidates[0].sound:
         return None
     if any(a.fate in ("denied", "revoked", "UNKNOWN") or a.fate.startswith("policy") for a in made) or told_to_stop(
@@ -215,9 +197,9 @@ def _why_no_action(view: View, picture: Picture, made: list[Attempt]) -> str:
         return "no check of the runbooks shows a cause; see what was and was not checked."
     best = picture.candidates[0]
     fault = str(best.fault).replace("_", " ")
-    if best.against or best.excluded:
+    if best.contradicted:
         return f"the evidence for {fault} is contradictory."
-    if best.unknown:
+    if best.thin:
         return f"{fault} is likely, and not every check of it could be made."
     if picture.confidences[0] < SURE_ENOUGH:
         return f"{fault} is likely, and other causes fit as well."

@@ -98,7 +98,7 @@ def history(view: View) -> Iterator[Claim]:
         )
     elif past:
         yield Claim(
-            "It never fired before in {window(%s.earlier.count)}." % past.id,
+            f"It never fired before in {{window({past.id}.earlier.count)}}.",
             (Assertion(f"{past.id}.earlier.count", "==", 0.0),),
         )
 
@@ -112,7 +112,7 @@ def changed(view: View) -> Iterator[Claim]:
         ref = f"{listed.id}.deployments.count"
         yield Claim(f"Nothing was deployed in {{window({ref})}}.", (Assertion(ref, "==", 0.0),))
     began = onset(view)
-    for at, kind, service, evidence, found in [c for c in changes(view) if c[0] <= began + 120][-2:]:
+    for _, kind, service, evidence, found in [c for c in changes(view) if c[0] <= began + 120][-2:]:
         what = f"{kind.replace('_', ' ') or 'change'}{f' of {service}' if service else ''}"
         yield Claim(f"The last {what} was at {{{evidence.id}.{found.id}}}.")
     restarts = next(Shelf(view).reads("restarts_and_versions"), None)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 ANSWER_TOKENS = 2_500
+FREE, USUAL = Prices(), Limits()
 AGAIN_AFTER_S = 1.0  # one more attempt after 429 or 5xx
 
 
@@ -50,7 +51,7 @@ class OpenAIReasoner:
 
     def __init__(
         self, *, model: str, api_key: str, prompts: Path, base_url: str = "", timeout_s: float = 60.0,
-        prices: Prices = Prices(), limits: Limits = Limits(), money_today: Callable[[], Awaitable[float]] = _free,
+        prices: Prices = FREE, limits: Limits = USUAL, money_today: Callable[[], Awaitable[float]] = _free,
     ) -> None:  # fmt: skip
         self.model = model
         self.prices = prices
@@ -157,7 +158,7 @@ class OpenAIReasoner:
     def _said(self, answer: Any, sent: Sequence[Message], tools: Sequence[dict[str, Any]], seconds: float) -> Said:
         choices = getattr(answer, "choices", None)
         message = getattr(choices[0], "message", None) if choices else None
-        if message is None:
+        if not choices or message is None:
             raise ReasonerFailed(
                 f"{self._place} answered something that is no chat completion. Is it the right address?"
             )

@@ -38,9 +38,19 @@ def messages(view: View, system: str) -> list[Message]:
         found.append({"role": "user", "content": f"So far, in short:\n{data(str(events[start].data['text']))}"})
         events = events[start + 1 :]
     for move, after in _turns(events):
-        found += _turn(move, after)
+        found += [*_told(move), *_turn(move, after)]
     tail = _tail(view)
     return [*found, {"role": "user", "content": tail}] if tail else found
+
+
+def _told(move: Event | None) -> list[Message]:
+    """What the reasoner was told before this move, as it stood at the end of that step's rendering."""
+    told = _not_taken(move.data.get("told") or ()) if move else ""
+    return [{"role": "user", "content": told}] if told else []
+
+
+def _not_taken(reasons: Sequence[str]) -> str:
+    return "\n".join(f"Not taken: {paragraph(r)}" for r in reasons)
 
 
 def tokens(parts: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> int:
@@ -191,7 +201,7 @@ def _event(event: Event) -> str:
         case EventKind.OUTCOME:
             return f"{d.get('proposal')}: {d.get('outcome')}. {d.get('why') or ''}"
         case EventKind.VERIFICATION:
-            word = {True: "recovered", False: "not recovered"}.get(d.get("recovered"), "undecided")
+            word = {"True": "recovered", "False": "not recovered"}.get(str(d.get("recovered")), "undecided")
             return f"Verification of {d.get('proposal')}: {word}. {d.get('why') or ''}"
     return ""
 
@@ -221,7 +231,7 @@ def _answer(id_: str, text: str) -> Message:
 
 def _tail(view: View) -> str:
     """What is said in this step only: why something was not taken, the question of a question run, or what is awaited."""
-    parts = [f"Not taken: {paragraph(r)}" for r in view.rejections]
+    parts = [_not_taken(view.rejections)] if view.rejections else []
     if view.question is not None:
         parts.append(f"A person asks: {data(view.question, 4000)}")
     return "\n".join(parts)

@@ -16,11 +16,14 @@ from agent.clock import RealClock
 from agent.desk import Desk
 from agent.errors import BadConfiguration
 from agent.gate import policy as policies
+from agent.gate.ledger import Ledger
+from agent.gate.obstacles import Entitled
 from agent.gate.policy import Policy
 from agent.graph import Steps, build
 from agent.judge import Judge
 from agent.library.index import Library
 from agent.notebook import Notebook
+from agent.reasoner.moves import Reasoner
 from agent.settings import BackendEntry, Settings
 from agent.store import timeline
 from agent.store.database import Database
@@ -29,6 +32,9 @@ from agent.talk import Talk
 from agent.verify import Verifier
 from agent.worker import Worker
 from tools.context import Backend, Backends, Clock
+from tools.http_action import HttpActionSpec, declare
+from tools.listing import TOOLS
+from tools.toolbox import installed
 
 
 class Feed:
@@ -52,7 +58,7 @@ class Feed:
 
 @asynccontextmanager
 async def open_app(
-    settings: Settings, clock: Clock | None = None, listeners: Sequence[Listener] = ()
+    settings: Settings, clock: Clock | None = None, listeners: Sequence[Listener] = (), reasoner: Reasoner | None = None
 ) -> AsyncIterator[App]:
     """The application over one data folder. Nothing runs until the desk is asked to."""
     async with AsyncExitStack() as stack:
@@ -61,23 +67,25 @@ async def open_app(
         catalog = catalogs.load(settings.catalog) if settings.catalog else Catalog()
         policy = policies.load(settings.policy) if settings.policy else Policy.none()
         backends = await _backends(settings, stack)
-        tools = _tools(settings)
+        tools = installed(TOOLS).plus(
+            actions=[declare(HttpActionSpec.model_validate(spec)) for spec in settings.actions]
+        )
         db = await Database.open(settings.database_url, settings.data)
         stack.push_async_callback(db.close)
-        library = await Library.open(settings.runbooks, settings.data / "index")
+        library = Library.open(settings.runbooks, settings.data / "index")
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=10.0, trust_env=False))
         notebook = Notebook(db, now, library, lambda: catalog, tools, backends, redact, settings.data / "reports", http)
-        ledger = _ledger(notebook, policy)
-        judge = Judge(notebook, ledger, lambda: policy)
-        reasoner = _reasoner(settings, redact)
-        steps = Steps(notebook, reasoner, judge, Verifier(notebook), settings.llm.budget.steps)
+        ledger = Ledger(db, now, lambda: policy, tools.by_name(), notebook.context_of, _entitled(catalog))
+        judge = Judge(notebook, ledger)
+        chosen = reasoner or _reasoner(settings)
+        steps = Steps(notebook, chosen, judge, Verifier(notebook), settings.llm.budget.steps)
         feed = Feed(db, listeners)
 
         async def graph() -> Any:
             return build(steps, await _saver(settings, stack), feed.publish)
 
         worker = Worker(notebook, judge, graph)
-        desk = Desk(notebook, worker, judge, Talk(notebook, reasoner))
+        desk = Desk(notebook, worker, judge, Talk(notebook, chosen))
         lock = RunnerLock(settings.data)
         yield App(settings, now, desk, catalog, policy, library, tools, backends, lock, redact)
 
@@ -133,3 +141,12 @@ def _secret(name: str, settings: Settings) -> str:
     if name not in settings.secrets:
         raise BadConfiguration(f"stanch.yaml names the environment variable {name}, which is not set. Set it.")
     return settings.secrets[name].get_secret_value()
+
+
+def _entitled(catalog: Catalog) -> Entitled:
+    """Whether a person of the catalog is among the approvers today, by name or by group."""
+
+    def entitled(person: str, approvers: Sequence[str]) -> bool:
+        return person in approvers or any(group in approvers for group in catalog.groups_of(person))
+
+    return entitled

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.case.catalog import Person
+from agent.case.cause import Cause, Fault
 from agent.case.check import Check, SuccessTest, expectation
 from agent.case.dossier import Dossier
 from agent.errors import BadArguments, Outdated, ToolError
@@ -19,6 +20,10 @@ from agent.notebook import Notebook
 from agent.reasoner.moves import Call, Propose
 from agent.store import executions
 from tools.context import Context
+
+PLATFORM_READS = frozenset(
+    {"describe_workload", "workload_events", "rollout_history", "model_versions", "model_lineage"}
+)  # answered by a platform's own API about its own objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +53,11 @@ class Judge:
             untrusted=self._untrusted(dossier, move),
             baseline=await self._baseline(dossier, move.success, number, run, context),
         )
-        prepared = await self.ledger.prepare(dossier.incident.id, wanted)
+        prepared = await self.ledger.preparation.prepare(dossier.incident.id, wanted)
         return await self._submit(prepared, run, f"{number}")
 
     async def _submit(self, prepared: Prepared, run: int | None, step: str) -> Ruled:
-        proposal = await self.ledger.submit(prepared, run, step)
+        proposal = await self.ledger.preparation.submit(prepared, run, step)
         verdict = str(proposal.verdict)
         return Ruled(proposal.id, verdict, proposal.note)
 
@@ -68,7 +73,20 @@ class Judge:
     def _untrusted(self, dossier: Dossier, move: Propose) -> tuple[str, ...]:
         """Arguments that name a thing which only untrusted text knows."""
         kind = self.notebook.tools.action(move.action)
-        return provenance.untrusted(kind, move.args, dossier, self.notebook.catalog(), move.source)
+        sources = provenance.Sources(
+            catalog=self.notebook.catalog().names()
+            | {str(w) for s in self.notebook.catalog().services() for w in s.workloads},
+            platform=provenance.names_of_platform(dossier.events, PLATFORM_READS),
+            people=provenance.words_of_people(dossier.events),
+            runbook=self._written_out(move),
+        )
+        return provenance.untrusted(move.args, kind.identifiers(), sources)
+
+    def _written_out(self, move: Propose) -> frozenset[str]:
+        """Names that the runbook's own action block spells out."""
+        book = self.notebook.library.book(move.source.split("#")[0]) if move.source else None
+        blocks = [block for block in book.actions if block.action == move.action] if book else []
+        return frozenset(name for block in blocks for name in provenance.written_out(block.args))
 
     async def _baseline(
         self, dossier: Dossier, success: SuccessTest, number: int, run: int, context: Context
@@ -102,7 +120,7 @@ class Judge:
         if proposal is None or execution is None or proposal.undo is None:
             return None
         try:
-            prepared = await self.ledger.undo_of(proposal, execution)
+            prepared = await self.ledger.preparation.undo_of(proposal, execution)
         except ToolError:
             return None
         return await self._submit(prepared, run, f"undo:{proposal_id}")
@@ -113,8 +131,8 @@ class Judge:
         """The proposal that waits or was decided last."""
         async with self.notebook.db.read() as tx:
             every = await docket.of(tx, incident)
-        waiting = [p for p in every if p.state in WAITING]
-        return (waiting or every or [None])[-1]
+        waiting = [p for p in every if p.state in WAITING] or every
+        return waiting[-1] if waiting else None
 
     async def void(self, proposal: Proposal, why: str, run: int) -> None:
         state = ProposalState.EXPIRED if why == "expired" else ProposalState.VOIDED
@@ -137,13 +155,15 @@ class Judge:
     async def decide(
         self, proposal: str, digest: str, person: Person, answer: str, reason: str = "", demo: bool = False
     ) -> Proposal:
-        return await approval.decide(
-            self.notebook.db, self.notebook.clock, proposal, digest, person, answer, reason,
-            self.notebook.catalog().groups, demo=demo,
-        )  # fmt: skip
+        """One person's answer to exactly this proposal; Outdated or NotEntitled where it does not count."""
+        book = self.notebook
+        made = await approval.decide(
+            book.db, book.clock, proposal, digest, person, approval.Answer(answer), reason, demo=demo
+        )
+        return made.proposal
 
     async def edit(self, proposal_id: str, person: Person, changes: Mapping[str, Any]) -> Proposal:
-        """A new proposal with some arguments changed; the old one is superseded in the same breath."""
+        """A new proposal with some arguments changed; the old one is superseded in the same transaction."""
         async with self.notebook.db.read() as tx:
             old = await docket.find(tx, proposal_id)
         if old is None or old.state not in WAITING:
@@ -155,19 +175,25 @@ class Judge:
             raise BadArguments(
                 f"{old.action} has no argument {', '.join(unknown)}. It takes: {', '.join(old.arguments)}."
             )
-        wanted = Wanted(
-            old.action, {**old.arguments, **changes}, old.success, old.why, old.cause, person.principal, person.name,
-            old.untrusted, old.baseline,
+        prepared = await self.ledger.preparation.prepare(
+            old.incident, self._like(old, {**old.arguments, **changes}, person, old.success, old.why)
+        )
+        made = await approval.edit(self.notebook.db, self.notebook.clock, old.id, old.digest, person, prepared)
+        return made.proposal
+
+    def _like(
+        self, old: Proposal, arguments: Mapping[str, Any], person: Person, success: SuccessTest, why: str
+    ) -> Wanted:
+        """The same action as an earlier proposal, as this person wants it: what a person types is a person's word."""
+        return Wanted(
+            old.action, arguments, success, why, old.cause, person.principal, person.name,
+            tuple(u for u in old.untrusted if arguments.get(u) == old.arguments.get(u)), old.baseline,
         )  # fmt: skip
-        prepared = await self.ledger.prepare(old.incident, wanted)
-        return await approval.supersede(self.notebook.db, self.notebook.clock, old, prepared, person)
 
-
-def preview_only(action: str, arguments: Mapping[str, Any], person: Person) -> Wanted:
-    """What `tools call` of an action asks about: nothing of it is kept."""
-    from agent.case.cause import Cause, Fault
-
-    success = SuccessTest((Check("query_metrics", {"promql": "vector(1)"}, "== 1"),))
-    return Wanted(
-        action, arguments, success, "previewed by hand", Cause("", Fault.UNKNOWN), person.principal, person.name
-    )
+    async def preview(self, name: str, arguments: Mapping[str, Any], person: Person, incident: str) -> Prepared:
+        """What an action would change and what policy says to it. Nothing is kept."""
+        success = SuccessTest((Check("query_metrics", {"promql": "vector(1)"}, "== 1"),))
+        wanted = Wanted(
+            name, arguments, success, "previewed by hand", Cause("", Fault.UNKNOWN), person.principal, person.name
+        )
+        return await self.ledger.preparation.prepare(incident, wanted)

@@ -11,8 +11,10 @@ from typing import Annotated
 from pydantic import Field
 
 from tools.context import Change, Context, Json, Model
-from tools.errors import ToolError
+from tools.errors import NotRecorded, ToolError
+from tools.promotions import promotions
 from tools.restarts import changes_by_metrics
+from tools.rollouts import rollouts
 from tools.spec import Answer, Emptiness, Fact, read
 from tools.wording import clean, clock_time, count, iso, labels_text, shorten
 from tools.wording import window as interval
@@ -116,14 +118,13 @@ def models_of(context: Context, service: str) -> list[Model]:
 
 
 async def _rollouts(context: Context, service: str, since: datetime, until: datetime) -> Sequence[Change]:
-    from tools.rollouts import rollouts
-
+    known = [s for s in context.catalog.services() if s.workloads and service in ("", s.name)]
+    if not known:  # asking would give an empty list, which must not read as "nothing was rolled out"
+        raise NotRecorded(f"the catalog names no workload of {service or 'any service'}")
     return await rollouts(context, service or None, since, until)
 
 
 async def _promotions(context: Context, model: Model, since: datetime, until: datetime) -> Sequence[Change]:
-    from tools.promotions import promotions
-
     return await promotions(context, model.name, since, until)
 
 
@@ -147,8 +148,14 @@ def _same(one: Change, other: Change) -> bool:
         return False
     if one.cluster and other.cluster and one.cluster != other.cluster:
         return False
-    versions = {v for c in (one, other) if (v := c.detail.get("version"))}
+    versions = {v for c in (one, other) if (v := _version(c))}
     return len(versions) < 2
+
+
+def _version(change: Change) -> str:
+    """The version a change tells of: its own word, or the tag of its image."""
+    image = change.detail.get("image", "").split("@")[0]
+    return change.detail.get("version", "") or (image.rsplit(":", 1)[1] if ":" in image.rsplit("/", 1)[-1] else "")
 
 
 def _joined(one: Change, other: Change) -> Change:

@@ -213,8 +213,12 @@ def _verdict(columns: Sequence[ColumnDrift]) -> str:
 
 
 def _line(c: ColumnDrift, before: Dated | None) -> str:
-    verdict = {True: "drifted", False: "not drifted", None: "no verdict"}[c.drifted]
-    size = {True: ", large enough to matter", False: ", too small to matter" if c.drifted else "", None: ""}[c.material]
+    verdict = {True: "drifted", False: "not drifted", None: "no verdict in the report"}[c.drifted]
+    size = {
+        True: ", large enough to matter" if c.drifted else ", but a shift large enough to matter",
+        False: ", too small to matter" if c.drifted else "",
+        None: "",
+    }[c.material]
     score = f", {clean(c.method or '', 60)} {number(c.score)}" if c.score is not None else ""
     limit = f" against {number(c.threshold)}" if c.score is not None and c.threshold is not None else ""
     since = f", since {clean(c.since, 40)}" if c.since else ""

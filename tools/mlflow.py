@@ -82,8 +82,14 @@ class Mlflow:
                 raise Refused(str(answer)) from None
             raise
 
-    async def run(self, run_id: str) -> Run:
-        return _run(_object(await self._json("GET", "/runs/get", {"run_id": run_id}), "run"))
+    async def run(self, run_id: str) -> Run | None:
+        try:
+            body = await self._json("GET", "/runs/get", {"run_id": run_id})
+        except MlflowAnswered as answer:
+            if answer.code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+        return _run(_object(body, "run"))
 
     async def history(self, run_id: str, metric: str) -> Sequence[tuple[datetime, float]]:
         asked = {"run_id": run_id, "metric_key": metric, "max_results": MOST_POINTS}

@@ -19,7 +19,7 @@ from pydantic import Field
 from tools.context import Change, Context, Json, Model
 from tools.errors import NotConfigured, NotRecorded, ToolFailed, Unreachable
 from tools.mlflow import registry_of
-from tools.prometheus import prometheus
+from tools.prometheus import prometheus, window
 from tools.registry import (
     ModelVersion,
     Promotion,
@@ -98,7 +98,7 @@ async def served_version(context: Context, model: ModelName | None = None) -> An
         Fact("alias.version", f"version the alias {entry.alias} points at", alias, window=iso(context.as_of)),
         Fact("agree", "serving runs what the alias points at", agree),
     )
-    seen = "; ".join(f"version {v} on {n} of {sum(counts.values())}" for v, n in sorted(counts.items()))
+    seen = "; ".join(f"version {v} ({n} of {sum(counts.values())} series)" for v, n in sorted(counts.items()))
     shown = f"Serving runs {seen}" if counts else "Serving reports no version: no series with a `version` label"
     verdict = {True: "They agree.", False: "They do NOT agree.", None: "Whether they agree is unknown."}[agree]
     said = f"alias {entry.alias} points at version {alias}" if alias else f"alias {entry.alias}: {why}"
@@ -197,7 +197,8 @@ async def _from_metrics(context: Context, model: Model) -> tuple[Counter[str], s
     client = prometheus(context)
     found = await client.instant(model.served_version or "")
     serving = [s for s in found.series if "version" in s.labels and math.isfinite(s.last) and s.last != 0]
-    return Counter(s.labels["version"] for s in serving), client.backend.link_base
+    link = client.link(model.served_version or "", window(context.as_of, 60))
+    return Counter(s.labels["version"] for s in serving), link
 
 
 async def _from_serving(context: Context, model: Model) -> tuple[Counter[str], str | None]:

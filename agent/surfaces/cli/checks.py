@@ -29,7 +29,7 @@ def check(session: Session, file: str | None) -> int:
             "There is no policy.yaml here. `stanch init` writes one that suggests everything and runs nothing."
         )
     found = load(path)
-    out(f"{path}: {len(found.rules)} rules, version {found.version[:12]}; what no rule matches is denied.")
+    out(f"{path}: {len(found.file.rules)} rules, version {found.version[:12]}; what no rule matches is denied.")
     return Exit.OK
 
 
@@ -49,11 +49,9 @@ async def _verify(session: Session) -> int:
     broken = 0
     for demo in places(session.settings()):
         async with opened(session, demo=demo) as app:
-            report = await app.desk.audit()
-            for line in report.problems:
-                out(line)
-            broken += len(report.problems)
-            out(
-                f"{app.settings.data}: {report.incidents} timelines, {report.events} events, {len(report.problems)} problems"
-            )
+            breaks = await app.desk.audit()
+            for one in breaks:
+                out(str(one))
+            broken += len(breaks)
+            out(f"{app.settings.data}: {f'{len(breaks)} broken' if breaks else 'every timeline reads as it was written'}")
     return Exit.FOUND if broken else Exit.OK

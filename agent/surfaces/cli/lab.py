@@ -16,15 +16,14 @@ def lab() -> None:
 
 
 @lab.command()
-@click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=9400, show_default=True)
 @click.option("--scenario", default="forecast-contention", show_default=True)
 @click.option("--seed", default=1, show_default=True)
 @click.pass_obj
-def serve(session: Session, host: str, port: int, scenario: str, seed: int) -> int:
+def serve(session: Session, port: int, scenario: str, seed: int) -> int:
     """Serve it until interrupted: /metrics for a real Prometheus, and the faces of the whole platform."""
     from agent.lab.server import serve_real_time
 
     folder: Path = session.settings().data / "lab-served"
-    asyncio.run(serve_real_time(folder, scenario, seed, host, port))
+    asyncio.run(serve_real_time(folder, scenario, seed, port))
     return 0

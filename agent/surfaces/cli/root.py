@@ -54,6 +54,6 @@ class Tree(click.Group):
 @click.option("--runbooks", type=click.Path(), help="Folder of your own runbooks.")
 @click.option("--reasoner", type=click.Choice(["auto", "runbook", "openai"]), help="Who decides the next move.")
 @click.pass_context
-def command(ctx: click.Context, **flags: Any) -> None:
+def command(ctx: click.Context, /, **flags: Any) -> None:
     """Stanch finds what is wrong, proposes a fix, does what was approved, and checks that it is over."""
     ctx.obj.flags.update({name: value for name, value in flags.items() if value is not None})

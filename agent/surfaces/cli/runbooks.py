@@ -21,14 +21,14 @@ def runbooks() -> None:
     """List, search, check and begin runbooks."""
 
 
-async def _library(session: Session, folder: str | None) -> Library:
+def _library(session: Session, folder: str | None) -> Library:
     from agent.library.index import Library
 
     settings = session.settings()
     if folder is not None and not Path(folder).is_dir():
         raise UnusableInput(f"{folder} is not a folder. Give --dir a folder with Markdown files.")
     folders = (Path(folder),) if folder else settings.runbooks
-    return await Library.open(folders, settings.data / "index")
+    return Library.open(folders, settings.data / "index")
 
 
 @runbooks.command("list")
@@ -41,7 +41,7 @@ def listing(session: Session, as_json: bool, folder: str | None) -> int:
 
 
 async def _list(session: Session, as_json: bool, folder: str | None) -> int:
-    library = await _library(session, folder)
+    library = _library(session, folder)
     books = [book for name in library.names() if (book := library.book(name)) is not None]
     if as_json:
         out_json(
@@ -53,8 +53,8 @@ async def _list(session: Session, as_json: bool, folder: str | None) -> int:
     else:
         for book in books:
             out(f"{book.name:24} {book.kind:7} {book.description or book.title}")
-        for path, why in library.broken:
-            out(f"passed over {path}: {why}")
+        for one in library.broken:
+            out(f"passed over {one.path}: {one.why}")
     return Exit.OK
 
 
@@ -77,8 +77,8 @@ def search(
 
 
 async def _search(session: Session, text: str, folder: str | None, limit: int, as_json: bool) -> int:
-    library = await _library(session, folder)
-    found = await library.search(text, limit)
+    library = _library(session, folder)
+    found = library.search(text, limit)
     if as_json:
         out_json([{"name": m.name, "score": round(m.score, 4), "section": m.section, "why": m.why} for m in found])
     else:
@@ -91,8 +91,8 @@ async def _search(session: Session, text: str, folder: str | None, limit: int, a
 
 async def _bulk(session: Session, queries: str, folder: str | None, limit: int) -> int:
     rows = [_query(line, n) for n, line in enumerate(_lines(queries), 1) if line.strip()]
-    library = await _library(session, folder)
-    for row, found in zip(rows, await library.search_many([row["text"] for row in rows], limit), strict=True):
+    library = _library(session, folder)
+    for row, found in zip(rows, library.search_many([row["text"] for row in rows], limit), strict=True):
         ranked = list(dict.fromkeys(match.name for match in found))
         out_json({"query_id": row["query_id"], "ranked": ranked}, None)
     return Exit.OK

@@ -47,7 +47,7 @@ def completion(ctx: click.Context, shell: str) -> int:
 @click.option("--dir", "folder", type=click.Path(file_okay=False), default=".", show_default=True)
 @click.option("--write", is_flag=True, help="Replace files that differ; otherwise the difference is only shown.")
 @click.pass_obj
-def init(session: Session, folder: str, write: bool, **backends: str) -> int:
+def init(session: Session, /, folder: str, write: bool, **backends: str) -> int:
     """Write commented stanch.yaml, policy.yaml (suggest for everything) and a drafted catalog.yaml."""
     named = {"kubernetes" if k == "kubeconfig" else k: v.rstrip("/") for k, v in backends.items() if v}
     for kind, url in named.items():
@@ -155,7 +155,7 @@ def _configuration(app: App) -> list[Row]:
         ("reasoner", "ok", f"{settings.reasoner}" + (f" ({settings.llm.model})" if settings.reasoner == "openai" else "")),
         ("runbooks", "ok" if app.library.names() else "wrong", f"{len(app.library.names())} runbooks"),
     ]  # fmt: skip
-    return rows + [(f"runbook {Path(path).name}", "wrong", why) for path, why in app.library.broken]
+    return rows + [(f"runbook {one.path.name}", "wrong", one.why) for one in app.library.broken]
 
 
 def _missing(app: App) -> list[Row]:

@@ -109,12 +109,16 @@ def _with_folder(backends: Any, source: str) -> Any:
 async def _preview(app: App, name: str, arguments: dict[str, Any], as_json: bool) -> int:
     from agent.surfaces.cli import cards
 
-    preview = await app.desk.preview(name, arguments)
+    person = app.desk.person(f"os:{app.settings.os_user}")
+    prepared = await app.desk.preview(name, arguments, person)
+    changes = [line.plain for line in cards.diff(prepared.proposal)]
     if as_json:
-        out_json(preview.to_json())
+        verdict = {"verdict": str(prepared.ruling.verdict), "why": prepared.ruling.why}
+        whole = {key: value for key, value in prepared.proposal.to_json().items() if key not in ("id", "digest", "key")}
+        out_json({"summary": "; ".join(changes), "facts": [], "data": whole | verdict, "link": None})
         return Exit.OK
-    for line in cards.diff(preview.proposal):
-        out(line.plain)
-    out(f"verdict: {preview.verdict}: {preview.why}")
-    out(f"command: {preview.proposal.command}")
+    for line in changes:
+        out(line)
+    out(f"verdict: {prepared.ruling.verdict}: {prepared.ruling.why}")
+    out(f"command: {prepared.proposal.command}")
     return Exit.OK

@@ -175,7 +175,7 @@ def _slim(schema: Any) -> Any:
         return schema
     if "anyOf" in schema and (plain := [s for s in schema["anyOf"] if s.get("type") != "null"]) and len(plain) == 1:
         return _slim({**{k: v for k, v in schema.items() if k != "anyOf"}, **plain[0]})
-    found = {}
+    found: dict[str, Any] = {}
     for key, value in schema.items():
         if key == "properties":
             found[key] = {name: _slim(one) for name, one in value.items()}

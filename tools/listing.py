@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tools.alert_history import alert_history
 from tools.alert_rule import alert_rule
-from tools.alerts import active_alerts, alert_history, began_around
+from tools.alerts import active_alerts, began_around
 from tools.case_reads import describe_service, open_evidence, search_runbooks
 from tools.changes import recent_changes
 from tools.drift import inspect_drift
@@ -13,12 +14,13 @@ from tools.model_actions import PointModelAlias, RequestRetraining
 from tools.model_health import feature_freshness, model_quality
 from tools.models import model_lineage, model_versions, served_version
 from tools.restarts import restarts_and_versions
+from tools.suspects import rank_suspects
 from tools.toolbox import Tools
 
 TOOLS = Tools(
     reads=(
         query_metrics, compare_metrics, find_metrics, alert_rule, active_alerts, alert_history, began_around,
-        restarts_and_versions, recent_changes, search_logs,
+        restarts_and_versions, rank_suspects, recent_changes, search_logs,
         inspect_drift, model_versions, served_version, model_lineage, model_quality, feature_freshness,
         describe_service, search_runbooks, open_evidence,
     ),

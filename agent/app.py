@@ -32,7 +32,6 @@ from agent.talk import Talk
 from agent.verify import Verifier
 from agent.worker import Worker
 from tools.context import Backend, Backends, Clock
-from tools.http_action import HttpActionSpec, declare
 from tools.listing import TOOLS
 from tools.toolbox import installed
 
@@ -68,7 +67,7 @@ async def open_app(
         policy = policies.load(settings.policy) if settings.policy else Policy.none()
         backends = await _backends(settings, stack)
         tools = installed(TOOLS).plus(
-            actions=[declare(HttpActionSpec.model_validate(spec)) for spec in settings.actions]
+            actions=[]
         )
         db = await Database.open(settings.database_url, settings.data)
         stack.push_async_callback(db.close)
@@ -150,3 +149,9 @@ def _entitled(catalog: Catalog) -> Entitled:
         return person in approvers or any(group in approvers for group in catalog.groups_of(person))
 
     return entitled
+
+
+def _reasoner(settings: Settings) -> Reasoner:
+    from agent.reasoner.runbook_reasoner import RunbookReasoner
+
+    return RunbookReasoner()

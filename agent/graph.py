@@ -216,11 +216,12 @@ Step = Callable[[Run, int], Awaitable[Run]]
 
 def build(steps: Steps, saver: Any, after: Callable[[str], Awaitable[None]]) -> Any:
     """The compiled graph. `after(incident)` is called when a step has ended, so that screens can follow."""
+    from langchain_core.runnables import RunnableConfig
     from langgraph.graph import END, START, StateGraph
     from langgraph.types import interrupt
 
-    def node(step: Step) -> Callable[[Run, dict[str, Any]], Awaitable[Run]]:
-        async def run_step(state: Run, config: dict[str, Any]) -> Run:
+    def node(step: Step) -> Callable[[Run, RunnableConfig], Awaitable[Run]]:
+        async def run_step(state: Run, config: RunnableConfig) -> Run:
             changes = await step(state, int(config["configurable"]["run"]))
             await after(state["incident"])
             return changes

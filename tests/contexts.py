@@ -94,7 +94,8 @@ def backend(
     public_url: str = "",
 ) -> Backend:
     """A backend at a real address, or, with `app`, behind a transport (httpx.MockTransport, httpx.ASGITransport)."""
-    http = httpx.AsyncClient(base_url=url, transport=app, timeout=10)
+    no_idle = httpx.Limits(max_keepalive_connections=0)  # nothing is left open when a test forgets to close
+    http = httpx.AsyncClient(base_url=url, transport=app, timeout=10, limits=no_idle)
     return Backend(kind, name or kind, url, http, public_url=public_url, match=match or {})
 
 

@@ -86,6 +86,13 @@ def _alerts(value: Callable[[int, int], float], state: bool = True) -> list[tupl
     return rows + [({**old, **firing}, t, value(END - 6 * 3600, t)) for t in ticks(END - 6 * 3600)]
 
 
+def samples() -> Iterator[tuple[str, Mapping[str, str], int, float]]:
+    """(name, labels, unix seconds, value) of the whole history, each series in order of time."""
+    for name, kind, rows in _families():
+        for labels, at, value in rows:
+            yield name + ("_total" if kind == "counter" else ""), labels, at, value
+
+
 def openmetrics() -> str:
     lines = []
     for name, kind, rows in _families():

@@ -11,8 +11,10 @@ from typing import Annotated
 from pydantic import Field
 
 from tools.context import Change, Context, Json, Model
-from tools.errors import ToolError
+from tools.errors import NotRecorded, ToolError
+from tools.promotions import promotions
 from tools.restarts import changes_by_metrics
+from tools.rollouts import rollouts
 from tools.spec import Answer, Emptiness, Fact, read
 from tools.wording import clean, clock_time, count, iso, labels_text, shorten
 from tools.wording import window as interval
@@ -30,6 +32,7 @@ class Source:
     kinds: frozenset[str]  # kinds of change that only this and its likes can see
     changes: tuple[Change, ...] | None
     why: str = ""
+    failed: bool = False  # it should have known, but could not be read
 
 
 @read
@@ -45,7 +48,7 @@ async def recent_changes(
     found = merged([change for source in sources for change in source.changes or ()])
     when = interval(since, until)
     facts = [
-        Fact("changes.count", "changes", len(found) if _any_read(sources) else None, "count", {}, when),
+        _count_fact("changes.count", "", found, sources, when),
         _count_fact("deployments.count", "deployment", found, sources, when),
         _count_fact("model_promotions.count", "model_promotion", found, sources, when),
     ]
@@ -81,7 +84,7 @@ async def _source(name: str, kinds: Sequence[str], asking: Awaitable[Sequence[Ch
     try:
         found = await asking
     except ToolError as error:
-        return Source(name, frozenset(kinds), None, clean(str(error), 240))
+        return Source(name, frozenset(kinds), None, clean(str(error), 240), failed=True)
     if found is None:
         return Source(name, frozenset(kinds), None, "no *_build_info or *_version_info for it")
     return Source(name, frozenset(kinds), tuple(found))
@@ -115,14 +118,13 @@ def models_of(context: Context, service: str) -> list[Model]:
 
 
 async def _rollouts(context: Context, service: str, since: datetime, until: datetime) -> Sequence[Change]:
-    from tools.rollouts import rollouts
-
+    known = [s for s in context.catalog.services() if s.workloads and service in ("", s.name)]
+    if not known:  # asking would give an empty list, which must not read as "nothing was rolled out"
+        raise NotRecorded(f"the catalog names no workload of {service or 'any service'}")
     return await rollouts(context, service or None, since, until)
 
 
 async def _promotions(context: Context, model: Model, since: datetime, until: datetime) -> Sequence[Change]:
-    from tools.promotions import promotions
-
     return await promotions(context, model.name, since, until)
 
 
@@ -146,8 +148,14 @@ def _same(one: Change, other: Change) -> bool:
         return False
     if one.cluster and other.cluster and one.cluster != other.cluster:
         return False
-    versions = {v for c in (one, other) if (v := c.detail.get("version"))}
+    versions = {v for c in (one, other) if (v := _version(c))}
     return len(versions) < 2
+
+
+def _version(change: Change) -> str:
+    """The version a change tells of: its own word, or the tag of its image."""
+    image = change.detail.get("image", "").split("@")[0]
+    return change.detail.get("version", "") or (image.rsplit(":", 1)[1] if ":" in image.rsplit("/", 1)[-1] else "")
 
 
 def _joined(one: Change, other: Change) -> Change:
@@ -157,17 +165,19 @@ def _joined(one: Change, other: Change) -> Change:
     )  # fmt: skip
 
 
-def _any_read(sources: Sequence[Source]) -> bool:
-    """Whether any place that watches the platform itself, and not only posted events, could be read, or anything was found."""
-    return any(s.changes is not None and s.kinds for s in sources) or any(s.changes for s in sources)
+def _known(sources: Sequence[Source]) -> bool:
+    """Whether "none" may be said: some source that watches the platform itself was read, and none failed."""
+    watching = [s for s in sources if s.kinds]
+    return any(s.changes is not None for s in watching) and not any(s.failed for s in sources)
 
 
 def _count_fact(id: str, kind: str, found: Sequence[Change], sources: Sequence[Source], when: str) -> Fact:
-    """How many of a kind. None unless every configured source of that kind that was asked could be read, or some were seen."""
-    here = [c for c in found if c.kind == kind]
-    able = [s for s in sources if kind in s.kinds]
-    known = any(s.changes is not None for s in able)
-    return Fact(id, _WORDS[kind], len(here) if here or known else None, "count", {}, when)
+    """How many of a kind ("" = all) were seen. None, not 0, where nothing was seen and some source could not look."""
+    here = [c for c in found if kind in ("", c.kind)]
+    able = [s for s in sources if not s.kinds or kind in ("", *s.kinds)]
+    name = _WORDS.get(kind, "changes")
+    least = ", at least" if any(s.failed for s in able) else ""
+    return Fact(id, name + least, len(here) if here or _known(able) else None, "count", {}, when)
 
 
 def _head(service: str, hours: int, found: Sequence[Change], facts: Sequence[Fact], near: datetime) -> str:

@@ -35,8 +35,10 @@ class _Api(Protocol):
     """What we use of kr8s' Api."""
 
     timeout: Any
+    auth: Any
 
     def call_api(self, method: str, **how: Any) -> Any: ...
+    async def reauthenticate(self) -> None: ...
 
 
 class NotSent(Unreachable):
@@ -96,25 +98,33 @@ class Cluster:
         return _json(_expect_success(response, self.backend, f"PATCH {path}"), self.backend, path)
 
     async def _ask(self, method: str, path: str, **how: Any) -> httpx.Response:
-        response = await self._call(method, path, raise_for_status=False, **how)
-        if response.status_code == 401:  # a token may have run out; only with raise_for_status does kr8s sign in again
-            response = await self._call(method, path, raise_for_status=True, **how)
+        response = await self._call(method, path, **how)
+        if response.status_code == 401:  # a token may have run out
+            await self._sign_in_again()
+            response = await self._call(method, path, **how)
         return response
 
     async def _call(self, method: str, path: str, **how: Any) -> httpx.Response:
-        from kr8s import APITimeoutError, ServerError
+        from kr8s import APITimeoutError
 
         base, _, url = path.lstrip("/").partition("/")
+        headers = dict(how.pop("headers", {}))
+        if self.api.auth.token:  # kr8s' session keeps the token of its first sign-in
+            headers["authorization"] = f"Bearer {self.api.auth.token}"
+        where = {"version": "", "base": f"/{base}", "url": url, "raise_for_status": False, "headers": headers}
         try:
-            async with self.api.call_api(method, version="", base=f"/{base}", url=url, **how) as response:
+            async with self.api.call_api(method, **where, **how) as response:
                 answered: httpx.Response = response
                 return answered
-        except ServerError as error:
-            if error.response is None:
-                raise ToolFailed(f"{self._at}: {clean(str(error))}") from None
-            return error.response
-        except (APITimeoutError, httpx.HTTPError, httpx.InvalidURL, *_SIGN_IN_ERRORS) as error:
+        except (APITimeoutError, httpx.HTTPError, httpx.InvalidURL) as error:
             raise _no_answer(error, f"{self._at} did not answer {method} {path}") from None
+
+    async def _sign_in_again(self) -> None:
+        """Fresh credentials. Left to itself kr8s closes its session for that, and with it what others have under way."""
+        try:
+            await self.api.reauthenticate()
+        except _SIGN_IN_ERRORS as error:
+            raise _no_sign_in(self.backend, error) from None
 
     @property
     def _at(self) -> str:
@@ -165,6 +175,14 @@ async def connect(backend: Backend) -> Cluster:
     return Cluster(backend, connected.by_place[place])
 
 
+async def disconnect(backend: Backend) -> None:
+    """Close what connect opened for a backend; the next connect signs in anew. To be called before its client is closed."""
+    connected = _CONNECTED.pop(backend.http, None)
+    for api in connected.by_place.values() if connected else ():
+        if (session := getattr(api, "_session", None)) is not None:  # kr8s offers no way to close it
+            await session.aclose()
+
+
 async def _sign_in(backend: Backend) -> _Api:
     from kr8s import APITimeoutError, ServerError
     from kr8s.asyncio import api
@@ -179,13 +197,18 @@ async def _sign_in(backend: Backend) -> _Api:
     except (APITimeoutError, httpx.HTTPError) as error:
         raise _no_answer(error, f"{_name(backend)} did not answer") from None
     except (httpx.InvalidURL, *_SIGN_IN_ERRORS) as error:
-        raise ToolFailed(
-            f"{_name(backend)}: cannot sign in with {backend.kubeconfig or backend.url or 'the default kubeconfig'}"
-            f"{f', context {backend.kube_context}' if backend.kube_context else ''}: {clean(str(error))}. "
-            "Try `kubectl version` with the same kubeconfig and context."
-        ) from None
+        raise _no_sign_in(backend, error) from None
     connection.timeout = backend.http.timeout
     return connection
+
+
+def _no_sign_in(backend: Backend, error: Exception) -> ToolFailed:
+    where = backend.kubeconfig or backend.url or "the default kubeconfig"
+    named = f", context {backend.kube_context}" if backend.kube_context else ""
+    return ToolFailed(
+        f"{_name(backend)}: cannot sign in with {where}{named}: {clean(str(error))}. "
+        "Try `kubectl version` with the same kubeconfig and context."
+    )
 
 
 def _kubeconfig_for(backend: Backend) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pydantic import Field
 from tools import promql as pql
 from tools.context import Backend, Context, Json, Labels
 from tools.errors import BadArguments, ToolFailed
-from tools.fetch import fetch_json
+from tools.fetch import Params, fetch_json
 from tools.grafana import explore
 from tools.log_patterns import Pattern, patterns
 from tools.spec import Answer, Emptiness, Fact, read
@@ -121,7 +121,7 @@ def _logql(context: Context, service: str, labels: Labels, contains: str, query:
 
 async def _lines(backend: Backend, logql: str, start: datetime, end: datetime) -> list[tuple[int, str, bool]]:
     """(milliseconds, line, is an error) of the newest lines, oldest first."""
-    asked = {
+    asked: Params = {
         "query": logql, "start": str(_nanoseconds(start)), "end": str(_nanoseconds(end)), "limit": MOST_LINES,
         "direction": "backward",
     }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.promql import Node, metric_of
+from tools.promql import Node, metric_of, selectors
 
 _SUFFIXES = (
     ("_timestamp_seconds", "unix"), ("_start_time_seconds", "unix"), ("_last_updated_seconds", "unix"),
@@ -58,7 +58,7 @@ def _unit_of_call(node: Node) -> str:
     if not node.args:
         return ""
     if name == "histogram_quantile":
-        return unit_of(node.args[1])
+        return next((_unit_of_name(metric_of(part)) for part in selectors(node.args[1])), "")
     argument = next((a for a in node.args if type(a).__name__ not in ("NumberLiteral", "StringLiteral")), node.args[0])
     inner = unit_of(argument)
     if name in _RATES:

@@ -89,8 +89,8 @@ def answering(face: Face, endpoint: Endpoint) -> Callable[[Request], Awaitable[R
         try:
             data = endpoint(face, Parameters(pairs))
         except QueryError as error:
-            message = f'invalid parameter "query": {error}' if error.kind == "bad_data" else str(error)
-            return failed(error.kind, message)
+            named = error.kind == "bad_data" and endpoint is not query_range  # where Prometheus does not name it
+            return failed(error.kind, f'invalid parameter "query": {error}' if named else str(error))
         except Refusal as error:
             return failed("bad_data", str(error))
         return JSONResponse({"status": "success", "data": data})

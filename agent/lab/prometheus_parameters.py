@@ -12,6 +12,7 @@ from promql_parser import VectorSelector
 from agent.clock import parse_time
 from agent.lab.promql import QueryError, parse
 from agent.lab.promql.functions import LABEL_NAME
+from agent.lab.promql.values import quoted
 
 DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
 UNITS = (31_536_000_000, 604_800_000, 86_400_000, 3_600_000, 60_000, 1000, 1)
@@ -43,7 +44,7 @@ class Parameters:
         moment = milliseconds_of(text)
         if moment is None:
             said = f"Invalid time value for '{name}': cannot parse {quoted(text)} to a valid timestamp"
-            raise Refusal(f'invalid parameter "{name}": {said}' if name == "time" else said)
+            raise Refusal(f'invalid parameter "{name}": {said}')
         return moment
 
     def moment(self, name: str) -> int:
@@ -84,9 +85,14 @@ class Parameters:
         try:
             expr = parse(text)
         except QueryError as error:
+            if "non-empty matcher" in str(error):
+                raise Refusal("match[] must contain at least one non-empty matcher") from error
             raise Refusal(f'invalid parameter "match[]": {error}') from error
         if not isinstance(expr, VectorSelector):
-            raise Refusal(f'invalid parameter "match[]": 1:1: parse error: {quoted(text)} is not a series selector')
+            place = max(text.find("["), text.find("("), 0)
+            raise Refusal(
+                f'invalid parameter "match[]": 1:{place + 1}: parse error: unexpected {quoted(text[place : place + 1])}'
+            )
         return expr
 
 
@@ -120,7 +126,3 @@ def duration_of(text: str) -> int | None:
         return None
     length = sum(int(count) * unit for count, unit in zip(match.groups(), UNITS, strict=True) if count)
     return length if length < LARGEST_MS else None
-
-
-def quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'

@@ -105,30 +105,28 @@ class History:
         self._blocks: list[Block] = []
 
     def intervals(self, since_ms: int, until_ms: int) -> list[Interval]:
+        """The rule's alerts that were pending or firing in between."""
+        furthest = (self._samples.now_ms() - FURTHEST_BACK_MS) // STEP_MS * STEP_MS
+        since = max(since_ms // STEP_MS * STEP_MS, furthest)
         until = min(until_ms, self._samples.now_ms()) // STEP_MS * STEP_MS
-        self._cover(max(since_ms, self._samples.now_ms() - FURTHEST_BACK_MS) // STEP_MS * STEP_MS, until)
-        begin = next((n for n, block in enumerate(self._blocks) if block.steps[-1] >= since_ms), 0)
-        while begin and self._blocks[begin].result.present[:, :1].any():
+        self._go_on(until)
+        while (oldest := int(self._blocks[0].steps[0])) > furthest and (
+            since < oldest or reaches_back(self._blocks[0], since)
+        ):
+            self._blocks.insert(0, self._evaluated(oldest - BLOCK_STEPS * STEP_MS, oldest - STEP_MS))
+        begin = next((n for n, block in enumerate(self._blocks) if block.steps[-1] >= since), len(self._blocks) - 1)
+        while begin and reaches_back(self._blocks[begin], since):
             begin -= 1
         joined = join(self._blocks[begin:])
         upto = int(np.searchsorted(joined.steps, until, side="right"))
-        found = intervals_of(self.rule, joined.steps[:upto], joined.result)
-        return [one for one in found if one.ended_ms is None or one.ended_ms >= since_ms]
+        return intervals_of(self.rule, joined.steps[:upto], joined.result, since)
 
-    def _cover(self, since: int, until: int) -> None:
+    def _go_on(self, until: int) -> None:
         if not self._blocks:
             self._blocks.append(self._evaluated(until - (BLOCK_STEPS - 1) * STEP_MS, until))
         newest = int(self._blocks[-1].steps[-1])
         for begin in range(newest + STEP_MS, until + 1, BLOCK_STEPS * STEP_MS):
             self._append(self._evaluated(begin, min(until, begin + (BLOCK_STEPS - 1) * STEP_MS)))
-        furthest = self._samples.now_ms() - FURTHEST_BACK_MS
-        while (oldest := int(self._blocks[0].steps[0])) > furthest and (
-            since < oldest or self._active_at_the_beginning()
-        ):
-            self._blocks.insert(0, self._evaluated(oldest - BLOCK_STEPS * STEP_MS, oldest - STEP_MS))
-
-    def _active_at_the_beginning(self) -> bool:
-        return bool(self._blocks[0].result.present[:, :1].any())
 
     def _append(self, block: Block) -> None:
         if self._blocks[-1].steps.size + block.steps.size <= BLOCK_STEPS:
@@ -160,12 +158,21 @@ def join(blocks: Sequence[Block]) -> Block:
     return Block(steps, Vector(list(rows), values, present))
 
 
-def intervals_of(rule: Rule, steps: Millis, result: Vector) -> list[Interval]:
+def reaches_back(block: Block, since_ms: int) -> bool:
+    """Whether something that is active at `since_ms` has been so from the block's beginning on, and perhaps before."""
+    upto = int(np.searchsorted(block.steps, since_ms, side="right"))
+    return bool(block.result.present[:, : max(upto, 1)].all(axis=1).any())
+
+
+def intervals_of(rule: Rule, steps: Millis, result: Vector, since_ms: int) -> list[Interval]:
     """Runs of steps at which a series is there. It fires at the first step that is `for` or more after the run's first."""
     found = []
-    for labels, values, present in zip(result.labels, result.values, result.present, strict=True):
-        edges = np.flatnonzero(np.diff(present[: steps.size].astype(np.int8), prepend=0, append=0))
+    changes = np.diff(result.present[:, : steps.size].astype(np.int8), prepend=0, append=0, axis=1)
+    for labels, values, change in zip(result.labels, result.values, changes, strict=True):
+        edges = np.flatnonzero(change)
         for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+            if end < steps.size and steps[end] < since_ms:
+                continue
             value, series = float(values[end - 1]), dict(labels)
             own = {name: filled(text, series, value) for name, text in rule.labels.items()}
             firing = int(np.searchsorted(steps, steps[begin] + rule.for_s * 1000))

@@ -17,7 +17,9 @@ BELOW_ONE = ("", "m", "u", "n", "p", "f", "a", "z", "y")
 
 def filled(template: str, labels: Mapping[str, str], value: float) -> str:
     """The template with its actions replaced; one that is not known becomes Prometheus' `<error expanding template …>`."""
-    return ACTION.sub(lambda action: acted(action.group(1), labels, value), template)
+    return (
+        template if "{{" not in template else ACTION.sub(lambda action: acted(action.group(1), labels, value), template)
+    )
 
 
 def acted(action: str, labels: Mapping[str, str], value: float) -> str:

@@ -152,6 +152,7 @@ proposals = Table(
     Column("digest", String(64), nullable=False),
     Column("state", String(32), nullable=False),
     Column("note", Words, nullable=False),  # why it is in this state
+    Column("execute_by", Utc),  # set when it may run: both clocks count from their own start
     Column("sealed", JsonText, nullable=False),
     UniqueConstraint("incident", "n", name="one_proposal_per_number"),
     Index("proposals_by_state", "state"),

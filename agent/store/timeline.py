@@ -31,7 +31,7 @@ async def append(
     `run` is the appender's epoch: Overtaken unless it is the incident's. None (a surface) takes the incident's.
     """
     epoch = await incidents.hold(tx, incident, run)
-    if key is not None and (known := await _by_key(tx, incident, key)) is not None:
+    if key is not None and (known := await by_key(tx, incident, key)) is not None:
         return known
     last = await head(tx, incident)
     when = at.astimezone(UTC)
@@ -61,13 +61,14 @@ async def head(tx: Transaction, incident: str) -> Head:
     return Head(row.n, row.hash) if row else Head(0, FIRST)
 
 
-async def incidents_with_events(tx: Transaction) -> list[str]:
-    return list((await tx.execute(select(table.c.incident).distinct().order_by(table.c.incident))).scalars())
-
-
-async def _by_key(tx: Transaction, incident: str, key: str) -> Event | None:
+async def by_key(tx: Transaction, incident: str, key: str) -> Event | None:
+    """The event that was appended under a key."""
     row = (await tx.execute(select(table).where(table.c.incident == incident, table.c.key == key))).mappings().first()
     return _event(row) if row else None
+
+
+async def incidents_with_events(tx: Transaction) -> list[str]:
+    return list((await tx.execute(select(table.c.incident).distinct().order_by(table.c.incident))).scalars())
 
 
 def _event(row: RowMapping) -> Event:

@@ -58,6 +58,7 @@ async def test_kr8s_finds_scales_and_patches_a_deployment(world: MemoryCluster, 
         await found.patch({"metadata": {"annotations": {"owner": "ann"}}})
         pods = [pod.name async for pod in api.get("po", namespace="ml")]
         kinds = {one["kind"] for one in await api.api_resources()}
+        await api._session.aclose()  # kr8s offers no way to close it
 
     assert found.replicas == 5
     assert len(pods) == 5

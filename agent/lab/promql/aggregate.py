@@ -152,8 +152,11 @@ def kept_by_heap(keys: Sequence[float], k: int) -> list[int]:
             heap.append(index)
             sift_up(heap, keys)
         elif keys[heap[0]] < key:
-            heap[0] = index
+            heap[0] = heap[-1]
+            heap.pop()
             sift_down(heap, keys)
+            heap.append(index)
+            sift_up(heap, keys)
     return heap
 
 

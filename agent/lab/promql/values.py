@@ -97,10 +97,12 @@ def with_labels(labels: Labels, changes: Mapping[str, str]) -> Labels:
 
 
 def shown(labels: Labels) -> str:
-    """A label set in Go's notation, for error messages: `name{a="b"}`."""
-    pairs = ", ".join(f'{name}="{value}"' for name, value in labels if name != NAME)
-    name = dict(labels).get(NAME, "")
-    return f"{name}{{{pairs}}}" if pairs or not name else name
+    """A label set in Go's notation, for error messages: `{a="b", c="d"}`."""
+    return "{" + ", ".join(f"{name}={quoted(value)}" for name, value in labels) + "}"
+
+
+def quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
 def empty(steps: int) -> Vector:

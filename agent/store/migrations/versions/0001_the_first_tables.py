@@ -136,6 +136,7 @@ def _proposals() -> None:
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("state", sa.String(length=32), nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("execute_by", sa.DateTime(timezone=True), nullable=True),
         sa.Column("sealed", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["incident"],

@@ -20,7 +20,7 @@ from agent.library.embed import Embedder, NoEmbedder
 from agent.library.parse import Passed, read_folder
 from agent.library.runbook import Match, Runbook
 from agent.library.vectors import Nearness, Shelved
-from agent.library.words import Passage, Scores, Words, passages, split_camel
+from agent.library.words import Passage, Scores, Words, passages, split_camel, stems
 from tools.context import RunbookHit, Service
 
 LONGEST_QUERY = 4_000  # characters; more says nothing new about which runbook fits
@@ -127,7 +127,7 @@ class Library:
 
     def _ranked(self, text: str, near: Nearness | None, limit: int) -> list[Match]:
         signs, scores, best = self._weighed(text, near)
-        likely, least = relevance.likelihood(signs, near is not None)
+        likely, least = relevance.likelihood(signs, near is not None, len(set(stems(text))))
         if likely < least or scores.max() <= 0:
             return []
         order = (-scores).argsort(kind="stable")[:limit]

@@ -18,6 +18,7 @@ Scores = npt.NDArray[np.float32]
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[^\W_]+")
+_BLOCK = re.compile(r"^(`{3,}|~{3,})ya?ml (?:check|action)\b.*?^\1`*~*[ ]*$", re.MULTILINE | re.DOTALL)  # no prose
 _STOP = frozenset(
     re.split(
         " ",
@@ -61,7 +62,7 @@ def passages(books: Sequence[Runbook]) -> list[Passage]:
         above = split_camel(book.name.replace("-", " "))
         about = f". {book.description}" if book.alerts else ""  # our own descriptions say when to use the runbook
         sections = [(s.heading, s.text) for s in book.sections] or [("", book.description)]
-        found += [Passage(n, heading, f"{above}{about}. {heading}. {text}") for heading, text in sections]
+        found += [Passage(n, h, f"{above}{about}. {h}. {_BLOCK.sub('', text).strip()}") for h, text in sections]
     return found
 
 
@@ -73,7 +74,9 @@ class Words:
 
         self._owners = np.array([one.book for one in sections], dtype=np.int64)
         self._count = len(books)
-        pages = [stems(f"{b.name} {b.title} {b.name} {b.title} {b.description} {b.text}") for b in books]
+        pages = [
+            stems(f"{b.name} {b.title} {b.name} {b.title} {b.description} {_BLOCK.sub('', b.text)}") for b in books
+        ]
         self._sets = [frozenset(words) for words in pages]
         self._names = [frozenset(stems(book.name)) for book in books]
         self._in = Counter(word for words in self._sets for word in words)

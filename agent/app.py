@@ -66,9 +66,7 @@ async def open_app(
         catalog = catalogs.load(settings.catalog) if settings.catalog else Catalog()
         policy = policies.load(settings.policy) if settings.policy else Policy.none()
         backends = await _backends(settings, stack)
-        tools = installed(TOOLS).plus(
-            actions=[]
-        )
+        tools = installed(TOOLS).plus(actions=[])
         db = await Database.open(settings.database_url, settings.data)
         stack.push_async_callback(db.close)
         library = Library.open(settings.runbooks, settings.data / "index")

@@ -53,5 +53,7 @@ async def _verify(session: Session) -> int:
             for one in breaks:
                 out(str(one))
             broken += len(breaks)
-            out(f"{app.settings.data}: {f'{len(breaks)} broken' if breaks else 'every timeline reads as it was written'}")
+            out(
+                f"{app.settings.data}: {f'{len(breaks)} broken' if breaks else 'every timeline reads as it was written'}"
+            )
     return Exit.FOUND if broken else Exit.OK

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tools.alert_rule import alert_rule
 from tools.alert_history import alert_history
+from tools.alert_rule import alert_rule
 from tools.alerts import active_alerts, began_around
 from tools.case_reads import describe_service, open_evidence, search_runbooks
 from tools.changes import recent_changes

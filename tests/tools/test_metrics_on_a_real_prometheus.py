@@ -224,8 +224,21 @@ async def test_an_unknown_service_has_unknown_restarts(prometheus_url: str) -> N
         await restarts_and_versions(here(prometheus_url))
 
 
-async def test_hostile_labels_are_taken_literally(prometheus_url: str) -> None:
-    hostile = 'x"}) or count(up{job="forecast'
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        'x"}) or count(up{job="forecast',
+        "\\",
+        'a\\"',
+        "a\nb",
+        "nul\x01\x7f",
+        "\u2028\u202e😀",
+        "\ud800",
+        "`'{}",
+        "%00&query=up",
+    ],
+)
+async def test_hostile_labels_are_taken_literally(prometheus_url: str, hostile: str) -> None:
     answer = await restarts_and_versions(here(prometheus_url), labels={"service": hostile})
     assert answer.empty is Emptiness.NO_SERIES
     found = await find_metrics(here(prometheus_url), pattern="up", labels={"service": hostile})

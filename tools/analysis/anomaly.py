@@ -92,11 +92,16 @@ def breach_began(series: Series, op: str, limit: float, tolerate: int = 2) -> fl
     return began
 
 
-def onset(series: Series, reference: Floats, threshold: float = 4.0, lasting: int = 2) -> float | None:
-    """First time at which `lasting` samples in a row lie more than `threshold` robust deviations from the reference."""
+def onset(
+    series: Series, reference: Floats, threshold: float = 4.0, lasting: int = 2, floor: float = 0.0
+) -> float | None:
+    """First time at which `lasting` samples in a row lie more than `threshold` robust deviations from the reference.
+
+    `floor` is the least deviation taken for real, in the series' unit.
+    """
     if not reference.size or not series.values.size:
         return None
-    far = np.abs(series.values - np.median(reference)) > threshold * spread(reference)
+    far = np.abs(series.values - np.median(reference)) > threshold * max(spread(reference), floor)
     run = 0
     for index, out in enumerate(far):
         run = run + 1 if out else 0

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from agent.case.text import visible
 from agent.errors import BudgetSpent, ReasonerFailed
 from agent.reasoner.budget import Limits, Prices, estimate, exceeded, total, used
-from agent.reasoner.move_tools import Unusable, read_moves, tools_of
+from agent.reasoner.move_reading import Unusable, read_moves
+from agent.reasoner.move_tools import tools_of
 from agent.reasoner.moves import Move, Reply, Spent, Thought, View
 from agent.reasoner.prompt import COMPACT_ABOVE, Message, compaction, messages, tokens
 from agent.reasoner.prompts import Prompt, load

@@ -131,17 +131,20 @@ def _turn(move: Event | None, after: Sequence[Event]) -> list[Message]:
 
 
 def _look(move: Event, after: Sequence[Event]) -> list[Message]:
+    """One tool call for all reads of the move, and one answer with all that came back, in the order of the calls."""
     calls = list(move.data["calls"])
     recorded = {_place(e, calls): e for e in reversed(after) if e.kind is EventKind.EVIDENCE}
-    found: list[Message] = [
-        _assistant([_tool_call(f"e{move.n}_{i}", c["read"], c["args"]) for i, c in enumerate(calls)])
+    texts = [
+        evidence_text(recorded[i].data) if i in recorded else f"{c['read']}: no answer was recorded."
+        for i, c in enumerate(calls)
     ]
-    for i, _ in enumerate(calls):
-        event = recorded.get(i)
-        text = evidence_text(event.data) if event else "No answer was recorded."
-        found.append(_answer(f"e{move.n}_{i}", text))
     used = {id(e) for i, e in recorded.items() if i is not None}
-    return [*found, *_news([e for e in after if id(e) not in used])]
+    call = _tool_call(f"e{move.n}_0", "look", {"calls": calls})
+    return [
+        _assistant([call]),
+        _answer(f"e{move.n}_0", "\n\n".join(texts)),
+        *_news([e for e in after if id(e) not in used]),
+    ]
 
 
 def _place(event: Event, calls: Sequence[Mapping[str, Json]]) -> int | None:
@@ -212,8 +215,16 @@ _ANSWERED = ("look", "propose", "ask", "conclude")
 
 def _written(noted: Mapping[str, Json]) -> dict[str, Json]:
     """A move's own arguments out of its note."""
-    kept = ("action", "args", "why", "claims", "cause", "kind", "hand_over", "question", "source")
-    return {k: noted[k] for k in kept if k in noted}
+    kept = ("action", "args", "kind", "hand_over", "question", "source")
+    found = {k: noted[k] for k in kept if k in noted} | dict(noted.get("cause") or {})
+    if "claims" in noted:
+        found["claims"] = [_claim(c) for c in noted["claims"]]
+    return found
+
+
+def _claim(claim: Mapping[str, Json]) -> str:
+    asserts = "; ".join(f"{a['left']} {a['op']} {a['right']}" for a in claim["asserts"])
+    return f"{claim['text']} [{asserts}]" if asserts else str(claim["text"])
 
 
 def _assistant(calls: Sequence[Message]) -> Message:

@@ -34,7 +34,7 @@ def rows(proposal: Proposal, catalog: Catalog) -> Iterator[tuple[str, Text]]:
     yield "risk", Text(f"{proposal.risk}{'' if proposal.undo else ', cannot be undone by Stanch'}")
     if proposal.undo:
         covered = "approved together with this" if proposal.undo_covered else "asked for again"
-        yield "undo", Text(f"{visible(json.dumps(proposal.undo, ensure_ascii=False))}, {covered}")
+        yield "undo", Text(f"{visible(proposal.undo.command)}, {covered}")
     needed_by = catalog.dependents(proposal.target.service) if proposal.target.service else ()
     yield "also touches", Text(", ".join(needed_by) or "nothing the catalog knows of")
     yield "why", Text(visible(proposal.why))

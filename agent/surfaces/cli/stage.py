@@ -103,5 +103,5 @@ def _settings(own: Settings, lab: Lab, folder: Path) -> Settings:
     )  # fmt: skip
     return replace(
         own, data=folder, catalog=catalog, policy=policy, backends=backends, drift_folders=(), grafana_url="",
-        retraining_url=f"{lab.url}/retraining", database_url="", actions=(),
+        retraining_url=f"{lab.url}/retraining", database_url="", actions=(), demo=True,
     )  # fmt: skip

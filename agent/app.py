@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
+from pydantic import ValidationError
 
 from agent.application import App, Listener
 from agent.case import catalog as catalogs
@@ -14,7 +15,7 @@ from agent.case.catalog import Catalog
 from agent.case.redact import Redactor
 from agent.clock import RealClock
 from agent.desk import Desk
-from agent.errors import BadConfiguration
+from agent.errors import BadArguments, BadConfiguration
 from agent.gate import policy as policies
 from agent.gate.approval import DEMO
 from agent.gate.ledger import Ledger
@@ -25,7 +26,7 @@ from agent.judge import Judge
 from agent.library.index import Library
 from agent.notebook import Notebook
 from agent.reasoner.moves import Reasoner
-from agent.settings import BackendEntry, Settings
+from agent.settings import BackendEntry, Settings, shipped
 from agent.store import timeline
 from agent.store.database import Database
 from agent.store.lock import RunnerLock
@@ -33,7 +34,10 @@ from agent.talk import Talk
 from agent.verify import Verifier
 from agent.worker import Worker
 from tools.context import Backend, Backends, Clock
+from tools.http_action import declare_all
+from tools.http_spec import HttpActionSpec
 from tools.listing import TOOLS
+from tools.spec import Action
 from tools.toolbox import installed
 
 
@@ -67,7 +71,7 @@ async def open_app(
         catalog = catalogs.load(settings.catalog) if settings.catalog else Catalog()
         policy = policies.load(settings.policy) if settings.policy else Policy.none()
         backends = await _backends(settings, stack)
-        tools = installed(TOOLS).plus(actions=[])
+        tools = installed(TOOLS).plus(actions=_declared(settings))
         db = await Database.open(settings.database_url, settings.data)
         stack.push_async_callback(db.close)
         library = Library.open(settings.runbooks, settings.data / "index")
@@ -77,7 +81,7 @@ async def open_app(
             db, now, lambda: policy, tools.by_name(), notebook.context_of, _entitled(catalog, settings.demo)
         )
         judge = Judge(notebook, ledger)
-        chosen = reasoner or _reasoner(settings)
+        chosen = reasoner or _reasoner(settings, db, now)
         steps = Steps(notebook, chosen, judge, Verifier(notebook), settings.llm.budget.steps)
         feed = Feed(db, listeners)
 
@@ -156,7 +160,42 @@ def _entitled(catalog: Catalog, demo: bool) -> Entitled:
     return entitled
 
 
-def _reasoner(settings: Settings) -> Reasoner:
+def _declared(settings: Settings) -> tuple[type[Action], ...]:
+    """The actions that stanch.yaml declares; BadConfiguration names the action and what is wrong with it."""
+    specs = []
+    for place, body in enumerate(settings.actions):
+        try:
+            specs.append(HttpActionSpec.model_validate(body))
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
+            raise BadConfiguration(
+                f"{settings.file}: actions.{place} ({body.get('name', 'no name')}): {problems}."
+            ) from None
+    try:
+        return declare_all(specs, settings.secrets)
+    except BadArguments as error:
+        raise BadConfiguration(f"{settings.file}: actions: {error}") from None
+
+
+def _reasoner(settings: Settings, db: Database, clock: Clock) -> Reasoner:
+    """The runbook reasoner, or a language model that fails over to it in mid-incident."""
     from agent.reasoner.runbook_reasoner import RunbookReasoner
 
-    return RunbookReasoner()
+    if settings.reasoner == "runbook":
+        return RunbookReasoner()
+    from agent.reasoner.budget import Limits, Prices
+    from agent.reasoner.failover import Failover
+    from agent.reasoner.openai_reasoner import OpenAIReasoner
+
+    async def money_today() -> float:
+        midnight = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        async with db.read() as tx:
+            return await timeline.money_since(tx, midnight)
+
+    llm, budget = settings.llm, settings.llm.budget
+    first = OpenAIReasoner(
+        model=llm.model, api_key=settings.api_key.get_secret_value(), prompts=shipped("prompts"), base_url=llm.base_url,
+        timeout_s=llm.timeout_s, prices=Prices(llm.prices.prompt, llm.prices.completion),
+        limits=Limits(budget.steps, budget.tokens, budget.seconds, budget.money, budget.money_a_day), money_today=money_today,
+    )  # fmt: skip
+    return Failover(first, RunbookReasoner())

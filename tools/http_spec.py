@@ -11,7 +11,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 import jmespath
 from jinja2 import StrictUndefined, TemplateError, Undefined, meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tools.context import Json
@@ -206,8 +207,8 @@ def _templates(spec: HttpActionSpec) -> list[tuple[str, str]]:
         found += [("headers", header) for header in request.headers.values()]
     if spec.probe:
         found += [("probe", spec.probe.url), ("probe", spec.probe.equals)]
-    for part in filter(None, (spec.observe, spec.probe)):
-        found += [("headers", header) for header in part.headers.values()]
+    looks = [spec.observe.headers, spec.probe.headers if spec.probe else {}]
+    found += [("headers", header) for headers in looks for header in headers.values()]
     return found + [("undo", leaf) for leaf in _leaves(spec.undo.arguments if spec.undo else None)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tools.alert_actions import ExpireSilence, SilenceAlert
 from tools.alert_history import alert_history
 from tools.alert_rule import alert_rule
 from tools.alerts import active_alerts, began_around
@@ -27,5 +28,8 @@ TOOLS = Tools(
         inspect_drift, model_versions, served_version, model_lineage, model_quality, feature_freshness,
         describe_service, search_runbooks, open_evidence,
     ),
-    actions=(ScaleWorkload, RestartWorkload, RollBackWorkload, PointModelAlias, RequestRetraining),
+    actions=(
+        ScaleWorkload, RestartWorkload, RollBackWorkload, PointModelAlias, RequestRetraining,
+        SilenceAlert, ExpireSilence,
+    ),
 )  # fmt: skip

@@ -114,8 +114,8 @@ def _template_changes(old: Document, new: Document, d: Deployment) -> Document:
     (was,), (now,) = old["spec"]["containers"], new["spec"]["containers"]
     if was["image"] != now["image"]:
         found["image"] = now["image"]
-    annotations = [(one.get("metadata") or {}).get("annotations") or {} for one in (old, new)]
-    if difference := _difference(*annotations, d, "spec.template.metadata.annotations"):
+    before, after = ((one.get("metadata") or {}).get("annotations") or {} for one in (old, new))
+    if difference := _difference(before, after, d, "spec.template.metadata.annotations"):
         found["annotations"] = difference
     if difference := _difference(_env(was), _env(now), d, "spec.template.spec.containers[0].env"):
         found["env"] = difference

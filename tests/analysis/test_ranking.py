@@ -62,6 +62,6 @@ def test_petshop_causes_are_among_the_first() -> None:
         names = [s.component for s in rank(signals(issue, normal), calls, issue.symptom)]
         places.append(names.index(issue.cause) + 1 if issue.cause in names else 99)
     hits = {k: float(np.mean([p <= k for p in places])) for k in (1, 3, 5)}
-    print(f"PetShop, {len(places)} issues: " + ", ".join(f"AC@{k} {v:.2f}" for k, v in hits.items()))  # noqa: T201
+    print(f"PetShop, {len(places)} issues: " + ", ".join(f"AC@{k} {v:.2f}" for k, v in hits.items()))
     assert hits[1] >= 0.5
     assert hits[3] >= 0.95

@@ -11,9 +11,11 @@ import click
 
 from agent.errors import UnusableInput
 from agent.surfaces.cli.exit_codes import Exit
-from agent.surfaces.cli.session import Session, out, out_json, run
+from agent.surfaces.cli.session import Session, demo_folder, out, out_json, run
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from agent.surfaces.cli.scores import Mark
 
 
@@ -88,11 +90,11 @@ async def _one(session: Session, name: str, source: str, seed: int, reasoner: st
             received = await app.desk.receive(alerts)
             incident = next(r.incident for r in received if r.incident)
             await driver.drive(incident)
-            truth = Lab.prepare(Path(place) / stage.DEMO / "lab", source, seed).truth
+            truth = Lab.prepare(demo_folder(quiet.settings()) / "lab", source, seed).truth
             return mark(name, seed, await app.desk.dossier(incident), truth, time.monotonic() - began)
 
 
-def _nowhere() -> object:
+def _nowhere() -> Console:
     import io
 
     from rich.console import Console

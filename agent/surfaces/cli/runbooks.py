@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agent.clock import RealClock
 from agent.errors import UnusableInput
 from agent.surfaces.cli.exit_codes import Exit
 from agent.surfaces.cli.session import Session, out, out_json, run
@@ -116,24 +117,26 @@ def _query(line: str, number: int) -> dict[str, Any]:
 
 
 @runbooks.command()
-@click.argument("files", nargs=-1, type=click.Path())
+@click.argument("folders", nargs=-1, type=click.Path())
 @click.pass_obj
-def lint(session: Session, files: tuple[str, ...]) -> int:
+def lint(session: Session, folders: tuple[str, ...]) -> int:
     """Check runbooks: blocks, tools, arguments, PromQL, headings, review dates. Exit 7 when something is wrong."""
-    return run(_lint(session, files))
+    return run(_lint(session, folders))
 
 
-async def _lint(session: Session, files: tuple[str, ...]) -> int:
+async def _lint(session: Session, folders: tuple[str, ...]) -> int:
     from agent.library.lint import lint as check
     from tools.listing import TOOLS
 
-    paths = [p for f in files for p in (sorted(Path(f).rglob("*.md")) if Path(f).is_dir() else [Path(f)])]
-    paths = paths or [p for folder in session.settings().runbooks for p in sorted(folder.rglob("*.md"))]
-    problems = [problem for path in paths for problem in check(path, TOOLS)]
+    places = [Path(folder) for folder in folders] or list(session.settings().runbooks)
+    if missing := [str(place) for place in places if not place.is_dir()]:
+        raise UnusableInput(f"{', '.join(missing)} is no folder. Give the folders that hold the runbooks.")
+    reads = {read.name: read.arguments for read in TOOLS.reads}
+    problems = check(places, reads, dict(TOOLS.by_name()), RealClock().now().date())
     for problem in problems:
         out(str(problem))
     errors = [p for p in problems if p.level == "error"]
-    out(f"{len(paths)} runbooks, {len(errors)} errors, {len(problems) - len(errors)} warnings")
+    out(f"{len(errors)} errors, {len(problems) - len(errors)} warnings in {', '.join(map(str, places))}")
     return Exit.FOUND if errors else Exit.OK
 
 
@@ -142,7 +145,9 @@ async def _lint(session: Session, files: tuple[str, ...]) -> int:
 @click.option("--dir", "folder", type=click.Path(), default="runbooks", show_default=True)
 def new(name: str, folder: str) -> int:
     """Begin a runbook from the template."""
-    from agent.library.new import begin
+    from agent.library.new import write
 
-    out(f"{begin(name, Path(folder))} written. Fill it in, then: stanch runbooks lint {folder}")
+    out(
+        f"{write(Path(folder), name, RealClock().now().date())} written. Fill it in, then: stanch runbooks lint {folder}"
+    )
     return Exit.OK

@@ -261,12 +261,12 @@ def clamp(args: list[Expr], frame: Frame) -> Vector:
 
 def clamp_min(args: list[Expr], frame: Frame) -> Vector:
     vector = vector_of(args[0], frame)
-    return functions.mapped(vector, np.maximum(vector.values, scalar_of(args[1], frame)))
+    return functions.mapped(vector, functions.greater(vector.values, scalar_of(args[1], frame)))
 
 
 def clamp_max(args: list[Expr], frame: Frame) -> Vector:
     vector = vector_of(args[0], frame)
-    return functions.mapped(vector, np.minimum(vector.values, scalar_of(args[1], frame)))
+    return functions.mapped(vector, functions.lesser(vector.values, scalar_of(args[1], frame)))
 
 
 def round_(args: list[Expr], frame: Frame) -> Vector:

@@ -46,8 +46,18 @@ def rounded(vector: Vector, nearest: Floats) -> Vector:
     return mapped(vector, np.floor(vector.values * inverse + 0.5) / inverse)
 
 
+def greater(a: Floats, b: Floats) -> Floats:
+    """Go's math.Max: NaN wins over all but +Inf."""
+    return np.where(np.isposinf(a) | np.isposinf(b), np.inf, np.maximum(a, b))
+
+
+def lesser(a: Floats, b: Floats) -> Floats:
+    """Go's math.Min: NaN wins over all but -Inf."""
+    return np.where(np.isneginf(a) | np.isneginf(b), -np.inf, np.minimum(a, b))
+
+
 def clamped(vector: Vector, low: Floats, high: Floats) -> Vector:
-    values = np.maximum(low, np.minimum(high, vector.values))
+    values = greater(low, lesser(high, vector.values))
     return mapped(Vector(vector.labels, values, vector.present & ~(high < low)), values)
 
 

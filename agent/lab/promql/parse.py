@@ -28,6 +28,7 @@ WORDING: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"expected at (least|most) (\d+) argument\(s\) in call to '(\w+)', got (\d+)",
             r'expected at \1 \2 argument(s) in call to "\3", got \4',
         ),
+        (r"label '(.*)' must not occur", r'label "\1" must not occur'),
         (r"set operator '(\w+)' not allowed", r'set operator "\1" not allowed'),
         (r"bad number or duration syntax: (\d*)\S*", r'bad duration syntax: "\1"'),
         (r"subquery is only allowed on vector", "subquery is only allowed on instant vector"),

@@ -160,10 +160,7 @@ class Simulation:
     @cached_property
     def served(self) -> tuple[tuple[float, str], ...]:
         """What serving runs from when on; follows the alias unless it is pinned."""
-        if self.pinned:
-            moves = list(self._promoted)
-        else:
-            moves = [(at, v) for at, v in self.aliases if v]
+        moves = list(self._promoted) if self.pinned else [(at, v) for at, v in self.aliases if v]
         return tuple((float(at + POLL_MS // 2), version) for at, version in moves)
 
     def served_by(self, life: Life) -> list[tuple[float, str]]:

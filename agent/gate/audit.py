@@ -20,7 +20,6 @@ from agent.store.anchors import Head
 from agent.store.database import Database, Transaction
 from agent.store.schema import events as table
 
-
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?[+-]\d\d(:\d\d)?")  # as both databases spell it
 
 

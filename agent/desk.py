@@ -10,20 +10,25 @@ from typing import Any
 from agent.case.alert import Alert, AlertStatus
 from agent.case.catalog import Person
 from agent.case.dossier import Dossier
-from agent.case.incident import ENDED, Incident, State
+from agent.case.incident import ENDED, Incident, Kind, State
 from agent.case.text import visible
 from agent.case.timeline import Event, EventKind
+from agent.clock import iso
 from agent.errors import UnusableInput
-from agent.gate.proposal import Proposal
+from agent.gate import audit, docket
+from agent.gate.preparation import Prepared
+from agent.gate.proposal import WAITING, Proposal, ProposalState
 from agent.intake.correlate import assign, joined, opened_by
 from agent.judge import Judge
 from agent.notebook import Notebook
-from agent.store import alerts, evidence, incidents, proposals, timeline, wakes
+from agent.store import alerts, decisions, evidence, incidents, timeline, wakes
 from agent.store.alerts import alert_json
 from agent.store.database import Transaction
 from agent.talk import Answered, Talk
 from agent.worker import Rest, Worker
+from tools.context import Context
 
+NO_INCIDENT = "by-hand"  # stands for an incident where a tool is called without one
 LONG = 4_000  # characters of one label or annotation that the timeline keeps; the alert's row keeps all
 
 
@@ -138,7 +143,27 @@ class Desk:
 
     async def proposals(self, only_open: bool = True) -> list[Proposal]:
         async with self.notebook.db.read() as tx:
-            return await proposals.listing(tx, only_open=only_open)
+            return await docket.listing(tx, {ProposalState.OPEN} if only_open else None)
+
+    async def approval_json(self, proposal: Proposal) -> dict[str, Any]:
+        """One entry of `approvals list --json`."""
+        async with self.notebook.db.read() as tx:
+            made = await decisions.of(tx, proposal.id)
+        return proposal.listed(
+            [{"by": d.principal, "at": iso(d.at), "answer": d.answer, "reason": d.reason} for d in made]
+        )
+
+    async def preview(self, action: str, arguments: Mapping[str, Any], person: Person) -> Prepared:
+        """What an action would change and what policy says; nothing is kept and nothing runs."""
+        return await self.judge.preview(action, arguments, person, NO_INCIDENT)
+
+    async def audit(self) -> list[audit.Break]:
+        """Where a timeline is not what was written."""
+        return await audit.verify(self.notebook.db)
+
+    def context(self) -> Context:
+        """What a read called by hand may touch."""
+        return self.notebook.context(Dossier(Incident(NO_INCIDENT, State.NEW, Kind.NONE, "by hand", self.now())))
 
     async def proposal(self, prefix: str) -> Proposal:
         """The one proposal whose id or digest starts so, or the only one of an incident that is open."""
@@ -146,7 +171,7 @@ class Desk:
         found = [p for p in every if p.id == prefix] or [
             p for p in every if p.id.startswith(prefix) or p.digest.startswith(prefix)
         ]
-        found = [p for p in found if p.is_open] or found
+        found = [p for p in found if p.state in WAITING] or found
         if len(found) == 1:
             return found[0]
         what = "No proposal has" if not found else f"{len(found)} proposals have"

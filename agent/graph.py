@@ -17,6 +17,7 @@ from agent.case.dossier import Dossier
 from agent.case.incident import State
 from agent.case.timeline import EventKind
 from agent.errors import ReasonerFailed, Refused, ToolError
+from agent.gate.ledger import OUTSIDE
 from agent.judge import Judge
 from agent.look import look, recorded
 from agent.notebook import Notebook
@@ -143,7 +144,7 @@ class Steps:
         await self.notebook.move_to(incident, run, State.ACTING, f"{proposal} runs")
         execution = await self.judge.ledger.execute(proposal, run)
         outcome = str(execution.outcome)
-        if outcome == "DONE":
+        if outcome == "DONE" or execution.why == OUTSIDE:
             return await self._begin_verification(incident, proposal, run)
         if outcome == "UNKNOWN":
             why = f"whether {proposal} happened cannot be told; a person has to look"
@@ -154,7 +155,7 @@ class Steps:
 
     async def _begin_verification(self, incident: str, proposal: str, run: int) -> Run:
         await self.notebook.move_to(incident, run, State.VERIFYING, f"the effect of {proposal} is watched")
-        await self.verifier.schedule(incident, proposal, run)
+        await self.verifier.schedule(incident, proposal)
         return {"next": "wait", "waits_for": "clock", "proposal": proposal}
 
     async def verify(self, state: Run, run: int) -> Run:
@@ -169,7 +170,7 @@ class Steps:
         if verdict.recovered is True or dossier.proposals[proposal].get("parent"):
             await self.notebook.move_to(incident, run, State.INVESTIGATING, verdict.why)
             return {"next": "think", "told": []}
-        undo = await self.judge.undo(dossier, proposal, run, self.notebook.context(dossier))
+        undo = await self.judge.undo(dossier, proposal, run)
         if undo is None:
             await self.notebook.move_to(incident, run, State.INVESTIGATING, verdict.why)
             return {"next": "think", "told": [f"{proposal} did not help: {verdict.why}"]}
@@ -215,11 +216,12 @@ Step = Callable[[Run, int], Awaitable[Run]]
 
 def build(steps: Steps, saver: Any, after: Callable[[str], Awaitable[None]]) -> Any:
     """The compiled graph. `after(incident)` is called when a step has ended, so that screens can follow."""
+    from langchain_core.runnables import RunnableConfig
     from langgraph.graph import END, START, StateGraph
     from langgraph.types import interrupt
 
-    def node(step: Step) -> Callable[[Run, dict[str, Any]], Awaitable[Run]]:
-        async def run_step(state: Run, config: dict[str, Any]) -> Run:
+    def node(step: Step) -> Callable[[Run, RunnableConfig], Awaitable[Run]]:
+        async def run_step(state: Run, config: RunnableConfig) -> Run:
             changes = await step(state, int(config["configurable"]["run"]))
             await after(state["incident"])
             return changes

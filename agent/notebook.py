@@ -15,13 +15,13 @@ from agent.case.redact import Redactor
 from agent.case.report import render
 from agent.case.timeline import EventKind
 from agent.errors import StanchError, UnusableInput
-from agent.library.index import Library
+from agent.library.index import Library, LibraryShelf
 from agent.reasoner import move_json
 from agent.reasoner.moves import AskPerson, Conclude, Move, Propose, Thought
 from agent.store import alerts, changes, evidence, incidents, timeline
 from agent.store.database import Database, Transaction
 from agent.think import Checked, note, subject
-from tools.context import Backends, Change, Clock, Context, RunbookHit
+from tools.context import Backends, Change, Clock, Context
 from tools.toolbox import Tools
 
 SIMILAR = 3  # past incidents recalled
@@ -67,16 +67,24 @@ class Notebook:
             labels["cluster"] = service.clusters[0]
         return Context(
             clock=self.clock, as_of=self.clock.now(), backends=self.backends, catalog=self.catalog(),
-            changes=PostedChanges(self.db), evidence=Bodies(self.db, dossier.incident.id), shelf=Books(self.library),
+            changes=PostedChanges(self.db), evidence=Bodies(self.db, dossier.incident.id), shelf=LibraryShelf(self.library),
             labels=labels, http=self.http,
         )  # fmt: skip
+
+    async def context_of(self, incident_id: str) -> Context:
+        """As `context`, by id; an incident that is not kept has no labels."""
+        async with self.db.read() as tx:
+            known = await incidents.get(tx, incident_id)
+        if known is None:
+            return self.context(Dossier(Incident(incident_id, State.NEW, Kind.NONE, "", self.clock.now())))
+        return self.context(await self.dossier(incident_id))
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
     async def recall(self, incident_id: str, run: int) -> None:
         dossier = await self.dossier(incident_id)
         service, _ = subject(self.catalog(), dossier.incident.labels, dossier.alerts)
-        matches = await self.library.match(dossier.alerts, service)
+        matches = await LibraryShelf(self.library).match(dossier.alerts, service)
         past = await self._similar(dossier)
         async with self.db.write() as tx:
             await self._move(tx, incident_id, run, State.INVESTIGATING, "somebody looks at it now")
@@ -84,10 +92,10 @@ class Notebook:
                 "text": "recalled",
                 "runbooks": [{"name": m.name, "score": round(m.score, 4), "section": m.section, "why": m.why} for m in matches],
                 "past": past,
-                "broken": [{"path": str(path), "why": why} for path, why in self.library.broken],
+                "broken": [{"path": str(one.path), "why": one.why} for one in self.library.broken],
                 "tools": [r.name for r in self.tools.offered(self.backends).reads],
                 "not_checked": [
-                    {"what": f"runbook {Path(path).name}", "why": f"passed over: {why}"} for path, why in self.library.broken
+                    {"what": f"runbook {one.path.name}", "why": f"passed over: {one.why}"} for one in self.library.broken
                 ],
             }  # fmt: skip
             await timeline.append(tx, incident_id, EventKind.NOTE, "stanch", data, self.clock.now(), "recall", run)
@@ -203,18 +211,3 @@ class Bodies:
     async def body(self, evidence_id: str) -> str | None:
         async with self.db.read() as tx:
             return await evidence.body(tx, self.incident, evidence_id)
-
-
-@dataclass(frozen=True)
-class Books:
-    """tools.context.Shelf: the runbooks."""
-
-    library: Library
-
-    async def search(self, text: str, limit: int = 5) -> Sequence[RunbookHit]:
-        hits = []
-        for match in await self.library.search(text, limit):
-            book = self.library.book(match.name)
-            section = next((s.text for s in book.sections if s.heading == match.section), "") if book else ""
-            hits.append(RunbookHit(match.name, match.section, match.score, match.why, section))
-        return hits

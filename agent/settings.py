@@ -105,6 +105,7 @@ class Settings:
     database_url: str = ""
     secrets: Mapping[str, SecretStr] = field(default_factory=dict)  # environment variables the configuration names
     file: Path | None = None  # the stanch.yaml that was read
+    demo: bool = False  # over the lab: here alone `demo:--approve` counts as an approver
 
 
 def user_config() -> Path:

@@ -79,7 +79,7 @@ class Worker:
         if proposal is None:
             return "superseded"
         why = approval_news(proposal, dossier, now)
-        if why is None and next_due is not None and next_due <= now:
+        if why is None:
             why = await self._judge.outside(proposal, self._notebook.context(dossier))
         if why is not None and why not in ("approved", "denied"):
             await self._judge.void(proposal, why, epoch)

@@ -21,10 +21,12 @@ def paragraph(text: str, limit: int | None = None) -> str:
 
 
 def _plain(char: str) -> bool:
-    return char == " " or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+    return char == " " or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs")
 
 
 def _spelled(char: str) -> str:
+    if unicodedata.category(char) == "Zs":  # spaces that only look like one
+        return " "
     return chr(0x2400 + ord(char)) if ord(char) < 32 else f"⟨U+{ord(char):04X}⟩"
 
 

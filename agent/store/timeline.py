@@ -54,6 +54,13 @@ async def events(tx: Transaction, incident: str, after: int = 0) -> list[Event]:
     return [_event(row) for row in (await tx.execute(query)).mappings()]
 
 
+async def money_since(tx: Transaction, since: datetime) -> float:
+    """What all moves since then have cost, over all incidents."""
+    query = select(table.c.data).where(table.c.kind == str(EventKind.NOTE), table.c.at >= since)
+    spent = [data.get("spent") or {} for data in (await tx.execute(query)).scalars()]
+    return float(sum(one.get("money", 0.0) for one in spent))
+
+
 async def head(tx: Transaction, incident: str) -> Head:
     """The last event's number and hash; number 0 for an empty timeline."""
     query = select(table.c.n, table.c.hash).where(table.c.incident == incident).order_by(table.c.n.desc()).limit(1)

@@ -1,0 +1,33 @@
+"""Durations as people write them: `90s`, `2m`, `1h30m`, `7d`. One parser for runbooks, policy and settings."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from agent.errors import UnusableInput
+
+_PARTS = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,5})h)?(?:(\d{1,5})m)?(?:(\d{1,6})s)?", re.ASCII)
+_UNITS = ("days", "hours", "minutes", "seconds")
+
+
+def duration(text: str) -> timedelta:
+    """A duration over zero; UnusableInput for anything else (`2 m`, `1m1h`, `-5s`, `0s`, `90`)."""
+    found = _PARTS.fullmatch(text)
+    if not text or not found:
+        raise UnusableInput(f"{text!r} is not a duration. Write whole numbers with d, h, m, s: 90s, 2m, 1h30m.")
+    parts = {unit: int(value) for unit, value in zip(_UNITS, found.groups(), strict=True) if value}
+    if not (length := timedelta(**parts)):
+        raise UnusableInput(f"The duration {text!r} is zero. Write one over zero, such as 30s.")
+    return length
+
+
+def duration_text(length: timedelta) -> str:
+    """The inverse of `duration`, to the second: `1h30m`."""
+    left = int(length.total_seconds())
+    words = []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count:
+            words.append(f"{count}{unit}")
+    return "".join(words) or "0s"

@@ -8,6 +8,8 @@ it only looks: an action is never applied a second time.
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -30,6 +32,7 @@ from tools.spec import Action, State
 __all__ = ["Execution", "Ledger", "Outcome"]
 
 HOUR = timedelta(hours=1)
+SETTLE = timedelta(seconds=5)  # for a target that shows nothing but knows its keys
 PATIENCE = timedelta(seconds=10)  # between intent and effect; a runner paused for longer may have a successor
 _ENDS_AS = {
     Outcome.DONE: ProposalState.DONE, Outcome.NOT_DONE: ProposalState.NOT_DONE, Outcome.UNKNOWN: ProposalState.UNKNOWN,
@@ -65,19 +68,19 @@ class Ledger:
         self._actions = actions
         self._context = context
         self._entitled = entitled
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # one call at a time for a proposal
         self.preparation = Preparation(db, clock, policy, actions, context)
 
     async def execute(self, proposal_id: str, run: int) -> Execution:
         """Start the proposal, or find out what became of it. Raises Overtaken when `run` is no longer the epoch."""
-        async with self._db.write() as tx:
-            proposal, execution = await self._claim(tx, proposal_id, run)
-        if execution.outcome is not None:
-            return execution
-        action = self._actions[proposal.action].parse(proposal.arguments)
-        hand = _Hand(proposal, execution, action, run)
-        if execution.intent_at is None:
-            return await self._start(hand)
-        return await self._reconcile(hand)
+        async with self._turns[proposal_id]:
+            async with self._db.write() as tx:
+                proposal, execution = await self._claim(tx, proposal_id, run)
+            if execution.outcome is not None:
+                return execution
+            action = self._actions[proposal.action].parse(proposal.arguments)
+            hand = _Hand(proposal, execution, action, run)
+            return await (self._start(hand) if execution.intent_at is None else self._reconcile(hand))
 
     # -- claim ----------------------------------------------------------------------------------------------------------
 
@@ -156,7 +159,8 @@ class Ledger:
         if (objection := await self._obstacle(tx, proposal, Budgets())) is not None:
             return await self._refuse(tx, proposal, hand.execution, objection, hand.run)
         now = self._clock.now()
-        await executions.intend(tx, proposal.id, now)
+        if not await executions.intend(tx, proposal.id, now):
+            raise Overtaken(f"{proposal.id} is being executed by somebody else; what becomes of it is looked up.")
         data = {
             "proposal": proposal.id, "key": proposal.key, "digest": proposal.digest, "action": proposal.action,
             "arguments": dict(proposal.arguments),
@@ -187,21 +191,19 @@ class Ledger:
     # -- outcome --------------------------------------------------------------------------------------------------------
 
     async def _reconcile(self, hand: _Hand) -> Execution:
-        """After a crash behind the intent: it may have been sent. Look, never send."""
-        return await self._settle(hand, "after a crash")
+        """After a crash behind the intent: it may have been sent, or whoever meant to is only slow. Look, never send."""
+        return await self._settle(hand, "after a crash", at_least=2 * PATIENCE)
 
-    async def _settle(self, hand: _Hand, said: str) -> Execution:
+    async def _settle(self, hand: _Hand, said: str, at_least: timedelta = timedelta()) -> Execution:
         """Look until the effect shows or the time is up in which it would have to. The time counts from now: whatever was
         still on its way when we began to look has arrived by its end."""
         seen = await self._look(hand)
-        if happened(seen, hand.proposal) and (hand.action.settle is not None or seen.probed):
-            return await self._end(hand, Outcome.DONE, said)
-        if hand.action.settle is None:
-            if seen.probed is False:
-                return await self._end(hand, Outcome.NOT_DONE, f"{said}; the target says that it never happened")
+        if hand.action.settle is None and seen.probed is None:
             return await self._end(hand, Outcome.UNKNOWN, f"{said}; its effect can never be seen")
+        if happened(seen, hand.proposal):
+            return await self._end(hand, Outcome.DONE, said)
         await self._keep_answer(hand)
-        for pause in pauses(hand.action.settle):
+        for pause in pauses(max(hand.action.settle or SETTLE, at_least)):
             await self._clock.sleep(pause.total_seconds())
             seen = await self._look(hand)
             if happened(seen, hand.proposal):
@@ -216,7 +218,7 @@ class Ledger:
             probed = await hand.action.probe(context, hand.proposal.key)
         except ToolError:
             probed = None
-        if probed is not None:
+        if probed is not None or hand.action.settle is None:  # what never shows is not looked for
             return Seen(probed, None)
         try:
             return Seen(None, plain(await hand.action.observe(context)))

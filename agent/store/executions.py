@@ -62,8 +62,10 @@ async def get(tx: Transaction, proposal: str) -> Execution | None:
     return Execution(**dict(row) | {"outcome": Outcome(row["outcome"]) if row["outcome"] else None})
 
 
-async def intend(tx: Transaction, proposal: str, at: datetime) -> None:
-    await tx.execute(update(table).where(table.c.proposal == proposal).values(intent_at=at))
+async def intend(tx: Transaction, proposal: str, at: datetime) -> bool:
+    """Write the intent, once; False when there was one already: then somebody else may have sent it."""
+    statement = update(table).where(table.c.proposal == proposal, table.c.intent_at.is_(None))
+    return (await tx.execute(statement.values(intent_at=at))).rowcount == 1
 
 
 async def answered(tx: Transaction, proposal: str, at: datetime, receipt: Mapping[str, Json]) -> None:

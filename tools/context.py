@@ -177,12 +177,13 @@ class Backends:
     all: tuple[Backend, ...] = ()
     drift_folders: tuple[Path, ...] = ()
     grafana_url: str = ""
+    retraining_url: str = ""  # where request_retraining posts its CloudEvent; "" = not offered
 
     def of(self, kind: str) -> tuple[Backend, ...]:
         return tuple(b for b in self.all if b.kind == kind)
 
     def has(self, kind: str) -> bool:
-        return bool(self.of(kind))
+        return bool(self.of(kind)) or (kind == "drift" and bool(self.drift_folders))
 
     def pick(self, kind: str, labels: Labels | None = None, name: str = "") -> Backend:
         """The one backend of a kind that serves these labels; NotConfigured for none, TargetUnclear for several."""

@@ -183,6 +183,10 @@ class Action(BaseModel, ABC):
     def target(self, context: Context) -> Target:
         """The one thing this would act on; TargetUnclear for none or several."""
 
+    def resolved(self, context: Context) -> Action:
+        """The same action with every name written out in full, so that what is sealed and copied is unambiguous."""
+        return self
+
     @abstractmethod
     async def observe(self, context: Context) -> State:
         """What is now. Raises Refused where another controller owns the target."""

@@ -137,7 +137,7 @@ def _client(cache: Path | None) -> ClientAPI:
     import chromadb
     from chromadb.config import Settings
 
-    settings = Settings(_env_file=None, anonymized_telemetry=False)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, anonymized_telemetry=False)
     if cache is None:
         return chromadb.EphemeralClient(settings=settings)
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)

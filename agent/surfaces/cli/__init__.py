@@ -1,0 +1,34 @@
+"""The `stanch` command. Heavy imports wait until a command needs them, so that --help answers at once."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agent.application import Opener
+
+
+def main(opener: Opener) -> None:
+    """Run the command line; errors of ours become one clear message and the right exit code."""
+    import click
+
+    from agent.errors import StanchError
+    from agent.surfaces.cli.root import command
+    from agent.surfaces.cli.session import Session
+
+    try:
+        code = command(standalone_mode=False, obj=Session(opener))
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except click.Abort:
+        code = 130
+    except StanchError as error:
+        from agent.surfaces.cli.exit_codes import of_error
+
+        print(f"stanch: {error}", file=sys.stderr)  # noqa: T201
+        code = int(of_error(error))
+    except BrokenPipeError:
+        code = 0
+    sys.exit(code or 0)

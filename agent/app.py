@@ -1,0 +1,211 @@
+"""The composition root: from Settings to every object, in reading order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import httpx
+from pydantic import ValidationError
+
+from agent.application import App, Listener
+from agent.case import catalog as catalogs
+from agent.case.catalog import Catalog
+from agent.case.redact import Redactor
+from agent.clock import RealClock
+from agent.desk import Desk
+from agent.errors import BadArguments, BadConfiguration
+from agent.gate import policy as policies
+from agent.gate.approval import DEMO
+from agent.gate.ledger import Ledger
+from agent.gate.obstacles import Entitled
+from agent.gate.policy import Policy
+from agent.graph import Steps, build
+from agent.judge import Judge
+from agent.library.index import Library
+from agent.notebook import Notebook
+from agent.reasoner.moves import Reasoner
+from agent.settings import BackendEntry, Settings, shipped
+from agent.store import timeline
+from agent.store.database import Database
+from agent.store.lock import RunnerLock
+from agent.talk import Talk
+from agent.verify import Verifier
+from agent.worker import Worker
+from tools.context import Backend, Backends, Clock
+from tools.http_action import declare_all
+from tools.http_spec import HttpActionSpec
+from tools.listing import TOOLS
+from tools.spec import Action
+from tools.toolbox import installed
+
+
+class Feed:
+    """Tells listeners what was appended to a timeline, in order and once, after it was committed."""
+
+    def __init__(self, db: Database, listeners: Sequence[Listener]) -> None:
+        self._db = db
+        self._listeners = tuple(listeners)
+        self._seen: dict[str, int] = {}
+
+    async def publish(self, incident: str) -> None:
+        if not self._listeners:
+            return
+        async with self._db.read() as tx:
+            fresh = await timeline.events(tx, incident, self._seen.get(incident, 0))
+        for event in fresh:
+            self._seen[incident] = event.n
+            for listener in self._listeners:
+                listener(event)
+
+
+@asynccontextmanager
+async def open_app(
+    settings: Settings, clock: Clock | None = None, listeners: Sequence[Listener] = (), reasoner: Reasoner | None = None
+) -> AsyncIterator[App]:
+    """The application over one data folder. Nothing runs until the desk is asked to."""
+    async with AsyncExitStack() as stack:
+        now = clock or RealClock()
+        redact = Redactor(secret.get_secret_value() for secret in (settings.api_key, *settings.secrets.values()))
+        catalog = catalogs.load(settings.catalog) if settings.catalog else Catalog()
+        policy = policies.load(settings.policy) if settings.policy else Policy.none()
+        backends = await _backends(settings, stack)
+        tools = installed(TOOLS).plus(actions=_declared(settings))
+        db = await Database.open(settings.database_url, settings.data)
+        stack.push_async_callback(db.close)
+        library = Library.open(settings.runbooks, settings.data / "index")
+        stack.push_async_callback(_disconnect, backends)
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=10.0, trust_env=False))
+        notebook = Notebook(db, now, library, lambda: catalog, tools, backends, redact, settings.data / "reports", http)
+        ledger = Ledger(
+            db, now, lambda: policy, tools.by_name(), notebook.context_of, _entitled(catalog, settings.demo)
+        )
+        judge = Judge(notebook, ledger)
+        chosen = reasoner or _reasoner(settings, db, now)
+        steps = Steps(notebook, chosen, judge, Verifier(notebook), settings.llm.budget.steps)
+        feed = Feed(db, listeners)
+
+        async def graph() -> Any:
+            return build(steps, await _saver(settings, stack), feed.publish)
+
+        worker = Worker(notebook, judge, graph)
+        desk = Desk(notebook, worker, judge, Talk(notebook, chosen))
+        lock = RunnerLock(settings.data)
+        yield App(settings, now, desk, catalog, policy, library, tools, backends, lock, redact)
+
+
+async def _disconnect(backends: Backends) -> None:
+    """Close what the Kubernetes client opened on its own, before the loop goes."""
+    if backends.has("kubernetes"):
+        from tools.kubernetes import disconnect
+
+        for backend in backends.of("kubernetes"):
+            await disconnect(backend)
+
+
+async def _saver(settings: Settings, stack: AsyncExitStack) -> Any:
+    """Checkpoints in a file of their own, so that the store's writer never waits for them."""
+    import aiosqlite
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+    path = settings.data / "checkpoints.db"
+    path.touch(mode=0o600)
+    connection = await stack.enter_async_context(aiosqlite.connect(path))
+    await connection.execute("PRAGMA synchronous=FULL")
+    saver = AsyncSqliteSaver(connection)
+    await saver.setup()
+    return saver
+
+
+async def _backends(settings: Settings, stack: AsyncExitStack) -> Backends:
+    found = []
+    for kind, entries in settings.backends.items():
+        for i, entry in enumerate(entries):
+            http = httpx.AsyncClient(
+                base_url=entry.url, timeout=entry.timeout_s, headers=_headers(entry, settings), auth=_auth(entry, settings),
+                trust_env=False, follow_redirects=False,
+            )  # fmt: skip
+            await stack.enter_async_context(http)
+            name = entry.name or (kind if len(entries) == 1 else f"{kind}-{i + 1}")
+            found.append(
+                Backend(
+                    kind,
+                    name,
+                    entry.url.rstrip("/"),
+                    http,
+                    entry.public_url,
+                    entry.match,
+                    entry.kubeconfig,
+                    entry.context,
+                )
+            )
+    return Backends(tuple(found), settings.drift_folders, settings.grafana_url, settings.retraining_url)
+
+
+def _headers(entry: BackendEntry, settings: Settings) -> dict[str, str]:
+    return {"Authorization": f"Bearer {_secret(entry.token_env, settings)}"} if entry.token_env else {}
+
+
+def _auth(entry: BackendEntry, settings: Settings) -> tuple[str, str] | None:
+    return (entry.user, _secret(entry.password_env, settings)) if entry.user and entry.password_env else None
+
+
+def _secret(name: str, settings: Settings) -> str:
+    if name not in settings.secrets:
+        raise BadConfiguration(f"stanch.yaml names the environment variable {name}, which is not set. Set it.")
+    return settings.secrets[name].get_secret_value()
+
+
+def _entitled(catalog: Catalog, demo: bool) -> Entitled:
+    """Whether a person of the catalog is among the approvers today, by name or by group."""
+
+    def entitled(person: str, approvers: Sequence[str]) -> bool:
+        return (
+            (demo and person == DEMO)
+            or person in approvers
+            or any(group in approvers for group in catalog.groups_of(person))
+        )
+
+    return entitled
+
+
+def _declared(settings: Settings) -> tuple[type[Action], ...]:
+    """The actions that stanch.yaml declares; BadConfiguration names the action and what is wrong with it."""
+    specs = []
+    for place, body in enumerate(settings.actions):
+        try:
+            specs.append(HttpActionSpec.model_validate(body))
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
+            raise BadConfiguration(
+                f"{settings.file}: actions.{place} ({body.get('name', 'no name')}): {problems}."
+            ) from None
+    try:
+        return declare_all(specs, settings.secrets)
+    except BadArguments as error:
+        raise BadConfiguration(f"{settings.file}: actions: {error}") from None
+
+
+def _reasoner(settings: Settings, db: Database, clock: Clock) -> Reasoner:
+    """The runbook reasoner, or a language model that fails over to it in mid-incident."""
+    from agent.reasoner.runbook_reasoner import RunbookReasoner
+
+    if settings.reasoner == "runbook":
+        return RunbookReasoner()
+    from agent.reasoner.budget import Limits, Prices
+    from agent.reasoner.failover import Failover
+    from agent.reasoner.openai_reasoner import OpenAIReasoner
+
+    async def money_today() -> float:
+        midnight = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        async with db.read() as tx:
+            return await timeline.money_since(tx, midnight)
+
+    llm, budget = settings.llm, settings.llm.budget
+    first = OpenAIReasoner(
+        model=llm.model, api_key=settings.api_key.get_secret_value(), prompts=shipped("prompts"), base_url=llm.base_url,
+        timeout_s=llm.timeout_s, prices=Prices(llm.prices.prompt, llm.prices.completion),
+        limits=Limits(budget.steps, budget.tokens, budget.seconds, budget.money, budget.money_a_day), money_today=money_today,
+    )  # fmt: skip
+    return Failover(first, RunbookReasoner())

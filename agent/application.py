@@ -1,0 +1,45 @@
+"""The application as surfaces hold it. agent.app puts it together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.case.catalog import Catalog
+from agent.case.redact import Redactor
+from agent.case.timeline import Event
+from agent.desk import Desk
+from agent.gate.policy import Policy
+from agent.library.index import Library
+from agent.settings import Settings
+from agent.store.lock import RunnerLock
+from tools.context import Backends, Clock
+from tools.toolbox import Tools
+
+Listener = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class App:
+    """Everything over one data folder. `clock` may be the lab's."""
+
+    settings: Settings
+    clock: Clock
+    desk: Desk
+    catalog: Catalog
+    policy: Policy
+    library: Library
+    tools: Tools
+    backends: Backends
+    lock: RunnerLock
+    redact: Redactor
+
+
+class Opener(Protocol):
+    """`agent.app.open_app`, handed to the surfaces by the entry point."""
+
+    def __call__(
+        self, settings: Settings, clock: Clock | None = None, listeners: Sequence[Listener] = ()
+    ) -> AbstractAsyncContextManager[App]: ...

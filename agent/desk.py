@@ -1,0 +1,195 @@
+"""The desk: the few use-cases every surface calls. Receive, work, converse, decide, list, show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from agent.case.alert import Alert, AlertStatus
+from agent.case.catalog import Person
+from agent.case.dossier import Dossier
+from agent.case.incident import ENDED, Incident, Kind, State
+from agent.case.text import visible
+from agent.case.timeline import Event, EventKind
+from agent.clock import iso
+from agent.errors import UnusableInput
+from agent.gate import audit, docket
+from agent.gate.preparation import Prepared
+from agent.gate.proposal import WAITING, Proposal, ProposalState
+from agent.intake.correlate import assign, joined, opened_by
+from agent.judge import Judge
+from agent.notebook import Notebook
+from agent.store import alerts, decisions, evidence, incidents, timeline, wakes
+from agent.store.alerts import alert_json
+from agent.store.database import Transaction
+from agent.talk import Answered, Talk
+from agent.worker import Rest, Worker
+from tools.context import Context
+
+NO_INCIDENT = "by-hand"  # stands for an incident where a tool is called without one
+LONG = 4_000  # characters of one label or annotation that the timeline keeps; the alert's row keeps all
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What became of one alert. `incident` is None when it was resolved before anybody heard of it."""
+
+    alert: Alert
+    incident: str | None
+    why: str
+    duplicate: bool = False
+
+
+@dataclass
+class Desk:
+    notebook: Notebook
+    worker: Worker
+    judge: Judge
+    talk: Talk
+
+    # -- receive ------------------------------------------------------------------------------------------------------
+
+    async def receive(self, arrived: Sequence[Alert]) -> list[Received]:
+        """Keep the alerts, each with its incident, in one transaction: all of them or none."""
+        async with self.notebook.db.write() as tx:
+            return [await self._receive(tx, alert) for alert in sorted(arrived, key=lambda a: a.starts_at)]
+
+    async def _receive(self, tx: Transaction, alert: Alert) -> Received:
+        known = await alerts.incident_of(tx, alert.fingerprint, alert.starts_at)
+        if known is None and alert.status is AlertStatus.RESOLVED:
+            return Received(alert, None, "it was resolved before it was known here")
+        if known is not None:
+            return await self._keep(tx, known, alert, "the same alert")
+        around = [
+            (incident, await alerts.of(tx, incident.id))
+            for incident in await incidents.listing(tx, 500, set(State) - ENDED)
+        ]
+        found = assign(alert, around, self.notebook.catalog())
+        if found.incident is None:
+            incident = replace(opened_by(alert), opened_at=self.notebook.clock.now())
+            await incidents.add(tx, incident)
+            return await self._keep(tx, incident.id, alert, found.why)
+        incident = next(i for i, _ in around if i.id == found.incident)
+        await incidents.save(tx, joined(incident, alert))
+        return await self._keep(tx, incident.id, alert, found.why)
+
+    async def _keep(self, tx: Transaction, incident: str, alert: Alert, why: str) -> Received:
+        now = self.notebook.clock.now()
+        if not await alerts.put(tx, incident, alert):
+            return Received(alert, incident, why, duplicate=True)
+        data = {**_short(alert_json(alert)), "why": why}
+        await timeline.append(tx, incident, EventKind.ALERT, alert.source, data, now, f"alert:{alert.key}")
+        await wakes.add(tx, incident, "alert", now)
+        return Received(alert, incident, why)
+
+    # -- work ---------------------------------------------------------------------------------------------------------
+
+    async def work(self, incident: str) -> Rest:
+        """Run the incident until it ends or rests."""
+        return await self.worker.run(incident)
+
+    async def steer(self, incident: str, person: Person, text: str) -> None:
+        """A person's words for the reasoner; they wake the run and void a proposal that waits."""
+        now = self.notebook.clock.now()
+        async with self.notebook.db.write() as tx:
+            data = {"text": f"{person.principal}: {text}", "steer": visible(text, LONG)}
+            await timeline.append(tx, incident, EventKind.NOTE, person.principal, data, now)
+            await wakes.add(tx, incident, "steered", now)
+
+    async def ask(self, question: str, person: Person, incident: str | None = None) -> Answered:
+        """A question about an incident, or the platform at large: reads and a reply, never a proposal."""
+        return await self.talk.ask(question, person, incident)
+
+    # -- decide -------------------------------------------------------------------------------------------------------
+
+    async def decide(
+        self, proposal: str, digest: str, person: Person, answer: str, reason: str = "", demo: bool = False
+    ) -> Proposal:
+        """approve, deny or revoke exactly the proposal with this digest."""
+        return await self.judge.decide(proposal, digest, person, answer, reason, demo)
+
+    async def edit(self, proposal: str, person: Person, changes: Mapping[str, Any]) -> Proposal:
+        """A new proposal with some arguments changed; the old one is superseded."""
+        return await self.judge.edit(proposal, person, changes)
+
+    # -- list and show ------------------------------------------------------------------------------------------------
+
+    async def incidents(self, limit: int = 50, only_open: bool = False) -> list[Incident]:
+        async with self.notebook.db.read() as tx:
+            found = await incidents.listing(tx, limit, set(State) - ENDED if only_open else None)
+        return [incident for incident in found if not incident.id.startswith("ask-")]
+
+    async def find(self, prefix: str) -> Incident:
+        """The one incident whose id starts so."""
+        async with self.notebook.db.read() as tx:
+            found = await incidents.find(tx, prefix)
+        if len(found) == 1:
+            return found[0]
+        what = "No incident has" if not found else f"{len(found)} incidents have"
+        raise UnusableInput(f"{what} an id that starts with {prefix!r}. `stanch incidents list` shows them.")
+
+    async def dossier(self, incident: str) -> Dossier:
+        return await self.notebook.dossier(incident)
+
+    async def events(self, incident: str, after: int = 0) -> list[Event]:
+        async with self.notebook.db.read() as tx:
+            return await timeline.events(tx, incident, after)
+
+    async def evidence_body(self, incident: str, evidence_id: str) -> str | None:
+        async with self.notebook.db.read() as tx:
+            return await evidence.body(tx, incident, evidence_id)
+
+    async def proposals(self, only_open: bool = True) -> list[Proposal]:
+        async with self.notebook.db.read() as tx:
+            return await docket.listing(tx, {ProposalState.OPEN} if only_open else None)
+
+    async def approval_json(self, proposal: Proposal) -> dict[str, Any]:
+        """One entry of `approvals list --json`."""
+        async with self.notebook.db.read() as tx:
+            made = await decisions.of(tx, proposal.id)
+        return proposal.listed(
+            [{"by": d.principal, "at": iso(d.at), "answer": d.answer, "reason": d.reason} for d in made]
+        )
+
+    async def preview(self, action: str, arguments: Mapping[str, Any], person: Person) -> Prepared:
+        """What an action would change and what policy says; nothing is kept and nothing runs."""
+        return await self.judge.preview(action, arguments, person, NO_INCIDENT)
+
+    async def audit(self) -> list[audit.Break]:
+        """Where a timeline is not what was written."""
+        return await audit.verify(self.notebook.db)
+
+    def context(self) -> Context:
+        """What a read called by hand may touch."""
+        return self.notebook.context(Dossier(Incident(NO_INCIDENT, State.NEW, Kind.NONE, "by hand", self.now())))
+
+    async def proposal(self, prefix: str) -> Proposal:
+        """The one proposal whose id or digest starts so, or the only one of an incident that is open."""
+        every = await self.proposals(only_open=False)
+        found = [p for p in every if p.id == prefix] or [
+            p for p in every if p.id.startswith(prefix) or p.digest.startswith(prefix)
+        ]
+        found = [p for p in found if p.state in WAITING] or found
+        if len(found) == 1:
+            return found[0]
+        what = "No proposal has" if not found else f"{len(found)} proposals have"
+        raise UnusableInput(f"{what} an id that starts with {prefix!r}. `stanch approvals list` shows them.")
+
+    def person(self, principal: str) -> Person:
+        return self.notebook.catalog().person(principal)
+
+    def now(self) -> datetime:
+        return self.notebook.clock.now()
+
+
+def _short(data: dict[str, Any]) -> dict[str, Any]:
+    """The alert with long values cut visibly; nothing is lost, the whole stays with the alert."""
+    return {
+        **data,
+        **{
+            part: {k: visible(v, LONG) if len(v) > LONG else v for k, v in data[part].items()}
+            for part in ("labels", "annotations")
+        },
+    }

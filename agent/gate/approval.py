@@ -1,0 +1,199 @@
+"""Deciding: people's answers to exactly one proposal, by compare-and-set. An agent never counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from agent.case.catalog import Person
+from agent.case.timeline import EventKind
+from agent.clock import iso
+from agent.errors import NotEntitled, Outdated, StanchError, UnusableInput
+from agent.gate import docket
+from agent.gate.obstacles import quorum_of
+from agent.gate.policy import Ruling
+from agent.gate.preparation import Prepared, enter
+from agent.gate.proposal import WAITING, Proposal, ProposalState
+from agent.store import decisions, timeline, wakes
+from agent.store.database import Database, Transaction
+from agent.store.decisions import Decision
+from tools.context import Clock
+
+PEOPLE = ("os:", "slack:", "web:")  # how the principals of people begin: a surface has verified them
+DEMO = "demo:--approve"
+
+
+class Answer(StrEnum):
+    APPROVE = "approve"
+    DENY = "deny"
+    EDIT = "edit"
+    REVOKE = "revoke"
+
+
+_ENDS = {
+    Answer.DENY: ProposalState.DENIED,
+    Answer.REVOKE: ProposalState.REVOKED,
+    Answer.EDIT: ProposalState.SUPERSEDED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a decision led to. `missing` is how many more people have to approve."""
+
+    proposal: Proposal
+    decisions: tuple[Decision, ...]
+    missing: int
+
+
+def entitled(name: str, groups: Sequence[str], approvers: Sequence[str]) -> bool:
+    """Whether somebody, by name or by a group, is among the approvers."""
+    return name in approvers or any(group in approvers for group in groups)
+
+
+async def decide(
+    db: Database,
+    clock: Clock,
+    proposal_id: str,
+    digest: str,
+    person: Person,
+    answer: Answer | str,
+    reason: str = "",
+    demo: bool = False,
+) -> Decided:
+    """Record one person's approve, deny or revoke of the proposal with exactly this digest, and wake the incident.
+
+    The same answer by the same person again changes nothing. Raises Outdated (changed, ended or expired; the text says
+    what to do) and NotEntitled. `person` carries the groups that the catalog gives them now.
+    """
+    answer = Answer(answer)
+    if answer is Answer.EDIT:
+        raise UnusableInput("An edit needs its new arguments: stanch approvals edit ID --set name=value.")
+    name = _identified(person, demo)
+    async with db.write() as tx:
+        proposal = await docket.held(tx, proposal_id)
+        made = await decisions.of(tx, proposal_id)
+        if not any((d.person, d.answer, d.digest) == (name, answer, digest) for d in made):
+            problem = _problem(proposal, digest, person, name, answer, clock.now(), made, demo)
+            if problem is None:
+                decision = Decision(proposal_id, digest, person.principal, name, str(answer), reason, clock.now())
+                proposal = await _record(tx, proposal, decision, made)
+                made = [*made, decision]
+            elif isinstance(problem, Outdated) and _expired(proposal, clock.now()):
+                await docket.move(tx, proposal, ProposalState.EXPIRED, "nobody decided in time")
+        else:
+            problem = None
+    if problem is not None:
+        raise problem
+    return _decided(proposal, made)
+
+
+async def edit(
+    db: Database, clock: Clock, proposal_id: str, digest: str, person: Person, new: Prepared, reason: str = ""
+) -> Decided:
+    """Replace a proposal by one with other arguments, prepared by the caller with this person as its requester. The old one
+    is superseded in the same transaction; the new one needs its own approval."""
+    name = _identified(person, demo=False)
+    async with db.write() as tx:
+        old = await docket.held(tx, proposal_id)
+        if problem := _problem(old, digest, person, name, Answer.EDIT, clock.now(), [], demo=False):
+            raise problem
+        if new.proposal.incident != old.incident or new.proposal.requester_person != name:
+            raise Outdated(f"The edit of {proposal_id} was prepared for somebody or something else. Prepare it again.")
+        decision = Decision(proposal_id, digest, person.principal, name, str(Answer.EDIT), reason, clock.now())
+        await _record(tx, old, decision, [], f"replaced by {new.proposal.id}")
+        await enter(tx, new, clock.now(), f"proposal:edit of {proposal_id}", None)
+    return Decided(new.proposal, (), new.proposal.quorum)
+
+
+def _identified(person: Person, demo: bool) -> str:
+    """The name a decision is counted under."""
+    if person.principal == DEMO:
+        if not demo:
+            raise NotEntitled(f"{DEMO} decides in `stanch demo` only.")
+        return DEMO
+    if person.name is None or not person.principal.startswith(PEOPLE):
+        raise NotEntitled(
+            f"{person.principal} is nobody in the catalog, so cannot decide. Add them under people in catalog.yaml."
+        )
+    return person.name
+
+
+def _problem(
+    proposal: Proposal,
+    digest: str,
+    person: Person,
+    name: str,
+    answer: Answer,
+    now: datetime,
+    made: Sequence[Decision],
+    demo: bool,
+) -> StanchError | None:
+    """Why this answer does not count, or None."""
+    if digest != proposal.digest or not proposal.intact:
+        return Outdated(f"{proposal.id} is not what was shown: its digest is {proposal.digest[:12]}. Look at it again.")
+    if _expired(proposal, now):
+        return Outdated(
+            f"{proposal.id} was to be decided by {iso(proposal.approve_by)}. Ask for a new proposal: stanch incidents resume {proposal.incident}."
+        )
+    ready = {ProposalState.OPEN} if answer is Answer.APPROVE else WAITING
+    if proposal.state not in ready:
+        return Outdated(f"{proposal.id} is {proposal.state} and can no longer be decided. {_instead(proposal)}")
+    if demo and person.principal == DEMO:
+        return None
+    may = entitled(name, person.groups, proposal.approvers)
+    if answer is not Answer.APPROVE and (
+        proposal.state is ProposalState.ALLOWED
+        or name == proposal.requester_person
+        or any(d.person == name for d in made)
+    ):
+        return None  # whoever asked for it or approved it may stop it, and what nobody was asked about, anybody
+    if not may:
+        return NotEntitled(f"{name} may not {answer} {proposal.id}. Approvers: {', '.join(proposal.approvers)}.")
+    if answer is Answer.APPROVE and name == proposal.requester_person and not proposal.requester_may_approve:
+        return NotEntitled(f"{name} asked for {proposal.id}; somebody else has to approve it.")
+    return None
+
+
+def _expired(proposal: Proposal, now: datetime) -> bool:
+    return proposal.state is ProposalState.OPEN and now > proposal.approve_by
+
+
+def _instead(proposal: Proposal) -> str:
+    if proposal.state is ProposalState.CLAIMED:
+        return "It has started."
+    return f"See stanch approvals show {proposal.id} and stanch approvals list."
+
+
+async def _record(
+    tx: Transaction, proposal: Proposal, decision: Decision, made: Sequence[Decision], note: str = ""
+) -> Proposal:
+    """The decision, its event, its wake and the proposal's new state: all or nothing."""
+    answer = Answer(decision.answer)
+    await decisions.add(tx, decision)
+    data = {
+        "proposal": proposal.id, "answer": decision.answer, "by": decision.principal, "person": decision.person,
+        "reason": decision.reason, "digest": decision.digest,
+    }  # fmt: skip
+    key = f"decision:{proposal.id}:{decision.person}:{answer}"
+    await timeline.append(tx, proposal.incident, EventKind.DECISION, decision.principal, data, decision.at, key)
+    await wakes.add(tx, proposal.incident, f"decision on {proposal.id}", decision.at)
+    if answer is not Answer.APPROVE:
+        return await docket.move(tx, proposal, _ENDS[answer], note or f"{decision.principal}: {decision.reason}")
+    if _missing(proposal, [*made, decision]) > 0:
+        return proposal
+    execute_by = decision.at + proposal.execute_within
+    await wakes.add(tx, proposal.incident, f"expiry of {proposal.id}", execute_by)
+    return await docket.move(tx, proposal, ProposalState.APPROVED, "approved", execute_by)
+
+
+def _missing(proposal: Proposal, made: Sequence[Decision]) -> int:
+    people = {d.person for d in made if d.answer == Answer.APPROVE and d.digest == proposal.digest}
+    sealed = Ruling(proposal.verdict, proposal.rule, "", quorum=proposal.quorum)
+    return max(quorum_of(proposal, sealed) - len(people), 0)
+
+
+def _decided(proposal: Proposal, made: Sequence[Decision]) -> Decided:
+    return Decided(proposal, tuple(made), _missing(proposal, made))

@@ -1,0 +1,156 @@
+"""Verification: has it recovered? Decided from looks at the sealed success test over time; absent data decides nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from agent.case.check import Check, Guard, SuccessTest
+from agent.clock import parse_time
+from tools.spec import Fact
+
+STALE = timedelta(minutes=3)  # a value whose window ended longer ago says nothing about now
+SOONEST, LATEST = timedelta(seconds=10), timedelta(minutes=1)
+
+Facts = tuple[Fact, ...] | None  # of one read; None = it failed or was empty
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look: whether each check held and what each guard measured, in the order of the test. None = no usable data."""
+
+    at: datetime
+    checks: tuple[bool | None, ...]
+    guards: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`recovered` None and not `final`: look again. None and final: it cannot be told, a person decides."""
+
+    recovered: bool | None
+    final: bool
+    why: str
+
+
+def cadence(test: SuccessTest) -> timedelta:
+    """How often to look: at least four times while it has to hold."""
+    return min(max(test.hold / 4, SOONEST), LATEST)
+
+
+def guard_value(guard: Guard, facts: Facts, at: datetime) -> float | None:
+    """What a guard measures: the sum over its series. None when any of it is absent, NaN or stale."""
+    values = [_number(fact, at) for fact in guard.check.select(facts or ())]
+    known = [value for value in values if value is not None]
+    return sum(known) if values and len(known) == len(values) else None
+
+
+def look(test: SuccessTest, checks: Sequence[Facts], guards: Sequence[Facts], at: datetime) -> Look:
+    """What one round of reads says, for the checks and the guards of the test in their order."""
+    return Look(
+        at,
+        tuple(_holds(check, facts, at) for check, facts in zip(test.checks, checks, strict=True)),
+        tuple(guard_value(guard, facts, at) for guard, facts in zip(test.guards, guards, strict=True)),
+    )
+
+
+def judge(
+    test: SuccessTest, baseline: Sequence[float | None], looks: Sequence[Look], started: datetime, now: datetime
+) -> Verdict:
+    """The verdict at `now` on an effect that was there from `started`. `baseline` are the guards' values at sealing."""
+    seen = sorted((one for one in looks if started <= one.at <= now), key=lambda one: one.at)
+    until = started + test.within
+    if worse := _worse(test, baseline, seen):
+        return Verdict(False, True, worse)
+    held = _held(test, baseline, seen)
+    if held is not None and held >= test.hold and seen[-1].at - held <= until:
+        return Verdict(True, True, f"all checks held for {_span(held)} with data, and no guard got worse")
+    if now < until or (held is not None and now < until + test.hold):
+        return Verdict(None, False, _so_far(test, baseline, seen, held))
+    if held is None and seen and False in seen[-1].checks:
+        return Verdict(False, True, f"not recovered within {_span(test.within)}: {_so_far(test, baseline, seen, held)}")
+    return Verdict(None, True, f"undecided after {_span(test.within)}: {_so_far(test, baseline, seen, held)}")
+
+
+def _good(test: SuccessTest, baseline: Sequence[float | None], one: Look) -> bool:
+    """Every check held and every guard was measured and is no worse: nothing is taken for granted."""
+    guards = (_kept(g, b, v) for g, b, v in zip(test.guards, _padded(test, baseline), one.guards, strict=True))
+    return bool(one.checks) and all(c is True for c in one.checks) and all(kept is True for kept in guards)
+
+
+def _held(test: SuccessTest, baseline: Sequence[float | None], seen: Sequence[Look]) -> timedelta | None:
+    """For how long it has held up to the last look, without a bad look or a gap in the looking; None: not at the last."""
+    first: Look | None = None
+    for one in reversed(seen):
+        if not _good(test, baseline, one) or (first is not None and first.at - one.at > 3 * cadence(test)):
+            break
+        first = one
+    return None if first is None else seen[-1].at - first.at
+
+
+def _worse(test: SuccessTest, baseline: Sequence[float | None], seen: Sequence[Look]) -> str | None:
+    """A guard that was broken at the last two looks: one bad look may be noise."""
+    if len(seen) < 2:
+        return None
+    for place, (guard, before) in enumerate(zip(test.guards, _padded(test, baseline), strict=True)):
+        if all(_kept(guard, before, one.guards[place]) is False for one in seen[-2:]):
+            return f"{guard.name} got worse: {seen[-1].guards[place]:g} against {before:g} before"
+    return None
+
+
+def _kept(guard: Guard, before: float | None, value: float | None) -> bool | None:
+    if before is None or value is None:
+        return None
+    enough = guard.at_least is None or value >= guard.at_least * before
+    return enough and (guard.at_most is None or value <= guard.at_most * before)
+
+
+def _so_far(test: SuccessTest, baseline: Sequence[float | None], seen: Sequence[Look], held: timedelta | None) -> str:
+    if not seen:
+        return "nobody has looked yet"
+    if held is not None:
+        return f"held for {_span(held)} of {_span(test.hold)}"
+    last = seen[-1]
+    missing = [f"{c.read} has no usable data" for c, a in zip(test.checks, last.checks, strict=True) if a is None]
+    failing = [f"{c.read} is not {c.expect}" for c, a in zip(test.checks, last.checks, strict=True) if a is False]
+    kept = zip(test.guards, _padded(test, baseline), last.guards, strict=True)
+    guards = [
+        f"{g.name} {'is worse' if k is False else 'cannot be compared'}"
+        for g, b, v in kept
+        if (k := _kept(g, b, v)) is not True
+    ]
+    return "; ".join(failing + missing + guards) or "there is nothing to check"
+
+
+def _holds(check: Check, facts: Facts, at: datetime) -> bool | None:
+    if facts is None or any(_stale(fact, at) for fact in check.select(facts)):
+        return None
+    return check.holds(facts)
+
+
+def _number(fact: Fact, at: datetime) -> float | None:
+    value = fact.value
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or _stale(fact, at):
+        return None
+    return float(value)
+
+
+def _stale(fact: Fact, at: datetime) -> bool:
+    """Whether the fact's window ended too long before the look. A fact without a window is of the look itself."""
+    if not fact.window:
+        return False
+    try:
+        return at - parse_time(fact.window.rsplit("/", 1)[-1]) > STALE
+    except (ValueError, OverflowError):
+        return True
+
+
+def _padded(test: SuccessTest, baseline: Sequence[float | None]) -> tuple[float | None, ...]:
+    return (*baseline, *(None for _ in test.guards))[: len(test.guards)]
+
+
+def _span(span: timedelta) -> str:
+    seconds = int(span.total_seconds())
+    return f"{seconds} s" if seconds < 120 or seconds % 60 else f"{seconds // 60} min"

@@ -1,0 +1,199 @@
+"""The judge: what a reasoner wants becomes a sealed proposal with policy's verdict, and people's decisions reach the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent.case.catalog import Person
+from agent.case.cause import Cause, Fault
+from agent.case.check import Check, SuccessTest, expectation
+from agent.case.dossier import Dossier
+from agent.errors import BadArguments, Outdated, ToolError
+from agent.gate import approval, docket, provenance
+from agent.gate.ledger import Ledger
+from agent.gate.preparation import Prepared, Wanted
+from agent.gate.proposal import WAITING, Proposal, ProposalState
+from agent.look import look, recorded
+from agent.notebook import Notebook
+from agent.reasoner.moves import Call, Propose
+from agent.store import executions
+from tools.context import Context
+
+PLATFORM_READS = frozenset(
+    {"describe_workload", "workload_events", "rollout_history", "model_versions", "model_lineage"}
+)  # answered by a platform's own API about its own objects
+
+
+@dataclass(frozen=True, slots=True)
+class Ruled:
+    proposal: str
+    verdict: str
+    why: str
+
+
+@dataclass
+class Judge:
+    notebook: Notebook
+    ledger: Ledger
+
+    # -- for the graph ------------------------------------------------------------------------------------------------
+
+    async def seal(self, dossier: Dossier, move: Propose, number: int, by: str, run: int, context: Context) -> Ruled:
+        """Preview, dry run, undo, verdict; on the timeline. Raises a ToolError where the action cannot be made."""
+        self._check_success(move.success)
+        wanted = Wanted(
+            action=move.action,
+            arguments=move.args,
+            success=move.success,
+            why=dossier.why or move.why,
+            cause=move.cause,
+            requester=by,
+            untrusted=self._untrusted(dossier, move),
+            baseline=await self._baseline(dossier, move.success, number, run, context),
+        )
+        prepared = await self.ledger.preparation.prepare(dossier.incident.id, wanted)
+        return await self._submit(prepared, run, f"{number}")
+
+    async def _submit(self, prepared: Prepared, run: int | None, step: str) -> Ruled:
+        proposal = await self.ledger.preparation.submit(prepared, run, step)
+        verdict = str(proposal.verdict)
+        return Ruled(proposal.id, verdict, proposal.note)
+
+    def _check_success(self, success: SuccessTest) -> None:
+        """A success test that cannot be read is refused now, not when it should save somebody."""
+        if not success.checks:
+            raise BadArguments("A proposal needs a success test: at least one check whose numbers say that it helped.")
+        for check in (*success.checks, *(guard.check for guard in success.guards)):
+            self.notebook.tools.read(check.read).parse(check.args)
+        for check in success.checks:
+            expectation(check.expect)
+
+    def _untrusted(self, dossier: Dossier, move: Propose) -> tuple[str, ...]:
+        """Arguments that name a thing which only untrusted text knows."""
+        kind = self.notebook.tools.action(move.action)
+        sources = provenance.Sources(
+            catalog=self.notebook.catalog().names()
+            | {str(w) for s in self.notebook.catalog().services() for w in s.workloads},
+            platform=provenance.names_of_platform(dossier.events, PLATFORM_READS),
+            people=provenance.words_of_people(dossier.events),
+            runbook=self._written_out(move),
+        )
+        return provenance.untrusted(move.args, kind.identifiers(), sources)
+
+    def _written_out(self, move: Propose) -> frozenset[str]:
+        """Names that the runbook's own action block spells out."""
+        book = self.notebook.library.book(move.source.split("#")[0]) if move.source else None
+        blocks = [block for block in book.actions if block.action == move.action] if book else []
+        return frozenset(name for block in blocks for name in provenance.written_out(block.args))
+
+    async def _baseline(
+        self, dossier: Dossier, success: SuccessTest, number: int, run: int, context: Context
+    ) -> tuple[float | None, ...]:
+        """The guards' values before anything is done."""
+        values = []
+        for i, guard in enumerate(success.guards):
+            values.append(
+                await self.measure(dossier, guard.check, f"{number}:guard{i}", f"{guard.name} before", run, context)
+            )
+        return tuple(values)
+
+    async def measure(
+        self, dossier: Dossier, check: Check, key: str, why: str, run: int, context: Context
+    ) -> float | None:
+        """One check's value as recorded evidence: the sum over its facts, None where any is unknown."""
+        call = Call(check.read, check.args, why)
+        (looked,) = await look([call], self.notebook.tools, context)
+        what = recorded(looked, "stanch", context, {"call": key}, self.notebook.redact)
+        found = await self.notebook.record(dossier.incident.id, run, what, key)
+        numbers = [f.value for f in check.select(found.facts)]
+        if not numbers or any(n is None or isinstance(n, str) for n in numbers):
+            return None
+        return float(sum(float(n) for n in numbers if n is not None and not isinstance(n, str)))
+
+    async def undo(self, dossier: Dossier, proposal_id: str, run: int) -> Ruled | None:
+        """The sealed undo as a child proposal; None where there is none, or nothing to undo."""
+        async with self.notebook.db.read() as tx:
+            proposal = await docket.find(tx, proposal_id)
+            execution = await executions.get(tx, proposal_id)
+        if proposal is None or execution is None or proposal.undo is None:
+            return None
+        try:
+            prepared = await self.ledger.preparation.undo_of(proposal, execution)
+        except ToolError:
+            return None
+        return await self._submit(prepared, run, f"undo:{proposal_id}")
+
+    # -- for the worker -----------------------------------------------------------------------------------------------
+
+    async def current(self, incident: str) -> Proposal | None:
+        """The proposal that waits or was decided last."""
+        async with self.notebook.db.read() as tx:
+            every = await docket.of(tx, incident)
+        waiting = [p for p in every if p.state in WAITING] or every
+        return waiting[-1] if waiting else None
+
+    async def void(self, proposal: Proposal, why: str, run: int) -> None:
+        state = ProposalState.EXPIRED if why == "expired" else ProposalState.VOIDED
+        await docket.withdraw(self.notebook.db, self.notebook.clock, proposal.id, state, why, run)
+
+    async def outside(self, proposal: Proposal, context: Context) -> str | None:
+        """`outside` when somebody has made exactly this change by hand while it waited."""
+        action = self.notebook.tools.action(proposal.action).parse(proposal.arguments)
+        try:
+            seen = await action.observe(context)
+        except ToolError:
+            return None
+        same = proposal.altered and all(
+            seen.fields.get(name) == proposal.after.fields[name] for name in proposal.altered
+        )
+        return "outside" if same else None
+
+    # -- for people ---------------------------------------------------------------------------------------------------
+
+    async def decide(
+        self, proposal: str, digest: str, person: Person, answer: str, reason: str = "", demo: bool = False
+    ) -> Proposal:
+        """One person's answer to exactly this proposal; Outdated or NotEntitled where it does not count."""
+        book = self.notebook
+        made = await approval.decide(
+            book.db, book.clock, proposal, digest, person, approval.Answer(answer), reason, demo=demo
+        )
+        return made.proposal
+
+    async def edit(self, proposal_id: str, person: Person, changes: Mapping[str, Any]) -> Proposal:
+        """A new proposal with some arguments changed; the old one is superseded in the same transaction."""
+        async with self.notebook.db.read() as tx:
+            old = await docket.find(tx, proposal_id)
+        if old is None or old.state not in WAITING:
+            raise Outdated(
+                f"{proposal_id} does not wait for a decision any more. `stanch approvals list` shows what does."
+            )
+        unknown = sorted(set(changes) - set(self.notebook.tools.action(old.action).model_fields))
+        if unknown:
+            raise BadArguments(
+                f"{old.action} has no argument {', '.join(unknown)}. It takes: {', '.join(old.arguments)}."
+            )
+        prepared = await self.ledger.preparation.prepare(
+            old.incident, self._like(old, {**old.arguments, **changes}, person, old.success, old.why)
+        )
+        made = await approval.edit(self.notebook.db, self.notebook.clock, old.id, old.digest, person, prepared)
+        return made.proposal
+
+    def _like(
+        self, old: Proposal, arguments: Mapping[str, Any], person: Person, success: SuccessTest, why: str
+    ) -> Wanted:
+        """The same action as an earlier proposal, as this person wants it: what a person types is a person's word."""
+        return Wanted(
+            old.action, arguments, success, why, old.cause, person.principal, person.name,
+            tuple(u for u in old.untrusted if arguments.get(u) == old.arguments.get(u)), old.baseline,
+        )  # fmt: skip
+
+    async def preview(self, name: str, arguments: Mapping[str, Any], person: Person, incident: str) -> Prepared:
+        """What an action would change and what policy says to it. Nothing is kept."""
+        success = SuccessTest((Check("query_metrics", {"promql": "vector(1)"}, "== 1"),))
+        wanted = Wanted(
+            name, arguments, success, "previewed by hand", Cause("", Fault.UNKNOWN), person.principal, person.name
+        )
+        return await self.ledger.preparation.prepare(incident, wanted)

@@ -1,0 +1,138 @@
+"""From a cause to the next step: the runbook's action where the evidence suffices, else whom to call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from agent.case.check import SuccessTest
+from agent.case.timeline import Event, EventKind, canonical
+from agent.errors import UnusableInput
+from agent.library.render import render_action
+from agent.library.runbook import Runbook
+from agent.reasoner.calls import Shelf
+from agent.reasoner.checks import books
+from agent.reasoner.diagnosis import Candidate
+from agent.reasoner.moves import View
+from tools.context import Json
+
+SURE_ENOUGH = 0.55  # to propose a change; below it the cause is named and a person decides
+# facts that tell the state an action starts from → the name runbooks give it
+BEFORE = {
+    "describe_workload": {"replicas.wanted": "replicas", "revision": "revision", "image": "image", "autoscaler.max": "most_replicas"},
+    "rollout_history": {
+        "current.revision": "revision", "previous.revision": "previous_revision", "current.image": "image", "previous.image": "previous_image",
+    },
+    "served_version": {"served.version": "served", "alias.version": "version"},
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An action with exact arguments, out of a runbook's block."""
+
+    action: str
+    args: Mapping[str, Json]
+    success: SuccessTest
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A proposal of this incident and how it ended: refused, denied, suggest, failed, open, withdrawn …"""
+
+    action: str
+    args: Mapping[str, Json]
+    fate: str
+    event: int  # number of the event that settled it
+    id: str = ""
+
+    @property
+    def key(self) -> bytes:
+        return canonical([self.action, dict(self.args)])
+
+
+def steps(view: View, candidate: Candidate) -> tuple[list[Step], list[str]]:
+    """The actions the runbooks have for a cause, best runbook first, and why others cannot be taken."""
+    found, why = [], []
+    names = replace(candidate.subject.names, before=before(view, candidate))
+    offered = {action.name() for action in view.actions}
+    for book, _ in books(view):
+        for block in book.actions:
+            if block.fault is not candidate.fault:
+                continue
+            if block.action not in offered:
+                why.append(f"{block.action} ({book.name}) is not offered here")
+                continue
+            try:
+                found.append(Step(*render_action(block, names, book.name), source=_source(book, block.line)))
+            except UnusableInput as error:
+                why.append(str(error))
+    return found, why
+
+
+def _source(book: Runbook, line: int) -> str:
+    return f"{book.name}:{line}"
+
+
+def before(view: View, candidate: Candidate) -> dict[str, Json]:
+    """The state an action would start from, as reads of the candidate's own workload and model showed it."""
+    found: dict[str, Json] = {}
+    shelf = Shelf(view)
+    for read, names in BEFORE.items():
+        wanted = candidate.subject.names.workload if read in ("describe_workload", "rollout_history") else None
+        model = candidate.subject.model.name if candidate.subject.model else None
+        for evidence in shelf.reads(read):
+            if evidence.arguments.get("workload") in (wanted, None) and evidence.arguments.get("model") in (
+                model,
+                None,
+            ):
+                found |= {
+                    name: f.value for id_, name in names.items() if (f := evidence.fact(id_)) and f.value is not None
+                }
+                break
+    alias = candidate.subject.model.alias if candidate.subject.model else ""
+    versions = next(shelf.reads("model_versions"), None)
+    for id_, name in ((f"alias.{alias}", "version"), (f"alias.{alias}.previous", "previous_version")):
+        known = versions.fact(id_) if versions and alias else None
+        if known is not None and known.value is not None:
+            found[name] = known.value
+    return found
+
+
+def attempts(view: View) -> list[Attempt]:
+    """Every proposal so far with its fate, oldest first."""
+    return list(_attempts(view))
+
+
+def _attempts(view: View) -> Iterator[Attempt]:
+    moves = [e for e in view.events if e.kind is EventKind.NOTE and e.data.get("move") == "propose"]
+    sealed = [e for e in view.events if e.kind is EventKind.PROPOSAL and not e.data.get("parent")]
+    for place, move in enumerate(moves):
+        end = moves[place + 1].n if place + 1 < len(moves) else 10**12
+        mine = [e for e in sealed if move.n < e.n < end]
+        if not mine:
+            yield Attempt(move.data["action"], move.data["args"], "refused", move.n)
+        for proposal in mine[:1]:
+            id_ = str(proposal.data["id"])
+            fate, n = _fate(id_, [e for e in view.events if e.data.get("proposal") == id_])
+            yield Attempt(move.data["action"], move.data["args"], fate, n or proposal.n, id_)
+
+
+def _fate(proposal: str, events: list[Event]) -> tuple[str, int]:
+    fate, n = "open", 0
+    for event in events:
+        match event.kind:
+            case EventKind.VERDICT if event.data.get("verdict") in ("deny", "shadow", "suggest"):
+                fate, n = f"policy: {event.data['verdict']}", event.n
+            case EventKind.DECISION if event.data.get("answer") == "deny":
+                fate, n = "denied", event.n
+            case EventKind.DECISION if event.data.get("answer") == "revoke":
+                fate, n = "revoked", event.n
+            case EventKind.OUTCOME:
+                fate, n = str(event.data.get("outcome")), event.n
+            case EventKind.VERIFICATION if event.data.get("recovered") is True:
+                fate, n = "recovered", event.n
+            case EventKind.VERIFICATION if event.data.get("final") or event.data.get("recovered") is False:
+                fate, n = "not recovered", event.n
+    return fate, n

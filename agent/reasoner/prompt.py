@@ -1,0 +1,265 @@
+"""What a language model sees: the case as chat messages, rendered from the timeline. Pure and stable at the front.
+
+A later rendering begins with the earlier one, byte for byte (until a compaction event, where rendering starts anew), so
+that a provider's cache holds. A move and all its answers are contiguous and in call order; what arrived meanwhile
+follows as a user message. Call ids derive from event numbers. Text from outside stands inside <data>.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from agent.case.alert import Alert
+from agent.case.evidence import Evidence, ReadOutcome
+from agent.case.quantity import of_fact, shown
+from agent.case.text import paragraph
+from agent.case.timeline import Event, EventKind
+from agent.clock import iso
+from agent.reasoner.budget import estimate
+from agent.reasoner.moves import View
+from tools.context import Json
+
+MOST_FACTS = 40
+SUMMARY_CHARS = 1_500
+RUNBOOK_CHARS = 6_000
+COMPACT_ABOVE = 60_000  # estimated tokens of the messages
+
+Message = dict[str, Any]
+
+
+def messages(view: View, system: str) -> list[Message]:
+    """System prompt, the case, then the timeline as moves, their answers and what arrived between."""
+    found: list[Message] = [{"role": "system", "content": system}, {"role": "user", "content": opening(view)}]
+    events = list(view.events)
+    start = max((i for i, e in enumerate(events) if e.kind is EventKind.COMPACTION), default=None)
+    if start is not None:
+        found.append({"role": "user", "content": f"So far, in short:\n{data(str(events[start].data['text']))}"})
+        events = events[start + 1 :]
+    for move, after in _turns(events):
+        found += [*_told(move), *_turn(move, after)]
+    tail = _tail(view)
+    return [*found, {"role": "user", "content": tail}] if tail else found
+
+
+def _told(move: Event | None) -> list[Message]:
+    """What the reasoner was told before this move, as it stood at the end of that step's rendering."""
+    told = _not_taken(move.data.get("told") or ()) if move else ""
+    return [{"role": "user", "content": told}] if told else []
+
+
+def _not_taken(reasons: Sequence[str]) -> str:
+    return "\n".join(f"Not taken: {paragraph(r)}" for r in reasons)
+
+
+def tokens(parts: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> int:
+    """Estimated tokens of a request."""
+    return estimate(json.dumps([*parts, *tools], ensure_ascii=False))
+
+
+def data(text: str, limit: int | None = None) -> str:
+    """Text from outside, delimited: it cannot close its own fence, nor hide in control characters."""
+    clean = paragraph(text, limit).replace("<data", "< data").replace("</data", "< /data")
+    return f"<data>{clean}</data>"
+
+
+def opening(view: View) -> str:
+    """The case as it began: alerts, service, model, runbooks. Nothing in it changes while the incident lasts."""
+    parts = [f"Incident {view.incident.id}, since {iso(view.incident.since)}. Alerts:"]
+    first = [e for e in view.events if e.kind is EventKind.ALERT][:1]
+    shown_alerts = view.alerts[:1] if first else view.alerts
+    parts += [_alert(a) for a in shown_alerts]
+    if view.service:
+        s = view.service
+        loads = ", ".join(str(w) for w in s.workloads) or "none"
+        parts.append(
+            f"Catalog: service {s.name}; depends on {', '.join(s.depends_on) or 'nothing'}; workloads {loads}; "
+            f"serves model {s.serves_model or 'none'}; owner {s.owner or 'unknown'}."
+        )
+    if view.model:
+        m = view.model
+        features = ", ".join(m.features_from) or "unknown"
+        parts.append(
+            f"Catalog: model {m.name}, alias {m.alias}, served by {m.served_by}; features from {features}; owner {m.owner or 'unknown'}."
+        )
+    parts += _runbooks(view)
+    return "\n\n".join(parts)
+
+
+def _alert(alert: Alert) -> str:
+    texts = {"labels": dict(alert.labels), "annotations": dict(alert.annotations), "rule": alert.expression}
+    return f"- firing since {iso(alert.starts_at)}: {data(json.dumps(texts, ensure_ascii=False, sort_keys=True), 4000)}"
+
+
+def _runbooks(view: View) -> list[str]:
+    if not view.runbooks:
+        return ["No runbook fits."]
+    listed = "; ".join(f"{m.name} ({m.why})" for m in view.runbooks)
+    best = view.bodies.get(view.runbooks[0].name)
+    text = f"\n\nThe best, {best.name}:\n{data(best.text, RUNBOOK_CHARS)}" if best else ""
+    return [f"Runbooks: {listed}. search_runbooks opens others.{text}"]
+
+
+Turn = tuple[Event | None, list[Event]]
+
+
+def _turns(events: Sequence[Event]) -> Iterator[Turn]:
+    """A move with the events up to the next one; first what came before any move (move None)."""
+    move: Event | None = None
+    after: list[Event] = []
+    for event in events:
+        if event.kind is EventKind.NOTE and "move" in event.data:
+            yield move, after
+            move, after = event, []
+        else:
+            after.append(event)
+    yield move, after
+
+
+def _turn(move: Event | None, after: Sequence[Event]) -> list[Message]:
+    if move is None or move.data["move"] not in _ANSWERED:
+        return _news(after)
+    if move.data["move"] == "look":
+        return _look(move, after)
+    answers = [text for e in after if e.kind in _VERDICTS and (text := _event(e))]
+    dropped = [text for e in after if e.kind is EventKind.FINDING and (text := _event(e))]
+    call = _tool_call(f"e{move.n}_0", str(move.data["move"]), _written(move.data))
+    answer = "\n".join([*dropped, *answers]) or "Noted."
+    rest = [e for e in after if e.kind not in (*_VERDICTS, EventKind.FINDING)]
+    return [_assistant([call]), _answer(f"e{move.n}_0", answer), *_news(rest)]
+
+
+def _look(move: Event, after: Sequence[Event]) -> list[Message]:
+    """One tool call for all reads of the move, and one answer with all that came back, in the order of the calls."""
+    calls = list(move.data["calls"])
+    recorded = {_place(e, calls): e for e in reversed(after) if e.kind is EventKind.EVIDENCE}
+    texts = [
+        evidence_text(recorded[i].data) if i in recorded else f"{c['read']}: no answer was recorded."
+        for i, c in enumerate(calls)
+    ]
+    used = {id(e) for i, e in recorded.items() if i is not None}
+    call = _tool_call(f"e{move.n}_0", "look", {"calls": calls})
+    return [
+        _assistant([call]),
+        _answer(f"e{move.n}_0", "\n\n".join(texts)),
+        *_news([e for e in after if id(e) not in used]),
+    ]
+
+
+def _place(event: Event, calls: Sequence[Mapping[str, Json]]) -> int | None:
+    """Which call of the move an evidence answers: by the call's number where it is recorded, else by what was asked."""
+    noted = str((event.data.get("extra") or {}).get("call", ""))
+    if ":" in noted and noted.rsplit(":", 1)[1].isdigit() and int(noted.rsplit(":", 1)[1]) < len(calls):
+        return int(noted.rsplit(":", 1)[1])
+    asked = (event.data["read"], event.data["arguments"])
+    return next((i for i, c in enumerate(calls) if (c["read"], c["args"]) == asked), None)
+
+
+def evidence_text(recorded: Mapping[str, Json]) -> str:
+    """One recorded read: its number, its summary as data, and its facts with the ids that references use."""
+    from agent.case.evidence import evidence_from_json
+
+    fields = {k: v for k, v in recorded.items() if k in Evidence.__dataclass_fields__}
+    one = evidence_from_json(fields)
+    if one.outcome is ReadOutcome.FAILED:
+        return f"{one.id} failed, nothing is known from it: {data(one.summary, SUMMARY_CHARS)}"
+    known = [f"{f.id}={_value(one, f)}{_labels(f.labels)}" for f in one.facts[:MOST_FACTS]]
+    more = f" … {len(one.facts) - MOST_FACTS} more" if len(one.facts) > MOST_FACTS else ""
+    return f"{one.id} {one.outcome}: {data(one.summary, SUMMARY_CHARS)}\nfacts of {one.id}: {data('; '.join(known) + more) if known else 'none'}"
+
+
+def _value(one: Evidence, fact: Any) -> str:
+    quantity = of_fact(one.id, fact)
+    return shown(quantity, one.as_of) if quantity.known else "unknown"
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return "{" + ",".join(f"{k}={v}" for k, v in sorted(labels.items())) + "}" if labels else ""
+
+
+def _news(events: Sequence[Event]) -> list[Message]:
+    """What arrived, as one user message; nothing when nothing did."""
+    texts = [text for event in events if (text := _event(event))]
+    return [{"role": "user", "content": "\n".join(texts)}] if texts else []
+
+
+def _event(event: Event) -> str:
+    d = event.data
+    match event.kind:
+        case EventKind.ALERT if event.n > 1:
+            return f"An alert {d.get('status', '')}: {data(json.dumps(d.get('labels', {}), ensure_ascii=False, sort_keys=True), 1000)}"
+        case EventKind.EVIDENCE:
+            return evidence_text(d)
+        case EventKind.FINDING if d.get("dropped"):
+            return f"A claim was dropped: {data(str(d['text']), 300)}: {d.get('why', '')}"
+        case EventKind.REPLY if d.get("to") == "stanch":
+            return f"{event.actor} answers: {data(str(d['text']), 2000)}"
+        case EventKind.NOTE if "steer" in d:
+            return f"{event.actor} says: {data(str(d['steer']), 2000)}"
+        case EventKind.VERDICT:
+            return f"Policy on {d.get('proposal')}: {d.get('verdict')}. {d.get('why', '')}"
+        case EventKind.DECISION:
+            return f"{event.actor} on {d.get('proposal')}: {d.get('answer')}. {data(str(d.get('reason') or ''), 500)}"
+        case EventKind.OUTCOME:
+            return f"{d.get('proposal')}: {d.get('outcome')}. {d.get('why') or ''}"
+        case EventKind.VERIFICATION:
+            word = {"True": "recovered", "False": "not recovered"}.get(str(d.get("recovered")), "undecided")
+            return f"Verification of {d.get('proposal')}: {word}. {d.get('why') or ''}"
+    return ""
+
+
+_VERDICTS = (EventKind.VERDICT, EventKind.DECISION, EventKind.OUTCOME, EventKind.VERIFICATION)
+_ANSWERED = ("look", "propose", "ask", "conclude")
+
+
+def _written(noted: Mapping[str, Json]) -> dict[str, Json]:
+    """A move's own arguments out of its note."""
+    kept = ("action", "args", "kind", "hand_over", "question", "source")
+    found = {k: noted[k] for k in kept if k in noted} | dict(noted.get("cause") or {})
+    if "claims" in noted:
+        found["claims"] = [_claim(c) for c in noted["claims"]]
+    return found
+
+
+def _claim(claim: Mapping[str, Json]) -> str:
+    asserts = "; ".join(f"{a['left']} {a['op']} {a['right']}" for a in claim["asserts"])
+    return f"{claim['text']} [{asserts}]" if asserts else str(claim["text"])
+
+
+def _assistant(calls: Sequence[Message]) -> Message:
+    return {"role": "assistant", "content": "", "tool_calls": list(calls)}  # null content is refused by some servers
+
+
+def _tool_call(id_: str, name: str, arguments: Mapping[str, Json]) -> Message:
+    written = json.dumps(arguments, ensure_ascii=False, sort_keys=True)
+    return {"id": id_, "type": "function", "function": {"name": name, "arguments": written}}
+
+
+def _answer(id_: str, text: str) -> Message:
+    return {"role": "tool", "tool_call_id": id_, "content": text}
+
+
+def _tail(view: View) -> str:
+    """What is said in this step only: why something was not taken, the question of a question run, or what is awaited."""
+    parts = [_not_taken(view.rejections)] if view.rejections else []
+    if view.question is not None:
+        parts.append(f"A person asks: {data(view.question, 4000)}")
+    return "\n".join(parts)
+
+
+def compaction(view: View) -> str:
+    """The case in short, for a compaction event: what was read, found, proposed and said. Deterministic."""
+    reads = [
+        f"{e.id} {e.read} {json.dumps(dict(e.arguments), sort_keys=True)}: {e.outcome}, {e.summary[:160]}"
+        for e in view.evidence.values()
+    ]
+    found = [
+        f"finding: {e.data['template']}"
+        for e in view.events
+        if e.kind is EventKind.FINDING and not e.data.get("dropped")
+    ]
+    said = [
+        text for e in view.events if e.kind in (*_VERDICTS, EventKind.REPLY, EventKind.NOTE) and (text := _event(e))
+    ]
+    return "\n".join(["Reads:", *reads, *found, *said])

@@ -1,0 +1,207 @@
+"""The runbook reasoner: no key, no network. It looks, weighs and proposes as the runbooks say, and says when it cannot tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from agent.case.cause import Cause, Fault
+from agent.case.finding import Claim
+from agent.case.timeline import EventKind
+from agent.reasoner.answers import answer
+from agent.reasoner.calls import Shelf, ask, labels_of, present
+from agent.reasoner.checks import Subject, Tried, calls_of, changes, details_of, own_subject, subject_of, tried
+from agent.reasoner.diagnosis import Picture, depths, implicated, kind_of, weigh
+from agent.reasoner.first_minute import compare_call, first_minute, onset, rule_call, workload_calls
+from agent.reasoner.mitigation import SURE_ENOUGH, Attempt, Step, attempts, steps
+from agent.reasoner.moves import Call, Conclude, Look, Move, Propose, Thought, View
+from agent.reasoner.sentences import findings, not_checked, ruled_out, sayable
+
+MOST_CALLS = 24  # side by side in one move
+MOST_LOOKS = 8
+MOST_SUSPECTS = 3
+
+
+class RunbookReasoner:
+    """Implements Reasoner. Deterministic: the same view gives the same move."""
+
+    name = "runbook"
+
+    async def next_move(self, view: View) -> Thought:
+        move = answer(view) if view.question is not None else decide(view)
+        return Thought(move, self.name)
+
+
+def decide(view: View) -> Move:
+    """Look until the checks are done, then propose, hand over, or conclude."""
+    made = attempts(view)
+    if made and made[-1].fate == "recovered":
+        return _ended(view, "")
+    subjects = [own_subject(view)]
+    if look := _look(view, [*first_minute(view), *calls_of(tried(view, subjects[0]))]):
+        return look
+    while True:
+        checks = [one for subject in subjects for one in tried(view, subject)]
+        further = _suspects(view, checks, subjects)
+        wanted = [c for s in further for c in (*_about(view, s), *calls_of(tried(view, s)))]
+        if look := _look(view, [*details_of(view, checks), *wanted]):
+            return look
+        if not further:
+            break
+        subjects += further
+    if made and made[-1].fate in ("not recovered", "NOT_DONE") and (look := _look_again(view, made[-1])):
+        return look
+    picture = weigh(view, checks)
+    return _act(view, picture, checks, made) or _conclude(view, picture, checks, made)
+
+
+def _look(view: View, calls: Iterable[Call]) -> Look | None:
+    """The reads that were not made yet, side by side; None when all were, or when enough was looked at."""
+    looks = sum(1 for e in view.events if e.kind is EventKind.NOTE and e.data.get("move") == "look")
+    missing = Shelf(view).missing(present(calls))
+    return Look(missing[:MOST_CALLS]) if missing and looks < MOST_LOOKS else None
+
+
+def _look_again(view: View, last: Attempt) -> Look | None:
+    """After a fix that did not mend it: the same first reads once more, as of now."""
+    labels = labels_of(view)
+    model = view.model.name if view.model else ""
+    calls = present(
+        [rule_call(view), compare_call(view), *workload_calls(view, view.service, labels)[:1],
+         ask(view, "served_version", "which version is served now", model=model) if model else None]
+    )  # fmt: skip
+    missing = Shelf(view, after=last.event).missing(calls)
+    return Look(missing) if missing else None
+
+
+def _suspects(view: View, checks: list[Tried], known: list[Subject]) -> list[Subject]:
+    """Dependencies that something points at and that were not followed yet: failing calls, an alert, a change of theirs."""
+    near, began = depths(view), onset(view)
+    pointed = list(implicated(view, [one for one in checks if one.verdict]))
+    pointed += [service for at, _, service, _, _ in changes(view) if 0 <= began - at <= 3600]
+    followed = {s.name for s in known}
+    names = [n for n in dict.fromkeys(sorted(pointed, key=lambda n: near.get(n, 0))) if n in near and n not in followed]
+    room = MOST_SUSPECTS - len(known) + 1
+    return [s for name in names[: max(room, 0)] if (s := subject_of(view, name)) is not None]
+
+
+def _about(view: View, subject: Subject) -> tuple[Call, ...]:
+    labels = {k: v for k, v in labels_of(view).items() if k == "cluster"}
+    return present(
+        [ask(view, "recent_changes", f"what changed in {subject.name}", service=subject.name, hours=24),
+         ask(view, "restarts_and_versions", f"what restarted in {subject.name}", service=subject.name, labels=labels),
+         *workload_calls(view, subject.service, labels)]
+    )  # fmt: skip
+
+
+def _act(view: View, picture: Picture, checks: list[Tried], made: list[Attempt]) -> Propose | None:
+    """The action for the likeliest cause, where nothing contradicts it and it was not tried; else None."""
+    if picture.quiet or picture.usual:
+        return None  # nothing to mend now
+    if not picture.candidates or picture.confidences[0] < SURE_ENOUGH or not picture.candidates[0].sound:
+        return None
+    if any(a.fate in ("denied", "revoked", "UNKNOWN") or a.fate.startswith("policy") for a in made) or told_to_stop(
+        view
+    ):
+        return None  # a person or the policy has spoken; what follows is theirs to say
+    best = picture.candidates[0]
+    used = {a.key for a in made}
+    for step in steps(view, best)[0]:
+        if Attempt(step.action, step.args, "", 0).key not in used:
+            claims = findings(view, picture, checks)
+            return _propose(view, picture, checks, step, claims) if claims else None
+    return None
+
+
+def told_to_stop(view: View) -> bool:
+    """Whether somebody's words since the last move ask us to hold back; more than that is not understood here."""
+    words = {w.strip(".,!?").lower() for said in view.steering for w in said.split()}
+    return bool(words & {"no", "not", "don't", "dont", "stop", "wait", "hold", "never", "nothing", "abort", "cancel"})
+
+
+def _propose(view: View, picture: Picture, checks: list[Tried], step: Step, claims: tuple[Claim, ...]) -> Propose:
+    best = picture.candidates[0]
+    fault = str(best.fault).replace("_", " ")
+    ref = next((f"{one.evidence.id}.{one.facts[0].id}" for one in best.signs if one.evidence and one.facts), "")
+    book = step.source.split(":")[0]
+    why = sayable(
+        view,
+        [f"The evidence points to {fault} in {picture.cause.component} ({{{ref}}}); the runbook {book} mends it so.",
+         f"The evidence points to {fault} ({{{ref}}}); the runbook {book} mends it so.",
+         f"The evidence points to {fault} ({{{ref}}})."],
+    )  # fmt: skip
+    return Propose(
+        action=step.action, args=step.args, why=why, claims=claims, cause=picture.cause, success=step.success, kind=picture.kind,
+        ruled_out=ruled_out(view, picture), not_checked=not_checked(view, checks), source=step.source,
+    )  # fmt: skip
+
+
+def _conclude(view: View, picture: Picture, checks: list[Tried], made: list[Attempt]) -> Conclude:
+    cause, kind = picture.cause, picture.kind
+    if any(a.fate in ("not recovered",) for a in made) and (last := _cause_of_last(view)) and last.fault is cause.fault:
+        cause = replace(cause, confidence=round(cause.confidence / 2, 2))  # its mend did not mend it
+    claims = findings(view, picture, checks)
+    if cause.fault is not Fault.NONE and not claims:
+        cause = Cause(cause.component, Fault.UNKNOWN)
+    return Conclude(
+        claims=claims, cause=cause, kind=kind, ruled_out=ruled_out(view, picture), not_checked=not_checked(view, checks),
+        hand_over="" if cause.fault is Fault.NONE else _hand_over(view, picture, made),
+    )  # fmt: skip
+
+
+def _ended(view: View, hand_over: str) -> Conclude:
+    """After recovery: the cause that was acted on, with everything found."""
+    own = own_subject(view)
+    checks = tried(view, own)
+    picture = weigh(view, checks)
+    cause = _cause_of_last(view) or picture.cause
+    return Conclude(
+        findings(view, picture, checks),
+        cause,
+        kind_of(view, cause.fault),
+        ruled_out(view, picture),
+        not_checked(view, checks),
+        hand_over,
+    )
+
+
+def _cause_of_last(view: View) -> Cause | None:
+    """The cause the last proposal was made on."""
+    for event in reversed(view.events):
+        if event.kind is EventKind.NOTE and event.data.get("move") == "propose" and (said := event.data.get("cause")):
+            return Cause(said["component"], Fault(said["fault"]), float(said["confidence"]))
+    return None
+
+
+def _hand_over(view: View, picture: Picture, made: list[Attempt]) -> str:
+    """Whom to call, and why no action is proposed."""
+    service = view.catalog.service(picture.cause.component) or view.service
+    model = view.catalog.model(picture.cause.component)
+    owner = (model.owner if model else "") or (service.owner if service else "")
+    whom = (
+        f"{owner} ({picture.cause.component or (service.name if service else '')})" if owner else "the service's owner"
+    )
+    return f"Call {whom}: {_why_no_action(view, picture, made)}"
+
+
+def _why_no_action(view: View, picture: Picture, made: list[Attempt]) -> str:
+    last = made[-1] if made else None
+    if last is not None and last.fate != "open":
+        ends = {
+            "refused": "was refused", "denied": "was denied", "revoked": "was revoked", "not recovered": "ran and did not mend it",
+            "NOT_DONE": "did not happen", "UNKNOWN": "may or may not have happened", "DONE": "ran",
+        }  # fmt: skip
+        told = "; ".join(view.rejections)
+        return f"{last.action} {ends.get(last.fate, f'is left to a person ({last.fate})')}. {told}".strip()
+    if not picture.candidates:
+        return "no check of the runbooks shows a cause; see what was and was not checked."
+    best = picture.candidates[0]
+    fault = str(best.fault).replace("_", " ")
+    if best.contradicted:
+        return f"the evidence for {fault} is contradictory."
+    if best.thin:
+        return f"{fault} is likely, and not every check of it could be made."
+    if picture.confidences[0] < SURE_ENOUGH:
+        return f"{fault} is likely, and other causes fit as well."
+    _, why = steps(view, best)
+    return f"no action of the runbooks mends {fault} here{': ' + why[0] if why else ''}."

@@ -1,0 +1,210 @@
+"""What the runbook reasoner says: claims in the words of the evidence, each held against the check before it is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from agent.case.claims import Filled, check, fill
+from agent.case.evidence import Evidence, ReadOutcome
+from agent.case.finding import Assertion, Claim, Finding
+from agent.reasoner.calls import Shelf, fact, labels_of, number
+from agent.reasoner.checks import Tried, changes
+from agent.reasoner.diagnosis import Candidate, Picture
+from agent.reasoner.first_minute import compare_call, history_call, onset, rule_call
+from agent.reasoner.moves import NotChecked, RuledOut, View
+
+MOST_CLAIMS = 10
+
+
+def names_in(view: View) -> frozenset[str]:
+    """Names that may stand in a text: of the catalog, of runbooks, of the alerts."""
+    catalog = {part for s in view.catalog.services() for w in s.workloads for part in (w.name, w.namespace, w.cluster)}
+    catalog |= {s.name for s in view.catalog.services()} | {m.name for m in view.catalog.models()}
+    return frozenset(catalog | {m.name for m in view.runbooks} | {a.name for a in view.alerts} - {""})
+
+
+def sound(view: View, claims: Iterable[Claim]) -> tuple[Claim, ...]:
+    """The claims that hold, once each, in order."""
+    names = names_in(view)
+    good = {claim.text: claim for claim in claims if isinstance(check(claim, view.evidence, names), Finding)}
+    return tuple(good.values())
+
+
+def sayable(view: View, templates: Iterable[str]) -> str:
+    """The first template that can be filled in; "" when none can."""
+    names = names_in(view)
+    return next((t for t in templates if isinstance(fill(t, view.evidence, names), Filled)), "")
+
+
+def findings(view: View, picture: Picture, checks: Iterable[Tried]) -> tuple[Claim, ...]:
+    """What the incident looks like, what speaks for the cause, what changed: in this order, at most ten."""
+    best = picture.candidates[0] if picture.candidates else None
+    signs = sign_claims(view, best) if best else ()
+    said = [*level(view), *signs, *changed(view), *spread(view), *history(view), *model_state(view)]
+    if best is None:
+        said += [c for one in checks if one.verdict is False for c in sound(view, _check_claims(one, False))[:1]]
+    return sound(view, said)[:MOST_CLAIMS]
+
+
+def level(view: View) -> Iterator[Claim]:
+    """The rule's value against its limit, and against the usual level."""
+    rule, compared = Shelf(view).of(rule_call(view)), Shelf(view).of(compare_call(view))
+    if rule and (value := _first(rule, ".last")) and fact(rule, "limit"):
+        ref, limit = f"{rule.id}.{value}", f"{rule.id}.limit"
+        for op, words in ((">", "above"), ("<", "below")):
+            yield Claim(
+                f"The alert's rule measures {{{ref}}}, {words} its limit of {{{limit}}}.", (Assertion(ref, op, limit),)
+            )
+        if fact(rule, "began"):
+            yield Claim(f"The breach began at {{{rule.id}.began}}.")
+        yield Claim("No series breaches the rule now.", (Assertion(f"{rule.id}.breaching.count", "==", 0.0),))
+    if compared and (now := _first(compared, "now.mean")):
+        head = now.removesuffix("now.mean")
+        for then, word in (
+            ("yesterday", "yesterday at this time"),
+            ("last_week", "last week at this time"),
+            ("before", "just before"),
+        ):
+            a, b = f"{compared.id}.{now}", f"{compared.id}.{head}{then}.mean"
+            steady = (Assertion(f"ratio({a}, {b})", "<=", 1.25), Assertion(f"ratio({a}, {b})", ">=", 0.8))
+            yield Claim(f"What the alert measures is unchanged at {{{a}}}, against {{{b}}} {word}.", steady)
+            for op, words in ((">", "higher"), ("<", "lower")):
+                yield Claim(
+                    f"What the alert measures is {words} than {word}: {{{a}}} against {{{b}}}.", (Assertion(a, op, b),)
+                )
+
+
+def spread(view: View) -> Iterator[Claim]:
+    """Which label values carry the breach, and which other alerts began with it."""
+    rule = Shelf(view).of(rule_call(view))
+    for found in rule.facts if rule else ():
+        if rule and found.id.startswith("by.") and found.id.endswith(".s1.value") and found.labels:
+            label, value = next(iter(found.labels.items()))
+            yield Claim(f"Of {label}, {value} carries the most: {{{rule.id}.{found.id}}}.")
+    around = next(Shelf(view).reads("began_around"), None)
+    if around:
+        yield Claim("No other alert began with it.", (Assertion(f"{around.id}.count", "==", 0.0),))
+        yield Claim(
+            f"{{{around.id}.count}} other alerts began around the same time.",
+            (Assertion(f"{around.id}.count", ">", 0.0),),
+        )
+
+
+def history(view: View) -> Iterator[Claim]:
+    past = Shelf(view).of(history_call(view))
+    if past and number(past, "earlier.count"):
+        yield Claim(
+            f"It fired and cleared {{{past.id}.earlier.count}} times before, as a rule after {{{past.id}.median_duration}}."
+        )
+    elif past:
+        yield Claim(
+            f"It never fired before in {{window({past.id}.earlier.count)}}.",
+            (Assertion(f"{past.id}.earlier.count", "==", 0.0),),
+        )
+
+
+def changed(view: View) -> Iterator[Claim]:
+    """What changed before the breach, and what did not."""
+    listed = next(Shelf(view).reads("recent_changes"), None)
+    if listed:
+        ref = f"{listed.id}.changes.count"
+        yield Claim(f"No change is known in {{window({ref})}}.", (Assertion(ref, "==", 0.0),))
+        ref = f"{listed.id}.deployments.count"
+        yield Claim(f"Nothing was deployed in {{window({ref})}}.", (Assertion(ref, "==", 0.0),))
+    began = onset(view)
+    for _, kind, service, evidence, found in [c for c in changes(view) if c[0] <= began + 120][-2:]:
+        what = f"{kind.replace('_', ' ') or 'change'}{f' of {service}' if service else ''}"
+        yield Claim(f"The last {what} was at {{{evidence.id}.{found.id}}}.")
+    restarts = next(Shelf(view).reads("restarts_and_versions"), None)
+    if restarts:
+        ref = f"{restarts.id}.restarts.count"
+        yield Claim(f"No process restarted in {{window({ref})}}.", (Assertion(ref, "==", 0.0),))
+        yield Claim(f"Processes restarted: {{{ref}}} in {{window({ref})}}.", (Assertion(ref, ">", 0.0),))
+
+
+def model_state(view: View) -> Iterator[Claim]:
+    """What serving runs, whether features drifted or are stale, up to when outcomes are known."""
+    shelf = Shelf(view)
+    served, drift = next(shelf.reads("served_version"), None), next(shelf.reads("inspect_drift"), None)
+    fresh, quality = next(shelf.reads("feature_freshness"), None), next(shelf.reads("model_quality"), None)
+    if served:
+        both = f"version {{{served.id}.served.version}}, the alias points at {{{served.id}.alias.version}}"
+        yield Claim(f"Serving runs {both}.", (Assertion(f"{served.id}.agree", "==", "true"),))
+        yield Claim(
+            f"Serving does not follow the alias: it runs {both}.", (Assertion(f"{served.id}.agree", "==", "false"),)
+        )
+    if drift:
+        ref = f"{drift.id}.material.count"
+        yield Claim("No feature drifted enough to matter.", (Assertion(ref, "==", 0.0),))
+        yield Claim(f"Features whose drift matters: {{{ref}}}.", (Assertion(ref, ">", 0.0),))
+    if fresh:
+        ref = f"{fresh.id}.stale.count"
+        yield Claim("No feature is stale.", (Assertion(ref, "==", 0.0),))
+        yield Claim(
+            f"Stale features: {{{ref}}}; the stalest is {{{fresh.id}.oldest.age}} old.", (Assertion(ref, ">", 0.0),)
+        )
+    if quality and fact(quality, "labels_complete_until"):
+        yield Claim(f"True outcomes are known up to {{{quality.id}.labels_complete_until}}.")
+
+
+def _check_claims(one: Tried, holds: bool) -> Iterator[Claim]:
+    """A check that held, or that did not, with its worst value. The plain form comes last, for titles that say too much."""
+    if one.check is None or one.evidence is None or not one.facts:
+        return
+    from agent.case.check import expectation
+
+    found, wanted = one.facts[0], expectation(one.check.expect)
+    ref = f"{one.evidence.id}.{found.id}"
+    op = wanted.op if holds else {">": "<=", ">=": "<", "<": ">=", "<=": ">", "==": "!=", "!=": "=="}[wanted.op]
+    asserted = (Assertion(ref, op, wanted.value),)
+    fault = str(one.block.suggests or one.block.rules_out or "").replace("_", " ")
+    side = (
+        ", above the runbook's limit"
+        if op in (">", ">=")
+        else ", below the runbook's limit"
+        if op in ("<", "<=")
+        else ""
+    )
+    title = one.block.title.strip().rstrip(".")
+    answer = "Yes" if holds else "This speaks against it"
+    yield Claim(f"{title} {answer}: {{{ref}}}{side}.", asserted)
+    yield Claim(f"{title} {answer}: {{{ref}}}.", asserted)
+    word = "A sign of" if holds else "It speaks against"
+    yield Claim(f"{word} {fault}: {{{ref}}}{side}.", asserted)
+    yield Claim(f"{word} {fault}: {{{ref}}}.", asserted)
+
+
+def sign_claims(view: View, candidate: Candidate) -> tuple[Claim, ...]:
+    """One claim for each sign of a candidate, in the fullest form that holds."""
+    return tuple(good[0] for one in candidate.signs if (good := sound(view, _check_claims(one, True))))
+
+
+def ruled_out(view: View, picture: Picture) -> tuple[RuledOut, ...]:
+    """Faults whose own checks did not hold, or that a check excluded, each with the value that says so."""
+    found = []
+    for candidate in picture.refuted:
+        refs = [(one.evidence, one.facts[0]) for one in candidate.against if one.evidence and one.facts]
+        if not refs:
+            continue
+        cause = f"{str(candidate.fault).replace('_', ' ')} in {candidate.subject.name}".removesuffix(" in ")
+        why = sayable(view, [f"The check of the runbook gives {{{e.id}.{f.id}}}." for e, f in refs])
+        if why:
+            found.append(RuledOut(cause, why, tuple(dict.fromkeys(e.id for e, _ in refs))))
+    return tuple(found)
+
+
+def not_checked(view: View, checks: Iterable[Tried]) -> tuple[NotChecked, ...]:
+    """Reads that failed and checks that gave no verdict, each once."""
+    found = {e.why or e.read: e.summary for e in view.evidence.values() if e.outcome is ReadOutcome.FAILED}
+    found |= {one.block.title or one.block.read: one.why for one in checks if one.verdict is None}
+    return tuple(NotChecked(what, why[:300]) for what, why in found.items())
+
+
+def _first(evidence: Evidence, ending: str) -> str | None:
+    """Id of the first known fact that ends so; readers order the worst first."""
+    return next((f.id for f in evidence.facts if f.id.endswith(ending) and fact(evidence, f.id)), None)
+
+
+def about(view: View) -> str:
+    labels = labels_of(view)
+    return view.service.name if view.service else view.model.name if view.model else labels.get("service", "")

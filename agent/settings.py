@@ -1,0 +1,215 @@
+"""One Settings: flag > STANCH_* > ./stanch.yaml > user config > defaults. The only module that reads the environment."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from agent import yaml_file
+from agent.errors import BadConfiguration
+
+KINDS = ("prometheus", "alertmanager", "mlflow", "loki", "drift", "kubernetes")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class BackendEntry(_Section):
+    """One server. `match` are label values that select it among several of its kind."""
+
+    name: str = ""
+    url: str = ""
+    public_url: str = Field("", description="where a person's browser reaches it")
+    match: dict[str, str] = Field(default_factory=dict)
+    token_env: str = Field("", description="name of the environment variable that holds a bearer token")
+    user: str = Field("", description="basic authentication; the password stands in the variable password_env names")
+    password_env: str = ""
+    kubeconfig: Path | None = None
+    context: str | None = None
+    timeout_s: float = Field(10.0, gt=0, le=120)
+
+
+class BackendsSection(_Section):
+    prometheus: list[BackendEntry] = Field(default_factory=list)
+    alertmanager: list[BackendEntry] = Field(default_factory=list)
+    mlflow: list[BackendEntry] = Field(default_factory=list)
+    loki: list[BackendEntry] = Field(default_factory=list)
+    drift: list[BackendEntry] = Field(default_factory=list)
+    kubernetes: list[BackendEntry] = Field(default_factory=list)
+
+
+class Prices(_Section):
+    """Money for a million tokens; 0 when the model costs nothing."""
+
+    prompt: float = Field(0.0, ge=0)
+    completion: float = Field(0.0, ge=0)
+    currency: str = "USD"
+
+
+class BudgetSection(_Section):
+    """What one incident, and one day, may cost. When it is spent the runbook reasoner goes on and says so."""
+
+    steps: int = Field(25, ge=1)
+    tokens: int = Field(200_000, ge=1)
+    seconds: float = Field(600.0, gt=0)
+    money: float = Field(2.0, ge=0)
+    money_a_day: float = Field(50.0, ge=0)
+
+
+class LlmSection(_Section):
+    model: str = "gpt-4.1-mini"
+    base_url: str = ""
+    timeout_s: float = Field(60.0, gt=0)
+    prices: Prices = Prices()
+    budget: BudgetSection = BudgetSection()
+
+
+class StanchFile(_Section):
+    """stanch.yaml."""
+
+    data: Path | None = None
+    catalog: Path | None = None
+    policy: Path | None = None
+    runbooks: list[Path] = Field(default_factory=list)
+    reasoner: Literal["auto", "runbook", "openai"] = "auto"
+    backends: BackendsSection = BackendsSection()
+    drift_folders: list[Path] = Field(default_factory=list)
+    grafana_url: str = ""
+    retraining_url: str = ""
+    llm: LlmSection = LlmSection()
+    actions: list[dict[str, Any]] = Field(default_factory=list, description="actions declared here (http_action)")
+
+
+@dataclass(frozen=True)
+class Settings:
+    data: Path
+    catalog: Path | None
+    policy: Path | None
+    runbooks: tuple[Path, ...]
+    reasoner: str  # runbook | openai, already decided
+    backends: Mapping[str, tuple[BackendEntry, ...]]
+    drift_folders: tuple[Path, ...]
+    grafana_url: str
+    retraining_url: str
+    llm: LlmSection
+    api_key: SecretStr
+    actions: tuple[Mapping[str, Any], ...]
+    os_user: str
+    database_url: str = ""
+    secrets: Mapping[str, SecretStr] = field(default_factory=dict)  # environment variables the configuration names
+    file: Path | None = None  # the stanch.yaml that was read
+    demo: bool = False  # over the lab: here alone `demo:--approve` counts as an approver
+
+
+def user_config() -> Path:
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "stanch" / "stanch.yaml"
+
+
+def default_data() -> Path:
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "stanch"
+
+
+def read(flags: Mapping[str, Any] | None = None, cwd: Path | None = None) -> Settings:
+    """Settings as a person at this terminal gets them. `flags` are given options, by field name (None = not given)."""
+    given = {key: value for key, value in (flags or {}).items() if value is not None}
+    here = cwd or Path.cwd()
+    path, file = _file(given.get("config"), here)
+    env = {
+        key.removeprefix("STANCH_"): value for key, value in os.environ.items() if key.startswith("STANCH_") and value
+    }
+    base = path.parent if path else here
+
+    def place(name: str, default: Path | None) -> Path | None:
+        value = given.get(name) or env.get(name.upper())
+        if value:
+            return here / Path(value)
+        from_file = getattr(file, name)
+        return base / from_file if from_file else default
+
+    beside = {
+        name: base / f"{name}.yaml" if (base / f"{name}.yaml").exists() else None for name in ("catalog", "policy")
+    }
+    base_url = os.environ.get("OPENAI_BASE_URL") or file.llm.base_url
+    key = os.environ.get("OPENAI_API_KEY", "")
+    llm = file.llm.model_copy(update={"base_url": base_url, "model": env.get("LLM_MODEL") or file.llm.model})
+    wanted = given.get("reasoner") or env.get("REASONER") or file.reasoner
+    if wanted not in ("auto", "runbook", "openai"):
+        raise BadConfiguration(f"STANCH_REASONER is {wanted!r}; it takes auto, runbook or openai.")
+    return Settings(
+        data=place("data", None) or default_data(),
+        catalog=place("catalog", beside["catalog"]),
+        policy=place("policy", beside["policy"]),
+        runbooks=_runbooks(given, env, file, here, base),
+        reasoner=("openai" if key or base_url else "runbook") if wanted == "auto" else str(wanted),
+        backends=_backends(env, file),
+        drift_folders=_drift_folders(env, file, here, base),
+        grafana_url=env.get("GRAFANA_URL", "") or file.grafana_url,
+        retraining_url=env.get("RETRAINING_URL", "") or file.retraining_url,
+        llm=llm,
+        api_key=SecretStr(key or ("none" if base_url else "")),
+        actions=tuple(file.actions),
+        os_user=getpass.getuser(),
+        database_url=os.environ.get("DATABASE_URL", ""),
+        secrets={name: SecretStr(os.environ[name]) for name in _secret_names(file) if name in os.environ},
+        file=path,
+    )
+
+
+def _file(config: Any, here: Path) -> tuple[Path | None, StanchFile]:
+    if config:
+        return here / Path(config), yaml_file.load(here / Path(config), StanchFile)
+    for path in (here / "stanch.yaml", user_config()):
+        if path.exists():
+            return path, yaml_file.load(path, StanchFile)
+    return None, StanchFile()
+
+
+def _backends(env: Mapping[str, str], file: StanchFile) -> dict[str, tuple[BackendEntry, ...]]:
+    """`STANCH_X_URL` replaces the file's list of that kind; `STANCH_X_TOKEN` goes with it."""
+    found: dict[str, tuple[BackendEntry, ...]] = {}
+    for kind in KINDS:
+        url = env.get(f"{kind.upper()}_URL", "")
+        entries = tuple(getattr(file.backends, kind))
+        if url and not (kind == "drift" and "://" not in url):
+            token = f"STANCH_{kind.upper()}_TOKEN"
+            entries = (BackendEntry(name=kind, url=url.rstrip("/"), token_env=token if token in os.environ else ""),)
+        if kind == "kubernetes" and env.get("KUBECONFIG"):
+            entries = (BackendEntry(name="kubernetes", kubeconfig=Path(env["KUBECONFIG"])),)
+        found[kind] = entries
+    return found
+
+
+def _drift_folders(env: Mapping[str, str], file: StanchFile, here: Path, base: Path) -> tuple[Path, ...]:
+    url = env.get("DRIFT_URL", "")
+    named = (here / url.removeprefix("file://"),) if url and not url.startswith(("http://", "https://")) else ()
+    return named or tuple(base / folder for folder in file.drift_folders)
+
+
+def _runbooks(
+    given: Mapping[str, Any], env: Mapping[str, str], file: StanchFile, here: Path, base: Path
+) -> tuple[Path, ...]:
+    """The operator's own folders first, then the shipped ones, so that an own runbook of the same name wins."""
+    if named := given.get("runbooks") or env.get("RUNBOOKS"):
+        parts = named if isinstance(named, list | tuple) else str(named).split(os.pathsep)
+        return (*(here / Path(p) for p in parts), shipped("runbooks"))
+    return (*(base / folder for folder in file.runbooks), shipped("runbooks"))
+
+
+def shipped(folder: str) -> Path:
+    """`prompts` or `runbooks`: inside the installed package, or beside it in a checkout."""
+    inside = Path(__file__).parent / folder
+    return inside if inside.is_dir() else Path(__file__).parent.parent / folder
+
+
+def _secret_names(file: StanchFile) -> set[str]:
+    entries = [entry for kind in KINDS for entry in getattr(file.backends, kind)]
+    named = {name for entry in entries for name in (entry.token_env, entry.password_env) if name}
+    named |= {f"STANCH_{kind.upper()}_TOKEN" for kind in KINDS}
+    return named | {name for action in file.actions for name in action.get("secrets", [])}

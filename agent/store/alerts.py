@@ -1,0 +1,64 @@
+"""Alerts, as they were delivered: one row for each signal (fingerprint, startsAt, status) of an incident."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import insert, select
+
+from agent.case.alert import Alert, AlertStatus
+from agent.clock import iso, parse_time
+from agent.store import incidents
+from agent.store.database import Transaction
+from agent.store.schema import alerts as table
+from tools.context import Json
+
+
+async def put(tx: Transaction, incident: str, alert: Alert) -> bool:
+    """Keep the alert; False when the incident knows this very signal already."""
+    await incidents.hold(tx, incident)
+    known = select(table.c.id).where(table.c.incident == incident, table.c.key == alert.key)
+    if (await tx.execute(known)).first():
+        return False
+    await tx.execute(
+        insert(table).values(
+            incident=incident,
+            key=alert.key,
+            fingerprint=alert.fingerprint,
+            starts_at=alert.starts_at,
+            body=alert_json(alert),
+        )
+    )
+    return True
+
+
+async def of(tx: Transaction, incident: str) -> list[Alert]:
+    """In the order of arrival."""
+    rows = await tx.execute(select(table.c.body).where(table.c.incident == incident).order_by(table.c.id))
+    return [alert_from_json(body) for body in rows.scalars()]
+
+
+async def incident_of(tx: Transaction, fingerprint: str, starts_at: datetime) -> str | None:
+    """The incident that a delivery belongs to: the newest that has an alert of this fingerprint and start."""
+    query = select(table.c.incident).where(table.c.fingerprint == fingerprint, table.c.starts_at == starts_at)
+    found: str | None = (await tx.execute(query.order_by(table.c.id.desc()).limit(1))).scalar()
+    return found
+
+
+def alert_json(alert: Alert) -> dict[str, Json]:
+    return {
+        "source": alert.source, "fingerprint": alert.fingerprint, "status": str(alert.status),
+        "labels": dict(alert.labels), "annotations": dict(alert.annotations), "starts_at": iso(alert.starts_at),
+        "ends_at": iso(alert.ends_at) if alert.ends_at else None, "generator_url": alert.generator_url,
+        "group_key": alert.group_key, "extra": dict(alert.extra),
+    }  # fmt: skip
+
+
+def alert_from_json(data: Mapping[str, Json]) -> Alert:
+    """The inverse of alert_json."""
+    values = dict(data)
+    values["status"] = AlertStatus(str(values["status"]))
+    values["starts_at"] = parse_time(str(values["starts_at"]))
+    values["ends_at"] = parse_time(str(values["ends_at"])) if values["ends_at"] else None
+    return Alert(**values)

@@ -1,0 +1,36 @@
+"""Decisions: who answered what to exactly which proposal, and when. Rows are only ever added."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import insert, select
+
+from agent.store.database import Transaction
+from agent.store.schema import decisions as table
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`principal` is the verified identity, `person` the catalog's name of who it is: what a quorum counts."""
+
+    proposal: str
+    digest: str
+    principal: str
+    person: str
+    answer: str  # approve | deny | edit | revoke
+    reason: str
+    at: datetime
+
+
+async def add(tx: Transaction, decision: Decision) -> None:
+    """One person gives one answer once; the same again violates a constraint."""
+    await tx.execute(insert(table).values(**{name: getattr(decision, name) for name in decision.__slots__}))
+
+
+async def of(tx: Transaction, proposal: str) -> list[Decision]:
+    """In the order they were made."""
+    columns = [table.c[name] for name in Decision.__slots__]
+    rows = await tx.execute(select(*columns).where(table.c.proposal == proposal).order_by(table.c.id))
+    return [Decision(**row) for row in rows.mappings()]

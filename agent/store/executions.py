@@ -1,0 +1,86 @@
+"""Executions: at most one row a proposal. Its columns fill from left to right: claimed, intended, answered, ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import func, insert, select, update
+
+from agent.clock import iso
+from agent.store.database import Transaction
+from agent.store.schema import executions as table
+from tools.context import Json
+
+
+class Outcome(StrEnum):
+    """True, or UNKNOWN: then a person is called and nothing is tried again."""
+
+    DONE = "DONE"
+    NOT_DONE = "NOT_DONE"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """`receipt` is {text, values} of the target's answer, or None when none arrived. `claimed_at` is None when a claim
+    was refused, so that there is no row."""
+
+    proposal: str
+    incident: str
+    run: int
+    action: str
+    target: str
+    key: str
+    claimed_at: datetime | None
+    intent_at: datetime | None = None
+    answered_at: datetime | None = None
+    outcome: Outcome | None = None
+    why: str = ""
+    receipt: Mapping[str, Json] | None = None
+    ended_at: datetime | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "outcome": str(self.outcome) if self.outcome else None,
+            "started": iso(self.intent_at) if self.intent_at else None,
+            "ended": iso(self.ended_at) if self.ended_at else None,
+        }
+
+
+async def add(tx: Transaction, execution: Execution) -> None:
+    """Claim: the primary key and the unique key admit one."""
+    await tx.execute(insert(table).values(**{name: getattr(execution, name) for name in execution.__slots__}))
+
+
+async def get(tx: Transaction, proposal: str) -> Execution | None:
+    row = (await tx.execute(select(table).where(table.c.proposal == proposal))).mappings().first()
+    if row is None:
+        return None
+    return Execution(**dict(row) | {"outcome": Outcome(row["outcome"]) if row["outcome"] else None})
+
+
+async def intend(tx: Transaction, proposal: str, at: datetime) -> bool:
+    """Write the intent, once; False when there was one already: then somebody else may have sent it."""
+    statement = update(table).where(table.c.proposal == proposal, table.c.intent_at.is_(None))
+    return (await tx.execute(statement.values(intent_at=at))).rowcount == 1
+
+
+async def answered(tx: Transaction, proposal: str, at: datetime, receipt: Mapping[str, Json]) -> None:
+    await tx.execute(update(table).where(table.c.proposal == proposal).values(answered_at=at, receipt=receipt))
+
+
+async def end(tx: Transaction, proposal: str, outcome: Outcome, why: str, at: datetime) -> bool:
+    """Write the outcome, once; False when there was one already."""
+    statement = update(table).where(table.c.proposal == proposal, table.c.outcome.is_(None))
+    return (await tx.execute(statement.values(outcome=str(outcome), why=why, ended_at=at))).rowcount == 1
+
+
+async def count_since(tx: Transaction, since: datetime, target: str | None = None) -> int:
+    """How many were claimed after `since`, on one target or on all."""
+    query = select(func.count()).select_from(table).where(table.c.claimed_at > since)
+    if target is not None:
+        query = query.where(table.c.target == target)
+    return int((await tx.execute(query)).scalar_one())

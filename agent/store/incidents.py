@@ -1,0 +1,94 @@
+"""Incidents, as rows. An incident's row is also the lock under which its timeline, proposals and decisions change."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import RowMapping, insert, select, update
+
+from agent.case.incident import Incident, Kind, State
+from agent.errors import Overtaken, UnusableInput
+from agent.store.database import Transaction
+from agent.store.schema import incidents, wakes
+
+
+async def add(tx: Transaction, incident: Incident) -> None:
+    """A new incident; its id must be free."""
+    await tx.execute(insert(incidents).values(id=incident.id, run=incident.run, **_columns(incident)))
+
+
+async def get(tx: Transaction, incident: str) -> Incident | None:
+    row = (await tx.execute(select(incidents).where(incidents.c.id == incident))).mappings().first()
+    return _incident(row) if row else None
+
+
+async def find(tx: Transaction, prefix: str) -> list[Incident]:
+    """Those whose id starts so; the exact id alone if there is one. Newest first."""
+    if (exact := await get(tx, prefix)) is not None:
+        return [exact]
+    fits = incidents.c.id.startswith(prefix, autoescape=True)
+    rows = await tx.execute(select(incidents).where(fits).order_by(incidents.c.opened_at.desc(), incidents.c.id))
+    return [_incident(row) for row in rows.mappings()]
+
+
+async def listing(tx: Transaction, limit: int = 50, states: Collection[State] | None = None) -> list[Incident]:
+    """Newest first."""
+    query = select(incidents).order_by(incidents.c.opened_at.desc(), incidents.c.id.desc()).limit(limit)
+    if states is not None:
+        query = query.where(incidents.c.state.in_([str(state) for state in states]))
+    return [_incident(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def save(tx: Transaction, incident: Incident) -> None:
+    """Write everything but the id and the run's epoch."""
+    await tx.execute(update(incidents).where(incidents.c.id == incident.id).values(**_columns(incident)))
+
+
+async def claim_run(tx: Transaction, incident: str) -> int:
+    """Begin a run: the epoch that from now on alone may append to the timeline and claim executions."""
+    statement = update(incidents).where(incidents.c.id == incident).values(run=incidents.c.run + 1)
+    epoch: int | None = (await tx.execute(statement.returning(incidents.c.run))).scalar()
+    if epoch is None:
+        raise _unknown(incident)
+    return epoch
+
+
+async def hold(tx: Transaction, incident: str, run: int | None = None) -> int:
+    """Lock the incident's row until the transaction ends and give its epoch; Overtaken if `run` is another."""
+    found: int | None = (
+        await tx.execute(select(incidents.c.run).where(incidents.c.id == incident).with_for_update())
+    ).scalar()
+    if found is None:
+        raise _unknown(incident)
+    if run is not None and run != found:
+        raise Overtaken(f"Incident {incident} is run by another runner now (run {found}, this was run {run}).")
+    return found
+
+
+async def next_claimable(tx: Transaction, now: datetime, besides: Collection[str] = ()) -> str | None:
+    """The incident whose wake has been due the longest, passing over those in `besides`."""
+    query = select(wakes.c.incident).where(wakes.c.due <= now).order_by(wakes.c.due, wakes.c.id).limit(1)
+    if besides:
+        query = query.where(wakes.c.incident.not_in(besides))
+    found: str | None = (await tx.execute(query)).scalar()
+    return found
+
+
+def _unknown(incident: str) -> UnusableInput:
+    return UnusableInput(f"There is no incident {incident}. `stanch incidents list` shows those there are.")
+
+
+def _columns(incident: Incident) -> dict[str, Any]:
+    return {
+        "state": str(incident.state), "kind": str(incident.kind), "title": incident.title, "since": incident.since,
+        "severity": incident.severity, "alerts": list(incident.alerts), "labels": dict(incident.labels),
+        "opened_at": incident.opened_at, "ended_at": incident.ended_at,
+    }  # fmt: skip
+
+
+def _incident(row: RowMapping | Mapping[str, Any]) -> Incident:
+    values = dict(row)
+    values |= {"state": State(values["state"]), "kind": Kind(values["kind"]), "alerts": tuple(values["alerts"])}
+    return Incident(**values)

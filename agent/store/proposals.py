@@ -1,0 +1,61 @@
+"""Proposals, as rows: what was sealed never changes, only the state does, and that by compare-and-set."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, insert, select, update
+
+from agent.store.database import Transaction
+from agent.store.schema import proposals as table
+from tools.context import Json
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalRow:
+    id: str
+    incident: str
+    n: int
+    digest: str
+    state: str
+    note: str
+    execute_by: datetime | None
+    sealed: Mapping[str, Json]
+
+
+async def add(tx: Transaction, row: ProposalRow) -> None:
+    values = {name: getattr(row, name) for name in row.__slots__}
+    await tx.execute(insert(table).values(**values))
+
+
+async def get(tx: Transaction, proposal: str) -> ProposalRow | None:
+    row = (await tx.execute(select(table).where(table.c.id == proposal))).mappings().first()
+    return ProposalRow(**row) if row else None
+
+
+async def of(tx: Transaction, incident: str) -> list[ProposalRow]:
+    """In the order of their numbers."""
+    rows = await tx.execute(select(table).where(table.c.incident == incident).order_by(table.c.n))
+    return [ProposalRow(**row) for row in rows.mappings()]
+
+
+async def listing(tx: Transaction, states: Collection[str] | None = None, limit: int = 200) -> list[ProposalRow]:
+    query = select(table).order_by(table.c.incident, table.c.n).limit(limit)
+    if states is not None:
+        query = query.where(table.c.state.in_(list(states)))
+    return [ProposalRow(**row) for row in (await tx.execute(query)).mappings()]
+
+
+async def next_number(tx: Transaction, incident: str) -> int:
+    return int((await tx.execute(select(func.max(table.c.n)).where(table.c.incident == incident))).scalar() or 0) + 1
+
+
+async def set_state(
+    tx: Transaction, proposal: str, before: str, after: str, note: str, execute_by: datetime | None
+) -> bool:
+    """False when the state was no longer `before`; then nothing is changed."""
+    statement = update(table).where(table.c.id == proposal, table.c.state == before)
+    changed = await tx.execute(statement.values(state=after, note=note, execute_by=execute_by))
+    return changed.rowcount == 1

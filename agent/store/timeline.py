@@ -1,0 +1,83 @@
+"""The timeline's rows. They are only ever added to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from sqlalchemy import RowMapping, insert, select
+
+from agent.case.timeline import FIRST, Event, EventKind, chain_hash
+from agent.clock import iso
+from agent.store import incidents
+from agent.store.anchors import Head
+from agent.store.database import Transaction
+from agent.store.schema import events as table
+from tools.context import Json
+
+
+async def append(
+    tx: Transaction,
+    incident: str,
+    kind: EventKind,
+    actor: str,
+    data: Mapping[str, Json],
+    at: datetime,
+    key: str | None = None,
+    run: int | None = None,
+) -> Event:
+    """Add one event, chained to the last. With a `key` that is known, nothing is added and the first event comes back.
+
+    `run` is the appender's epoch: Overtaken unless it is the incident's. None (a surface) takes the incident's.
+    """
+    epoch = await incidents.hold(tx, incident, run)
+    if key is not None and (known := await by_key(tx, incident, key)) is not None:
+        return known
+    last = await head(tx, incident)
+    when = at.astimezone(UTC)
+    when = when.replace(microsecond=when.microsecond // 1000 * 1000)  # as exact as its JSON, which is what is hashed
+    body: dict[str, Json] = {
+        "n": last.n + 1, "incident": incident, "run": epoch, "at": iso(when), "kind": str(kind), "actor": actor,
+        "data": dict(data), "prev": last.hash,
+    }  # fmt: skip
+    event = Event(
+        last.n + 1, incident, epoch, when, kind, actor, dict(data), last.hash, chain_hash(tx.audit_key, last.hash, body)
+    )
+    await tx.execute(insert(table).values(**event.to_json() | {"at": when, "key": key}))
+    tx.heads[incident] = Head(event.n, event.hash)
+    return event
+
+
+async def events(tx: Transaction, incident: str, after: int = 0) -> list[Event]:
+    """In order, those whose number is greater than `after`."""
+    query = select(table).where(table.c.incident == incident, table.c.n > after).order_by(table.c.n)
+    return [_event(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def money_since(tx: Transaction, since: datetime) -> float:
+    """What all moves since then have cost, over all incidents."""
+    query = select(table.c.data).where(table.c.kind == str(EventKind.NOTE), table.c.at >= since)
+    spent = [data.get("spent") or {} for data in (await tx.execute(query)).scalars()]
+    return float(sum(one.get("money", 0.0) for one in spent))
+
+
+async def head(tx: Transaction, incident: str) -> Head:
+    """The last event's number and hash; number 0 for an empty timeline."""
+    query = select(table.c.n, table.c.hash).where(table.c.incident == incident).order_by(table.c.n.desc()).limit(1)
+    row = (await tx.execute(query)).first()
+    return Head(row.n, row.hash) if row else Head(0, FIRST)
+
+
+async def by_key(tx: Transaction, incident: str, key: str) -> Event | None:
+    """The event that was appended under a key."""
+    row = (await tx.execute(select(table).where(table.c.incident == incident, table.c.key == key))).mappings().first()
+    return _event(row) if row else None
+
+
+async def incidents_with_events(tx: Transaction) -> list[str]:
+    return list((await tx.execute(select(table.c.incident).distinct().order_by(table.c.incident))).scalars())
+
+
+def _event(row: RowMapping) -> Event:
+    values = {name: value for name, value in row.items() if name != "key"}
+    return Event(**values | {"kind": EventKind(values["kind"])})

@@ -1,0 +1,53 @@
+"""Wakes: a row and a hint that an incident has something to look at, now or when it is due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, func, insert, select
+
+from agent.store.database import Transaction
+from agent.store.schema import wakes as table
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    id: int
+    incident: str
+    reason: str
+    due: datetime
+
+
+async def add(tx: Transaction, incident: str, reason: str, due: datetime) -> None:
+    """Wake the incident at `due`. The same wake twice is one."""
+    same = select(table.c.id).where(table.c.incident == incident, table.c.reason == reason, table.c.due == due)
+    if not (await tx.execute(same)).first():
+        await tx.execute(insert(table).values(incident=incident, reason=reason, due=due))
+
+
+async def due(tx: Transaction, now: datetime) -> list[Wake]:
+    """All that are due, the longest due first."""
+    query = select(table).where(table.c.due <= now).order_by(table.c.due, table.c.id)
+    return [Wake(**row) for row in (await tx.execute(query)).mappings()]
+
+
+async def next_due(tx: Transaction, incident: str | None = None) -> datetime | None:
+    """When the next wake is due, of one incident or of all; it may lie in the past."""
+    query = select(func.min(table.c.due, type_=table.c.due.type))
+    if incident is not None:
+        query = query.where(table.c.incident == incident)
+    found: datetime | None = (await tx.execute(query)).scalar()
+    return found
+
+
+async def clear(tx: Transaction, incident: str, upto: datetime, seen: Iterable[int] | None = None) -> None:
+    """Forget the wakes that were due by `upto`, or of these only the ids in `seen`.
+
+    A wake commits together with what it tells of. So clear first and look then, or clear only what was seen.
+    """
+    statement = delete(table).where(table.c.incident == incident, table.c.due <= upto)
+    if seen is not None:
+        statement = statement.where(table.c.id.in_(list(seen)))
+    await tx.execute(statement)

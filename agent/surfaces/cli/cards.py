@@ -1,0 +1,77 @@
+"""The approval card: made by code from the sealed proposal, in full, with everything from outside made visible."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from agent.case.catalog import Catalog
+from agent.case.check import SuccessTest
+from agent.case.text import visible
+from agent.gate.proposal import Proposal
+
+
+def approval(console: Console, proposal: Proposal, catalog: Catalog) -> None:
+    """Print the card."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", justify="right", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, text in rows(proposal, catalog):
+        grid.add_row(label, text)
+    console.print(Panel(grid, title=Text(f"{proposal.action} · {proposal.risk}", style="bold"), border_style="yellow"))
+
+
+def rows(proposal: Proposal, catalog: Catalog) -> Iterator[tuple[str, Text]]:
+    """Label and text of each line, in the order a tired person needs them."""
+    yield "target", Text(visible(str(proposal.target)), style="bold")
+    yield from (("change", line) for line in diff(proposal))
+    yield "risk", Text(f"{proposal.risk}{'' if proposal.undo else ', cannot be undone by Stanch'}")
+    if proposal.undo:
+        covered = "approved together with this" if proposal.undo_covered else "asked for again"
+        yield "undo", Text(f"{visible(proposal.undo.command)}, {covered}")
+    needed_by = catalog.dependents(proposal.target.service) if proposal.target.service else ()
+    yield "also touches", Text(", ".join(needed_by) or "nothing the catalog knows of")
+    yield "why", Text(visible(proposal.why))
+    yield "command", Text(visible(proposal.command), style="cyan")
+    if proposal.dry_run:
+        yield "dry run", Text(visible(proposal.dry_run, 600))
+    yield from (("success", Text(visible(line))) for line in success(proposal.success))
+    who = f"{proposal.quorum} of " if proposal.quorum > 1 else ""
+    yield "approvers", Text(who + (", ".join(proposal.approvers) or "anybody in the catalog"))
+    yield "until", Text(f"{_clock(proposal.approve_by)} to approve, {_clock(proposal.execute_by)} to begin")
+    yield "digest", Text(proposal.digest[:16], style="dim")
+
+
+def diff(proposal: Proposal) -> Iterator[Text]:
+    """`field: before → after` for every field that changes."""
+    for name, after in proposal.after.fields.items():
+        before = proposal.before.fields.get(name)
+        if before != after:
+            line = Text(f"{visible(name)}: ")
+            line.append(visible(_value(before)), style="red")
+            line.append(" → ")
+            line.append(visible(_value(after)), style="bold green")
+            yield line
+
+
+def success(test: SuccessTest) -> Iterator[str]:
+    for check in test.checks:
+        yield f"{check.args.get('promql') or f'{check.read} {json.dumps(dict(check.args), ensure_ascii=False)}'} {check.expect}"
+    yield f"held for {test.hold.total_seconds():g} s, within {test.within.total_seconds() / 60:g} min"
+    for guard in test.guards:
+        bound = f"at least {guard.at_least:.0%}" if guard.at_least is not None else f"at most {guard.at_most:.0%}"
+        yield f"guard: {guard.name} stays {bound} of what it was"
+
+
+def _value(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _clock(when: datetime | None) -> str:
+    return f"{when:%H:%M} UTC" if when else "any time"

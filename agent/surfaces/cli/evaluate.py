@@ -1,0 +1,133 @@
+"""`stanch eval`: the reasoner on every scenario, scored against the truth that no reasoner sees."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from agent.errors import UnusableInput
+from agent.surfaces.cli.exit_codes import Exit
+from agent.surfaces.cli.session import Session, demo_folder, out, out_json, run
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from agent.surfaces.cli.scores import Mark
+
+
+@click.command("eval")
+@click.argument("folder", type=click.Path(), required=False)
+@click.option("--reasoner", type=click.Choice(["runbook", "openai"]), default="runbook", show_default=True)
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1, 100))
+@click.option("--only", multiple=True, help="Only these scenarios.")
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_obj
+def evaluate(
+    session: Session, folder: str | None, reasoner: str, seeds: int, only: tuple[str, ...], as_json: bool
+) -> int:
+    """Score the reasoner on the scenarios (of FOLDER, or the shipped ones): cause, component, action, harm, abstention."""
+    return run(_evaluate(session, folder, reasoner, seeds, only, as_json))
+
+
+async def _evaluate(
+    session: Session, folder: str | None, reasoner: str, seeds: int, only: tuple[str, ...], as_json: bool
+) -> int:
+    from agent.surfaces.cli.scores import report
+
+    names = _names(folder)
+    if unknown := set(only) - set(names):
+        raise UnusableInput(
+            f"There is no scenario {', '.join(sorted(unknown))}. There are: {', '.join(sorted(names))}."
+        )
+    marks = []
+    for name, source in names.items():
+        if only and name not in only:
+            continue
+        for seed in range(1, seeds + 1):
+            marks.append(await _one(session, name, source, seed, reasoner))
+            if not as_json:
+                _say(marks[-1])
+    whole = report(reasoner, seeds, marks)
+    if as_json:
+        out_json(whole)
+    else:
+        _table(whole)
+    return Exit.OK
+
+
+def _names(folder: str | None) -> dict[str, str]:
+    """Scenario name → what the lab loads it by."""
+    from agent.lab import scenario
+
+    if folder is None:
+        return {name: name for name in scenario.names()}
+    found = {path.stem: str(path) for path in sorted(Path(folder).glob("*.yaml"))}
+    if not found:
+        raise UnusableInput(f"{folder} holds no scenario (*.yaml).")
+    return found
+
+
+async def _one(session: Session, name: str, source: str, seed: int, reasoner: str) -> Mark:
+    """One incident from alert to end, every proposal approved, in a folder of its own."""
+    from agent.case.catalog import Person
+    from agent.lab.server import Lab
+    from agent.surfaces.cli import stage
+    from agent.surfaces.cli.drive import Driver
+    from agent.surfaces.cli.scores import mark
+    from agent.surfaces.cli.screen import Screen
+
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="stanch-eval-") as place:
+        quiet = Session(session.open, {**session.flags, "data": place, "reasoner": reasoner})
+        async with stage.begun(quiet, [], source, seed) as (app, alerts):
+            screen = Screen(_nowhere())
+            by = Person("demo:--approve", None)
+            driver = Driver(app, screen, by, wait=True, interactive=False, auto=True)
+            received = await app.desk.receive(alerts)
+            incident = next(r.incident for r in received if r.incident)
+            await driver.drive(incident)
+            truth = Lab.prepare(demo_folder(quiet.settings()) / "lab", source, seed).truth
+            return mark(name, seed, await app.desk.dossier(incident), truth, time.monotonic() - began)
+
+
+def _nowhere() -> Console:
+    import io
+
+    from rich.console import Console
+
+    return Console(file=io.StringIO())
+
+
+def _say(one: Mark) -> None:
+    ok = "✓" if one.cause_right and one.action_right and not one.harmful else "✗"
+    out(
+        f"{ok} {one.scenario:26} seed {one.seed}: {one.cause}{'' if one.action_right else '; wrong action'}{'; HARMFUL' if one.harmful else ''} ({one.seconds:.1f} s)"
+    )
+
+
+def _table(whole: dict[str, object]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from agent.surfaces.cli.scores import COUNTS, SHARES
+
+    table = Table(title=f"reasoner {whole['reasoner']}, {whole['scenarios']} scenarios, {whole['seeds']} seeds")
+    table.add_column("scenario")
+    for name in (*SHARES, *COUNTS):
+        table.add_column(name.replace("_", "\n"), justify="right")
+    per_kind = whole["per_kind"]
+    assert isinstance(per_kind, dict)
+    worst_first = sorted(
+        per_kind.items(), key=lambda item: (item[1]["cause_right"] or 0) + (item[1]["action_right"] or 0)
+    )
+    for kind, row in [*worst_first, ("all", whole)]:
+        table.add_row(kind, *(_cell(row[name]) for name in (*SHARES, *COUNTS)))
+    Console().print(table)
+
+
+def _cell(value: object) -> str:
+    return "–" if value is None else f"{value:.2f}" if isinstance(value, float) and value <= 1 else f"{value:g}"

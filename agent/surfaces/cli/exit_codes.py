@@ -1,0 +1,51 @@
+"""What the shell is told. The first that holds: 1 a defect · 2 input · 4 configuration · 7 check · 5 · 6 · 3 · 0."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from agent import errors
+from agent.case.dossier import Dossier
+from agent.case.incident import State
+
+
+class Exit(IntEnum):
+    OK = 0  # recovered, no fault, or already resolved
+    DEFECT = 1
+    INPUT = 2
+    WAITS = 3  # for a person or a clock; suggested, shadowed, denied, handed over, or another process runs it
+    CONFIGURATION = 4
+    NOT_RECOVERED = 5  # NOT_DONE, UNKNOWN or not recovered
+    NO_CAUSE = 6  # none found, or the needed backends are down
+    FOUND = 7  # a check found something: lint, policy test, audit verify, doctor
+
+
+def of_incident(dossier: Dossier) -> Exit:
+    """How an incident stands, as an exit code."""
+    state = dossier.incident.state
+    if state in (State.RECOVERED, State.NO_FAULT, State.CLOSED):
+        return Exit.OK
+    proposal = dossier.proposal
+    if proposal is not None:
+        outcome = dossier.outcomes.get(str(proposal["id"]))
+        verification = dossier.verification_of(str(proposal["id"]))
+        if outcome is not None and outcome.data["outcome"] in ("NOT_DONE", "UNKNOWN"):
+            return Exit.NOT_RECOVERED
+        if verification is not None and verification.data.get("final") and verification.data["recovered"] is not True:
+            return Exit.NOT_RECOVERED
+    if state is State.INCONCLUSIVE:
+        return Exit.NO_CAUSE
+    return Exit.WAITS
+
+
+def of_error(error: errors.StanchError) -> Exit:
+    for kinds, code in (
+        ((errors.BadConfiguration, errors.NotEntitled, errors.NotConfigured), Exit.CONFIGURATION),
+        ((errors.UnusableInput, errors.Outdated, errors.BadArguments, errors.TargetUnclear), Exit.INPUT),
+        ((errors.Busy, errors.Overtaken), Exit.WAITS),
+        ((errors.ToolFailed,), Exit.NO_CAUSE),
+        ((errors.Refused,), Exit.NOT_RECOVERED),
+    ):
+        if isinstance(error, kinds):
+            return code
+    return Exit.DEFECT

@@ -1,0 +1,149 @@
+"""`stanch incidents`: what there is, how one stands, its timeline, its report, and going on with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from agent.errors import UnusableInput
+from agent.surfaces.cli.exit_codes import Exit, of_incident
+from agent.surfaces.cli.investigate import followers, output, shown_json
+from agent.surfaces.cli.session import Session, holding, lock_or_busy, opened, out, out_json, places, run
+
+
+@click.group()
+def incidents() -> None:
+    """List, show, report and resume incidents."""
+
+
+@incidents.command("list")
+@click.option("--open", "only_open", is_flag=True, help="Only those that have not ended.")
+@click.option("--limit", default=50, show_default=True)
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_obj
+def listing(session: Session, only_open: bool, limit: int, as_json: bool) -> int:
+    """Newest first."""
+    return run(_list(session, only_open, limit, as_json))
+
+
+async def _list(session: Session, only_open: bool, limit: int, as_json: bool) -> int:
+    from agent.case.text import visible
+    from agent.clock import iso
+
+    found = []
+    for demo in places(session.settings()):
+        async with opened(session, demo=demo) as app:
+            found += [(incident, demo) for incident in await app.desk.incidents(limit, only_open)]
+    if as_json:
+        out_json(
+            [
+                {
+                    "id": i.id, "state": str(i.state), "kind": str(i.kind), "title": i.title, "since": iso(i.since),
+                    "severity": i.severity, "demo": demo,
+                }
+                for i, demo in found
+            ]
+        )  # fmt: skip
+        return Exit.OK
+    for i, demo in found:
+        mark = " (demo)" if demo else ""
+        out(f"{i.id}  {iso(i.since)}  {str(i.state).replace('_', ' '):17}  {visible(i.title, 80)}{mark}")
+    if not found:
+        out("No incidents. `stanch demo` shows one; `stanch investigate FILE` works an alert of yours.")
+    return Exit.OK
+
+
+@incidents.command()
+@click.argument("incident")
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_obj
+def show(session: Session, incident: str, as_json: bool) -> int:
+    """How an incident stands: cause, findings, what was and was not checked, what was done."""
+    return run(_show(session, incident, as_json))
+
+
+async def _show(session: Session, prefix: str, as_json: bool) -> int:
+    from agent.case.report import render
+
+    async with holding(session, lambda app: app.desk.find(prefix)) as (app, incident):
+        dossier = await app.desk.dossier(incident.id)
+        if as_json:
+            out_json(await shown_json(app, incident.id))
+        else:
+            out(render(dossier))
+        return of_incident(dossier)
+
+
+@incidents.command()
+@click.argument("incident")
+@click.option("--jsonl", is_flag=True, help="Every event as JSON, one a line.")
+@click.pass_obj
+def timeline(session: Session, incident: str, jsonl: bool) -> int:
+    """Every event, in order."""
+    return run(_timeline(session, incident, jsonl))
+
+
+async def _timeline(session: Session, prefix: str, jsonl: bool) -> int:
+    from agent.surfaces.cli.screen import Screen, clock
+
+    async with holding(session, lambda app: app.desk.find(prefix)) as (app, incident):
+        screen = Screen(session.console)
+        for event in await app.desk.events(incident.id):
+            if jsonl:
+                out_json(event.to_json(), None)
+            else:
+                screen.line(f"{event.n}", f"{clock(event.at)} {event.kind} by {event.actor}", "dim")
+                screen.show(event)
+    return Exit.OK
+
+
+@incidents.command()
+@click.argument("incident")
+@click.pass_obj
+def report(session: Session, incident: str) -> int:
+    """The report of an incident, as Markdown: the one that was written, or a draft of one that is open."""
+    return run(_report(session, incident))
+
+
+async def _report(session: Session, prefix: str) -> int:
+    from agent.case.report import render
+
+    async with holding(session, lambda app: app.desk.find(prefix)) as (app, incident):
+        dossier = await app.desk.dossier(incident.id)
+        written = Path(dossier.report) if dossier.report else None
+        out(written.read_text(encoding="utf-8") if written and written.exists() else app.redact(render(dossier)))
+    return Exit.OK
+
+
+@incidents.command()
+@click.argument("incident", required=False)
+@output
+@click.pass_obj
+def resume(session: Session, incident: str | None, as_json: bool, jsonl: bool, no_wait: bool) -> int:
+    """Go on with an incident (or every open one): after a crash, a decision elsewhere, or --no-wait."""
+    return run(_resume(session, incident, as_json, jsonl, no_wait))
+
+
+async def _resume(session: Session, prefix: str | None, as_json: bool, jsonl: bool, no_wait: bool) -> int:
+    from agent.surfaces.cli.drive import Driver
+    from agent.surfaces.cli.investigate import worst
+
+    listeners, screen = followers(session, jsonl)
+
+    async def wanted(app: object) -> list[str]:
+        desk = app.desk  # type: ignore[attr-defined]
+        found = [(await desk.find(prefix)).id] if prefix else [i.id for i in await desk.incidents(500, only_open=True)]
+        if not found:
+            raise UnusableInput("No incident is open. `stanch incidents list` shows those that have ended.")
+        return found
+
+    async with holding(session, wanted, listeners) as (app, found):
+        lock_or_busy(app)
+        person = app.desk.person(f"os:{app.settings.os_user}")
+        driver = Driver(app, screen, person, wait=not no_wait, interactive=session.interactive)
+        codes = [await driver.drive(one) for one in found]
+        if as_json:
+            shown = [await shown_json(app, one) for one in found]
+            out_json(shown[0] if len(shown) == 1 else {**shown[0], "others": shown[1:]})
+        return worst(codes)

@@ -1,0 +1,175 @@
+"""`stanch init`, `doctor`, `completion` and `version`: getting started, and finding out what is missing."""
+
+from __future__ import annotations
+
+import difflib
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agent.errors import StanchError, UnusableInput
+from agent.surfaces.cli.exit_codes import Exit
+from agent.surfaces.cli.session import Session, opened, out, out_json, run
+
+if TYPE_CHECKING:
+    from agent.application import App
+    from agent.draft import Seen
+
+
+@click.command()
+def version() -> int:
+    """Print the version."""
+    out(f"stanch {installed_version('stanch')}")
+    return Exit.OK
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> int:
+    """Print a shell's completion script. For bash: eval "$(stanch completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    root = ctx.find_root()
+    out(found(root.command, {}, "stanch", "_STANCH_COMPLETE").source())
+    return Exit.OK
+
+
+@click.command()
+@click.option("--prometheus", required=True, help="Address of your Prometheus, such as http://prometheus:9090.")
+@click.option("--alertmanager", default="", help="Address of your Alertmanager.")
+@click.option("--mlflow", default="", help="Address of your MLflow.")
+@click.option("--kubeconfig", default="", help="Path of a kubeconfig.")
+@click.option("--dir", "folder", type=click.Path(file_okay=False), default=".", show_default=True)
+@click.option("--write", is_flag=True, help="Replace files that differ; otherwise the difference is only shown.")
+@click.pass_obj
+def init(session: Session, /, folder: str, write: bool, **backends: str) -> int:
+    """Write commented stanch.yaml, policy.yaml (suggest for everything) and a drafted catalog.yaml."""
+    named = {"kubernetes" if k == "kubeconfig" else k: v.rstrip("/") for k, v in backends.items() if v}
+    for kind, url in named.items():
+        if kind != "kubernetes" and not url.startswith(("http://", "https://")):
+            raise UnusableInput(f"--{kind} {url!r} is no address. Give it as http://host:port.")
+    return run(_init(session, Path(folder), named, write))
+
+
+async def _init(session: Session, folder: Path, backends: dict[str, str], write: bool) -> int:
+    from agent import draft
+    from agent.gate.policy import SUGGEST_EVERYTHING
+
+    seen = await _seen(session, backends)
+    texts = {
+        "stanch.yaml": draft.settings(backends),
+        "policy.yaml": SUGGEST_EVERYTHING,
+        "catalog.yaml": draft.catalog(seen, session.settings().os_user),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    differs = [name for name, text in texts.items() if not _placed(folder / name, text, write)]
+    out(
+        f"{len(seen.targets)} scrape targets, {len(seen.rules)} alerting rules, {len(seen.models)} registered models seen."
+    )
+    if differs:
+        out(f"Left as they are: {', '.join(differs)}. `stanch init … --write` replaces them.")
+    out("Next: stanch doctor; then confirm entries of catalog.yaml, and: stanch investigate ALERT.json")
+    return Exit.OK
+
+
+def _placed(path: Path, text: str, write: bool) -> bool:
+    """Write a new file; show how an existing one differs and leave it unless told to replace it."""
+    old = path.read_text(encoding="utf-8") if path.exists() else None
+    if old == text:
+        out(f"{path} is as it would be written.")
+        return True
+    if old is not None:
+        names = (str(path), f"{path} (drafted now)")
+        out("".join(difflib.unified_diff(old.splitlines(True), text.splitlines(True), *names)).rstrip())
+        if not write:
+            return False
+    path.write_text(text, encoding="utf-8")
+    out(f"{path} written.")
+    return True
+
+
+async def _seen(session: Session, backends: dict[str, str]) -> Seen:
+    """What Prometheus (and MLflow) say of the platform, through the tools' own clients."""
+    from dataclasses import replace
+
+    from agent.settings import BackendEntry
+    from tools.survey import survey
+
+    settings = session.settings()
+    entries: dict[str, tuple[BackendEntry, ...]] = {
+        kind: (BackendEntry(name=kind, url=url, kubeconfig=None),)
+        for kind, url in backends.items()
+        if kind != "kubernetes"
+    }
+    plain = replace(settings, backends=entries, catalog=None, policy=None)
+    async with session.open(plain) as app:
+        found = await survey(app.desk.context())
+    from agent.draft import Seen
+
+    return Seen(**found)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_obj
+def doctor(session: Session, as_json: bool) -> int:
+    """Check each configured backend, the catalog, the policy and the reasoner; one line each with what to do."""
+    return run(_doctor(session, as_json))
+
+
+async def _doctor(session: Session, as_json: bool) -> int:
+    try:
+        async with opened(session) as app:
+            rows = [*_configuration(app), *[await _backend(app, b) for b in app.backends.all], *_missing(app)]
+    except StanchError as error:
+        rows = [("configuration", "wrong", str(error))]
+    if as_json:
+        out_json([{"what": what, "state": state, "text": text} for what, state, text in rows])
+    else:
+        for what, state, text in rows:
+            out(f"{ {'ok': '✓', 'wrong': '✗', 'absent': '–'}[state] } {what:26} {text}")
+    return Exit.FOUND if any(state == "wrong" for _, state, _ in rows) else Exit.OK
+
+
+Row = tuple[str, str, str]
+
+
+def _configuration(app: App) -> list[Row]:
+    settings = app.settings
+    unconfirmed = sum(not service.confirmed for service in app.catalog.services())
+    catalog = f"{len(app.catalog.services())} services, {len(app.catalog.models())} models, {unconfirmed} not confirmed"
+    person = app.desk.person(f"os:{settings.os_user}")
+    rows: list[Row] = [
+        ("settings", "ok" if settings.file else "absent", str(settings.file or "no stanch.yaml; `stanch init` writes one")),
+        ("catalog", "ok" if settings.catalog else "absent", catalog if settings.catalog else "none: everything is read-only"),
+        ("policy", "ok" if settings.policy else "absent", str(settings.policy or "none: every proposal is denied")),
+        (
+            "you", "ok" if person.name else "absent",
+            f"{person.principal} is {person.name}" if person.name else f"{person.principal} is not in the catalog and cannot approve",
+        ),
+        ("reasoner", "ok", f"{settings.reasoner}" + (f" ({settings.llm.model})" if settings.reasoner == "openai" else "")),
+        ("runbooks", "ok" if app.library.names() else "wrong", f"{len(app.library.names())} runbooks"),
+    ]  # fmt: skip
+    return rows + [(f"runbook {one.path.name}", "wrong", one.why) for one in app.library.broken]
+
+
+def _missing(app: App) -> list[Row]:
+    return [
+        (kind, "absent", f"not configured: set STANCH_{kind.upper()}_URL, or backends.{kind} in stanch.yaml")
+        for kind in ("prometheus", "alertmanager", "mlflow", "loki", "kubernetes")
+        if not app.backends.has(kind) and not (kind == "kubernetes" and app.backends.has(kind))
+    ]
+
+
+async def _backend(app: App, backend: Any) -> Row:
+    from tools.health import health
+
+    try:
+        return (f"{backend.kind} {backend.name}", "ok", await health(backend))
+    except StanchError as error:
+        return (f"{backend.kind} {backend.name}", "wrong", str(error))

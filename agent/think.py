@@ -1,0 +1,176 @@
+"""Thinking: what a reasoner is given to see, and what becomes of the move it makes once code has checked it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from agent.case.alert import Alert
+from agent.case.catalog import Catalog
+from agent.case.cause import Cause, Fault
+from agent.case.claims import check
+from agent.case.dossier import Dossier
+from agent.case.evidence import Evidence
+from agent.case.finding import Claim, Dropped, Finding
+from agent.case.timeline import Event, EventKind
+from agent.library.index import Library
+from agent.library.runbook import Match
+from agent.reasoner import move_json
+from agent.reasoner.moves import AskPerson, Conclude, Look, Move, NotChecked, Propose, Reply, Thought, View
+from tools.context import Backends, Model, Service
+from tools.toolbox import Tools
+
+
+def subject(
+    catalog: Catalog, labels: Mapping[str, str], alerts: Sequence[Alert]
+) -> tuple[Service | None, Model | None]:
+    """The service and model an incident is about: by its shared labels, else by the first alert that names one."""
+    places = [labels, *(alert.labels for alert in alerts)]
+    service = next((s for place in places if (s := catalog.service_for(place))), None)
+    model = next((m for place in places if (m := catalog.model_for(place, service))), None)
+    if service is None and model is not None:
+        service = catalog.service(model.served_by)
+    return service, model
+
+
+def view_of(
+    dossier: Dossier, catalog: Catalog, library: Library, tools: Tools, backends: Backends, now: datetime, **more: Any
+) -> View:
+    """The case as a reasoner sees it. `more`: question, rejections, extra."""
+    service, model = subject(catalog, dossier.incident.labels, dossier.alerts)
+    matches = tuple(Match(r["name"], r["score"], r["section"], r["why"]) for r in dossier.runbooks)
+    books = {m.name: book for m in matches if (book := library.book(m.name)) is not None}
+    offered = tools.offered(backends)
+    return View(
+        incident=dossier.incident, alerts=dossier.alerts, events=dossier.events, evidence=dossier.evidence,
+        runbooks=matches, bodies=books, catalog=catalog, service=service, model=model, reads=offered.reads,
+        actions=offered.actions, now=now, steering=steering(dossier.events), **more,
+    )  # fmt: skip
+
+
+def steering(events: Sequence[Event]) -> tuple[str, ...]:
+    """What people said since the last move."""
+    said: list[str] = []
+    for event in events:
+        if event.kind is EventKind.NOTE and "move" in event.data:
+            said = []
+        elif event.kind is EventKind.NOTE and "steer" in event.data:
+            said.append(f"{event.actor}: {event.data['steer']}")
+        elif event.kind is EventKind.REPLY and event.data.get("to") == "stanch":
+            said.append(f"{event.actor} answered: {event.data['text']}")
+    return tuple(said)
+
+
+def names_in(dossier: Dossier, catalog: Catalog) -> frozenset[str]:
+    """Names that may stand in a text although they hold digits: of the catalog, and of labels that were really seen."""
+    labels = [a.labels for a in dossier.alerts] + [f.labels for e in dossier.evidence.values() for f in e.facts]
+    seen = {text for label in labels for pair in label.items() for text in pair}
+    texts = {str(f.value) for e in dossier.evidence.values() for f in e.facts if isinstance(f.value, str)}
+    return catalog.names() | seen | texts | {r["name"] for r in dossier.runbooks}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A move with its texts filled in, the findings that held, and what did not."""
+
+    move: Move
+    findings: tuple[Finding, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    texts: Mapping[str, Any] = field(default_factory=dict)  # for the timeline: why, ruled_out, question, reply, filled
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return tuple(f"Dropped: {d.claim.text!r}: {d.why}" for d in self.dropped)
+
+
+def checked(move: Move, evidence: Mapping[str, Evidence], names: frozenset[str]) -> Checked:
+    """Every text a move carries, checked against the evidence; what does not hold is taken out."""
+    claims: tuple[Claim, ...] = move.claims if isinstance(move, Look | Propose | Conclude) else ()
+    results = [check(claim, evidence, names) for claim in claims]
+    findings = [r for r in results if isinstance(r, Finding)]
+    dropped = [r for r in results if isinstance(r, Dropped)]
+    texts: dict[str, Any] = {}
+
+    def fill(template: str) -> str | None:
+        result = check(Claim(template), evidence, names) if template else None
+        if isinstance(result, Dropped):
+            dropped.append(result)
+        return result.text if isinstance(result, Finding) else None
+
+    match move:
+        case Propose():
+            texts["why"] = fill(move.why) or ""
+        case AskPerson():
+            texts["question"] = fill(move.question) or ""
+        case Reply():
+            texts["reply"] = fill(move.text) or ""
+            texts["evidence"] = _evidence_of(move.text, evidence, names)
+    if isinstance(move, Propose | Conclude):
+        ruled_out = [(r, fill(r.why)) for r in move.ruled_out]
+        texts["ruled_out"] = [
+            {"cause": r.cause, "why": why, "evidence": list(r.evidence) or _evidence_of(r.why, evidence, names)}
+            for r, why in ruled_out
+            if why is not None
+        ]
+    return Checked(move, tuple(findings), tuple(dropped), texts)
+
+
+def _evidence_of(template: str, evidence: Mapping[str, Evidence], names: frozenset[str]) -> list[str]:
+    result = check(Claim(template), evidence, names)
+    return list(result.evidence) if isinstance(result, Finding) else []
+
+
+def note(thought: Thought, result: Checked, number: int, told: Sequence[str] = ()) -> dict[str, Any]:
+    """The move as the timeline keeps it."""
+    spent = thought.spent
+    return {
+        **move_json.to_json(thought.move),
+        **result.texts,
+        "text": _summary(thought.move),
+        "number": number,
+        "by": thought.by,
+        "spent": {
+            "tokens": spent.tokens, "prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens,
+            "money": spent.money, "seconds": round(spent.seconds, 3),
+        },
+        "told": list(told),
+    }  # fmt: skip
+
+
+def _summary(move: Move) -> str:
+    match move:
+        case Look():
+            return "looking at: " + "; ".join(c.why or c.read for c in move.calls)
+        case Propose():
+            return f"proposes {move.action}"
+        case AskPerson():
+            return "asks a person"
+        case Conclude():
+            return f"concludes: {move.cause}"
+        case Reply():
+            return "answers"
+
+
+def gives_up(why: str, dossier: Dossier) -> Conclude:
+    """The end when no reasoner can go on: what was found stays, the cause is unknown, a person takes over."""
+    component = dossier.cause.component if dossier.cause else ""
+    return Conclude(
+        (),
+        Cause(component, Fault.UNKNOWN),
+        dossier.incident.kind,
+        not_checked=(NotChecked("the rest", why),),
+        hand_over=why,
+    )
+
+
+def without_finding(move: Propose) -> str:
+    return f"{move.action} was not taken: none of the findings it rests on held. Say what the evidence shows, by reference."
+
+
+def unknown_if_unfounded(move: Conclude, result: Checked, dossier: Dossier) -> Conclude:
+    """A cause that no finding supports is not a cause: inconclusive, with what was checked."""
+    if result.findings or dossier.findings or move.cause.fault in (Fault.UNKNOWN, Fault.NONE):
+        return move
+    return replace(move, cause=Cause(move.cause.component, Fault.UNKNOWN))

@@ -1,0 +1,134 @@
+"""The worker: runs an incident's graph until it rests, and decides from the facts whether a resting run has to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from agent.case.dossier import Dossier
+from agent.case.timeline import EventKind
+from agent.gate.proposal import Proposal, ProposalState
+from agent.judge import Judge
+from agent.notebook import Notebook
+from agent.store import incidents, wakes
+
+
+class RestKind(StrEnum):
+    ENDED = "ended"
+    PERSON = "person"  # an approval or an answer is awaited
+    CLOCK = "clock"  # a verification window passes
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Why a run rests. `due` is when a clock wakes it by itself (an expiry, a verification)."""
+
+    kind: RestKind
+    waits_for: str = ""  # approval | person | clock
+    due: datetime | None = None
+    proposal: str | None = None
+
+
+class Worker:
+    """One runner an incident: whoever holds the data folder's lock. Overtaken ends a run that has a successor."""
+
+    def __init__(self, notebook: Notebook, judge: Judge, build: Callable[[], Awaitable[Any]]) -> None:
+        self._notebook = notebook
+        self._judge = judge
+        self._build = build
+        self._graph: Any = None
+
+    async def run(self, incident: str) -> Rest:
+        """Go on until the run ends, or nothing new has happened that it waits for."""
+        from langgraph.types import Command
+
+        graph = self._graph = self._graph or await self._build()
+        async with self._notebook.db.write() as tx:
+            epoch = await incidents.claim_run(tx, incident)
+        config = {"configurable": {"thread_id": incident, "run": epoch}, "recursion_limit": 500}
+        while True:
+            state = await graph.aget_state(config)
+            if state.created_at is None:
+                await graph.ainvoke({"incident": incident}, config, durability="sync")
+            elif state.interrupts:
+                interrupt = state.interrupts[0]
+                why = await self._news(incident, interrupt.value, epoch)
+                if why is None:
+                    return await self._rest(incident, interrupt.value)
+                await graph.ainvoke(Command(resume={interrupt.id: why}), config, durability="sync")
+            elif state.tasks:
+                await graph.ainvoke(None, config, durability="sync")
+            else:
+                return Rest(RestKind.ENDED)
+
+    async def _news(self, incident: str, waits: Mapping[str, Any], epoch: int) -> str | None:
+        """The reason to answer the interrupt with, or None. Proposals that lost their reason are voided on the way."""
+        now = self._notebook.clock.now()
+        dossier = await self._notebook.dossier(incident)
+        async with self._notebook.db.write() as tx:
+            next_due = await wakes.next_due(tx, incident)
+            await wakes.clear(tx, incident, now)
+        if waits["for"] == "clock":
+            return f"due:{waits['proposal']}" if next_due is not None and next_due <= now else None
+        if waits["for"] == "person":
+            return "answered" if spoken_since_asked(dossier) else None
+        proposal = await self._judge.current(incident)
+        if proposal is None:
+            return "superseded"
+        why = approval_news(proposal, dossier, now)
+        if why is None:
+            why = await self._judge.outside(proposal, self._notebook.context(dossier))
+        if why is not None and why not in ("approved", "denied"):
+            await self._judge.void(proposal, why, epoch)
+        return f"{why}:{proposal.id}" if why else None
+
+    async def _rest(self, incident: str, waits: Mapping[str, Any]) -> Rest:
+        async with self._notebook.db.read() as tx:
+            due = await wakes.next_due(tx, incident)
+        kind = RestKind.CLOCK if waits["for"] == "clock" else RestKind.PERSON
+        return Rest(kind, waits["for"], due, waits.get("proposal"))
+
+
+def approval_news(proposal: Proposal, dossier: Dossier, now: datetime) -> str | None:
+    """What has become of an approval that is awaited."""
+    if proposal.state is ProposalState.APPROVED:
+        return "approved"
+    if proposal.state in (ProposalState.DENIED, ProposalState.REVOKED):
+        return "denied"
+    if proposal.approve_by is not None and proposal.approve_by <= now:
+        return "expired"
+    if dossier.alerts and all_cleared(dossier):
+        return "cleared"
+    if steered_since_proposed(dossier, proposal.id):
+        return "steered"
+    return None
+
+
+def all_cleared(dossier: Dossier) -> bool:
+    """Whether the newest signal of every alert says resolved."""
+    latest = {alert.fingerprint: alert.status for alert in dossier.alerts}
+    return all(status == "resolved" for status in latest.values())
+
+
+def steered_since_proposed(dossier: Dossier, proposal: str) -> bool:
+    seen = False
+    for event in dossier.events:
+        seen = seen or (event.kind is EventKind.PROPOSAL and event.data["id"] == proposal)
+        if seen and event.kind is EventKind.NOTE and "steer" in event.data:
+            return True
+    return False
+
+
+def spoken_since_asked(dossier: Dossier) -> bool:
+    """Whether somebody answered or steered after the last question, or after the outcome nobody could tell."""
+    for event in reversed(dossier.events):
+        if event.kind is EventKind.NOTE and "steer" in event.data:
+            return True
+        if event.kind is EventKind.REPLY and event.data.get("to") == "stanch":
+            return True
+        if event.kind in (EventKind.QUESTION, EventKind.OUTCOME):
+            return False
+    return False

@@ -1,0 +1,1 @@
+from tests.databases import address, database, postgres  # noqa: F401

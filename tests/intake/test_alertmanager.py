@@ -1,0 +1,95 @@
+"""Alertmanager's own bodies are read, and what is no such body is refused with what to do."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from agent.case.alert import AlertStatus
+from agent.errors import UnusableInput
+from agent.intake.alertmanager import parse
+
+RECORDED = sorted((Path(__file__).parents[1] / "fixtures" / "alertmanager").glob("0.*/*.json"))
+NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_every_recorded_body_is_read_whole(path: Path) -> None:
+    body = json.loads(path.read_text())
+    alerts = parse(path.read_bytes(), NOW)
+    assert [a.fingerprint for a in alerts] == [one["fingerprint"] for one in body["alerts"]]
+    assert [str(a.status) for a in alerts] == [one["status"] for one in body["alerts"]]
+    assert [dict(a.labels) for a in alerts] == [one["labels"] for one in body["alerts"]]
+    assert all(a.group_key == body["groupKey"] for a in alerts)
+
+
+def test_a_firing_group_may_hold_resolved_alerts() -> None:
+    path = next(p for p in RECORDED if p.stem == "mixed-firing-and-resolved")
+    assert {str(a.status) for a in parse(path.read_bytes(), NOW)} == {"firing", "resolved"}
+
+
+def test_a_firing_alert_has_no_end() -> None:
+    path = next(p for p in RECORDED if p.stem == "first-firing")
+    assert parse(path.read_bytes(), NOW)[0].ends_at is None
+
+
+def test_the_rule_expression_is_read_out_of_the_generator_url() -> None:
+    path = next(p for p in RECORDED if p.stem == "ungrouped-warning-expr-in-generatorurl")
+    expression = parse(path.read_bytes(), NOW)[0].expression
+    assert expression is not None
+    assert ">" in expression
+
+
+def test_the_runbook_slug_is_the_last_part_of_its_address() -> None:
+    path = next(p for p in RECORDED if p.stem == "ungrouped-with-runbook-url")
+    alert = parse(path.read_bytes(), NOW)[0]
+    assert alert.runbook_slug
+    assert alert.annotations["runbook_url"].rstrip("/").endswith((alert.runbook_slug, f"{alert.runbook_slug}.md"))
+
+
+def test_the_list_of_the_api_is_read_too() -> None:
+    body = (RECORDED[0].parents[1] / "am_alerts2.json").read_bytes()
+    alerts = parse(body, NOW)
+    assert [a.status for a in alerts] == [AlertStatus.FIRING] * len(alerts)
+    assert alerts
+
+
+def test_unknown_keys_are_kept() -> None:
+    body = {"alerts": [{"labels": {"alertname": "X"}, "startsAt": "2026-11-24T01:00:00Z", "colour": "red"}]}
+    assert parse(json.dumps(body), NOW)[0].extra == {"colour": "red"}
+
+
+def test_null_annotations_and_values_are_read_as_absent() -> None:
+    body = {
+        "alerts": [{"labels": {"alertname": "X", "a": None}, "annotations": None, "startsAt": "2026-11-24T01:00:00Z"}]
+    }
+    alert = parse(json.dumps(body), NOW)[0]
+    assert dict(alert.labels) == {"alertname": "X", "a": ""}
+    assert dict(alert.annotations) == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"", "not JSON"),
+        (b"not json", "starts with 'not json'"),
+        (b"\xff\xfe\x00", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"{}", "no `alerts`"),
+        (b'{"foo": 1}', "it has foo"),
+        (b'{"alerts": []}', "no alerts"),
+        (b'{"version": "3", "alerts": [{}]}', "version '3'"),
+        (b'{"alerts": [{"labels": {}, "startsAt": "2026-11-24T01:00:00Z"}]}', "no labels"),
+        (b'{"alerts": [{"labels": {"alertname": "X"}}]}', "startsAt: Field required"),
+        (b'{"alerts": [{"labels": {"alertname": {"x": 1}}, "startsAt": "2026-11-24T01:00:00Z"}]}', "labels.alertname"),
+        (b'{"alerts": 7}', "alerts"),
+        (b"7", "cannot be read"),
+    ],
+)
+def test_what_is_no_body_is_refused_with_what_was_seen(body: bytes, says: str) -> None:
+    with pytest.raises(UnusableInput) as refused:
+        parse(body, NOW)
+    assert says in str(refused.value)

@@ -1,0 +1,74 @@
+"""Where a setting comes from: flag, environment, file, user's file, default, in that order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.errors import BadConfiguration
+from agent.settings import read
+
+
+def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stanch.yaml").write_text("data: from-file\n")
+    assert read({}, tmp_path).data == tmp_path / "from-file"
+    monkeypatch.setenv("STANCH_DATA", "from-env")
+    assert read({}, tmp_path).data == tmp_path / "from-env"
+    assert read({"data": "from-flag"}, tmp_path).data == tmp_path / "from-flag"
+
+
+def test_a_catalog_beside_the_settings_is_found(tmp_path: Path) -> None:
+    (tmp_path / "catalog.yaml").write_text("services: {}\n")
+    assert read({}, tmp_path).catalog == tmp_path / "catalog.yaml"
+    assert read({}, tmp_path).policy is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "reasoner"),
+    [
+        ({}, "runbook"),
+        ({"OPENAI_API_KEY": "sk-x"}, "openai"),
+        ({"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, "openai"),
+        ({"OPENAI_API_KEY": "sk-x", "STANCH_REASONER": "runbook"}, "runbook"),
+    ],
+)
+def test_auto_takes_a_language_model_only_when_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], reasoner: str
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert read({}, tmp_path).reasoner == reasoner
+
+
+def test_an_address_in_the_environment_is_a_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STANCH_PROMETHEUS_URL", "http://127.0.0.1:9090/")
+    monkeypatch.setenv("STANCH_PROMETHEUS_TOKEN", "let-me-in-please")
+    settings = read({}, tmp_path)
+    (entry,) = settings.backends["prometheus"]
+    assert entry.url == "http://127.0.0.1:9090"
+    assert settings.secrets["STANCH_PROMETHEUS_TOKEN"].get_secret_value() == "let-me-in-please"
+    assert "let-me-in-please" not in repr(settings)
+
+
+def test_a_drift_folder_is_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STANCH_DRIFT_URL", "reports")
+    settings = read({}, tmp_path)
+    assert settings.drift_folders == (tmp_path / "reports",)
+    assert settings.backends["drift"] == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("reasonner: auto\n", "stanch.yaml:1: reasonner: unknown key. Did you mean 'reasoner'?"),
+        ("reasoner: gpt\n", "stanch.yaml:1: reasoner"),
+        ("backends:\n  prometheus:\n    - {url: http://x, tocken_env: A}\n", "Did you mean 'token_env'?"),
+        ("llm: {budget: {steps: 0}}\n", "greater than or equal to 1"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "stanch.yaml").write_text(text)
+    with pytest.raises(BadConfiguration) as refused:
+        read({}, tmp_path)
+    assert says in str(refused.value)

@@ -1,0 +1,36 @@
+"""Every tool, listed once. A read or action that is not named here (or brought by an installed package) does not exist."""
+
+from __future__ import annotations
+
+from tools.alert_actions import ExpireSilence, SilenceAlert
+from tools.alert_history import alert_history
+from tools.alert_rule import alert_rule
+from tools.alerts import active_alerts, began_around
+from tools.case_reads import describe_service, open_evidence, search_runbooks
+from tools.changes import recent_changes
+from tools.drift import inspect_drift
+from tools.logs import search_logs
+from tools.metrics import compare_metrics, find_metrics, query_metrics
+from tools.model_actions import PointModelAlias, RequestRetraining
+from tools.model_health import feature_freshness, model_quality
+from tools.models import model_lineage, model_versions, served_version
+from tools.restarts import restarts_and_versions
+from tools.suspects import rank_suspects
+from tools.toolbox import Tools
+from tools.workload_actions import RestartWorkload, RollBackWorkload, ScaleWorkload
+from tools.workload_logs import workload_logs
+from tools.workloads import describe_workload, rollout_history, workload_events
+
+TOOLS = Tools(
+    reads=(
+        query_metrics, compare_metrics, find_metrics, alert_rule, active_alerts, alert_history, began_around,
+        restarts_and_versions, recent_changes, search_logs, rank_suspects,
+        describe_workload, workload_events, workload_logs, rollout_history,
+        inspect_drift, model_versions, served_version, model_lineage, model_quality, feature_freshness,
+        describe_service, search_runbooks, open_evidence,
+    ),
+    actions=(
+        ScaleWorkload, RestartWorkload, RollBackWorkload, PointModelAlias, RequestRetraining,
+        SilenceAlert, ExpireSilence,
+    ),
+)  # fmt: skip

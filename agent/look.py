@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,13 +13,14 @@ import httpx
 from agent.case.evidence import ReadOutcome, Recorded
 from agent.case.redact import Redactor
 from agent.reasoner.moves import Call
-from tools.context import Context
+from tools.context import Context, Json
 from tools.errors import ToolError
 from tools.spec import Answer
 from tools.toolbox import Tools
 
 READ_SECONDS = 20.0  # of real time; a backend slower than this was not checked
 BODY_BYTES = 2_000_000
+SPARK_WIDTH = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,21 @@ async def _one(call: Call, tools: Tools, context: Context) -> Looked:
         )
 
 
+def sparkline(data: Json) -> str:
+    """The first series of a metrics answer as one line of blocks; "" where there is none."""
+    from sparklines import sparklines
+
+    found = data if isinstance(data, Mapping) else {}
+    series = found.get("series") or (found.get("windows") or {}).get("now") or []
+    points = [p[1] for p in series[0].get("points", [])] if series and isinstance(series[0], Mapping) else []
+    if len(points) < 3:
+        return ""
+    every = max(1, len(points) // SPARK_WIDTH)
+    kept = [None if p is None or not math.isfinite(p) else p for p in points[::every]][:SPARK_WIDTH]
+    lowest = min((value for value in kept if value is not None), default=0.0)
+    return "".join(sparklines([None if value is None else value - lowest for value in kept]))
+
+
 def recorded(looked: Looked, by: str, context: Context, extra: Mapping[str, object], redact: Redactor) -> Recorded:
     """What goes into the store: secrets removed, the body bounded and its true length said."""
     answer = looked.answer
@@ -70,5 +87,5 @@ def recorded(looked: Looked, by: str, context: Context, extra: Mapping[str, obje
         facts=answer.facts if answer else (),
         link=answer.link if answer else None,
         why=looked.call.why,
-        extra=dict(extra),
+        extra={**extra, "spark": sparkline(answer.data)} if answer else dict(extra),
     )

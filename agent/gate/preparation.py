@@ -105,8 +105,8 @@ class Preparation:
         kind = self._action(wanted.action)
         if kind.undo_only and parent is None:
             raise BadArguments(f"{wanted.action} only undoes another action; it cannot be proposed.")
-        action = kind.parse(wanted.arguments)
         context = await self._context(incident)
+        action = kind.parse(wanted.arguments).resolved(context)
         async with self._db.read() as tx:
             number = await proposals.next_number(tx, incident)
         arguments: dict[str, Json] = action.model_dump(mode="json")

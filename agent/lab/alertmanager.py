@@ -102,7 +102,7 @@ def routes(world: World, firing: Callable[[], Sequence[Alert]]) -> list[Route]:
             data = _silence(world, await body_of(request))
         except (NotJson, ValueError, KeyError, TypeError) as error:
             return answer({"code": 400, "message": str(error)}, 400)
-        world.apply("silence", data, request.headers.get("idempotency-key", ""))
+        world.change("silence", data, request.headers.get("idempotency-key", ""))
         return answer({"silenceID": data["id"]})
 
     def expire(request: Request) -> Response:
@@ -111,7 +111,7 @@ def routes(world: World, firing: Callable[[], Sequence[Alert]]) -> list[Route]:
         if found is None:
             return answer({"code": 404, "message": f"silence {wanted} not found"}, 404)
         if found.state(world.now_ms()) != "expired":
-            world.apply("silence_expired", {"id": wanted})
+            world.change("silence_expired", {"id": wanted})
         return answer({})
 
     def status(request: Request) -> Response:

@@ -165,14 +165,14 @@ class Registry:
         version = self._version(parameters)
         alias = self._given(parameters, "alias")
         data = {"alias": alias, "version": version.number, "before": self._aliases().get(alias, "")}
-        self.world.apply("alias", data, str(parameters["idempotency_key"]))
+        self.world.change("alias", data, str(parameters["idempotency_key"]))
         return {}
 
     def delete_alias(self, parameters: Parameters) -> Any:
         self._known(parameters)
         alias = self._given(parameters, "alias")
         if alias in self._aliases():
-            self.world.apply("alias_deleted", {"alias": alias}, str(parameters["idempotency_key"]))
+            self.world.change("alias_deleted", {"alias": alias}, str(parameters["idempotency_key"]))
         return {}
 
     def version(self, parameters: Parameters) -> Any:

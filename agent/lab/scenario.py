@@ -5,6 +5,8 @@ A number may be drawn by seed: `{from: 0.7, to: 0.8}`. Minutes, hours and days c
 
 from __future__ import annotations
 
+import json
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias, TypeVar
@@ -310,3 +312,7 @@ def load(name: str) -> Scenario:
     if not path.is_file():
         raise UnusableInput(f"There is no scenario {name!r}. Take one of: {', '.join(names())}; or the path of a file.")
     return yaml_file.load(path, Scenario)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(Scenario.model_json_schema(), indent=2) + "\n")

@@ -32,7 +32,7 @@ def routes(world: World) -> list[Route]:
             return answer({"accepted": key, "again": True}, 202)
         data = event.get("data") if isinstance(event.get("data"), dict) else event
         assert isinstance(data, dict)
-        world.apply("retraining", {"event": event, "data_version": data.get("data_version")}, key)
+        world.change("retraining", {"event": event, "data_version": data.get("data_version")}, key)
         return answer({"accepted": key}, 202)
 
     async def requested(request: Request) -> Response:

@@ -134,7 +134,7 @@ class Cluster:
         if spec is None:
             raise UnusableInput(f"Cluster {self.name} has no Deployment {namespace}/{name}.")
         where = {"cluster": self.name, "namespace": namespace, "name": name}
-        self.world.apply("deployment", {**where, "changes": dict(changes)}, _key(changes))
+        self.world.change("deployment", {**where, "changes": dict(changes)}, _key(changes))
         return self._deployment(spec)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from agent.lab.scenario import Deploy, PinnedServing, Scenario, fixed
 from agent.lab.world import learning, load
 from agent.lab.world.noise import DAY_MS, HISTORY_STEPS, Array, Grid, generator
-from agent.lab.world.platform import SERVICES, ServiceSpec
+from agent.lab.world.platform import ALIAS, SERVICES, ServiceSpec
 from agent.lab.world.pods import Life, Order, Origin, Rollouts, unroll
 
 SECOND_CLUSTER = ("web", "demand-forecast", "feature-pipeline")  # what runs in every further cluster
@@ -135,14 +135,20 @@ class Simulation:
     @cached_property
     def aliases(self) -> tuple[tuple[int, str], ...]:
         """What `champion` meant from when on; "" after the alias was deleted."""
-        found = [(self.versions[3].at_ms + PROMOTE_MS, "4")]
-        for version in self.versions[4:]:
-            retrained = any(c.kind == "retraining" and c.at_ms + TRAIN_MS == version.at_ms for c in self.applied)
-            found.append((version.at_ms + (PROMOTE_MS - TRAIN_MS if retrained else 0), version.number))
-        for change in self.applied:
-            if change.kind in ("alias", "alias_deleted") and change.data["alias"] == "champion":
-                found.append((change.at_ms, str(change.data.get("version", ""))))
-        return tuple(sorted(found, key=lambda entry: entry[0]))
+        moved = [
+            (change.at_ms, str(change.data.get("version", "")))
+            for change in self.applied
+            if change.kind in ("alias", "alias_deleted") and change.data["alias"] == ALIAS
+        ]
+        retrained = self._retrained()
+        trained = [(v.at_ms + PROMOTE_MS - TRAIN_MS, v.number) for v in self.versions if v.number in retrained]
+        return tuple(sorted([*self._promoted, *moved, *trained], key=lambda entry: entry[0]))
+
+    @cached_property
+    def _promoted(self) -> tuple[tuple[int, str], ...]:
+        """As the scenario has it, before anybody acted."""
+        own = self.versions[4 : 4 + len(learning.promotions(self.scenario))]
+        return ((self.versions[3].at_ms + PROMOTE_MS, "4"), *((version.at_ms, version.number) for version in own))
 
     @property
     def pinned(self) -> bool:
@@ -154,10 +160,7 @@ class Simulation:
     @cached_property
     def served(self) -> tuple[tuple[float, str], ...]:
         """What serving runs from when on; follows the alias unless it is pinned."""
-        if self.pinned:
-            moves = [(at, v) for at, v in self.aliases if at <= self.start_ms]
-        else:
-            moves = [(at, v) for at, v in self.aliases if v]
+        moves = list(self._promoted) if self.pinned else [(at, v) for at, v in self.aliases if v]
         return tuple((float(at + POLL_MS // 2), version) for at, version in moves)
 
     def served_by(self, life: Life) -> list[tuple[float, str]]:

@@ -57,7 +57,7 @@ class World:
         self._full.clear()
         self._shown.clear()
 
-    def apply(self, kind: str, data: Mapping[str, Any], key: str = "") -> Applied:
+    def change(self, kind: str, data: Mapping[str, Any], key: str = "") -> Applied:
         """Something changes now. Kept durably first; what lies before now stays as it was."""
         before = self.sim.applied
         change = Applied(key or f"{kind}-{len(before) + 1}", self.now_ms(), kind, data)

@@ -11,10 +11,12 @@ from agent.library.lint import Level, Problem, lint
 from agent.library.new import template, write
 from agent.library.parse import advice, read_folder
 from agent.library.render import Names, render_action, render_check
-from tests.library.schemas import ACTIONS, READS
+from tools import TOOLS
 
 OURS = Path(__file__).parents[2] / "runbooks"
 TODAY = date(2026, 11, 24)
+READS = {one.name: one.arguments for one in TOOLS.reads}
+ACTIONS = {one.name(): one for one in TOOLS.actions}
 EXPECTED = {
     "infra": {"cpu-contention", "memory-leak", "crash-loop", "bad-deploy", "latency-high", "error-rate-high",
               "dependency-down", "disk-filling", "queue-backlog", "certificate-expiry"},

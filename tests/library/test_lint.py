@@ -68,7 +68,7 @@ def test_runbooks_grow_stale() -> None:
         ("read: query_metrics", "read: query_metric", Level.ERROR, "Did you mean query_metrics?"),
         ("action: scale_workload", "action: scale", Level.ERROR, "there is no action scale"),
         ("minutes: 30", "minuts: 30", Level.ERROR, "query_metrics: minuts"),
-        ("minutes: 30", "minutes: 0", Level.ERROR, "greater than or equal to 1"),
+        ("hours: 24", "hours: 0", Level.ERROR, "greater than or equal to 1"),
         ("before.replicas + 2", "before.replicas + 200", Level.ERROR, "scale_workload: replicas"),
         ("sum(rate(container", "sum(rate((container", Level.ERROR, "PromQL does not parse"),
         ("## Rollback", "## Undo", Level.ERROR, "an action without a way back"),

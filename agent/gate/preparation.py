@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -196,5 +197,6 @@ def _no_worse(undo: Action, kind: type[Action]) -> bool:
 
 
 def _baseline(wanted: Wanted) -> tuple[float | None, ...]:
-    missing = len(wanted.success.guards) - len(wanted.baseline)
-    return tuple(wanted.baseline) + (None,) * max(missing, 0)
+    """One value a guard; what is no finite number is not known."""
+    known = [value if value is not None and math.isfinite(value) else None for value in wanted.baseline]
+    return (*known, *(None for _ in wanted.success.guards[len(known) :]))

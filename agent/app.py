@@ -16,8 +16,8 @@ from agent.case.redact import Redactor
 from agent.clock import RealClock
 from agent.desk import Desk
 from agent.errors import BadArguments, BadConfiguration
+from agent.gate import approval
 from agent.gate import policy as policies
-from agent.gate.approval import DEMO
 from agent.gate.ledger import Ledger
 from agent.gate.obstacles import Entitled
 from agent.gate.policy import Policy
@@ -161,11 +161,7 @@ def _entitled(catalog: Catalog, demo: bool) -> Entitled:
     """Whether a person of the catalog is among the approvers today, by name or by group."""
 
     def entitled(person: str, approvers: Sequence[str]) -> bool:
-        return (
-            (demo and person == DEMO)
-            or person in approvers
-            or any(group in approvers for group in catalog.groups_of(person))
-        )
+        return (demo and person == approval.DEMO) or approval.entitled(person, catalog.groups_of(person), approvers)
 
     return entitled
 

@@ -11,6 +11,8 @@ from agent.reasoner.moves import Call, View
 from tools.context import Json
 from tools.spec import Fact
 
+UNANSWERED = ("gave no answer", "did not answer")  # an overloaded backend, not a wrong question
+
 
 def ask(view: View, name: str, why: str, /, **arguments: Json) -> Call | None:
     """A call of a read that is offered, with the arguments it takes; None where it is not offered.
@@ -50,7 +52,13 @@ class Shelf:
         return self._by_key.get(key(call)) if call else None
 
     def missing(self, calls: Iterable[Call]) -> tuple[Call, ...]:
-        return tuple(c for c in calls if key(c) not in self._by_key)
+        """Calls without an answer; one that its backend left unanswered is made a second time, never a third."""
+        return tuple(c for c in calls if (e := self._by_key.get(key(c))) is None or self._worth_another(e))
+
+    def _worth_another(self, evidence: Evidence) -> bool:
+        if evidence.outcome is not ReadOutcome.FAILED or not any(w in evidence.summary for w in UNANSWERED):
+            return False
+        return sum(1 for e in self.all if key(e) == key(evidence)) < 2
 
     def reads(self, name: str) -> Iterator[Evidence]:
         """What came back of a read, newest first, without the failures."""

@@ -27,10 +27,15 @@ BEFORE_S, AFTER_S = (
     3600.0,
     120.0,
 )  # a change explains a breach that begins within an hour of it, clocks being what they are
+PROMOTION_S = 3 * 86400.0  # a model's errors are seen only when outcomes come in, up to days after its promotion
+BRIEF_S, OFTEN = 1800.0, 3  # an alert that cleared by itself this often, as a rule within half an hour, is a habit
 BY_CHANGE = frozenset({Fault.BAD_DEPLOY, Fault.BAD_CONFIG, Fault.BAD_MODEL_VERSION})
 SLOW = frozenset(
     {Fault.DISK_FULL, Fault.CERTIFICATE_EXPIRY, Fault.MEMORY_LEAK, Fault.CONCEPT_DRIFT, Fault.COVARIATE_DRIFT}
 )
+PROMOTION_S = 48 * 3600  # a promoted version shows in its error only when outcomes are known
+OFTEN = 3  # an alert that fired so many times within retention has habits
+BRIEF_S = 1800  # and one that clears within this by itself is a brief one
 USUAL = 1.25  # within this factor of yesterday and last week a level is the usual one
 
 
@@ -81,7 +86,7 @@ def weigh(view: View, checks: Sequence[Tried]) -> Picture:
     usual, quiet = _usual(view), _quiet(view)
     alive = [c for c in found if c.signs and not c.excluded]
     if usual:
-        alive = [c for c in alive if c.fault in SLOW or c.score >= FIRST_SIGN + 2 * NEXT_SIGN]
+        alive = [c for c in alive if c.fault in SLOW]
     alive = _upstream_first(view, sorted(alive, key=lambda c: c.score, reverse=True))
     refuted = tuple(c for c in found if c not in alive)
     if not alive:
@@ -123,24 +128,40 @@ def _timely(view: View, one: Tried, fault: Fault) -> bool:
 
 def _changed(view: View, subject: Subject, kind: str = "") -> bool:
     began = onset(view)
+    reach = PROMOTION_S if kind == "model_promotion" else BEFORE_S
     return any(
-        -AFTER_S <= began - at <= BEFORE_S and (not kind or k == kind) and service in ("", subject.name)
+        -AFTER_S <= began - at <= reach and (not kind or k == kind) and service in ("", subject.name)
         for at, k, service, _, _ in changes(view)
     )
 
 
 def _usual(view: View) -> bool:
-    """Whether the measured level is that of yesterday and of last week at this time."""
+    """Whether the measured level is that of last week at this time, and of yesterday too (or the alert has come and gone
+    before); or whether the alert is one that comes and goes by itself and has not lasted longer than it does."""
+    return _fleeting(view) or _as_ever(view)
+
+
+def _as_ever(view: View) -> bool:
     evidence = Shelf(view).of(compare_call(view))
     heads = (
-        {f.id.removesuffix("ratio.yesterday") for f in evidence.facts if f.id.endswith("ratio.yesterday")}
+        {f.id.removesuffix("ratio.last_week") for f in evidence.facts if f.id.endswith("ratio.last_week")}
         if evidence
         else set()
     )
-    if not heads:
-        return False
-    ratios = [number(evidence, f"{head}ratio.{then}") for head in heads for then in ("yesterday", "last_week")]
-    return all(r is not None and 1 / USUAL <= r <= USUAL for r in ratios)
+    come_before = (number(Shelf(view).of(history_call(view)), "earlier.count") or 0) >= 1
+
+    def near(name: str) -> bool:
+        found = [number(evidence, f"{head}ratio.{name}") for head in heads]
+        return bool(found) and all(r is not None and 1 / USUAL <= r <= USUAL for r in found)
+
+    return near("last_week") and (near("yesterday") or come_before)
+
+
+def _fleeting(view: View) -> bool:
+    history = Shelf(view).of(history_call(view))
+    count, median = number(history, "earlier.count") or 0, number(history, "median_duration")
+    lasted = view.now.timestamp() - onset(view)
+    return count >= OFTEN and median is not None and median <= BRIEF_S and lasted <= 2 * median
 
 
 def _quiet(view: View) -> bool:
@@ -209,11 +230,11 @@ def component(view: View, candidate: Candidate) -> str:
         return model.features_from[0]
     if candidate.fault in MODEL_FAULTS and model:
         return model.name
-    if candidate.fault is Fault.QUEUE_BACKLOG or candidate.subject.service:
+    if candidate.subject.service:
         return candidate.subject.name
     labels = labels_of(view)
     node = next((f.labels["node"] for one in candidate.signs for f in one.facts if f.labels.get("node")), "")
-    return candidate.subject.name or node or labels.get("node") or labels.get("instance") or ""
+    return node or labels.get("node") or candidate.subject.name or labels.get("instance") or ""
 
 
 def worst_peer(view: View, candidate: Candidate) -> str | None:
@@ -252,11 +273,12 @@ def _without_candidate(
         view.service.name if view.service else (view.model.name if view.model else labels_of(view).get("service", ""))
     )
     history = Shelf(view).of(history_call(view))
-    clears = (number(history, "earlier.count") or 0) >= 3
-    answered = bool(checks) and all(one.verdict is False for one in checks if one.block.suggests)
+    clears = (number(history, "earlier.count") or 0) >= OFTEN
+    told = [one for one in checks if one.block.suggests]
+    answered = bool(told) and all(one.verdict is not None for one in told)
     harmless = _harmless_drift(view)
     points = [quiet, usual, clears and (quiet or usual), answered, harmless]
-    blind = view.model is not None and outcomes_unknown(view) and not (view.service and not _about_model(view))
+    blind = view.model is not None and outcomes_unknown(view) and _about_model(view)
     if sum(points) >= 2 and (quiet or usual or harmless) and not blind:
         cause = Cause(name, Fault.NONE, round(min(0.4 + 0.2 * sum(points), 0.9), 2))
         return Picture(cause, Kind.NONE, (), refuted, usual, quiet)
@@ -270,7 +292,7 @@ def _about_model(view: View) -> bool:
 
 
 def _harmless_drift(view: View) -> bool:
-    """Drift without damage: no column drifted enough to matter, and the model's error is what it was."""
+    """Drift without damage: features were looked at, and the model's error is what it was, on complete outcomes."""
     drift = next(Shelf(view).reads("inspect_drift"), None)
     quality = next(Shelf(view).reads("model_quality"), None)
     ratio = number(quality, "quality.ratio")
@@ -279,4 +301,4 @@ def _harmless_drift(view: View) -> bool:
     fine = (
         ratio is not None and (ratio <= 1.1 if lower else ratio >= 0.9) and (covered is None or covered.value is True)
     )
-    return _about_model(view) and number(drift, "material.count") == 0 and fine
+    return _about_model(view) and number(drift, "drifted.count") is not None and fine

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from agent.case.cause import Fault
 from agent.case.check import SuccessTest
 from agent.case.timeline import Event, EventKind, canonical
 from agent.errors import UnusableInput
 from agent.library.render import render_action
-from agent.library.runbook import Runbook
-from agent.reasoner.calls import Shelf
-from agent.reasoner.checks import books
+from agent.library.runbook import ActionBlock, Runbook
+from agent.reasoner.calls import Shelf, number
+from agent.reasoner.checks import books, changes
 from agent.reasoner.diagnosis import Candidate
+from agent.reasoner.first_minute import history_call, onset
 from agent.reasoner.moves import View
 from tools.context import Json
 
+BROUGHT_BY_VERSIONS = (Fault.MEMORY_LEAK, Fault.CRASH_LOOP)
+VERSION_S = 2 * 86400.0
 SURE_ENOUGH = 0.55  # to propose a change; below it the cause is named and a person decides
 # facts that tell the state an action starts from → the name runbooks give it
 BEFORE = {
@@ -57,18 +61,34 @@ def steps(view: View, candidate: Candidate) -> tuple[list[Step], list[str]]:
     found, why = [], []
     names = replace(candidate.subject.names, before=before(view, candidate))
     offered = {action.name() for action in view.actions}
-    for book, _ in books(view):
-        for block in book.actions:
-            if block.fault is not candidate.fault:
-                continue
-            if block.action not in offered:
-                why.append(f"{block.action} ({book.name}) is not offered here")
-                continue
-            try:
-                found.append(Step(*render_action(block, names, book.name), source=_source(book, block.line)))
-            except UnusableInput as error:
-                why.append(str(error))
+    for book, block in _blocks(view, candidate):
+        if block.action not in offered:
+            why.append(f"{block.action} ({book.name}) is not offered here")
+            continue
+        try:
+            found.append(Step(*render_action(block, names, book.name), source=_source(book, block.line)))
+        except UnusableInput as error:
+            why.append(str(error))
     return found, why
+
+
+def _blocks(view: View, candidate: Candidate) -> list[tuple[Runbook, ActionBlock]]:
+    """The blocks for a cause. Where a new version brought it, what takes the version back goes first: a restart only puts
+    a leak off until it has filled again."""
+    faults = [candidate.fault]
+    if candidate.fault in BROUGHT_BY_VERSIONS and _came_with_a_version(view, candidate):
+        faults.insert(0, Fault.BAD_DEPLOY)
+    return [
+        (book, block) for fault in faults for book, _ in books(view) for block in book.actions if block.fault is fault
+    ]
+
+
+def _came_with_a_version(view: View, candidate: Candidate) -> bool:
+    """The service was deployed within two days before, and its alert had never fired until then."""
+    earlier, began = number(Shelf(view).of(history_call(view)), "earlier.count"), onset(view)
+    deployed = any(k == "deployment" and service == candidate.subject.name and 0 <= began - at <= VERSION_S
+                   for at, k, service, _, _ in changes(view))  # fmt: skip
+    return earlier == 0 and deployed
 
 
 def _source(book: Runbook, line: int) -> str:

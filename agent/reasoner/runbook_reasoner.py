@@ -17,8 +17,8 @@ from agent.reasoner.mitigation import SURE_ENOUGH, Attempt, Step, attempts, step
 from agent.reasoner.moves import Call, Conclude, Look, Move, Propose, Thought, View
 from agent.reasoner.sentences import findings, not_checked, ruled_out, sayable
 
-MOST_CALLS = 24  # side by side in one move
-MOST_LOOKS = 8
+MOST_CALLS = 16  # side by side in one move: more would only queue at the backend
+MOST_LOOKS = 10
 MOST_SUSPECTS = 3
 
 
@@ -123,12 +123,10 @@ def _propose(view: View, picture: Picture, checks: list[Tried], step: Step, clai
     best = picture.candidates[0]
     fault = str(best.fault).replace("_", " ")
     ref = next((f"{one.evidence.id}.{one.facts[0].id}" for one in best.signs if one.evidence and one.facts), "")
-    book = step.source.split(":")[0]
     why = sayable(
         view,
-        [f"The evidence points to {fault} in {picture.cause.component} ({{{ref}}}); the runbook {book} mends it so.",
-         f"The evidence points to {fault} ({{{ref}}}); the runbook {book} mends it so.",
-         f"The evidence points to {fault} ({{{ref}}})."],
+        [f"The evidence points to {fault} in {picture.cause.component} ({{{ref}}}); this is the runbook's action for it.",
+         f"The evidence points to {fault} ({{{ref}}}); this is the runbook's action for it."],
     )  # fmt: skip
     return Propose(
         action=step.action, args=step.args, why=why, claims=claims, cause=picture.cause, success=step.success, kind=picture.kind,

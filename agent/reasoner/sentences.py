@@ -40,7 +40,7 @@ def findings(view: View, picture: Picture, checks: Iterable[Tried]) -> tuple[Cla
     """What the incident looks like, what speaks for the cause, what changed: in this order, at most ten."""
     best = picture.candidates[0] if picture.candidates else None
     signs = sign_claims(view, best) if best else ()
-    said = [*level(view), *signs, *changed(view), *spread(view), *history(view), *model_state(view)]
+    said = [*level(view), *signs, *history(view), *changed(view), *model_state(view), *spread(view)]
     if best is None:
         said += [c for one in checks if one.verdict is False for c in sound(view, _check_claims(one, False))[:1]]
     return sound(view, said)[:MOST_CLAIMS]
@@ -60,18 +60,19 @@ def level(view: View) -> Iterator[Claim]:
         yield Claim("No series breaches the rule now.", (Assertion(f"{rule.id}.breaching.count", "==", 0.0),))
     if compared and (now := _first(compared, "now.mean")):
         head = now.removesuffix("now.mean")
-        for then, word in (
-            ("yesterday", "yesterday at this time"),
-            ("last_week", "last week at this time"),
-            ("before", "just before"),
-        ):
-            a, b = f"{compared.id}.{now}", f"{compared.id}.{head}{then}.mean"
-            steady = (Assertion(f"ratio({a}, {b})", "<=", 1.25), Assertion(f"ratio({a}, {b})", ">=", 0.8))
-            yield Claim(f"What the alert measures is unchanged at {{{a}}}, against {{{b}}} {word}.", steady)
-            for op, words in ((">", "higher"), ("<", "lower")):
-                yield Claim(
-                    f"What the alert measures is {words} than {word}: {{{a}}} against {{{b}}}.", (Assertion(a, op, b),)
-                )
+        for then, word in (("yesterday", "yesterday at this time"), ("last_week", "last week at this time")):
+            yield from sound(view, _against(f"{compared.id}.{now}", f"{compared.id}.{head}{then}.mean", word))[:1]
+
+
+def _against(now: str, then: str, word: str) -> Iterator[Claim]:
+    """Unchanged within a quarter, else higher or lower."""
+    steady = (Assertion(f"ratio({now}, {then})", "<=", 1.25), Assertion(f"ratio({now}, {then})", ">=", 0.8))
+    yield Claim(f"What the alert measures is unchanged at {{{now}}}, against {{{then}}} {word}.", steady)
+    for op, words in ((">", "higher"), ("<", "lower")):
+        yield Claim(
+            f"What the alert measures is {words} than {word}: {{{now}}} against {{{then}}}.",
+            (Assertion(now, op, then),),
+        )
 
 
 def spread(view: View) -> Iterator[Claim]:
@@ -165,13 +166,19 @@ def _check_claims(one: Tried, holds: bool) -> Iterator[Claim]:
         if op in ("<", "<=")
         else ""
     )
-    title = one.block.title.strip().rstrip(".")
+    title = _title(one)
     answer = "Yes" if holds else "This speaks against it"
     yield Claim(f"{title} {answer}: {{{ref}}}{side}.", asserted)
     yield Claim(f"{title} {answer}: {{{ref}}}.", asserted)
     word = "A sign of" if holds else "It speaks against"
     yield Claim(f"{word} {fault}: {{{ref}}}{side}.", asserted)
     yield Claim(f"{word} {fault}: {{{ref}}}.", asserted)
+
+
+def _title(one: Tried) -> str:
+    """The question of a check, without what its author added to it."""
+    head, mark, _ = one.block.title.partition("?")
+    return f"{head.strip()}{mark}" if mark else f"{head.strip().rstrip('.')}:"
 
 
 def sign_claims(view: View, candidate: Candidate) -> tuple[Claim, ...]:
@@ -186,8 +193,10 @@ def ruled_out(view: View, picture: Picture) -> tuple[RuledOut, ...]:
         refs = [(one.evidence, one.facts[0]) for one in candidate.against if one.evidence and one.facts]
         if not refs:
             continue
+        titles = [_title(one) for one in candidate.against if one.evidence and one.facts]
         cause = f"{str(candidate.fault).replace('_', ' ')} in {candidate.subject.name}".removesuffix(" in ")
-        why = sayable(view, [f"The check of the runbook gives {{{e.id}.{f.id}}}." for e, f in refs])
+        said = [f"{t} {{{e.id}.{f.id}}}." for t, (e, f) in zip(titles, refs, strict=True)]
+        why = sayable(view, [*said, *(f"The check of the runbook gives {{{e.id}.{f.id}}}." for e, f in refs)])
         if why:
             found.append(RuledOut(cause, why, tuple(dict.fromkeys(e.id for e, _ in refs))))
     return tuple(found)

@@ -11,10 +11,12 @@ from agent.library.lint import Level, Problem, lint
 from agent.library.new import template, write
 from agent.library.parse import advice, read_folder
 from agent.library.render import Names, render_action, render_check
-from tests.library.schemas import ACTIONS, READS
+from tools import TOOLS
 
 OURS = Path(__file__).parents[2] / "runbooks"
 TODAY = date(2026, 11, 24)
+READS = {one.name: one.arguments for one in TOOLS.reads}
+ACTIONS = {one.name(): one for one in TOOLS.actions}
 EXPECTED = {
     "infra": {"cpu-contention", "memory-leak", "crash-loop", "bad-deploy", "latency-high", "error-rate-high",
               "dependency-down", "disk-filling", "queue-backlog", "certificate-expiry"},
@@ -66,7 +68,7 @@ def test_runbooks_grow_stale() -> None:
         ("read: query_metrics", "read: query_metric", Level.ERROR, "Did you mean query_metrics?"),
         ("action: scale_workload", "action: scale", Level.ERROR, "there is no action scale"),
         ("minutes: 30", "minuts: 30", Level.ERROR, "query_metrics: minuts"),
-        ("minutes: 30", "minutes: 0", Level.ERROR, "greater than or equal to 1"),
+        ("hours: 24", "hours: 0", Level.ERROR, "greater than or equal to 1"),
         ("before.replicas + 2", "before.replicas + 200", Level.ERROR, "scale_workload: replicas"),
         ("sum(rate(container", "sum(rate((container", Level.ERROR, "PromQL does not parse"),
         ("## Rollback", "## Undo", Level.ERROR, "an action without a way back"),

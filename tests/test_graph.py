@@ -66,7 +66,7 @@ class Scripted:
 @asynccontextmanager
 async def incident(tmp_path: Path, reasoner: Scripted, policy: str = stage.POLICY) -> AsyncIterator[tuple[App, str]]:
     session = Session(functools.partial(open_app, reasoner=reasoner), {"data": str(tmp_path)})
-    async with stage.begun(session, [], "forecast-contention", 1, policy) as (app, alerts):
+    async with stage.begun(session, [], "forecast-contention", 1, policy) as (app, alerts, _):
         (received,) = await app.desk.receive(alerts[:1])
         assert received.incident is not None
         yield app, received.incident

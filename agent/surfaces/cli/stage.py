@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from agent.case.timeline import Event
     from agent.lab.server import Lab
 
+PATIENCE_S = 120.0  # the lab answers from this very process: what is slow is the machine, and it would change the story
+
 POLICY = """\
 # The demo's policy: everything is asked for, of whoever is on call.
 approvers: [on-call]
@@ -43,7 +45,7 @@ def clear(session: Session) -> None:
 @asynccontextmanager
 async def begun(
     session: Session, listeners: Sequence[Listener], scenario: str, seed: int, policy: str = POLICY
-) -> AsyncIterator[tuple[App, list[Alert]]]:
+) -> AsyncIterator[tuple[App, list[Alert], Lab]]:
     """A new lab and the application over it, with the alerts that its Alertmanager would send."""
     from agent.intake.alertmanager import parse
     from agent.lab.server import Lab
@@ -53,7 +55,7 @@ async def begun(
         Lab.open(folder / "lab", scenario, seed) as lab,
         _application(session, lab, folder, listeners, policy) as app,
     ):
-        yield app, parse(json.dumps(lab.webhook_body()), lab.clock.now())
+        yield app, parse(json.dumps(lab.webhook_body()), lab.clock.now()), lab
 
 
 @asynccontextmanager
@@ -94,7 +96,7 @@ def _settings(own: Settings, lab: Lab, folder: Path, policy_text: str) -> Settin
     policy.write_text(policy_text, encoding="utf-8")
     kubeconfig = lab.kubeconfig(folder / "kubeconfig")
     backends: dict[str, tuple[BackendEntry, ...]] = {
-        kind: (BackendEntry(name=kind, url=f"{lab.url}/{path}"),)
+        kind: (BackendEntry(name=kind, url=f"{lab.url}/{path}", timeout_s=PATIENCE_S),)
         for kind, path in {
             "prometheus": "prometheus", "alertmanager": "alertmanager", "mlflow": "mlflow", "loki": "loki", "drift": "reports",
         }.items()
@@ -102,7 +104,7 @@ def _settings(own: Settings, lab: Lab, folder: Path, policy_text: str) -> Settin
     backends["kubernetes"] = tuple(
         BackendEntry(
             name=cluster, url=f"{lab.url}/kubernetes/{cluster}", match={"cluster": cluster}, kubeconfig=kubeconfig,
-            context=cluster,
+            context=cluster, timeout_s=PATIENCE_S,
         )
         for cluster in lab.scenario.clusters
     )  # fmt: skip

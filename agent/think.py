@@ -10,7 +10,7 @@ from typing import Any
 from agent.case.alert import Alert
 from agent.case.catalog import Catalog
 from agent.case.cause import Cause, Fault
-from agent.case.claims import check
+from agent.case.claims import Filled, Problem, check, fill
 from agent.case.dossier import Dossier
 from agent.case.evidence import Evidence
 from agent.case.finding import Claim, Dropped, Finding
@@ -18,7 +18,8 @@ from agent.case.timeline import Event, EventKind
 from agent.library.index import Library
 from agent.library.runbook import Match
 from agent.reasoner import move_json
-from agent.reasoner.moves import AskPerson, Conclude, Look, Move, NotChecked, Propose, Reply, Thought, View
+from agent.reasoner.budget import total
+from agent.reasoner.moves import AskPerson, Conclude, Look, Move, NotChecked, Propose, Reply, Spent, Thought, View
 from tools.context import Backends, Model, Service
 from tools.toolbox import Tools
 
@@ -93,22 +94,23 @@ def checked(move: Move, evidence: Mapping[str, Evidence], names: frozenset[str])
     dropped = [r for r in results if isinstance(r, Dropped)]
     texts: dict[str, Any] = {}
 
-    def fill(template: str) -> str | None:
-        result = check(Claim(template), evidence, names) if template else None
-        if isinstance(result, Dropped):
-            dropped.append(result)
-        return result.text if isinstance(result, Finding) else None
+    def written(template: str) -> str | None:
+        """A reason, question or reply: its numbers and names are held to the same rules; it carries no assertions."""
+        result = fill(template, evidence, names) if template else None
+        if isinstance(result, Problem):
+            dropped.append(Dropped(Claim(template), result.why))
+        return result.text if isinstance(result, Filled) else None
 
     match move:
         case Propose():
-            texts["why"] = fill(move.why) or ""
+            texts["why"] = written(move.why) or ""
         case AskPerson():
-            texts["question"] = fill(move.question) or ""
+            texts["question"] = written(move.question) or ""
         case Reply():
-            texts["reply"] = fill(move.text) or ""
+            texts["reply"] = written(move.text) or ""
             texts["evidence"] = _evidence_of(move.text, evidence, names)
     if isinstance(move, Propose | Conclude):
-        ruled_out = [(r, fill(r.why)) for r in move.ruled_out]
+        ruled_out = [(r, written(r.why)) for r in move.ruled_out]
         texts["ruled_out"] = [
             {"cause": r.cause, "why": why, "evidence": list(r.evidence) or _evidence_of(r.why, evidence, names)}
             for r, why in ruled_out
@@ -118,24 +120,27 @@ def checked(move: Move, evidence: Mapping[str, Evidence], names: frozenset[str])
 
 
 def _evidence_of(template: str, evidence: Mapping[str, Evidence], names: frozenset[str]) -> list[str]:
-    result = check(Claim(template), evidence, names)
-    return list(result.evidence) if isinstance(result, Finding) else []
+    result = fill(template, evidence, names)
+    return list(result.evidence) if isinstance(result, Filled) else []
 
 
 def note(thought: Thought, result: Checked, number: int, told: Sequence[str] = ()) -> dict[str, Any]:
     """The move as the timeline keeps it."""
-    spent = thought.spent
     return {
         **move_json.to_json(thought.move),
         **result.texts,
         "text": _summary(thought.move),
         "number": number,
         "by": thought.by,
-        "spent": {
-            "tokens": spent.tokens, "prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens,
-            "money": spent.money, "seconds": round(spent.seconds, 3),
-        },
+        "spent": spent_json(thought.spent),
         "told": list(told),
+    }
+
+
+def spent_json(spent: Spent) -> dict[str, Any]:
+    return {
+        "tokens": spent.tokens, "prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens,
+        "money": spent.money, "seconds": round(spent.seconds, 3),
     }  # fmt: skip
 
 
@@ -151,6 +156,14 @@ def _summary(move: Move) -> str:
             return f"concludes: {move.cause}"
         case Reply():
             return "answers"
+
+
+def together(refused: Sequence[Thought], thought: Thought) -> Thought:
+    """The thought that counts, with what the attempts before it cost and noted."""
+    notes = [note for one in refused for note in one.notes]
+    return replace(
+        thought, spent=total([*(one.spent for one in refused), thought.spent]), notes=(*notes, *thought.notes)
+    )
 
 
 def gives_up(why: str, dossier: Dossier) -> Conclude:

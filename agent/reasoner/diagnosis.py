@@ -27,10 +27,15 @@ BEFORE_S, AFTER_S = (
     3600.0,
     120.0,
 )  # a change explains a breach that begins within an hour of it, clocks being what they are
+PROMOTION_S = 3 * 86400.0  # a model's errors are seen only when outcomes come in, up to days after its promotion
+BRIEF_S, OFTEN = 1800.0, 3  # an alert that cleared by itself this often, as a rule within half an hour, is a habit
 BY_CHANGE = frozenset({Fault.BAD_DEPLOY, Fault.BAD_CONFIG, Fault.BAD_MODEL_VERSION})
 SLOW = frozenset(
     {Fault.DISK_FULL, Fault.CERTIFICATE_EXPIRY, Fault.MEMORY_LEAK, Fault.CONCEPT_DRIFT, Fault.COVARIATE_DRIFT}
 )
+PROMOTION_S = 48 * 3600  # a promoted version shows in its error only when outcomes are known
+OFTEN = 3  # an alert that fired so many times within retention has habits
+BRIEF_S = 1800  # and one that clears within this by itself is a brief one
 USUAL = 1.25  # within this factor of yesterday and last week a level is the usual one
 
 

@@ -39,8 +39,8 @@ class Death:
 
     def watch(self, db: Database) -> None:
         for name in ("before_cursor_execute", "after_cursor_execute"):
-            event.listen(db._engine.sync_engine, name, self.statement)
-        event.listen(db._engine.sync_engine, "commit", self.point)
+            event.listen(db._engine, name, self.statement)
+        event.listen(db._engine, "commit", self.point)
 
     def statement(self, *_: Any) -> None:
         self.point()

@@ -154,7 +154,8 @@ def _verification(event: Event) -> list[Line]:
     data = event.data
     word = {True: "recovered", False: "not recovered", None: "not yet"}[data["recovered"]]
     style = {True: "bold green", False: "bold red", None: "dim"}[data["recovered"]]
-    return [("verifies", f"{clock(event.at)} {word}: {data['why']}", style)]
+    seen = f" ({'; '.join(data['measured'])})" if data.get("measured") else ""
+    return [("verifies", f"{clock(event.at)} {word}: {data['why']}{seen}", style)]
 
 
 def _state(event: Event) -> list[Line]:

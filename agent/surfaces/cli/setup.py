@@ -26,6 +26,20 @@ def version() -> int:
 
 
 @click.command()
+@click.argument("file", type=click.Choice(["stanch", "catalog", "policy", "scenario"]))
+def schema(file: str) -> int:
+    """Print the JSON schema of stanch.yaml, catalog.yaml, policy.yaml or a scenario, for an editor to check against."""
+    from agent.case.catalog import CatalogFile
+    from agent.gate.policy_file import PolicyFile
+    from agent.lab.scenario import Scenario
+    from agent.settings import StanchFile
+
+    kinds = {"stanch": StanchFile, "catalog": CatalogFile, "policy": PolicyFile, "scenario": Scenario}
+    out_json(kinds[file].model_json_schema())
+    return Exit.OK
+
+
+@click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> int:

@@ -25,7 +25,7 @@ groups:
     labels: {{severity: critical}}
     annotations: {{summary: slow, runbook_url: "https://runbooks.example/latency-high"}}
 """
-SERVICE = {"service": "checkout", "cluster": "eu-1", "namespace": "shop"}
+SERVICE = {"service": "checkout", "namespace": "shop"}  # the cluster is an external label: only alerts carry it
 PODS = {"checkout-a": "node-1", "checkout-b": "node-1", "checkout-c": "node-2"}
 SLOW, YESTERDAY, LAST_WEEK = 1.9, 0.4, 0.3
 LENGTHS = (600, 1200, 1800)  # how long it fired before: the median is 20 minutes

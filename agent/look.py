@@ -13,12 +13,12 @@ import httpx
 from agent.case.evidence import ReadOutcome, Recorded
 from agent.case.redact import Redactor
 from agent.reasoner.moves import Call
-from tools.context import Context, Json
+from tools.context import Backends, Context, Json
 from tools.errors import ToolError
 from tools.spec import Answer
 from tools.toolbox import Tools
 
-READ_SECONDS = 20.0  # of real time; a backend slower than this was not checked
+READ_SECONDS = 20.0  # of real time; a read slower than this was not made, unless its backends were given longer
 BODY_BYTES = 2_000_000
 SPARK_WIDTH = 24
 
@@ -38,15 +38,21 @@ class Looked:
 
 async def look(calls: Sequence[Call], tools: Tools, context: Context) -> list[Looked]:
     """Answers in the order of the calls. A read that fails is an answer too."""
-    return list(await asyncio.gather(*(_one(call, tools, context) for call in calls)))
+    seconds = patience(context.backends)
+    return list(await asyncio.gather(*(_one(call, tools, context, seconds) for call in calls)))
 
 
-async def _one(call: Call, tools: Tools, context: Context) -> Looked:
+def patience(backends: Backends) -> float:
+    """Seconds one read may take: room for two requests to the backend that was given the longest `timeout_s`."""
+    return max([READ_SECONDS, *(2 * (backend.http.timeout.read or 0.0) for backend in backends.all)])
+
+
+async def _one(call: Call, tools: Tools, context: Context, seconds: float) -> Looked:
     try:
-        async with asyncio.timeout(READ_SECONDS):
+        async with asyncio.timeout(seconds):
             return Looked(call, await tools.read(call.read)(context, **call.args))
     except TimeoutError:
-        return Looked(call, None, f"{call.read} gave no answer within {READ_SECONDS:g} s. Is its backend overloaded?")
+        return Looked(call, None, f"{call.read} gave no answer within {seconds:g} s. Is its backend overloaded?")
     except ToolError as error:
         return Looked(call, None, str(error))
     except httpx.HTTPError as error:

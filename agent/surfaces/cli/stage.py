@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agent.case.timeline import Event
     from agent.lab.server import Lab
 
+PATIENCE_S = 60.0  # the lab computes on this very machine, which may be slow or busy; its answers are worth the wait
 POLICY = """\
 # The demo's policy: everything is asked for, of whoever is on call.
 approvers: [on-call]
@@ -89,7 +90,7 @@ def _settings(own: Settings, lab: Lab, folder: Path) -> Settings:
     policy.write_text(POLICY, encoding="utf-8")
     kubeconfig = lab.kubeconfig(folder / "kubeconfig")
     backends: dict[str, tuple[BackendEntry, ...]] = {
-        kind: (BackendEntry(name=kind, url=f"{lab.url}/{path}"),)
+        kind: (BackendEntry(name=kind, url=f"{lab.url}/{path}", timeout_s=PATIENCE_S),)
         for kind, path in {
             "prometheus": "prometheus", "alertmanager": "alertmanager", "mlflow": "mlflow", "loki": "loki", "drift": "reports",
         }.items()
@@ -97,7 +98,7 @@ def _settings(own: Settings, lab: Lab, folder: Path) -> Settings:
     backends["kubernetes"] = tuple(
         BackendEntry(
             name=cluster, url=f"{lab.url}/kubernetes/{cluster}", match={"cluster": cluster}, kubeconfig=kubeconfig,
-            context=cluster,
+            context=cluster, timeout_s=PATIENCE_S,
         )
         for cluster in lab.scenario.clusters
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,7 +17,7 @@ from agent.case.evidence import Evidence
 from agent.case.finding import Claim, Dropped, Finding
 from agent.case.timeline import Event, EventKind
 from agent.library.index import Library
-from agent.library.runbook import Match
+from agent.library.runbook import Match, Runbook
 from agent.reasoner import move_json
 from agent.reasoner.budget import total
 from agent.reasoner.moves import AskPerson, Conclude, Look, Move, NotChecked, Propose, Reply, Spent, Thought, View
@@ -43,12 +44,24 @@ def view_of(
     service, model = subject(catalog, dossier.incident.labels, dossier.alerts)
     matches = tuple(Match(r["name"], r["score"], r["section"], r["why"]) for r in dossier.runbooks)
     books = {m.name: book for m in matches if (book := library.book(m.name)) is not None}
+    books |= {
+        name: book
+        for one in list(books.values())
+        for name in named_in(one, library.names())
+        if (book := library.book(name))
+    }
     offered = tools.offered(backends)
     return View(
         incident=dossier.incident, alerts=dossier.alerts, events=dossier.events, evidence=dossier.evidence,
         runbooks=matches, bodies=books, catalog=catalog, service=service, model=model, reads=offered.reads,
         actions=offered.actions, now=now, steering=steering(dossier.events), **more,
     )  # fmt: skip
+
+
+def named_in(book: Runbook, names: Sequence[str]) -> list[str]:
+    """The other runbooks that a runbook's text sends its reader to."""
+    words = set(re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)*", book.text))
+    return [name for name in names if name in words and name != book.name and "-" in name]
 
 
 def steering(events: Sequence[Event]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ The numbers are a rule of thumb, the same for all faults, and are fitted to noth
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 from agent.case.cause import MODEL_FAULTS, Cause, Fault
@@ -80,11 +80,12 @@ class Picture:
     confidences: tuple[float, ...] = field(default=())
 
 
-def weigh(view: View, checks: Sequence[Tried]) -> Picture:
-    """The likeliest cause with its confidence; fault `none` when nothing is wrong, `unknown` when it cannot be told."""
+def weigh(view: View, checks: Sequence[Tried], settled: Set[tuple[str, Fault]] = frozenset()) -> Picture:
+    """The likeliest cause with its confidence; fault `none` when nothing is wrong, `unknown` when it cannot be told.
+    `settled` causes (component, fault) were mended already."""
     found = [_candidate(view, subject, fault, checks) for subject, fault in _pairs(checks)]
     usual, quiet = _usual(view), _quiet(view)
-    alive = [c for c in found if c.signs and not c.excluded]
+    alive = [c for c in found if c.signs and not c.excluded and (component(view, c), c.fault) not in settled]
     if usual:
         alive = [c for c in alive if c.fault in SLOW]
     alive = _upstream_first(view, sorted(alive, key=lambda c: c.score, reverse=True))
@@ -241,8 +242,11 @@ def component(view: View, candidate: Candidate) -> str:
 
 
 def worst_peer(view: View, candidate: Candidate) -> str | None:
-    """The dependency that the signs of a candidate name, or the only one there is."""
+    """The dependency that the signs of a candidate name, or the only one there is. A dependency that fails although no
+    call of its own does is itself the one."""
     named = next((p for one in candidate.signs if (p := peer_of(view, one))), None)
+    if named is None and not candidate.subject.own:
+        return candidate.subject.name
     depends = candidate.subject.service.depends_on if candidate.subject.service else ()
     return named or (depends[0] if len(depends) == 1 else None)
 

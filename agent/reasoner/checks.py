@@ -83,10 +83,13 @@ def books(view: View) -> list[tuple[Runbook, float]]:
 
 
 def linked(view: View, fault: Fault) -> list[Runbook]:
-    """Runbooks that the followed ones name in what they say about a fault ("runbook dependency-down"), in that order."""
+    """Runbooks with an action for a fault that the followed ones, which have none, name in what they say about it."""
     followed = [book for book, _ in books(view)]
+    if any(block.fault is fault for book in followed for block in book.actions):
+        return []
     words = (word for book in followed for word in re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)+", advice(book, fault)))
-    return [view.bodies[w] for w in dict.fromkeys(words) if w in view.bodies and view.bodies[w] not in followed]
+    named = [view.bodies[w] for w in dict.fromkeys(words) if w in view.bodies and view.bodies[w] not in followed]
+    return [book for book in named if any(block.fault is fault for block in book.actions)]
 
 
 def followed_for(view: View, subject: Subject) -> list[tuple[Runbook, float, CheckBlock]]:

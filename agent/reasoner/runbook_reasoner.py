@@ -17,7 +17,7 @@ from agent.reasoner.diagnosis import Picture, depths, implicated, kind_of, weigh
 from agent.reasoner.first_minute import compare_call, first_minute, onset, rule_call, workload_calls
 from agent.reasoner.mitigation import SURE_ENOUGH, Attempt, Step, attempts, steps
 from agent.reasoner.moves import Call, Conclude, Look, Move, Propose, Thought, View
-from agent.reasoner.sentences import findings, not_checked, ruled_out, sayable, sound
+from agent.reasoner.sentences import findings, not_checked, reason, ruled_out, sound
 
 MOST_CALLS = 16  # side by side in one move: more would only queue at the backend
 MOST_LOOKS = 10
@@ -149,14 +149,7 @@ def told_to_stop(view: View) -> bool:
 
 
 def _propose(view: View, picture: Picture, checks: list[Tried], step: Step, claims: tuple[Claim, ...]) -> Propose:
-    best = picture.candidates[0]
-    fault = str(best.fault).replace("_", " ")
-    ref = next((f"{one.evidence.id}.{one.facts[0].id}" for one in best.signs if one.evidence and one.facts), "")
-    why = sayable(
-        view,
-        [f"The evidence points to {fault} in {picture.cause.component} ({{{ref}}}); this is the runbook's action for it.",
-         f"The evidence points to {fault} ({{{ref}}}); this is the runbook's action for it."],
-    )  # fmt: skip
+    why = reason(view, picture, checks, step.action)
     return Propose(
         action=step.action, args=step.args, why=why, claims=claims, cause=picture.cause, success=step.success, kind=picture.kind,
         ruled_out=ruled_out(view, picture), not_checked=not_checked(view, checks), source=step.source,

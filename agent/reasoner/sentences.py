@@ -11,9 +11,18 @@ from agent.reasoner.calls import Shelf, fact, labels_of, number
 from agent.reasoner.checks import Tried, changes
 from agent.reasoner.diagnosis import Candidate, Picture
 from agent.reasoner.first_minute import compare_call, history_call, onset, rule_call
+from agent.reasoner.measures import statements
 from agent.reasoner.moves import NotChecked, RuledOut, View
 
 MOST_CLAIMS = 14
+# what an action does about it, as the end of a sentence
+DOES = {
+    "scale_workload": "; more replicas share the load",
+    "roll_back_workload": "; rolling back takes away the version that came shortly before",
+    "restart_workload": "; a rolling restart gives it fresh processes",
+    "point_model_alias": "; serving goes back to the version before",
+    "request_retraining": "; a new training learns from the data of now",
+}
 MOST_BESIDE = 3  # other alerts that are named
 MOST_SPLITS = 2
 
@@ -176,19 +185,13 @@ def _check_claims(one: Tried, holds: bool) -> Iterator[Claim]:
     op = wanted.op if holds else {">": "<=", ">=": "<", "<": ">=", "<=": ">", "==": "!=", "!=": "=="}[wanted.op]
     asserted = (Assertion(ref, op, wanted.value),)
     fault = str(one.block.suggests or one.block.rules_out or "").replace("_", " ")
-    side = (
-        ", above the runbook's limit"
-        if op in (">", ">=")
-        else ", below the runbook's limit"
-        if op in ("<", "<=")
-        else ""
-    )
-    title = _title(one)
-    answer = "Yes" if holds else "This speaks against it"
-    yield Claim(f"{title} {answer}: {{{ref}}}{side}.", asserted)
-    yield Claim(f"{title} {answer}: {{{ref}}}.", asserted)
+    side = {">": ", above what the runbook allows", "<": ", below what the runbook asks"}.get(op[0], "")
+    side = "" if found.unit == "count" else side
+    for said in statements(one):
+        yield Claim(f"{said}{side}.", asserted)
+        yield Claim(f"{said}.", asserted)
     word = "A sign of" if holds else "It speaks against"
-    yield Claim(f"{word} {fault}: {{{ref}}}{side}.", asserted)
+    yield Claim(f"{_title(one)} {'Yes' if holds else 'No'}: {{{ref}}}.", asserted)
     yield Claim(f"{word} {fault}: {{{ref}}}.", asserted)
 
 
@@ -207,16 +210,44 @@ def ruled_out(view: View, picture: Picture) -> tuple[RuledOut, ...]:
     """Faults whose own checks did not hold, or that a check excluded, each with the value that says so."""
     found = []
     for candidate in picture.refuted:
-        refs = [(one.evidence, one.facts[0]) for one in candidate.against if one.evidence and one.facts]
+        refs = [(one.evidence, one.facts[0]) for one in _seen(candidate) if one.evidence]
         if not refs:
             continue
-        titles = [_title(one) for one in candidate.against if one.evidence and one.facts]
         cause = f"{str(candidate.fault).replace('_', ' ')} in {candidate.subject.name}".removesuffix(" in ")
-        said = [f"{t} {{{e.id}.{f.id}}}." for t, (e, f) in zip(titles, refs, strict=True)]
-        why = sayable(view, [*said, *(f"The check of the runbook gives {{{e.id}.{f.id}}}." for e, f in refs)])
+        said = [f"{text}." for one in candidate.against for text in statements(one)]
+        asked = [f"{_title(one)} {{{e.id}.{f.id}}}." for one, (e, f) in zip(_seen(candidate), refs, strict=True)]
+        why = sayable(view, [*said, *asked])
         if why:
             found.append(RuledOut(cause, why, tuple(dict.fromkeys(e.id for e, _ in refs))))
     return tuple(found)
+
+
+def _seen(candidate: Candidate) -> list[Tried]:
+    return [one for one in candidate.against if one.evidence and one.facts]
+
+
+def reason(view: View, picture: Picture, checks: Iterable[Tried], action: str) -> str:
+    """Why this action, for somebody who has to decide on it at night: the strongest sign, what it is not, what it does."""
+    best = picture.candidates[0]
+    fault, name = str(best.fault).replace("_", " ").replace("cpu", "CPU"), picture.cause.component
+    where = f" in {name}" if name else ""
+    signs = [text for one in best.signs for text in list(statements(one))[:1]]
+    usual = next((text for one in checks if one.subject.name == best.subject.name for text in _usual_traffic(one)), "")
+    does = DOES.get(action, "")
+    heads = [f"This looks like {fault}{where}: {_lower(text)}" for text in signs] or [f"This looks like {fault}{where}"]
+    return sayable(view, [f"{head}{more}{end}." for head in heads for more in (usual, "") for end in (does, "")])
+
+
+def _usual_traffic(one: Tried) -> Iterator[str]:
+    """A clause that traffic is as last week, where a check compared it and it is."""
+    ratio = one.facts[0] if one.facts and one.facts[0].id.endswith("ratio.last_week") else None
+    known = one.evidence is not None and "http_requests_total" in str(one.evidence.arguments.get("promql", ""))
+    if known and one.evidence and ratio and isinstance(ratio.value, float | int) and 0.8 <= ratio.value <= 1.25:
+        yield f", while traffic is {{{one.evidence.id}.{ratio.id}}} times last week's"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def not_checked(view: View, checks: Iterable[Tried]) -> tuple[NotChecked, ...]:

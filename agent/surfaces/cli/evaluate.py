@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,10 @@ from agent.surfaces.cli.session import Session, out, out_json
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from agent.lab.server import Lab
     from agent.surfaces.cli.scores import Mark
+
+MINUTES = 5
 
 
 @click.command("eval")
@@ -104,7 +108,19 @@ async def _one(session: Session, name: str, source: str, seed: int, reasoner: st
             incident = next(r.incident for r in received if r.incident)
             await driver.drive(incident)
             dossier, took = await app.desk.dossier(incident), time.monotonic() - began
-            return mark(name, seed, dossier, lab.truth, took, lab.recovered())
+            return mark(name, seed, dossier, lab.truth, took, _over(lab))
+
+
+def _over(lab: Lab) -> bool:
+    """Whether the alert is over by the time the scenario grants: error and restarts are counted over windows that end later."""
+    from agent.lab.clock import LabClock
+
+    for _ in range(int(lab.truth.recovery_minutes // MINUTES)):
+        if lab.recovered():
+            return True
+        if isinstance(lab.clock, LabClock):
+            lab.clock.advance(timedelta(minutes=MINUTES))
+    return lab.recovered()
 
 
 def _nowhere() -> Console:

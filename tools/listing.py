@@ -15,6 +15,7 @@ from tools.model_actions import PointModelAlias, RequestRetraining
 from tools.model_health import feature_freshness, model_quality
 from tools.models import model_lineage, model_versions, served_version
 from tools.restarts import restarts_and_versions
+from tools.suspects import rank_suspects
 from tools.toolbox import Tools
 from tools.workload_actions import RestartWorkload, RollBackWorkload, ScaleWorkload
 from tools.workload_logs import workload_logs
@@ -23,7 +24,7 @@ from tools.workloads import describe_workload, rollout_history, workload_events
 TOOLS = Tools(
     reads=(
         query_metrics, compare_metrics, find_metrics, alert_rule, active_alerts, alert_history, began_around,
-        restarts_and_versions, recent_changes, search_logs,
+        restarts_and_versions, recent_changes, search_logs, rank_suspects,
         describe_workload, workload_events, workload_logs, rollout_history,
         inspect_drift, model_versions, served_version, model_lineage, model_quality, feature_freshness,
         describe_service, search_runbooks, open_evidence,

@@ -25,6 +25,7 @@ _MASKS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b0x[0-9a-fA-F]+\b", "<id>"),
         (r"\b(?=[a-fA-F]*\d)[0-9a-fA-F]*[a-fA-F][0-9a-fA-F]*\b(?<=[0-9a-fA-F]{8})", "<id>"),
         (r"\b(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{16,}\b", "<id>"),
+        (r"(?<![\w.])\d{15,}(?![\w.])", "<id>"),  # an id that happens to have no letter
         (r"(?<![A-Za-z_0-9])(?<!\d\.)\d+(?:\.\d+)*(?:[eE][+-]?\d+)?(?!\d)", "<n>"),
     )
 )

@@ -32,6 +32,7 @@ class Dossier:
     cause: Cause | None = None
     ruled_out: list[J] = field(default_factory=list)  # {cause, why, evidence}
     not_checked: list[J] = field(default_factory=list)  # {what, why}
+    passed_over: list[J] = field(default_factory=list)  # runbooks that cannot be read: never checked, whatever is found
     hand_over: str = ""
     why: str = ""  # of the latest proposal
     proposals: dict[str, J] = field(default_factory=dict)
@@ -129,13 +130,32 @@ def _note(dossier: Dossier, event: Event) -> None:
         dossier.reasoners.append(str(data["by"]))
     if (cause := data.get("cause")) is not None:
         dossier.cause = Cause(cause["component"], Fault(cause["fault"]), float(cause["confidence"]))
-    for name in ("ruled_out", "not_checked"):
-        if name in data:
-            setattr(dossier, name, list(data[name]))
+    if "ruled_out" in data:
+        dossier.ruled_out = _still_ruled_out(dossier, data["ruled_out"])
+    if "not_checked" in data:
+        dossier.not_checked = [*dossier.passed_over, *data["not_checked"]]
+    if "broken" in data:
+        dossier.passed_over = list(data.get("not_checked", ()))
     dossier.hand_over = str(data.get("hand_over") or dossier.hand_over)
     if data.get("move") == "propose":
         dossier.why = str(data.get("why", ""))
     dossier.report = data.get("report") or dossier.report
+
+
+def _still_ruled_out(dossier: Dossier, fresh: Sequence[J]) -> list[J]:
+    """What an earlier move ruled out stays, unless a later one says it anew or names it as the cause."""
+    anew = {str(one["cause"]) for one in fresh}
+    cause = str(dossier.cause.fault) if dossier.cause else ""
+    kept = [
+        r
+        for r in dossier.ruled_out
+        if r["cause"] not in anew and not _plain(str(r["cause"])).startswith(_plain(cause) or "?")
+    ]
+    return [*kept, *fresh]
+
+
+def _plain(cause: str) -> str:
+    return cause.replace("_", " ")
 
 
 def _not_checked_from_evidence(dossier: Dossier) -> None:

@@ -8,6 +8,8 @@ it only looks: an action is never applied a second time.
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -30,6 +32,7 @@ from tools.spec import Action, State
 __all__ = ["Execution", "Ledger", "Outcome"]
 
 HOUR = timedelta(hours=1)
+SETTLE = timedelta(seconds=5)  # for a target that shows nothing but knows its keys
 PATIENCE = timedelta(seconds=10)  # between intent and effect; a runner paused for longer may have a successor
 _ENDS_AS = {
     Outcome.DONE: ProposalState.DONE, Outcome.NOT_DONE: ProposalState.NOT_DONE, Outcome.UNKNOWN: ProposalState.UNKNOWN,
@@ -65,19 +68,19 @@ class Ledger:
         self._actions = actions
         self._context = context
         self._entitled = entitled
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # one call at a time for a proposal
         self.preparation = Preparation(db, clock, policy, actions, context)
 
     async def execute(self, proposal_id: str, run: int) -> Execution:
         """Start the proposal, or find out what became of it. Raises Overtaken when `run` is no longer the epoch."""
-        async with self._db.write() as tx:
-            proposal, execution = await self._claim(tx, proposal_id, run)
-        if execution.outcome is not None:
-            return execution
-        action = self._actions[proposal.action].parse(proposal.arguments)
-        hand = _Hand(proposal, execution, action, run)
-        if execution.intent_at is None:
-            return await self._start(hand)
-        return await self._reconcile(hand)
+        async with self._turns[proposal_id]:
+            async with self._db.write() as tx:
+                proposal, execution = await self._claim(tx, proposal_id, run)
+            if execution.outcome is not None:
+                return execution
+            action = self._actions[proposal.action].parse(proposal.arguments)
+            hand = _Hand(proposal, execution, action, run)
+            return await (self._start(hand) if execution.intent_at is None else self._reconcile(hand))
 
     # -- claim ----------------------------------------------------------------------------------------------------------
 
@@ -102,6 +105,7 @@ class Ledger:
         parent = await docket.find(tx, proposal.parent) if proposal.parent else None
         if proposal.covered and not await _is_undo_of(tx, proposal, parent):
             return Obstacle(ProposalState.VOIDED, "it is not the undo that was approved")
+        this_hour, on_target = await executions.count_since(tx, now - HOUR, str(proposal.target))
         facts = Facts(
             proposal=proposal,
             decisions=await decisions.of(tx, proposal.id),
@@ -110,8 +114,8 @@ class Ledger:
             entitled=self._entitled,
             stopped=f"{stop.actor} stopped everything: {stop.reason}" if stop.is_on else policy.stopped(),
             budgets=budgets,
-            this_hour=await executions.count_since(tx, now - HOUR),
-            on_target=await executions.count_since(tx, now - HOUR, str(proposal.target)),
+            this_hour=this_hour,
+            on_target=on_target,
         )
         return obstacle(facts)
 
@@ -124,7 +128,7 @@ class Ledger:
             objection = replace(objection, state=ProposalState.NOT_DONE)
         if known is not None:
             ended = replace(ended, claimed_at=known.claimed_at, ended_at=self._clock.now())
-            await executions.end(tx, proposal.id, Outcome.NOT_DONE, ended.why, self._clock.now())
+            await executions.end(tx, ended)
         if proposal.state in (ProposalState.APPROVED, ProposalState.ALLOWED, ProposalState.CLAIMED):
             await docket.move(tx, proposal, objection.state, objection.why)
             await self._note_outcome(tx, ended, run)
@@ -156,7 +160,8 @@ class Ledger:
         if (objection := await self._obstacle(tx, proposal, Budgets())) is not None:
             return await self._refuse(tx, proposal, hand.execution, objection, hand.run)
         now = self._clock.now()
-        await executions.intend(tx, proposal.id, now)
+        if not await executions.intend(tx, proposal.id, now):
+            raise Overtaken(f"{proposal.id} is being executed by somebody else; what becomes of it is looked up.")
         data = {
             "proposal": proposal.id, "key": proposal.key, "digest": proposal.digest, "action": proposal.action,
             "arguments": dict(proposal.arguments),
@@ -187,21 +192,19 @@ class Ledger:
     # -- outcome --------------------------------------------------------------------------------------------------------
 
     async def _reconcile(self, hand: _Hand) -> Execution:
-        """After a crash behind the intent: it may have been sent. Look, never send."""
-        return await self._settle(hand, "after a crash")
+        """After a crash behind the intent: it may have been sent, or whoever meant to is only slow. Look, never send."""
+        return await self._settle(hand, "after a crash", at_least=2 * PATIENCE)
 
-    async def _settle(self, hand: _Hand, said: str) -> Execution:
+    async def _settle(self, hand: _Hand, said: str, at_least: timedelta = timedelta()) -> Execution:
         """Look until the effect shows or the time is up in which it would have to. The time counts from now: whatever was
         still on its way when we began to look has arrived by its end."""
         seen = await self._look(hand)
-        if happened(seen, hand.proposal) and (hand.action.settle is not None or seen.probed):
-            return await self._end(hand, Outcome.DONE, said)
-        if hand.action.settle is None:
-            if seen.probed is False:
-                return await self._end(hand, Outcome.NOT_DONE, f"{said}; the target says that it never happened")
+        if hand.action.settle is None and seen.probed is None:
             return await self._end(hand, Outcome.UNKNOWN, f"{said}; its effect can never be seen")
+        if happened(seen, hand.proposal):
+            return await self._end(hand, Outcome.DONE, said)
         await self._keep_answer(hand)
-        for pause in pauses(hand.action.settle):
+        for pause in pauses(max(hand.action.settle or SETTLE, at_least)):
             await self._clock.sleep(pause.total_seconds())
             seen = await self._look(hand)
             if happened(seen, hand.proposal):
@@ -216,7 +219,7 @@ class Ledger:
             probed = await hand.action.probe(context, hand.proposal.key)
         except ToolError:
             probed = None
-        if probed is not None:
+        if probed is not None or hand.action.settle is None:  # what never shows is not looked for
             return Seen(probed, None)
         try:
             return Seen(None, plain(await hand.action.observe(context)))
@@ -240,9 +243,7 @@ class Ledger:
         ended = replace(hand.execution, outcome=outcome, why=why, ended_at=now)
         async with self._db.write() as tx:
             proposal = await docket.held(tx, hand.proposal.id, hand.run)
-            if ended.receipt is not None and ended.answered_at is not None:
-                await executions.answered(tx, proposal.id, ended.answered_at, ended.receipt)
-            if not await executions.end(tx, proposal.id, outcome, why, now):
+            if not await executions.end(tx, ended):
                 found = await executions.get(tx, proposal.id)
                 assert found is not None
                 return found

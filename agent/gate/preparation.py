@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -104,8 +105,8 @@ class Preparation:
         kind = self._action(wanted.action)
         if kind.undo_only and parent is None:
             raise BadArguments(f"{wanted.action} only undoes another action; it cannot be proposed.")
-        action = kind.parse(wanted.arguments)
         context = await self._context(incident)
+        action = kind.parse(wanted.arguments).resolved(context)
         async with self._db.read() as tx:
             number = await proposals.next_number(tx, incident)
         arguments: dict[str, Json] = action.model_dump(mode="json")
@@ -196,5 +197,6 @@ def _no_worse(undo: Action, kind: type[Action]) -> bool:
 
 
 def _baseline(wanted: Wanted) -> tuple[float | None, ...]:
-    missing = len(wanted.success.guards) - len(wanted.baseline)
-    return tuple(wanted.baseline) + (None,) * max(missing, 0)
+    """One value a guard; what is no finite number is not known."""
+    known = [value if value is not None and math.isfinite(value) else None for value in wanted.baseline]
+    return (*known, *(None for _ in wanted.success.guards[len(known) :]))

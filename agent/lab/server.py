@@ -84,7 +84,7 @@ class Lab:
     @asynccontextmanager
     async def served(self, port: int = 0) -> AsyncIterator[str]:
         """The faces on a loopback port, in the running loop."""
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((HOST, port))
             self.url = f"http://{HOST}:{listener.getsockname()[1]}"

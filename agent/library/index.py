@@ -113,9 +113,8 @@ class Library:
         return [found[:limit] for found in named]
 
     def _named(self, text: str) -> list[Match]:
-        whole = self._by_key.get(_key(text))
-        names = [whole] if whole else []
-        for word in _NAMELIKE.findall(text):
+        names: list[str] = []
+        for word in (text, *_NAMELIKE.findall(text)):
             names += [n for n in (self._by_key.get(_key(word)), *self._by_alert.get(_key(word), ())) if n]
         return [Match(name, 1.0, "", "alert name") for name in dict.fromkeys(names)]
 
@@ -137,7 +136,7 @@ class Library:
                 names[n], round(likely * max(0.0, float(scores[n])) / top, 4), self._passages[best[n]].heading, "text"
             )
             for n in order
-            if scores[n] > 0
+            if scores[n] > max(0.0, relevance.WORTH_NAMING * top)
         ]
 
     def _weighed(self, text: str, near: Nearness | None) -> tuple[relevance.Signs, Scores, list[int]]:

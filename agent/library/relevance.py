@@ -44,6 +44,7 @@ WITH_VECTORS = Scale(-8.832, (3.233, 0.836, 2.567, 2.84, 3.938), 0.249)
 WORDS_ONLY = Scale(-5.263, (2.196, 3.657, 6.128), 0.242)
 FEW_WORDS = 6  # below this a text of a person's hardly says enough to be refused
 LEAST_FOR_FEW = 0.04
+WORTH_NAMING = 0.5  # of the best score; what comes after it is only less wrong than the rest
 
 
 def fused(cosine: Scores | None, pages: Scores, sections: Scores) -> Scores:

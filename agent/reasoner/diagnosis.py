@@ -33,6 +33,9 @@ BY_CHANGE = frozenset({Fault.BAD_DEPLOY, Fault.BAD_CONFIG, Fault.BAD_MODEL_VERSI
 SLOW = frozenset(
     {Fault.DISK_FULL, Fault.CERTIFICATE_EXPIRY, Fault.MEMORY_LEAK, Fault.CONCEPT_DRIFT, Fault.COVARIATE_DRIFT}
 )
+PROMOTION_S = 48 * 3600  # a promoted version shows in its error only when outcomes are known
+OFTEN = 3  # an alert that fired so many times within retention has habits
+BRIEF_S = 1800  # and one that clears within this by itself is a brief one
 USUAL = 1.25  # within this factor of yesterday and last week a level is the usual one
 
 

@@ -43,8 +43,8 @@ def _propose(actions: Sequence[type[Action]]) -> dict[str, Any]:
         "\n".join(f"{_action(a)}: {_short(a.doc(), 55)} {a.risk}" for a in sorted(actions, key=lambda a: a.name()))
         or "none"
     )
-    success = {"type": "object", "required": ["promql", "expect"],
-               "properties": {"promql": _TEXT, "expect": {"type": "string", "description": "< 0.3"},
+    success = {"type": "object", "required": ["expect"], "description": "promql, or read, args and fact",
+               "properties": {"promql": _TEXT, "read": _TEXT, "args": {"type": "object"}, "fact": _TEXT, "expect": {"type": "string", "description": "< 0.3"},
                               "hold_minutes": {"type": "number"}, "within_minutes": {"type": "number"}}}  # fmt: skip
     properties = {"action": _TEXT, "args": {"type": "object"}, "why": _TEXT, "success": success,
                   "source": {"type": "string", "description": "runbook"}, **_PICTURE}  # fmt: skip

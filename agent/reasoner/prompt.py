@@ -19,11 +19,12 @@ from agent.case.timeline import Event, EventKind
 from agent.clock import iso
 from agent.reasoner.budget import estimate
 from agent.reasoner.moves import View
+from agent.reasoner.runbook_text import readable
 from tools.context import Json
 
 MOST_FACTS = 40
 SUMMARY_CHARS = 1_500
-RUNBOOK_CHARS = 6_000
+RUNBOOK_CHARS = 9_000
 COMPACT_ABOVE = 60_000  # estimated tokens of the messages
 
 Message = dict[str, Any]
@@ -97,7 +98,7 @@ def _runbooks(view: View) -> list[str]:
         return ["No runbook fits."]
     listed = "; ".join(f"{m.name} ({m.why})" for m in view.runbooks)
     best = view.bodies.get(view.runbooks[0].name)
-    text = f"\n\nThe best, {best.name}:\n{data(best.text, RUNBOOK_CHARS)}" if best else ""
+    text = f"\n\nThe best, {best.name}:\n{data(readable(best, view), RUNBOOK_CHARS)}" if best else ""
     return [f"Runbooks: {listed}. search_runbooks opens others.{text}"]
 
 
@@ -122,12 +123,21 @@ def _turn(move: Event | None, after: Sequence[Event]) -> list[Message]:
         return _news(after)
     if move.data["move"] == "look":
         return _look(move, after)
+    after = _without_repeats(after)
     answers = [text for e in after if e.kind in _VERDICTS and (text := _event(e))]
     dropped = [text for e in after if e.kind is EventKind.FINDING and (text := _event(e))]
     call = _tool_call(f"e{move.n}_0", str(move.data["move"]), _written(move.data))
     answer = "\n".join([*dropped, *answers]) or "Noted."
     rest = [e for e in after if e.kind not in (*_VERDICTS, EventKind.FINDING)]
     return [_assistant([call]), _answer(f"e{move.n}_0", answer), *_news(rest)]
+
+
+def _without_repeats(after: Sequence[Event]) -> list[Event]:
+    """While an effect is watched, the first look and the last say it; the looks between and their reads are left out."""
+    looks = [e for e in after if e.kind is EventKind.VERIFICATION]
+    dull = {id(e) for e in looks[1:-1] if not e.data.get("final")}
+    ids = {str(i) for e in looks if id(e) in dull for i in e.data.get("evidence", ())}
+    return [e for e in after if id(e) not in dull and not (e.kind is EventKind.EVIDENCE and e.data["id"] in ids)]
 
 
 def _look(move: Event, after: Sequence[Event]) -> list[Message]:
@@ -200,13 +210,19 @@ def _event(event: Event) -> str:
         case EventKind.VERDICT:
             return f"Policy on {d.get('proposal')}: {d.get('verdict')}. {d.get('why', '')}"
         case EventKind.DECISION:
-            return f"{event.actor} on {d.get('proposal')}: {d.get('answer')}. {data(str(d.get('reason') or ''), 500)}"
+            reason = f" {data(str(d['reason']), 500)}" if d.get("reason") else ""
+            return f"{event.actor} on {d.get('proposal')}: {d.get('answer')}.{reason}"
         case EventKind.OUTCOME:
             return f"{d.get('proposal')}: {d.get('outcome')}. {d.get('why') or ''}"
         case EventKind.VERIFICATION:
             word = {"True": "recovered", "False": "not recovered"}.get(str(d.get("recovered")), "undecided")
-            return f"Verification of {d.get('proposal')}: {word}. {d.get('why') or ''}"
+            return f"Verification of {d.get('proposal')} at {event.at:%H:%M:%S}: {word}. {d.get('why') or ''}{_measured(d)}"
     return ""
+
+
+def _measured(verification: Mapping[str, Json]) -> str:
+    seen = "; ".join(str(one) for one in verification.get("measured") or ())
+    return f" ({seen})" if seen else ""
 
 
 _VERDICTS = (EventKind.VERDICT, EventKind.DECISION, EventKind.OUTCOME, EventKind.VERIFICATION)

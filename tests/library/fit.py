@@ -105,10 +105,8 @@ def report(name: str, columns: list[int], library: Library, data: Path, cache: P
     w = fitted(hit, miss, outside, columns)
     least = float(np.quantile(scores(w, hit[:, columns]), LOSS))
     print(f"{name}: Scale({w[0]:.3f}, {tuple(round(float(v), 3) for v in w[1:])}, {least:.3f})")
-    print(
-        "  on the other half, [full, brief] x [abstained rightly, wrongly]:",
-        halves(hit, miss, outside, columns).round(3).tolist(),
-    )
+    halved = halves(hit, miss, outside, columns).round(3).tolist()
+    print(f"  on the other half, [full, brief] x [abstained rightly, wrongly]: {halved}")
     for what, x in (("none, full", miss[: len(none)]), ("none, brief", miss[len(none) :]), ("small, outside", outside), ("small, inside", inside), ("has page, full", hit[: len(queries)]), ("has page, brief", hit[len(queries) :])):  # fmt: skip
         print(f"  {what}: abstained {(scores(w, x[:, columns]) < least).mean():.3f}")
 

@@ -22,6 +22,7 @@ from tools.log_patterns import LONGEST, Pattern, mask, patterns
         ("model v41 loaded over http2, p99 high", "model v41 loaded over http2, p99 high"),
         ("deadbeef and feedface are words here", "deadbeef and feedface are words here"),
         ("commit deadbee1f0 at 0xfe12", "commit <id> at <id>"),
+        ("trace_id=1234567890123456 and 1763393949123 ms", "trace_id=<id> and <n> ms"),
         ("loss 1e-05", "loss <n>"),
         ("balance -17", "balance -<n>"),
     ],

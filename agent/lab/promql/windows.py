@@ -85,15 +85,15 @@ def extrapolated(counter: bool, per_second: bool) -> Callable[[Windows, Bools, F
 
 
 def lost_at_resets(windows: Windows, first: Indexes, last: Indexes) -> Floats:
-    """What a counter had counted before each of its resets within the window."""
-    values = windows.values
-    falls = values[1:] < values[:-1]
-    if not falls.any():
-        return np.zeros(first.shape)
-    lost = np.concatenate([[0.0], np.where(falls, values[:-1], 0.0)])
-    total = reduced(np.add, lost, first + 1, last + 1)
+    """What a counter had counted before each of its resets within the window. Only few windows hold any."""
+    falls = windows.values[1:] < windows.values[:-1]
     counted = before_each(falls)
-    return np.where(counted[last] > counted[first], total, 0.0)
+    some = counted[last] > counted[first]
+    result = np.zeros(first.shape)
+    if some.any():
+        lost = np.concatenate([[0.0], np.where(falls, windows.values[:-1], 0.0)])
+        result[some] = reduced(np.add, lost, first[some] + 1, last[some] + 1)
+    return result
 
 
 def difference_at_the_end(windows: Windows, present: Bools, _: Floats, frame: Frame) -> Floats:

@@ -62,7 +62,7 @@ def diff(proposal: Proposal) -> Iterator[Text]:
 
 def success(test: SuccessTest) -> Iterator[str]:
     for check in test.checks:
-        yield f"{check.read} {json.dumps(dict(check.args), ensure_ascii=False)} {check.expect}"
+        yield f"{check.args.get('promql') or f'{check.read} {json.dumps(dict(check.args), ensure_ascii=False)}'} {check.expect}"
     yield f"held for {test.hold.total_seconds():g} s, within {test.within.total_seconds() / 60:g} min"
     for guard in test.guards:
         bound = f"at least {guard.at_least:.0%}" if guard.at_least is not None else f"at most {guard.at_most:.0%}"

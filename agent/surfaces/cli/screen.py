@@ -10,10 +10,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from agent.case.quantity import of_fact, shown
 from agent.case.text import visible
 from agent.case.timeline import Event, EventKind
+from tools.spec import Fact
 
 WIDTH_OF_LABEL = 11
+ONCE = ("finding", "ruled out", "cause")
 
 
 class Screen:
@@ -21,10 +24,14 @@ class Screen:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self._said: set[tuple[str, str]] = set()
 
     def show(self, event: Event) -> None:
-        line = _LINES.get(event.kind, _nothing)(event)
-        for label, text, style in line:
+        """The event's lines; what was said before in the same words is not said again."""
+        for label, text, style in _LINES.get(event.kind, _nothing)(event):
+            if label in ONCE and (label, text) in self._said:
+                continue
+            self._said.add((label, text))
             self.line(label, text, style)
 
     def line(self, label: str, text: str, style: str = "") -> None:
@@ -98,9 +105,26 @@ def _cause(cause: Mapping[str, Any]) -> str:
 def _evidence(event: Event) -> list[Line]:
     data = event.data
     style = "" if data["outcome"] == "ok" else "yellow" if data["outcome"] == "failed" else "dim"
-    first = str(data["summary"]).strip().split("\n")[0]
-    mark = "" if data["outcome"] == "ok" else f"[{data['outcome']}] "
-    return [(str(data["id"]), f"{mark}{visible(first, 220)}", style)]
+    if data["outcome"] != "ok":
+        first = str(data["summary"]).strip().split("\n")[0]
+        return [(str(data["id"]), f"{data['why'] or data['read']}: {data['outcome']}: {visible(first, 200)}", style)]
+    extra = data.get("extra", {})
+    if str(extra.get("call", "")).startswith("verify:"):
+        return []  # the verification says what they came to
+    spark = f"  {extra['spark']}" if extra.get("spark") else ""
+    return [(str(data["id"]), f"{data['why'] or data['read']}{spark}  {key_facts(data['facts'])}", style)]
+
+
+def key_facts(facts: Sequence[Mapping[str, Any]]) -> str:
+    """The few facts that say most: what is now, else counts and answers."""
+    telling = [f for f in facts if f["id"].endswith((".last", ".version", "agree", "material.count"))] or [
+        f for f in facts if f["id"].endswith("count") or f["id"].startswith("replicas.")
+    ]
+    return ", ".join(f"{f['id'].removesuffix('.last').removesuffix('.count')} {quantity(f)}" for f in telling[:3])
+
+
+def quantity(fact: Mapping[str, Any]) -> str:
+    return "unknown" if fact["value"] is None else shown(of_fact("", Fact(**fact)))
 
 
 def _finding(event: Event) -> list[Line]:
@@ -130,7 +154,8 @@ def _verification(event: Event) -> list[Line]:
     data = event.data
     word = {True: "recovered", False: "not recovered", None: "not yet"}[data["recovered"]]
     style = {True: "bold green", False: "bold red", None: "dim"}[data["recovered"]]
-    return [("verifies", f"{clock(event.at)} {word}: {data['why']}", style)]
+    seen = f" ({'; '.join(data['measured'])})" if data.get("measured") else ""
+    return [("verifies", f"{clock(event.at)} {word}: {data['why']}{seen}", style)]
 
 
 def _state(event: Event) -> list[Line]:

@@ -1,0 +1,94 @@
+"""Provenance: a name is as good as the best place it stands in, and text that anybody writes is no place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agent.case.timeline import Event, EventKind
+from agent.gate.provenance import (
+    Origin,
+    Sources,
+    names_of_platform,
+    origins,
+    untrusted,
+    words_of_people,
+    written_out,
+)
+from tests.gate.world import NOON
+
+IDENTIFIERS = {"workload": "workload"}
+
+
+def event(kind: EventKind, actor: str, **data: Any) -> Event:
+    return Event(1, "inc", 1, NOON, kind, actor, data, "", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "origin"),
+    [
+        ("web", Origin.CATALOG),
+        ("eu-1/shop/web", Origin.PLATFORM),
+        ("checkout", Origin.PERSON),
+        ("batch", Origin.RUNBOOK),
+        ("payments", Origin.UNTRUSTED),
+        ("Web", Origin.UNTRUSTED),
+        ("web ", Origin.UNTRUSTED),
+        ("w\u0435b", Origin.UNTRUSTED),  # a Cyrillic e
+        ("we\u200bb", Origin.UNTRUSTED),
+        (["web", "payments"], Origin.UNTRUSTED),
+        (["web", "batch"], Origin.CATALOG),
+        ([], Origin.UNTRUSTED),
+        ({"web": 1}, Origin.UNTRUSTED),
+    ],
+)
+def test_where_a_name_comes_from(name: Any, origin: Origin) -> None:
+    sources = Sources({"web"}, {"eu-1/shop/web"}, {"checkout"}, {"batch"})
+    assert origins({"workload": name, "replicas": 3}, IDENTIFIERS, sources) == {"workload": origin}
+    assert untrusted({"workload": name}, IDENTIFIERS, sources) == (() if origin.trusted else ("workload",))
+
+
+def test_an_absent_name_names_nothing() -> None:
+    assert origins({"workload": None}, IDENTIFIERS, Sources()) == {}
+
+
+def test_people_vouch_for_what_they_write_and_nobody_else_does() -> None:
+    said = words_of_people([
+        event(EventKind.NOTE, "os:ann", steer="look at checkout, not eu-1/shop/web."),
+        event(EventKind.REPLY, "slack:T1/U1", text="it is batch"),
+        event(EventKind.NOTE, "openai", text="evil-1"),
+        event(EventKind.REPLY, "stanch", text="evil-2"),
+        event(EventKind.ALERT, "os:ann", text="evil-3", annotations={"summary": "evil-3"}),
+        event(EventKind.EVIDENCE, "os:ann", summary="evil-4", text="evil-4"),
+        event(EventKind.NOTE, "demo:--approve", text="evil-5"),
+    ])  # fmt: skip
+    assert {"checkout", "eu-1/shop/web", "batch"} <= said
+    assert not any(word.startswith("evil") for word in said)
+
+
+def told(read: str, labels: dict[str, str], outcome: str = "ok", **other: Any) -> Event:
+    return event(EventKind.EVIDENCE, "runbook", read=read, outcome=outcome, facts=[{"labels": labels}], **other)
+
+
+def test_the_platform_vouches_for_its_own_objects_and_telemetry_for_none() -> None:
+    names = names_of_platform(
+        [
+            told("describe_workload", {"workload": "web", "namespace": "shop", "cluster": "eu-1", "message": "evil-1"}),
+            told("query_metrics", {"workload": "evil-2"}),
+            told("search_logs", {"pod": "evil-3"}),
+            told("describe_workload", {"workload": "evil-4"}, outcome="failed"),
+            told("describe_workload", {}, summary="evil-5"),
+            event(
+                EventKind.NOTE, "runbook", read="describe_workload", outcome="ok", facts=[{"labels": {"pod": "evil-6"}}]
+            ),
+        ],
+        {"describe_workload"},
+    )
+    assert names == {"web", "shop", "eu-1", "shop/web", "eu-1/shop/web"}
+
+
+def test_a_block_vouches_for_what_it_spells_out_and_not_for_what_is_filled_in() -> None:
+    assert written_out({"workload": "batch", "to": "{{ workload }}", "n": 3, "x": "{% if a %}b{% endif %}"}) == {
+        "batch"
+    }

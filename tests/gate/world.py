@@ -1,0 +1,265 @@
+"""A target that is a folder of files, so that effects survive a kill and can be counted. One action for each kind of target."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from agent.case.catalog import Catalog, Person
+from agent.case.cause import Cause, Fault
+from agent.case.check import Check, SuccessTest
+from agent.case.incident import Incident, Kind
+from agent.case.incident import State as IncidentState
+from agent.clock import MovedClock
+from agent.gate.approval import Answer, decide
+from agent.gate.approval import entitled as by_names
+from agent.gate.ledger import Ledger
+from agent.gate.policy import Policy, parse
+from agent.gate.preparation import Wanted
+from agent.gate.proposal import Proposal
+from agent.store import incidents
+from agent.store.database import Database
+from tools.context import Backends, Context, Target
+from tools.errors import Refused, ToolFailed, Unreachable
+from tools.spec import Action, Identifier, Receipt, Risk, State
+
+NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+GROUPS = {"oncall": ["ann", "bob", "cem"], "leads": ["ann", "dora"]}
+ANN, BOB, CEM, DORA, EVE = (
+    Person(f"os:{name}", name, tuple(g for g, members in GROUPS.items() if name in members))
+    for name in ("ann", "bob", "cem", "dora", "eve")
+)
+SUCCESS = SuccessTest((Check("query_metrics", {"promql": "p99"}, "< 1"),))
+ASK = """
+rules:
+  - {name: ask, verdict: ask, approvers: [oncall], approve_within: 1h, execute_within: 15m}
+"""
+ALLOW = "rules: [{name: allow, verdict: allow, approvers: [oncall]}]"
+
+
+class World:
+    """`mode` says how the target takes an effect; `effects` are the keys of all that ever came about."""
+
+    point: ClassVar[Callable[[], None]] = staticmethod(lambda: None)  # where a process may die
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def read(self, name: str, default: Any) -> Any:
+        path = self.folder / name
+        return json.loads(path.read_text()) if path.exists() else default
+
+    def write(self, name: str, value: Any) -> None:
+        fresh = self.folder / f"{name}.{os.getpid()}"
+        fresh.write_text(json.dumps(value))
+        fresh.rename(self.folder / name)  # whole or not at all
+
+    @property
+    def mode(self) -> str:
+        return str(self.read("mode", "well"))
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return dict(self.read("state", {"effects": [], "fields": {"replicas": 2, "event": ""}}))
+
+    @property
+    def effects(self) -> list[str]:
+        return list(self.state["effects"])
+
+    def fields(self) -> dict[str, Any]:
+        return dict(self.state["fields"])
+
+    def set(self, **changes: Any) -> None:
+        """Somebody else changes the target."""
+        self.write("state", {"effects": self.effects, "fields": self.fields() | changes})
+
+    def take(self, key: str, **changes: Any) -> None:
+        """One effect: it is counted and the fields change, both or neither."""
+        self.point()
+        self.write("state", {"effects": [*self.effects, key], "fields": self.fields() | changes})
+        self.point()
+
+
+def world(context: Context) -> World:
+    return World(Path(context.labels["world"]))
+
+
+class Base(Action):
+    risk: ClassVar[Risk] = Risk.REVERSIBLE
+    workload: Annotated[str, Identifier("workload")] = "web"
+
+    def target(self, context: Context) -> Target:
+        return Target("workload", self.workload, "eu-1", "shop", "production", "web")
+
+    async def observe(self, context: Context) -> State:
+        here = world(context)
+        if here.mode == "dark" or (here.mode == "dark afterwards" and here.read("sent", False)):
+            raise Unreachable("the target does not answer")
+        return State(self.owned(here), str(here.read("version", "")))
+
+    def owned(self, here: World) -> dict[str, Any]:
+        return {"event": here.fields()["event"]}
+
+    def wanted(self, key: str) -> dict[str, Any]:
+        return {"event": key}
+
+    def change(self, before: State, key: str) -> State:
+        return State(dict(before.fields) | self.wanted(key), before.version)
+
+    async def apply(self, context: Context, before: State, key: str) -> Receipt:
+        here = world(context)
+        here.write("sent", True)
+        match here.mode:
+            case "refuse":
+                raise Refused("409: no")
+            case "lost":
+                raise ToolFailed("timed out")
+            case "swallowed":
+                return Receipt("accepted")
+            case "late":
+                here.write("pending", key)
+                return Receipt("accepted")
+        here.take(key, **self.wanted(key))
+        if here.mode in ("done, no answer", "dark afterwards"):
+            raise ToolFailed("timed out")
+        return Receipt("accepted", {"id": f"thing-{key[-4:]}"})
+
+    def command(self) -> str:
+        return f"do {type(self).__name__} {self.workload}"
+
+
+class SetReplicas(Base):
+    """Set how many replicas run."""
+
+    replicas: Annotated[int, Field(ge=0, le=100)]
+
+    def owned(self, here: World) -> dict[str, Any]:
+        return {"replicas": here.fields()["replicas"]}
+
+    def wanted(self, key: str) -> dict[str, Any]:
+        return {"replicas": self.replicas}
+
+    def undo(self, before: State) -> Action | None:
+        return SetReplicas(workload=self.workload, replicas=before.fields["replicas"])
+
+
+class Restart(Base):
+    """Restart: seen by an annotation that equals the key."""
+
+    risk: ClassVar[Risk] = Risk.DISRUPTIVE
+
+
+class Probed(Base):
+    """A target that remembers keys."""
+
+    async def probe(self, context: Context, key: str) -> bool | None:
+        return key in world(context).effects
+
+
+class Blind(Base):
+    """A target whose effect can never be seen."""
+
+    settle: ClassVar[timedelta | None] = None
+
+    def owned(self, here: World) -> dict[str, Any]:
+        return {"event": ""}
+
+
+class BlindProbed(Probed):
+    settle: ClassVar[timedelta | None] = None
+
+    def owned(self, here: World) -> dict[str, Any]:
+        return {"event": ""}
+
+
+class Create(Base):
+    """Create a thing; only the answer says how it is called."""
+
+    def undo(self, before: State) -> Action | None:
+        return Remove(name_of_it="{receipt.id}")
+
+
+class Remove(Base):
+    undo_only: ClassVar[bool] = True
+    name_of_it: str
+
+    def wanted(self, key: str) -> dict[str, Any]:
+        return {"event": f"removed {self.name_of_it}"}
+
+
+class Destroy(Base):
+    risk: ClassVar[Risk] = Risk.DESTRUCTIVE
+
+
+ACTIONS = {c.name(): c for c in (SetReplicas, Restart, Probed, Blind, BlindProbed, Create, Remove, Destroy)}
+
+
+class LateClock(MovedClock):
+    """A clock under which a late effect comes about when somebody has waited for it."""
+
+    here: World | None = None
+    after = timedelta(seconds=8)
+    waited = timedelta()
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        self.waited += timedelta(seconds=seconds)
+        if self.here is not None and self.waited >= self.after and (key := self.here.read("pending", None)):
+            self.here.write("pending", None)
+            self.here.take(key, replicas=6)
+
+
+class Scene:
+    """A gate over a world, with one incident open."""
+
+    def __init__(self, db: Database, folder: Path, policy: str = ASK) -> None:
+        self.db = db
+        self.world = World(folder)
+        self.clock = LateClock(NOON)
+        self.clock.here = self.world
+        self.policy: Policy = parse(policy)
+        self.groups: dict[str, list[str]] = {name: list(members) for name, members in GROUPS.items()}
+        self.ledger = Ledger(db, self.clock, lambda: self.policy, ACTIONS, self.context, self.entitled)
+        self.run = 0
+
+    async def context(self, incident: str) -> Context:
+        nothing: Any = None
+        return Context(
+            self.clock, self.clock.now(), Backends(), Catalog(), nothing, nothing, nothing,
+            {"world": str(self.world.folder), "incident": incident},
+        )  # fmt: skip
+
+    def entitled(self, name: str, approvers: Any) -> bool:
+        return by_names(name, [g for g, members in self.groups.items() if name in members], approvers)
+
+    async def open(self, incident: str = "inc") -> Scene:
+        async with self.db.write() as tx:
+            if await incidents.get(tx, incident) is None:
+                await incidents.add(
+                    tx, Incident(incident, IncidentState.NEW, Kind.UNKNOWN, "p99", NOON, opened_at=NOON)
+                )
+            self.run = await incidents.claim_run(tx, incident)
+        return self
+
+    async def propose(
+        self, action: str = "set_replicas", step: str = "1", incident: str = "inc", **other: Any
+    ) -> Proposal:
+        arguments = other.pop("arguments", {"replicas": 6} if action == "set_replicas" else {})
+        wanted = Wanted(action, arguments, SUCCESS, "because", Cause("web", Fault.CPU_CONTENTION), "runbook")
+        prepared = await self.ledger.preparation.prepare(incident, replace(wanted, **other))
+        return await self.ledger.preparation.submit(prepared, self.run, step)
+
+    async def approve(self, proposal: Proposal, *people: Person) -> Proposal:
+        for person in people or (ANN,):
+            proposal = (
+                await decide(self.db, self.clock, proposal.id, proposal.digest, person, Answer.APPROVE)
+            ).proposal
+        return proposal

@@ -12,7 +12,7 @@ from agent.reasoner.moves import Conclude, Look, Propose, Reply
 from agent.reasoner.runbook_reasoner import RunbookReasoner
 from agent.reasoner.sentences import names_in
 from tests.contexts import ListedCatalog
-from tests.reasoner.cases import BEGAN, Case, compared, deployed, series
+from tests.reasoner.cases import BEGAN, BOOK, Case, compared, deployed, series
 from tools.spec import Fact
 
 REASONER = RunbookReasoner()
@@ -140,6 +140,15 @@ async def test_an_alert_that_comes_and_goes_by_itself_is_no_fault_while_it_is_yo
     move = await Case({**STARVED, "alert_history": habit}).end(REASONER)
     assert isinstance(move, Conclude)
     assert move.cause.fault is Fault.NONE
+
+
+@pytest.mark.parametrize(("last", "acts"), [(0.02, False), (0.2, True), (0.6, True), (None, True)])
+async def test_a_burst_that_is_over_in_the_last_minute_is_not_acted_on(last: float | None, acts: bool) -> None:
+    case = Case({r"throttled": series(0.6, service="web"), r"rate.throttled.*1m": series(last, service="web")})
+    case.book = BOOK.replace("throttled{service={{ service }}}'", "rate(throttled{service={{ service }}}[5m])'")
+    move = await case.end(REASONER)
+    assert isinstance(move, Propose) is acts
+    assert acts or move.cause.fault is Fault.NONE
 
 
 async def _proposed() -> tuple[Case, Propose]:

@@ -14,7 +14,7 @@ from agent.reasoner.diagnosis import Picture
 from agent.reasoner.moves import Call, View
 
 _AVERAGED = re.compile(r"\[(?:[3-9]|1\d|2\d|30)m\]")
-GONE = 0.5  # of the runbook's limit: below that in the last minute a sign is gone, not merely noisy
+FAR = 0.5  # of the runbook's limit: below that in the last minute a sign is gone, not merely noisy
 
 
 def last_minute(view: View, picture: Picture) -> tuple[Call, ...]:
@@ -37,26 +37,25 @@ def _fresh(view: View, one: Tried) -> Call | None:
 
 
 def faded(view: View, picture: Picture) -> bool:
-    """All signs that can be taken over the last minute have fallen under half of their limit. No data is no fading."""
+    """Every sign that can be taken over the last minute is under its limit, and one of them far under. No data is no fading."""
     shelf = Shelf(view)
-    seen = (
-        [_gone(shelf, one, call) for one in picture.candidates[0].signs if (call := _fresh(view, one))]
-        if picture.candidates
-        else []
-    )
-    known = [gone for gone in seen if gone is not None]
-    return bool(known) and all(known)
+    signs = picture.candidates[0].signs if picture.candidates else ()
+    shares = [s for one in signs if (call := _fresh(view, one)) and (s := _share(shelf, one, call)) is not None]
+    return bool(shares) and max(shares) < 1 and min(shares) < FAR
 
 
-def _gone(shelf: Shelf, one: Tried, call: Call) -> bool | None:
+def _share(shelf: Shelf, one: Tried, call: Call) -> float | None:
+    """The worst value of the last minute as a share of the check's limit."""
     evidence = shelf.of(call)
     if one.check is None or evidence is None:
         return None
-    values = [f.value for f in one.check.select(evidence.facts)]
     limit = expectation(one.check.expect).value
-    if not values or not isinstance(limit, float) or not all(isinstance(v, int | float) and v == v for v in values):
-        return None
-    return all(float(v) < GONE * limit for v in values if v is not None)
+    values = [
+        float(f.value)
+        for f in one.check.select(evidence.facts)
+        if isinstance(f.value, int | float) and f.value == f.value
+    ]
+    return max(values) / limit if values and isinstance(limit, float) and limit > 0 else None
 
 
 def over(picture: Picture) -> Picture:

@@ -175,7 +175,7 @@ async def _demo(
 
     listeners, screen = followers(session, jsonl)
     stage.clear(session)
-    async with stage.begun(session, listeners, scenario, seed) as (app, alerts):
+    async with stage.begun(session, listeners, scenario, seed) as (app, alerts, _):
         person = app.desk.person(f"os:{app.settings.os_user}")
         by = Person("demo:--approve", person.name, person.groups) if approve else person
         return await work(app, session, alerts, screen, by, as_json=as_json, wait=not no_wait, auto=approve)

@@ -18,7 +18,8 @@ from agent.case.timeline import Event, EventKind
 from agent.library.index import Library
 from agent.library.runbook import Match
 from agent.reasoner import move_json
-from agent.reasoner.moves import AskPerson, Conclude, Look, Move, NotChecked, Propose, Reply, Thought, View
+from agent.reasoner.budget import total
+from agent.reasoner.moves import AskPerson, Conclude, Look, Move, NotChecked, Propose, Reply, Spent, Thought, View
 from tools.context import Backends, Model, Service
 from tools.toolbox import Tools
 
@@ -126,18 +127,21 @@ def _text(filled: Filled | None) -> str:
 
 def note(thought: Thought, result: Checked, number: int, told: Sequence[str] = ()) -> dict[str, Any]:
     """The move as the timeline keeps it."""
-    spent = thought.spent
     return {
         **move_json.to_json(thought.move),
         **result.texts,
         "text": _summary(thought.move),
         "number": number,
         "by": thought.by,
-        "spent": {
-            "tokens": spent.tokens, "prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens,
-            "money": spent.money, "seconds": round(spent.seconds, 3),
-        },
+        "spent": spent_json(thought.spent),
         "told": list(told),
+    }
+
+
+def spent_json(spent: Spent) -> dict[str, Any]:
+    return {
+        "tokens": spent.tokens, "prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens,
+        "money": spent.money, "seconds": round(spent.seconds, 3),
     }  # fmt: skip
 
 
@@ -153,6 +157,14 @@ def _summary(move: Move) -> str:
             return f"concludes: {move.cause}"
         case Reply():
             return "answers"
+
+
+def together(refused: Sequence[Thought], thought: Thought) -> Thought:
+    """The thought that counts, with what the attempts before it cost and noted."""
+    notes = [note for one in refused for note in one.notes]
+    return replace(
+        thought, spent=total([*(one.spent for one in refused), thought.spent]), notes=(*notes, *thought.notes)
+    )
 
 
 def gives_up(why: str, dossier: Dossier) -> Conclude:

@@ -30,7 +30,7 @@ def parse(text: str, model: type[M], name: str) -> M:
     """As `load`, from text; `name` stands for the file in messages."""
     try:
         node = yaml.compose(text, Loader=Loader)
-        data = yaml.load(text, Loader=Loader)  # noqa: S506  a safe loader
+        data = yaml.load(text, Loader=Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1

@@ -156,7 +156,7 @@ def safe_yaml(text: str, line: int) -> Json:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST:
                 raise UnusableInput(f"line {here}: nested more than {DEEPEST} deep. Flatten it.")
-        return yaml.load(text, Loader=yaml_file.Loader)  # noqa: S506  a safe loader
+        return yaml.load(text, Loader=yaml_file.Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = str(getattr(error, "problem", None) or error).splitlines()[0]

@@ -158,6 +158,9 @@ def _as_ever(view: View) -> bool:
 
 
 def _fleeting(view: View) -> bool:
+    """A habit explains an alert only where no change shortly before it could."""
+    if any(-AFTER_S <= onset(view) - at <= BEFORE_S for at, *_ in changes(view)):
+        return False
     history = Shelf(view).of(history_call(view))
     count, median = number(history, "earlier.count") or 0, number(history, "median_duration")
     lasted = view.now.timestamp() - onset(view)
@@ -277,7 +280,8 @@ def _without_candidate(
     told = [one for one in checks if one.block.suggests]
     answered = bool(told) and all(one.verdict is not None for one in told)
     harmless = _harmless_drift(view)
-    points = [quiet, usual, clears and (quiet or usual), answered, harmless]
+    habit = clears and (quiet or _as_ever(view))  # by itself it is no second witness that the alert comes and goes
+    points = [quiet, usual, habit, answered, harmless]
     blind = view.model is not None and outcomes_unknown(view) and _about_model(view)
     if sum(points) >= 2 and (quiet or usual or harmless) and not blind:
         cause = Cause(name, Fault.NONE, round(min(0.4 + 0.2 * sum(points), 0.9), 2))

@@ -40,8 +40,7 @@ def messages(view: View, system: str) -> list[Message]:
         events = events[start + 1 :]
     for move, after in _turns(events):
         found += [*_told(move), *_turn(move, after)]
-    tail = _tail(view)
-    return [*found, {"role": "user", "content": tail}] if tail else found
+    return [*found, *_tail(view)]
 
 
 def _told(move: Event | None) -> list[Message]:
@@ -174,9 +173,12 @@ def evidence_text(recorded: Mapping[str, Json]) -> str:
     one = evidence_from_json(fields)
     if one.outcome is ReadOutcome.FAILED:
         return f"{one.id} failed, nothing is known from it: {data(one.summary, SUMMARY_CHARS)}"
-    known = [f"{f.id}={_value(one, f)}{_labels(f.labels)}" for f in one.facts[:MOST_FACTS]]
+    few = one.facts[:MOST_FACTS]
+    shared = dict(set.intersection(*(set(f.labels.items()) for f in few))) if few else {}
+    own = [{k: v for k, v in f.labels.items() if k not in shared} for f in few]
+    known = [f"{f.id}={_value(one, f)}{_labels(labels)}" for f, labels in zip(few, own, strict=True)]
     more = f" … {len(one.facts) - MOST_FACTS} more" if len(one.facts) > MOST_FACTS else ""
-    return f"{one.id} {one.outcome}: {data(one.summary, SUMMARY_CHARS)}\nfacts of {one.id}: {data('; '.join(known) + more) if known else 'none'}"
+    return f"{one.id} {one.outcome}: {data(one.summary, SUMMARY_CHARS)}\nfacts of {one.id}{_labels(shared)}: {data('; '.join(known) + more) if known else 'none'}"
 
 
 def _value(one: Evidence, fact: Any) -> str:
@@ -205,6 +207,8 @@ def _event(event: Event) -> str:
             return f"A claim was dropped: {data(str(d['text']), 300)}: {d.get('why', '')}"
         case EventKind.REPLY if d.get("to") == "stanch":
             return f"{event.actor} answers: {data(str(d['text']), 2000)}"
+        case EventKind.REPLY if d.get("question"):
+            return f"{d.get('to')} asked: {data(str(d['question']), 500)} The answer was: {data(str(d['text']), 1000)}"
         case EventKind.NOTE if "steer" in d:
             return f"{event.actor} says: {data(str(d['steer']), 2000)}"
         case EventKind.VERDICT:
@@ -256,12 +260,27 @@ def _answer(id_: str, text: str) -> Message:
     return {"role": "tool", "tool_call_id": id_, "content": text}
 
 
-def _tail(view: View) -> str:
-    """What is said in this step only: why something was not taken, the question of a question run, or what is awaited."""
-    parts = [_not_taken(view.rejections)] if view.rejections else []
-    if view.question is not None:
-        parts.append(f"A person asks: {data(view.question, 4000)}")
-    return "\n".join(parts)
+def _tail(view: View) -> list[Message]:
+    """What is said in this step only: the last attempt and why it was not taken, the question of a question run."""
+    told = _not_taken(view.rejections)
+    last: Any = view.extra.get("last")
+    asked = f"A person asks: {data(view.question, 4000)}" if view.question is not None else ""
+    if told and last:
+        call = _tool_call("again_0", str(last["move"]), _attempted(last))
+        again = f"{told}\nMake the move again with that mended, or leave it out."
+        parts = [_assistant([call]), _answer("again_0", again)]
+        return [*parts, {"role": "user", "content": asked}] if asked else parts
+    text = "\n".join(part for part in (told, asked) if part)
+    return [{"role": "user", "content": text}] if text else []
+
+
+def _attempted(last: Mapping[str, Json]) -> dict[str, Json]:
+    """A move that was not taken, as it was written: with its reasons, which the note of a taken one has filled in."""
+    found = _written(last) | {k: last[k] for k in ("why", "calls") if k in last}
+    for name, key in (("ruled_out", "cause"), ("not_checked", "what")):
+        if last.get(name):
+            found[name] = [f"{one[key]}: {one['why']}" for one in last[name]]
+    return found | ({"text": last["reply"]} if last["move"] == "reply" else {})
 
 
 def compaction(view: View) -> str:

@@ -13,7 +13,9 @@ from agent.reasoner.diagnosis import Candidate, Picture
 from agent.reasoner.first_minute import compare_call, history_call, onset, rule_call
 from agent.reasoner.moves import NotChecked, RuledOut, View
 
-MOST_CLAIMS = 10
+MOST_CLAIMS = 14
+MOST_BESIDE = 3  # other alerts that are named
+MOST_SPLITS = 2
 
 
 def names_in(view: View) -> frozenset[str]:
@@ -37,10 +39,10 @@ def sayable(view: View, templates: Iterable[str]) -> str:
 
 
 def findings(view: View, picture: Picture, checks: Iterable[Tried]) -> tuple[Claim, ...]:
-    """What the incident looks like, what speaks for the cause, what changed: in this order, at most ten."""
+    """What the incident looks like, what speaks for the cause, what changed: in this order, and not without end."""
     best = picture.candidates[0] if picture.candidates else None
     signs = sign_claims(view, best) if best else ()
-    said = [*level(view), *signs, *history(view), *changed(view), *model_state(view), *spread(view)]
+    said = [*level(view), *signs, *history(view), *changed(view), *model_state(view), *spread(view), *beside(view)]
     if best is None:
         said += [c for one in checks if one.verdict is False for c in sound(view, _check_claims(one, False))[:1]]
     return sound(view, said)[:MOST_CLAIMS]
@@ -76,12 +78,18 @@ def _against(now: str, then: str, word: str) -> Iterator[Claim]:
 
 
 def spread(view: View) -> Iterator[Claim]:
-    """Which label values carry the breach, and which other alerts began with it."""
+    """Which label values carry the breach."""
     rule = Shelf(view).of(rule_call(view))
-    for found in rule.facts if rule else ():
-        if rule and found.id.startswith("by.") and found.id.endswith(".s1.value") and found.labels:
-            label, value = next(iter(found.labels.items()))
-            yield Claim(f"Of {label}, {value} carries the most: {{{rule.id}.{found.id}}}.")
+    if rule is None:
+        return
+    splits = [f for f in rule.facts if f.id.startswith("by.") and f.id.endswith(".s1.value") and f.labels]
+    for found in splits[:MOST_SPLITS]:
+        label, value = next(iter(found.labels.items()))
+        yield Claim(f"Of {label}, {value} carries the most: {{{rule.id}.{found.id}}}.")
+
+
+def beside(view: View) -> Iterator[Claim]:
+    """Which other alerts began around the same time."""
     around = next(Shelf(view).reads("began_around"), None)
     if around:
         yield Claim("No other alert began with it.", (Assertion(f"{around.id}.count", "==", 0.0),))
@@ -89,6 +97,8 @@ def spread(view: View) -> Iterator[Claim]:
             f"{{{around.id}.count}} other alerts began around the same time.",
             (Assertion(f"{around.id}.count", ">", 0.0),),
         )
+        for found in [f for f in around.facts if f.id.endswith(".began") and f.labels.get("alertname")][:MOST_BESIDE]:
+            yield Claim(f"{found.labels['alertname']} began around then: {{{around.id}.{found.id}}}.")
 
 
 def history(view: View) -> Iterator[Claim]:
@@ -113,14 +123,21 @@ def changed(view: View) -> Iterator[Claim]:
         ref = f"{listed.id}.deployments.count"
         yield Claim(f"Nothing was deployed in {{window({ref})}}.", (Assertion(ref, "==", 0.0),))
     began = onset(view)
-    for _, kind, service, evidence, found in [c for c in changes(view) if c[0] <= began + 120][-2:]:
+    last = {c[1:3]: c for c in changes(view) if c[0] <= began + 120}  # two reads may time one change differently
+    for _, kind, service, evidence, found in list(last.values())[-2:]:
         what = f"{kind.replace('_', ' ') or 'change'}{f' of {service}' if service else ''}"
         yield Claim(f"The last {what} was at {{{evidence.id}.{found.id}}}.")
     restarts = next(Shelf(view).reads("restarts_and_versions"), None)
     if restarts:
         ref = f"{restarts.id}.restarts.count"
         yield Claim(f"No process restarted in {{window({ref})}}.", (Assertion(ref, "==", 0.0),))
-        yield Claim(f"Processes restarted: {{{ref}}} in {{window({ref})}}.", (Assertion(ref, ">", 0.0),))
+        yield Claim(
+            f"Processes restarted: {{{ref}}} in {{window({ref})}}, the last at {{{restarts.id}.restarts.last}}.",
+            (Assertion(ref, ">", 0.0),),
+        )
+        for found in [f for f in restarts.facts if f.id.startswith("version") and f.id.endswith(".to")][-1:]:
+            at = found.id.removesuffix("to") + "at"
+            yield Claim(f"The version in use changed to {{{restarts.id}.{found.id}}} at {{{restarts.id}.{at}}}.")
 
 
 def model_state(view: View) -> Iterator[Claim]:

@@ -126,7 +126,7 @@ async def _seen(session: Session, backends: dict[str, str]) -> Seen:
         for kind, url in backends.items()
         if kind != "kubernetes"
     }
-    plain = replace(settings, backends=entries, catalog=None, policy=None)
+    plain = replace(settings, backends=entries, catalog=None, policy=None, runbooks=())
     async with session.open(plain) as app:
         found = await survey(app.desk.context())
     from agent.draft import Seen

@@ -12,7 +12,7 @@ from typing import Any
 from agent.reasoner.moves import View
 from tools.spec import Action, Read
 
-DOC_CHARS = 68  # of a read's description; `search_runbooks` and a failed call tell more
+DOC_CHARS = 52  # of a read's description; `search_runbooks` and a failed call tell more
 
 
 def tools_of(view: View) -> list[dict[str, Any]]:
@@ -40,7 +40,7 @@ def _look(reads: Sequence[Read]) -> dict[str, Any]:
 
 def _propose(actions: Sequence[type[Action]]) -> dict[str, Any]:
     listed = (
-        "\n".join(f"{_action(a)}: {_short(a.doc(), 55)} {a.risk}" for a in sorted(actions, key=lambda a: a.name()))
+        "\n".join(f"{_action(a)}: {_short(a.doc(), 40)} {a.risk}" for a in sorted(actions, key=lambda a: a.name()))
         or "none"
     )
     success = {"type": "object", "required": ["expect"], "description": "promql, or read, args and fact",

@@ -12,6 +12,7 @@ from agent.reasoner.answers import answer
 from agent.reasoner.calls import Shelf, ask, labels_of, present
 from agent.reasoner.checks import Subject, Tried, calls_of, changes, details_of, own_subject, subject_of, tried
 from agent.reasoner.diagnosis import Picture, depths, implicated, kind_of, weigh
+from agent.reasoner.fading import faded, last_minute, over
 from agent.reasoner.first_minute import compare_call, first_minute, onset, rule_call, workload_calls
 from agent.reasoner.mitigation import SURE_ENOUGH, Attempt, Step, attempts, steps
 from agent.reasoner.moves import Call, Conclude, Look, Move, Propose, Thought, View
@@ -52,6 +53,10 @@ def decide(view: View) -> Move:
     if made and made[-1].fate in ("not recovered", "NOT_DONE") and (look := _look_again(view, made[-1])):
         return look
     picture = weigh(view, checks)
+    if not made and (look := _look(view, last_minute(view, picture))):
+        return look
+    if not made and faded(view, picture):
+        picture = over(picture)
     return _act(view, picture, checks, made) or _conclude(view, picture, checks, made)
 
 

@@ -131,6 +131,7 @@ class Case:
     evidence: dict[str, Evidence] = field(default_factory=dict)
     catalog: ListedCatalog = CATALOG
     with_book: bool = True
+    book: str = BOOK
 
     def view(self, **more: Any) -> View:
         labels = {"alertname": "Slow", "service": "web", "cluster": "eu-1", "namespace": "shop", "severity": "critical"}
@@ -140,7 +141,7 @@ class Case:
             "alertmanager", "f1", AlertStatus.FIRING, labels, {"summary": "web is slow"}, began, generator_url=url
         )
         incident = Incident("i1", State.INVESTIGATING, Kind.UNKNOWN, "Slow", began, alerts=("f1",), labels=labels)
-        book = parse(BOOK, "slow")
+        book = parse(self.book, "slow")
         return View(
             incident=incident, alerts=(alert,), events=tuple(self.events), evidence=dict(self.evidence),
             runbooks=(Match("slow", 1.0, "", "alert name"),) if self.with_book else (), bodies={"slow": book}, catalog=self.catalog,

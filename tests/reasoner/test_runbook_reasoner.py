@@ -11,7 +11,8 @@ from agent.case.timeline import EventKind
 from agent.reasoner.moves import Conclude, Look, Propose, Reply
 from agent.reasoner.runbook_reasoner import RunbookReasoner
 from agent.reasoner.sentences import names_in
-from tests.reasoner.cases import BEGAN, Case, compared, deployed, series
+from tests.contexts import ListedCatalog
+from tests.reasoner.cases import BEGAN, BOOK, Case, compared, deployed, series
 from tools.spec import Fact
 
 REASONER = RunbookReasoner()
@@ -141,6 +142,15 @@ async def test_an_alert_that_comes_and_goes_by_itself_is_no_fault_while_it_is_yo
     assert move.cause.fault is Fault.NONE
 
 
+@pytest.mark.parametrize(("last", "acts"), [(0.02, False), (0.2, True), (0.6, True), (None, True)])
+async def test_a_burst_that_is_over_in_the_last_minute_is_not_acted_on(last: float | None, acts: bool) -> None:
+    case = Case({r"throttled": series(0.6, service="web"), r"rate.throttled.*1m": series(last, service="web")})
+    case.book = BOOK.replace("throttled{service={{ service }}}'", "rate(throttled{service={{ service }}}[5m])'")
+    move = await case.end(REASONER)
+    assert isinstance(move, Propose) is acts
+    assert acts or move.cause.fault is Fault.NONE
+
+
 async def _proposed() -> tuple[Case, Propose]:
     case = Case(dict(STARVED))
     move = await case.end(REASONER)
@@ -236,9 +246,8 @@ async def test_what_it_cannot_parse_it_says_so(question: str) -> None:
     assert "I answer from what was recorded" in reply.text or "E1" in question
 
 
-async def test_the_catalog_may_be_empty() -> None:
-    from tests.contexts import ListedCatalog
-
-    move = await Case({"throttled": series(0.6)}, catalog=ListedCatalog()).end(REASONER)
+async def test_with_an_empty_catalog_the_cause_is_named_and_nothing_proposed() -> None:
+    move = await Case(dict(STARVED), catalog=ListedCatalog()).end(REASONER)
     assert isinstance(move, Conclude)
-    assert move.cause.fault is Fault.UNKNOWN
+    assert (move.cause.component, move.cause.fault) == ("web", Fault.CPU_CONTENTION)
+    assert "Add what is missing to the catalog" in move.hand_over

@@ -42,6 +42,11 @@ class Screen:
         grid.add_row(Text(label, style="dim"), Text(visible(text), style=style))
         self.console.print(grid)
 
+    def paragraph(self, label: str, text: str) -> None:
+        """As `line` for a text of several lines; the label stands at the first."""
+        for i, one in enumerate(text.splitlines()):
+            self.line(label if i == 0 else "", one)
+
 
 Line = tuple[str, str, str]
 

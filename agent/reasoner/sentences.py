@@ -25,6 +25,7 @@ DOES = {
 }
 MOST_BESIDE = 3  # other alerts that are named
 MOST_SPLITS = 2
+LEAST_HISTORY_DAYS = 1.0  # of shorter histories "it never fired before" would say nothing
 
 
 def names_in(view: View) -> frozenset[str]:
@@ -116,7 +117,7 @@ def history(view: View) -> Iterator[Claim]:
         yield Claim(
             f"It fired and cleared {{{past.id}.earlier.count}} times before, as a rule after {{{past.id}.median_duration}}."
         )
-    elif past:
+    elif past and (number(past, "covered.days") or 0.0) >= LEAST_HISTORY_DAYS:
         yield Claim(
             f"It never fired before in {{window({past.id}.earlier.count)}}.",
             (Assertion(f"{past.id}.earlier.count", "==", 0.0),),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from agent.reasoner.sentences import findings, not_checked, ruled_out, sayable
 MOST_CALLS = 16  # side by side in one move: more would only queue at the backend
 MOST_LOOKS = 10
 MOST_SUSPECTS = 3
+MOST_LOST = 2  # times an action that never reached its target is proposed
 
 
 class RunbookReasoner:
@@ -49,7 +51,7 @@ def decide(view: View) -> Move:
         if not further:
             break
         subjects += further
-    if made and made[-1].fate in ("not recovered", "NOT_DONE") and (look := _look_again(view, made[-1])):
+    if made and made[-1].fate in ("not recovered", "NOT_DONE", "lost") and (look := _look_again(view, made[-1])):
         return look
     picture = weigh(view, checks)
     return _act(view, picture, checks, made) or _conclude(view, picture, checks, made)
@@ -105,7 +107,8 @@ def _act(view: View, picture: Picture, checks: list[Tried], made: list[Attempt])
     ):
         return None  # a person or the policy has spoken; what follows is theirs to say
     best = picture.candidates[0]
-    used = {a.key for a in made}
+    lost = Counter(a.key for a in made if a.fate == "lost")
+    used = {a.key for a in made if a.fate != "lost" or lost[a.key] >= MOST_LOST}
     for step in steps(view, best)[0]:
         if Attempt(step.action, step.args, "", 0).key not in used:
             claims = findings(view, picture, checks)
@@ -187,7 +190,7 @@ def _why_no_action(view: View, picture: Picture, made: list[Attempt]) -> str:
     if last is not None and last.fate != "open":
         ends = {
             "refused": "was refused", "denied": "was denied", "revoked": "was revoked", "not recovered": "ran and did not mend it",
-            "NOT_DONE": "did not happen", "UNKNOWN": "may or may not have happened", "DONE": "ran",
+            "NOT_DONE": "did not happen", "lost": "did not reach its target", "UNKNOWN": "may or may not have happened", "DONE": "ran",
         }  # fmt: skip
         told = "; ".join(view.rejections)
         return f"{last.action} {ends.get(last.fate, f'is left to a person ({last.fate})')}. {told}".strip()

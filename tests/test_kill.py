@@ -18,65 +18,60 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.gate import audit
 from agent.store.database import Database
-from tests.command_line import PATIENCE_S, Run
+from tests.command_line import PATIENCE_S
 from tests.warm import Warm
 
-EVENTS = 30  # kills spread over the whole timeline by number of event
+INCIDENTS = 6
 LOOK_S = 0.001
-MOST_RESUMES = 6
+MOST_CALLS = 20
 
 
 @dataclass(frozen=True)
 class Moment:
-    """When to kill: `seen` happened, and then so many milliseconds."""
+    """When to kill: `seen` has happened, and then so many milliseconds have passed."""
 
-    seen: str  # "event 12", "intent", "effect", …
+    seen: str  # "event 12", a kind of event, "effect", "report", or "next": the first event that this process appends
     after_ms: float = 0.0
-    again: str = ""  # the moment at which the process that goes on is killed too
-
-    def __str__(self) -> str:
-        return f"{self.seen} + {self.after_ms:.0f} ms" + (f", then {self.again}" if self.again else "")
 
 
-def moments(events: int) -> list[Moment]:
-    """All over the incident, thickest around intent, effect and outcome, where a mistake would act twice."""
-    chance = random.Random(20261117)
-    numbers = sorted({1 + round(i * (events - 1) / (EVENTS - 1)) for i in range(EVENTS)})
-    spread = [Moment(f"event {n}", chance.uniform(0, 40)) for n in numbers]
-    tight = [
-        Moment("decision"), Moment("decision", 8, "intent"), Moment("intent"), Moment("intent", 2, "event 1"),
-        Moment("intent", 6), Moment("effect", 0, "event 1"), Moment("effect", 1), Moment("effect", 5, "outcome"),
-        Moment("outcome", 0, "verification"), Moment("outcome", 10), Moment("report"),
-    ]  # fmt: skip
-    return [*spread, *tight]
+EARLY = range(1, 43)  # numbers of events until an approval is awaited
+LATE = range(48, 104)  # and of those from the outcome on to the last verification
+TIGHT = (  # thickest around intent, effect and outcome, where a mistake would act twice
+    (Moment("decision"), Moment("next"), Moment("outcome", 1)),
+    (Moment("intent"), Moment("next")),
+    (Moment("intent", 4), Moment("outcome")),
+    (Moment("effect"), Moment("next", 2)),
+    (Moment("effect", 3), Moment("next")),
+    (Moment("decision", 10), Moment("intent", 1), Moment("outcome", 6)),
+)
+
+
+def moments(incident: int) -> list[Moment]:
+    """Where one of the incidents is killed, in order: together they cover the whole of it."""
+    chance = random.Random(incident)
+    early = [Moment(f"event {n}", chance.uniform(0, 30)) for n in EARLY[incident * 2 :: INCIDENTS * 3]]
+    late = [Moment(f"event {n}", chance.uniform(0, 30)) for n in LATE[incident * 3 :: INCIDENTS * 5]]
+    return [*early, *TIGHT[incident], *late, *([Moment("report")] if incident % 3 == 0 else [])]
 
 
 @dataclass
-class Killed:
-    """One incident that was killed, and what came of it."""
+class Story:
+    """One incident that was killed again and again, and what came of it."""
 
-    moment: Moment
-    at: int = 0  # events there were
-    last: str = ""
-    kills: int = 0
+    kills: list[str] = field(default_factory=list)  # what ran, what was seen, how far the timeline was
+    lost: list[str] = field(default_factory=list)  # events that were there at a kill and are not any more
+    asked: bool = False  # a person approved, because no kill came after the demo's own approval
     state: str = ""
     outcome: str = ""
     effects: int = 0
     decisions: list[str] = field(default_factory=list)
     broken: int = 0
-    before: dict[str, str] = field(default_factory=dict)  # hash of each event there was at the first kill
-    after: dict[str, str] = field(default_factory=dict)
-
-    def row(self) -> str:
-        return (
-            f"{self.moment!s:38} {self.at:3} {self.last:13} {self.kills:2} {self.state:10} {self.outcome:8} "
-            f"{self.effects} {','.join(self.decisions)}"
-        )
 
 
 class Watched:
@@ -101,23 +96,28 @@ class Watched:
         path = self.folder / "lab" / "lab-changes.jsonl"
         return len(path.read_text().splitlines()) if path.exists() else 0
 
-    def saw(self, what: str, beyond: int) -> bool:
-        """Whether `what` has happened since there were `beyond` events."""
-        if what == "effect":
+    def saw(self, moment: Moment, beyond: int) -> bool:
+        """Whether the moment has come, for a process that began when there were `beyond` events."""
+        if moment.seen == "effect":
             return self.effects() > 0
-        if what == "report":
+        if moment.seen == "report":
             return any((self.folder / "reports").glob("*.md"))
-        found = [kind for n, kind, _ in self.events() if n > beyond]
-        return len(found) >= int(what.split()[1]) if what.startswith("event ") else what in found
+        found = self.events()
+        if moment.seen == "next":
+            return len(found) > beyond
+        if moment.seen.startswith("event "):
+            return len(found) >= int(moment.seen.split()[1])
+        return any(kind == moment.seen for _, kind, _ in found)
 
-    def kill_at(self, what: str, after_ms: float, beyond: int = 0) -> Callable[[int], None]:
+    def kill_at(self, moment: Moment) -> Callable[[int], None]:
         """Kills a process when it has come that far. One that ended by itself before is left alone."""
+        beyond = len(self.events())
 
         def watch(pid: int) -> None:
             deadline = time.monotonic() + PATIENCE_S
             while time.monotonic() < deadline and running(pid):
-                if self.saw(what, beyond):
-                    time.sleep(after_ms / 1000)
+                if self.saw(moment, beyond):
+                    time.sleep(moment.after_ms / 1000)
                     break
                 time.sleep(LOOK_S)
             if running(pid):
@@ -134,52 +134,50 @@ def running(pid: int) -> bool:
         return False
 
 
-def killed_at(warm: Warm, folder: Path, moment: Moment) -> Killed:
-    """Begin an incident, kill it at the moment, and go on with it as a person would until it ends."""
-    data, logs = folder / "data", folder / "logs"
-    watched, told = Watched(data), Killed(moment)
-    first = warm.stanch(
-        logs, "--data", data, "demo", "--approve", "--json", meanwhile=watched.kill_at(moment.seen, moment.after_ms)
-    )
-    told.kills += first.code == -signal.SIGKILL
-    there = watched.events()
-    told.at, told.last = len(there), there[-1][1]
-    told.before = {str(n): digest for n, _, digest in there}
-    if moment.again:
-        second = warm.stanch(
-            logs, "--data", data, "incidents", "resume", meanwhile=watched.kill_at(moment.again, 0, len(there))
-        )
-        told.kills += second.code == -signal.SIGKILL
-    ended = go_on(warm, logs, data)
-    told.state = ended["incident"]["state"]
-    told.outcome = (ended["execution"] or {}).get("outcome") or ""
-    told.decisions = [f"{one['by']}:{one['answer']}" for one in ended["decisions"] or []]
-    told.effects = watched.effects()
-    told.after = {str(n): digest for n, _, digest in watched.events()}
-    told.broken = asyncio.run(breaks(data / "demo"))
-    return told
-
-
-def go_on(warm: Warm, logs: Path, data: Path) -> dict[str, object] | dict:  # type: ignore[type-arg]
-    """`incidents resume` until it ends; an approval that was not given before the kill is given now."""
-    for _ in range(MOST_RESUMES):
-        run = warm.stanch(logs, "--data", data, "incidents", "resume", "--json")
-        if run.code == 2:  # it had ended before the kill came
-            return shown(warm, logs, data)
-        told = run.json
-        if told["incident"]["state"] == "awaiting_approval":
-            assert run.code == 3, run.err
-            approved = warm.stanch(logs, "--data", data, "approvals", "approve", told["proposal"]["id"], "--json")
-            assert approved.code in (0, 5), approved.err
-            told = approved.json
-        if told["incident"]["state"] in ("recovered", "needs_input"):
-            return dict(told)
+def told(warm: Warm, folder: Path, ahead: list[Moment]) -> Story:
+    """Begin an incident and go on with it as a person would, while each process dies at the next of the moments."""
+    data, logs, story = folder / "data", folder / "logs", Story()
+    watched = Watched(data)
+    command: list[str] = ["demo", "--approve"]
+    for _ in range(MOST_CALLS):
+        meanwhile = watched.kill_at(ahead[0]) if ahead else None
+        run = warm.stanch(logs, "--data", data, *command, "--json", meanwhile=meanwhile)
+        if run.code == -signal.SIGKILL:
+            there = watched.events()
+            story.kills.append(f"{' '.join(command):28} {ahead.pop(0).seen:12} at {len(there):3} {there[-1][1]}")
+            story.lost += [digest for _, _, digest in story_so_far(folder, there)]
+            command = ["incidents", "resume"]
+            continue
+        ended = shown(warm, logs, data) if run.code == 2 else run.json  # 2: it had ended before the kill came
+        if run.code == 3 and ended["incident"]["state"] == "awaiting_approval":
+            command = ["approvals", "approve", ended["proposal"]["id"]]
+            story.asked = True
+            continue
+        return finished(story, ended, watched, folder)
     raise AssertionError(f"it did not end: {run.out}{run.err}")
 
 
-def shown(warm: Warm, logs: Path, data: Path) -> dict:  # type: ignore[type-arg]
+def story_so_far(folder: Path, there: list[tuple[int, str, str]]) -> set[tuple[int, str, str]]:
+    """Events that were there at an earlier kill and are gone; keeps what is there now."""
+    kept = folder / "events.json"
+    before = {tuple(one) for one in json.loads(kept.read_text())} if kept.exists() else set()
+    kept.write_text(json.dumps(there))
+    return before - set(there)
+
+
+def finished(story: Story, ended: Any, watched: Watched, folder: Path) -> Story:
+    story.state = ended["incident"]["state"]
+    story.outcome = (ended["execution"] or {}).get("outcome") or ""
+    story.decisions = [f"{one['by']} {one['answer']}" for one in ended["decisions"] or []]
+    story.effects = watched.effects()
+    story.lost += [digest for _, _, digest in story_so_far(folder, watched.events())]
+    story.broken = asyncio.run(breaks(watched.folder))
+    return story
+
+
+def shown(warm: Warm, logs: Path, data: Path) -> Any:
     (one,) = warm.stanch(logs, "--data", data, "incidents", "list", "--json").json
-    return dict(warm.stanch(logs, "--data", data, "incidents", "show", one["id"], "--json").json)
+    return warm.stanch(logs, "--data", data, "incidents", "show", one["id"], "--json").json
 
 
 async def breaks(folder: Path) -> int:
@@ -197,56 +195,34 @@ def warm() -> Iterator[Sequence[Warm]]:
         one.close()
 
 
-@pytest.fixture(scope="module")
-def whole(warm: Sequence[Warm], tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
-    """The same incident, left alone."""
-    data = tmp_path_factory.mktemp("whole")
-    return warm[0].stanch(data / "logs", "--data", data, "demo", "--approve", "--json"), data
+def test_killed_all_along_the_incident_it_ends_and_acts_once(warm: Sequence[Warm], tmp_path: Path) -> None:
+    def work(process: Warm, share: Sequence[int]) -> list[Story]:
+        return [told(process, tmp_path / str(number), moments(number)) for number in share]
 
-
-def test_killed_all_along_the_incident_it_ends_and_acts_once(
-    warm: Sequence[Warm], whole: tuple[Run, Path], tmp_path: Path
-) -> None:
-    run, data = whole
-    assert run.code == 0, run.err
-    there = Watched(data).events()
-    wanted = moments(len(there))
-    every: list[Killed] = []
-
-    def work(process: Warm, share: Sequence[tuple[int, Moment]]) -> None:
-        for number, moment in share:
-            every.append(killed_at(process, tmp_path / str(number), moment))
-
-    shares = [list(enumerate(wanted))[n :: len(warm)] for n in range(len(warm))]
     with ThreadPoolExecutor(len(warm)) as pool:
-        for done in [pool.submit(work, process, share) for process, share in zip(warm, shares, strict=True)]:
-            done.result()
-    print(f"\n{'killed at':38} {'events, last':17} kills state outcome effects decisions")
-    print("\n".join(one.row() for one in sorted(every, key=lambda one: (one.at, one.moment.seen))))
-    assert sum(one.kills for one in every) >= 30
-    for one in every:
-        assert one.effects == 1, one.row()
-        assert one.broken == 0, one.row()
-        assert one.before.items() <= one.after.items(), f"what was written is still there: {one.row()}"
-        assert len(one.decisions) == 1, one.row()
-        if "decision" in {kind for n, kind, _ in there if n <= one.at and str(n) in one.before}:
-            assert one.decisions == ["demo:--approve:approve"], f"an approval given before is kept: {one.row()}"
-        assert (one.state, one.outcome) in (("recovered", "DONE"), ("needs_input", "UNKNOWN")), one.row()
-    assert {one.outcome for one in every} == {"DONE"}, "a workload can be observed: nothing stays unknown"
+        shares = [range(INCIDENTS)[n :: len(warm)] for n in range(len(warm))]
+        stories = [s for some in pool.map(work, warm, shares) for s in some]
+    for story in stories:
+        print(f"\n{story.state}, {story.outcome}, {story.effects} change, approved by {', '.join(story.decisions)}")
+        print("\n".join(f"    killed {kill}" for kill in story.kills))
+    assert sum(len(story.kills) for story in stories) >= 30
+    for story in stories:
+        assert story.effects == 1, story
+        assert story.broken == 0, story
+        assert story.lost == [], f"what was written stays: {story}"
+        assert all(decision.endswith(" approve") for decision in story.decisions), story
+        assert story.asked or story.decisions == ["demo:--approve approve"], f"an approval is not lost: {story}"
+        assert (story.state, story.outcome) == ("recovered", "DONE"), story
 
 
-def test_the_chain_verifies_on_the_command_line_and_the_lock_is_free(
-    warm: Sequence[Warm], whole: tuple[Run, Path], tmp_path: Path
+def test_an_approval_that_was_given_before_the_kill_is_not_asked_for_again(
+    warm: Sequence[Warm], tmp_path: Path
 ) -> None:
-    data = tmp_path / "data"
-    killed = warm[0].stanch(
-        tmp_path / "logs", "--data", data, "demo", "--approve", meanwhile=Watched(data).kill_at("event 6", 0)
-    )
-    assert killed.code == -signal.SIGKILL
-    verified = warm[0].stanch(tmp_path / "logs", "--data", data, "audit", "verify")
+    watched = Watched(tmp_path / "data")
+    story = told(warm[0], tmp_path, [Moment("decision")])
+    assert story.kills
+    assert not story.asked
+    assert story.decisions == ["demo:--approve approve"]
+    assert (story.state, story.outcome, watched.effects()) == ("recovered", "DONE", 1)
+    verified = warm[0].stanch(tmp_path / "logs", "--data", tmp_path / "data", "audit", "verify")
     assert verified.code == 0, verified.out
-    listed = warm[0].stanch(tmp_path / "logs", "--data", data, "incidents", "list", "--json").json
-    assert [one["state"] for one in listed] == ["investigating"]
-    again = warm[0].stanch(tmp_path / "logs", "--data", data, "incidents", "resume", "--no-wait", "--json")
-    assert again.code == 3, again.err
-    assert json.loads(again.out)["proposal"]["digest"] == whole[0].json["proposal"]["digest"]

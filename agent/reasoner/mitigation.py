@@ -43,7 +43,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A proposal of this incident and how it ended: refused, denied, suggest, failed, open, withdrawn …"""
+    """A proposal of this incident and how it ended: refused, denied, suggest, failed, open, withdrawn …
+
+    lost: approved, and never reached its target, as after a crash; it may be proposed anew.
+    """
 
     action: str
     args: Mapping[str, Json]
@@ -169,7 +172,7 @@ def _fate(proposal: str, events: list[Event]) -> tuple[str, int]:
             case EventKind.DECISION if event.data.get("answer") == "revoke":
                 fate, n = "revoked", event.n
             case EventKind.OUTCOME:
-                fate, n = str(event.data.get("outcome")), event.n
+                fate, n = "lost" if event.data.get("lost") else str(event.data.get("outcome")), event.n
             case EventKind.VERIFICATION if event.data.get("recovered") is True:
                 fate, n = "recovered", event.n
             case EventKind.VERIFICATION if event.data.get("final") or event.data.get("recovered") is False:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -23,6 +24,7 @@ MOST_CALLS = 16  # side by side in one move: more would only queue at the backen
 MOST_LOOKS = 10
 MOST_SUSPECTS = 3
 OVER = 0.6  # how sure that nothing has to be done, where the last minute shows nothing any more
+MOST_LOST = 2  # times an action that never reached its target is proposed
 
 
 class RunbookReasoner:
@@ -57,7 +59,7 @@ def decide(view: View) -> Move:
         if not further:
             break
         subjects += further
-    if made and made[-1].fate in ("not recovered", "NOT_DONE") and (look := _look_again(view, made[-1])):
+    if made and made[-1].fate in ("not recovered", "NOT_DONE", "lost") and (look := _look_again(view, made[-1])):
         return look
     picture = weigh(view, checks, _acted_on(view) if mended else frozenset())
     return _next(view, picture, checks, made)
@@ -134,7 +136,8 @@ def _act(view: View, picture: Picture, checks: list[Tried], made: list[Attempt])
     ):
         return None  # a person or the policy has spoken; what follows is theirs to say
     best = picture.candidates[0]
-    used = {a.key for a in made}
+    lost = Counter(a.key for a in made if a.fate == "lost")
+    used = {a.key for a in made if a.fate != "lost" or lost[a.key] >= MOST_LOST}
     for step in steps(view, best)[0]:
         if Attempt(step.action, step.args, "", 0).key not in used:
             claims = findings(view, picture, checks)
@@ -209,7 +212,7 @@ def _why_no_action(view: View, picture: Picture, made: list[Attempt]) -> str:
     if last is not None and last.fate != "open":
         ends = {
             "refused": "was refused", "denied": "was denied", "revoked": "was revoked", "not recovered": "ran and did not mend it", "recovered": "mended what it was meant to, and the alert goes on",
-            "NOT_DONE": "did not happen", "UNKNOWN": "may or may not have happened", "DONE": "ran",
+            "NOT_DONE": "did not happen", "lost": "did not reach its target", "UNKNOWN": "may or may not have happened", "DONE": "ran",
         }  # fmt: skip
         told = "; ".join(view.rejections)
         return f"{last.action} {ends.get(last.fate, f'is left to a person ({last.fate})')}. {told}".strip()

@@ -98,6 +98,9 @@ async def work(
             out_json(_already_resolved(alerts))
         return Exit.OK
     lock_or_busy(app)
+    for one in received:
+        if one.duplicate and one.incident:
+            await _say_known(app, one.incident, screen)
     driver = Driver(app, screen, person, wait=wait, interactive=session.interactive, auto=auto)
     codes = [await driver.drive(incident) for incident in incidents]
     if all(alert.status == "resolved" for alert in alerts):
@@ -156,6 +159,12 @@ def _already_resolved(alerts: Sequence[Alert]) -> dict[str, Any]:
 
     incident = replace(opened_by(alerts[0]), state=State.CLOSED, kind=Kind.NONE)
     return to_json(Dossier(incident, tuple(alerts)), 0.0)
+
+
+async def _say_known(app: App, incident: str, screen: Any) -> None:
+    """That exactly this alert came in before, and how its incident stands."""
+    state = str((await app.desk.dossier(incident)).incident.state).replace("_", " ")
+    screen.line("known", f"this alert came in before: {incident}, {state}")
 
 
 async def _say_report(app: App, incident: str, screen: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -107,7 +108,7 @@ def checked(move: Move, evidence: Mapping[str, Evidence], names: frozenset[str])
         case AskPerson():
             texts["question"] = written(move.question) or ""
         case Reply():
-            texts["reply"] = written(move.text) or ""
+            texts["reply"] = _with_sources(move.text, evidence, names) if written(move.text) else ""
             texts["evidence"] = _evidence_of(move.text, evidence, names)
     if isinstance(move, Propose | Conclude):
         ruled_out = [(r, written(r.why)) for r in move.ruled_out]
@@ -117,6 +118,25 @@ def checked(move: Move, evidence: Mapping[str, Evidence], names: frozenset[str])
             if why is not None
         ]
     return Checked(move, tuple(findings), tuple(dropped), texts)
+
+
+def _with_sources(template: str, evidence: Mapping[str, Evidence], names: frozenset[str]) -> str:
+    """A reply filled in line by line, each with the evidence its numbers are from: `rose to 2.1 s [E3]`."""
+    lines = []
+    for line in template.split("\n"):
+        result = fill(line, evidence, names)
+        if isinstance(result, Problem):  # a name that only the lines around it bear out
+            return _filled(template, evidence, names)
+        fresh = [i for i in result.evidence if not re.search(rf"(?<![\w.]){i}(?!\w)", result.text)]
+        lines.append(f"{result.text} [{' '.join(fresh)}]" if fresh else result.text)
+    return "\n".join(lines)
+
+
+def _filled(template: str, evidence: Mapping[str, Evidence], names: frozenset[str]) -> str:
+    result = fill(template, evidence, names)
+    return (
+        f"{result.text} [{' '.join(result.evidence)}]" if isinstance(result, Filled) and result.evidence else template
+    )
 
 
 def _evidence_of(template: str, evidence: Mapping[str, Evidence], names: frozenset[str]) -> list[str]:

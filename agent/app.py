@@ -108,6 +108,7 @@ async def open_app(
         worker = Worker(notebook, judge, graph)
         desk = Desk(notebook, worker, judge, Talk(notebook, chosen))
         lock = RunnerLock(settings.data)
+        stack.callback(lock.release)
         yield App(settings, now, desk, catalog, policy, library, tools, backends, lock, redact)
 
 

@@ -34,10 +34,14 @@ class RunbookReasoner:
 
 def decide(view: View) -> Move:
     """Look until the checks are done, then propose, hand over, or conclude."""
+    view = _without_questions(view)
     made = attempts(view)
     if made and made[-1].fate == "recovered":
         return _ended(view, "")
-    subjects = [own_subject(view)]
+    own = own_subject(view)
+    subjects = [own, *(s for s in _steered_to(view) if s.name != own.name)]
+    if look := _look(view, [c for s in subjects[1:] for c in _about(view, s)]):
+        return look
     if look := _look(view, [*first_minute(view), *calls_of(tried(view, subjects[0]))]):
         return look
     while True:
@@ -53,6 +57,23 @@ def decide(view: View) -> Move:
         return look
     picture = weigh(view, checks)
     return _act(view, picture, checks, made) or _conclude(view, picture, checks, made)
+
+
+def _without_questions(view: View) -> View:
+    """What was read to answer somebody's question is about that question; the investigation reads for itself."""
+    asked = {
+        e.data["id"]
+        for e in view.events
+        if e.kind is EventKind.EVIDENCE and (e.data.get("extra") or {}).get("question") is not None
+    }
+    return replace(view, evidence={i: e for i, e in view.evidence.items() if i not in asked}) if asked else view
+
+
+def _steered_to(view: View) -> list[Subject]:
+    """Services of the catalog that people named when they steered: they are looked at too."""
+    said = " ".join(str(e.data["steer"]).lower() for e in view.events if e.kind is EventKind.NOTE and "steer" in e.data)
+    names = [s.name for s in view.catalog.services() if s.name in said or s.name.replace("-", " ") in said]
+    return [s for name in names[:MOST_SUSPECTS] if (s := subject_of(view, name)) is not None]
 
 
 def _look(view: View, calls: Iterable[Call]) -> Look | None:
@@ -105,12 +126,17 @@ def _act(view: View, picture: Picture, checks: list[Tried], made: list[Attempt])
     ):
         return None  # a person or the policy has spoken; what follows is theirs to say
     best = picture.candidates[0]
-    used = {a.key for a in made}
+    # what a person's words took back while it waited may be proposed again, in the light of what they pointed at
+    used = {a.key for a in made if not (a.fate == "open" and _spoken_since(view, a))}
     for step in steps(view, best)[0]:
         if Attempt(step.action, step.args, "", 0).key not in used:
             claims = findings(view, picture, checks)
             return _propose(view, picture, checks, step, claims) if claims else None
     return None
+
+
+def _spoken_since(view: View, made: Attempt) -> bool:
+    return any(e.kind is EventKind.NOTE and "steer" in e.data and e.n > made.event for e in view.events)
 
 
 def told_to_stop(view: View) -> bool:

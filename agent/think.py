@@ -122,7 +122,8 @@ def checked(move: Move, evidence: Mapping[str, Evidence], names: frozenset[str])
             texts["question"] = _text(said(move.question))
         case Reply():
             answer = said(move.text)
-            texts["reply"], texts["evidence"] = _text(answer), list(answer.evidence) if answer else []
+            texts["reply"] = _with_sources(move.text, answer, evidence, names) if answer else ""
+            texts["evidence"] = list(answer.evidence) if answer else []
         case Conclude() if move.hand_over:
             texts["hand_over"] = _text(said(move.hand_over)) or "A person has to take over."
     if isinstance(move, Propose | Conclude):
@@ -136,6 +137,18 @@ def checked(move: Move, evidence: Mapping[str, Evidence], names: frozenset[str])
 
 def _text(filled: Filled | None) -> str:
     return filled.text if filled else ""
+
+
+def _with_sources(template: str, whole: Filled, evidence: Mapping[str, Evidence], names: frozenset[str]) -> str:
+    """A reply filled in line by line, each with the evidence its numbers are from: `rose to 2.1 s [E3]`."""
+    lines = []
+    for line in template.split("\n"):
+        result = fill(line, evidence, names)
+        if isinstance(result, Problem):  # a name that only the lines around it bear out
+            return f"{whole.text} [{' '.join(whole.evidence)}]" if whole.evidence else whole.text
+        fresh = [i for i in result.evidence if not re.search(rf"(?<![\w.]){i}(?!\w)", result.text)]
+        lines.append(f"{result.text} [{' '.join(fresh)}]" if fresh else result.text)
+    return "\n".join(lines)
 
 
 def note(thought: Thought, result: Checked, number: int, told: Sequence[str] = ()) -> dict[str, Any]:

@@ -88,7 +88,9 @@ class Lab:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((HOST, port))
             self.url = f"http://{HOST}:{listener.getsockname()[1]}"
-            config = uvicorn.Config(self.app(), log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
+            config = uvicorn.Config(
+                self.app(), log_level="critical", lifespan="off", timeout_graceful_shutdown=1, timeout_keep_alive=600
+            )
             server = _Quiet(config)
             task = asyncio.create_task(server.serve(sockets=[listener]))
             try:

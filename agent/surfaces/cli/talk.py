@@ -173,6 +173,8 @@ class Conversation:
         self.screen.paragraph("answer", answered.text)
         dossier = await self.app.desk.dossier(answered.incident)
         for one in (dossier.evidence[i] for i in answered.evidence if i in dossier.evidence):
+            if f"{one.id}: " in answered.text:
+                continue  # the answer says itself what it is
             self.screen.line(one.id, source_of(one), "dim")
 
     async def _status(self, _: str) -> None:

@@ -75,7 +75,10 @@ def test_a_language_model_works_the_founding_incident(tmp_path: Path) -> None:
 
 
 def _what_the_model_saw(script: Script) -> None:
-    opening = script.requests[0]["messages"][1]["content"]
+    first = script.requests[0]
+    size = json.dumps([first["messages"][0], *first["tools"]], ensure_ascii=False)
+    assert -(-len(size.encode()) * 2 // 5) < 3_000  # tokens, as ceil(bytes / 2.5)
+    opening = first["messages"][1]["content"]
     assert "### cpu_contention" in opening
     assert '"hold":"2m"' in opening
     second, last = (json.dumps(r["messages"], ensure_ascii=False) for r in script.requests[1:])

@@ -21,14 +21,14 @@ def tools_of(view: View) -> list[dict[str, Any]]:
     if view.question is not None:
         return [look, _function("reply", "Answer the person.", {"text": _TEXT}, ("text",))]
     return [look, _propose(view.actions), _function("ask", "Ask a person what no read can tell.", {"question": _TEXT}, ("question",)),
-            _function("conclude", "End: the cause, or fault none or unknown. hand_over: whom to call and why.",
-                      {**_PICTURE, "hand_over": _TEXT}, ("claims", "fault", "confidence"))]  # fmt: skip
+            _function("conclude", "End: the cause, or fault none or unknown; written as in propose. hand_over: whom to call and why.",
+                      {**_AS_THERE, "hand_over": _TEXT}, ("claims", "fault", "confidence"))]  # fmt: skip
 
 
 def _look(reads: Sequence[Read]) -> dict[str, Any]:
     ordered = sorted(reads, key=lambda r: r.name)
     listed = "\n".join(f"{signature(r)}: {_short(r.doc, DOC_CHARS)}" for r in ordered)
-    call = {"read": {"enum": [r.name for r in ordered]}, "args": {"type": "object"}, "why": _TEXT}
+    call = {"read": _TEXT, "args": {"type": "object"}, "why": _TEXT}
     calls = {"type": "array", "items": {"type": "object", "properties": call, "required": ["read", "args"]}}
     return _function(
         "look",
@@ -59,6 +59,11 @@ _PICTURE: Mapping[str, Any] = {
     "kind": {"enum": ["infra", "model", "joint", "none", "unknown"]},
     "ruled_out": {**_TEXTS, "description": "cause: why"}, "not_checked": {**_TEXTS, "description": "what: why"},
 }  # fmt: skip
+
+
+_AS_THERE: Mapping[str, Any] = {
+    name: {k: v for k, v in part.items() if k != "description"} for name, part in _PICTURE.items()
+}
 
 
 def _function(name: str, description: str, properties: Mapping[str, Any], required: Sequence[str]) -> dict[str, Any]:

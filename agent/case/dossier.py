@@ -32,7 +32,9 @@ class Dossier:
     cause: Cause | None = None
     ruled_out: list[J] = field(default_factory=list)  # {cause, why, evidence}
     not_checked: list[J] = field(default_factory=list)  # {what, why}
-    passed_over: list[J] = field(default_factory=list)  # runbooks that cannot be read: never checked, whatever is found
+    passed_over: list[J] = field(
+        default_factory=list
+    )  # known from the start: broken runbooks, backends that are not there
     hand_over: str = ""
     why: str = ""  # of the latest proposal
     proposals: dict[str, J] = field(default_factory=dict)
@@ -125,9 +127,6 @@ def _verification(dossier: Dossier, event: Event) -> None:
 
 def _note(dossier: Dossier, event: Event) -> None:
     data = event.data
-    if "runbooks" in data:
-        dossier.runbooks = list(data["runbooks"])
-        dossier.passed_over = list(data.get("not_checked", ()))
     if spent := data.get("spent"):
         dossier.tokens += int(spent.get("tokens", 0))
         dossier.cost += float(spent.get("money", 0.0))
@@ -137,10 +136,11 @@ def _note(dossier: Dossier, event: Event) -> None:
         dossier.cause = Cause(cause["component"], Fault(cause["fault"]), float(cause["confidence"]))
     if "ruled_out" in data:
         dossier.ruled_out = _still_ruled_out(dossier, data["ruled_out"])
-    if "not_checked" in data:
-        dossier.not_checked = [*dossier.passed_over, *data["not_checked"]]
-    if "broken" in data:
+    if "runbooks" in data:
+        dossier.runbooks = list(data["runbooks"])
         dossier.passed_over = list(data.get("not_checked", ()))
+    elif "not_checked" in data:
+        dossier.not_checked = list(data["not_checked"])
     dossier.hand_over = str(data.get("hand_over") or dossier.hand_over)
     if data.get("move") == "propose":
         dossier.why = str(data.get("why", ""))

@@ -74,7 +74,7 @@ def _marks(session: Session, runs: Sequence[tuple[str, str, int]], reasoner: str
 
 
 def _mark(session: Session, name: str, source: str, seed: int, reasoner: str) -> Mark:
-    return asyncio.run(_one(session, name, source, seed, reasoner))
+    return asyncio.run(marked(session, name, source, seed, reasoner))
 
 
 def _names(folder: str | None) -> dict[str, str]:
@@ -89,7 +89,7 @@ def _names(folder: str | None) -> dict[str, str]:
     return found
 
 
-async def _one(session: Session, name: str, source: str, seed: int, reasoner: str) -> Mark:
+async def marked(session: Session, name: str, source: str, seed: int, reasoner: str) -> Mark:
     """One incident from alert to end, every proposal approved, in a folder of its own."""
     from agent.case.catalog import Person
     from agent.surfaces.cli import stage

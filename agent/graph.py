@@ -196,10 +196,11 @@ class Steps:
 
 
 def final_state(dossier: Dossier, move: Conclude) -> State:
-    """Recovered is code's word, from the verification; the rest follows from the cause."""
+    """Recovered is code's word, from the verification, and not where a person still has to be called; the rest follows from
+    the cause."""
     proposal = dossier.proposal
     verification = dossier.verification_of(str(proposal["id"])) if proposal else None
-    if verification is not None and verification.data["recovered"] is True:
+    if verification is not None and verification.data["recovered"] is True and not move.hand_over:
         return State.RECOVERED
     if move.cause.fault == "none":
         return State.NO_FAULT

@@ -18,7 +18,7 @@ from tools.errors import ToolError
 from tools.spec import Answer
 from tools.toolbox import Tools
 
-READ_SECONDS = 20.0  # of real time; a backend slower than this was not checked
+READ_SECONDS = 20.0  # of real time; a backend slower than this was not checked, unless it was given more
 BODY_BYTES = 2_000_000
 SPARK_WIDTH = 24
 
@@ -38,15 +38,22 @@ class Looked:
 
 async def look(calls: Sequence[Call], tools: Tools, context: Context) -> list[Looked]:
     """Answers in the order of the calls. A read that fails is an answer too."""
-    return list(await asyncio.gather(*(_one(call, tools, context) for call in calls)))
+    seconds = patience(context)
+    return list(await asyncio.gather(*(_one(call, tools, context, seconds) for call in calls)))
 
 
-async def _one(call: Call, tools: Tools, context: Context) -> Looked:
+def patience(context: Context) -> float:
+    """How long one read may take: twice what the most patient backend is given for one answer, and 20 s at least."""
+    given = [backend.http.timeout.read for backend in context.backends.all]
+    return max([READ_SECONDS, *(2 * seconds for seconds in given if seconds)])
+
+
+async def _one(call: Call, tools: Tools, context: Context, seconds: float) -> Looked:
     try:
-        async with asyncio.timeout(READ_SECONDS):
+        async with asyncio.timeout(seconds):
             return Looked(call, await tools.read(call.read)(context, **call.args))
     except TimeoutError:
-        return Looked(call, None, f"{call.read} gave no answer within {READ_SECONDS:g} s. Is its backend overloaded?")
+        return Looked(call, None, f"{call.read} gave no answer within {seconds:g} s. Is its backend overloaded?")
     except ToolError as error:
         return Looked(call, None, str(error))
     except httpx.HTTPError as error:

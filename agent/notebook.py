@@ -122,8 +122,10 @@ class Notebook:
         async with self.db.write() as tx:
             await self._back_to_work(tx, incident_id, run)
             for i, extra in enumerate(thought.notes):
-                data = {"text": "", **extra}
-                await timeline.append(tx, incident_id, EventKind.NOTE, thought.by, data, now, f"note:{number}:{i}", run)
+                short = extra.get("compaction")
+                kind = EventKind.NOTE if short is None else EventKind.COMPACTION
+                data = {"text": "", **extra} if short is None else {"text": short}
+                await timeline.append(tx, incident_id, kind, thought.by, data, now, f"note:{number}:{i}", run)
             data = note(thought, result, number, told)
             await timeline.append(tx, incident_id, EventKind.NOTE, thought.by, data, now, f"move:{number}", run)
             for i, finding in enumerate(result.findings):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,11 +155,20 @@ def read(flags: Mapping[str, Any] | None = None, cwd: Path | None = None) -> Set
         llm=llm,
         api_key=SecretStr(key or ("none" if base_url else "")),
         actions=tuple(file.actions),
-        os_user=getpass.getuser(),
+        os_user=_os_user(),
         database_url=os.environ.get("DATABASE_URL", ""),
         secrets={name: SecretStr(os.environ[name]) for name in _secret_names(file) if name in os.environ},
         file=path,
     )
+
+
+def _os_user() -> str:
+    """Who runs this process, as the operating system knows it. USER and LOGNAME are words that anybody can set."""
+    uid = os.getuid()
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # a user without a name, as containers have them
+        return str(uid)
 
 
 def _file(config: Any, here: Path) -> tuple[Path | None, StanchFile]:

@@ -17,7 +17,7 @@ from agent.case.evidence import Evidence
 from agent.case.finding import Claim, Dropped, Finding
 from agent.case.timeline import Event, EventKind
 from agent.library.index import Library
-from agent.library.runbook import Match
+from agent.library.runbook import Match, Runbook
 from agent.reasoner import move_json
 from agent.reasoner.budget import total
 from agent.reasoner.moves import AskPerson, Conclude, Look, Move, NotChecked, Propose, Reply, Spent, Thought, View
@@ -44,12 +44,24 @@ def view_of(
     service, model = subject(catalog, dossier.incident.labels, dossier.alerts)
     matches = tuple(Match(r["name"], r["score"], r["section"], r["why"]) for r in dossier.runbooks)
     books = {m.name: book for m in matches if (book := library.book(m.name)) is not None}
+    books |= {
+        name: book
+        for one in list(books.values())
+        for name in named_in(one, library.names())
+        if (book := library.book(name))
+    }
     offered = tools.offered(backends)
     return View(
         incident=dossier.incident, alerts=dossier.alerts, events=dossier.events, evidence=dossier.evidence,
         runbooks=matches, bodies=books, catalog=catalog, service=service, model=model, reads=offered.reads,
         actions=offered.actions, now=now, steering=steering(dossier.events), **more,
     )  # fmt: skip
+
+
+def named_in(book: Runbook, names: Sequence[str]) -> list[str]:
+    """The other runbooks that a runbook's text sends its reader to."""
+    words = set(re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)*", book.text))
+    return [name for name in names if name in words and name != book.name and "-" in name]
 
 
 def steering(events: Sequence[Event]) -> tuple[str, ...]:
@@ -95,27 +107,30 @@ def checked(move: Move, evidence: Mapping[str, Evidence], names: frozenset[str])
     dropped = [r for r in results if isinstance(r, Dropped)]
     texts: dict[str, Any] = {}
 
-    def written(template: str) -> str | None:
-        """A reason, question or reply: its numbers and names are held to the same rules; it carries no assertions."""
-        result = fill(template, evidence, names) if template else None
+    def said(template: str) -> Filled | None:
+        """The text with its references filled in; what does not hold is dropped."""
+        result = fill(template, evidence, names)
         if isinstance(result, Problem):
             dropped.append(Dropped(Claim(template), result.why))
-        return result.text if isinstance(result, Filled) else None
+            return None
+        return result
 
     match move:
         case Propose():
-            texts["why"] = written(move.why) or ""
+            texts["why"] = _text(said(move.why))
         case AskPerson():
-            texts["question"] = written(move.question) or ""
+            texts["question"] = _text(said(move.question))
         case Reply():
-            texts["reply"] = _with_sources(move.text, evidence, names) if written(move.text) else ""
-            texts["evidence"] = _evidence_of(move.text, evidence, names)
+            answer = said(move.text)
+            texts["reply"] = _with_sources(move.text, evidence, names) if answer else ""
+            texts["evidence"] = list(answer.evidence) if answer else []
+        case Conclude() if move.hand_over:
+            texts["hand_over"] = _text(said(move.hand_over)) or "A person has to take over."
     if isinstance(move, Propose | Conclude):
-        ruled_out = [(r, written(r.why)) for r in move.ruled_out]
         texts["ruled_out"] = [
-            {"cause": r.cause, "why": why, "evidence": list(r.evidence) or _evidence_of(r.why, evidence, names)}
-            for r, why in ruled_out
-            if why is not None
+            {"cause": r.cause, "why": why.text, "evidence": list(r.evidence) or list(why.evidence)}
+            for r in move.ruled_out
+            if (why := said(r.why)) is not None
         ]
     return Checked(move, tuple(findings), tuple(dropped), texts)
 
@@ -139,9 +154,8 @@ def _filled(template: str, evidence: Mapping[str, Evidence], names: frozenset[st
     )
 
 
-def _evidence_of(template: str, evidence: Mapping[str, Evidence], names: frozenset[str]) -> list[str]:
-    result = fill(template, evidence, names)
-    return list(result.evidence) if isinstance(result, Filled) else []
+def _text(filled: Filled | None) -> str:
+    return filled.text if filled else ""
 
 
 def note(thought: Thought, result: Checked, number: int, told: Sequence[str] = ()) -> dict[str, Any]:

@@ -6,9 +6,12 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.command_line import stanch
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -61,3 +64,14 @@ def quiet_data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def stopped_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data folder of a demo that waits for its approval; copy it before changing anything. Words on stdin are no terminal."""
+    data = tmp_path_factory.mktemp("demo") / "data"
+    run = stanch("--data", data, "demo", "--json", stdin="y\n")
+    assert run.code == 3, run.err
+    (data / "shown.json").write_text(run.out)
+    (data / "said.txt").write_text(run.err)
+    return data

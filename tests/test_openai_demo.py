@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.founding_play import CONCLUDE, LOOK, PROPOSE, SLOWER
-from tests.scripted_llm import USED, Script, calls, fails, scripted
+from tests.played_llm import USED, Script, calls, fails, scripted
 
 CONFIG = "llm: {model: scripted, timeout_s: 20, prices: {prompt: 2, completion: 8}}\n"
 

@@ -79,6 +79,10 @@ def fold(incident: Incident, alerts: Sequence[Alert], events: Sequence[Event]) -
         take = _TAKE.get(event.kind)
         if take is not None:
             take(dossier, event)
+    dossier.not_checked = [
+        *dossier.passed_over,
+        *(one for one in dossier.not_checked if one not in dossier.passed_over),
+    ]
     _not_checked_from_evidence(dossier)
     return dossier
 
@@ -123,6 +127,7 @@ def _note(dossier: Dossier, event: Event) -> None:
     data = event.data
     if "runbooks" in data:
         dossier.runbooks = list(data["runbooks"])
+        dossier.passed_over = list(data.get("not_checked", ()))
     if spent := data.get("spent"):
         dossier.tokens += int(spent.get("tokens", 0))
         dossier.cost += float(spent.get("money", 0.0))

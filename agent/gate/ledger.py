@@ -210,7 +210,7 @@ class Ledger:
             if happened(seen, hand.proposal):
                 return await self._end(hand, Outcome.DONE, said)
         outcome, why = after_settling(seen, hand.proposal, hand.execution.receipt is not None)
-        return await self._end(hand, outcome, f"{said}; {why}")
+        return await self._end(hand, outcome, f"{said}; {why}", lost=outcome is Outcome.NOT_DONE)
 
     async def _look(self, hand: _Hand) -> Seen:
         """Probe and observe; a target that does not answer has said nothing."""
@@ -237,8 +237,13 @@ class Ledger:
                 await docket.held(tx, hand.proposal.id, hand.run)
                 await executions.answered(tx, hand.proposal.id, execution.answered_at, execution.receipt)
 
-    async def _end(self, hand: _Hand, outcome: Outcome, why: str, state: ProposalState | None = None) -> Execution:
-        """The outcome, in one transaction with its event and the proposal's end. The first one written stands."""
+    async def _end(
+        self, hand: _Hand, outcome: Outcome, why: str, state: ProposalState | None = None, lost: bool = False
+    ) -> Execution:
+        """The outcome, in one transaction with its event and the proposal's end. The first one written stands.
+
+        `lost` tells a reasoner that nobody refused: it never reached its target, and may be proposed anew.
+        """
         now = self._clock.now()
         ended = replace(hand.execution, outcome=outcome, why=why, ended_at=now)
         async with self._db.write() as tx:
@@ -248,12 +253,18 @@ class Ledger:
                 assert found is not None
                 return found
             await docket.move(tx, proposal, state or _ENDS_AS[outcome], why)
-            await self._note_outcome(tx, ended, hand.run)
+            await self._note_outcome(tx, ended, hand.run, lost)
         return ended
 
-    async def _note_outcome(self, tx: Transaction, ended: Execution, run: int) -> None:
+    async def _note_outcome(self, tx: Transaction, ended: Execution, run: int, lost: bool = False) -> None:
         receipt = ended.receipt["text"] if ended.receipt else None
-        data = {"proposal": ended.proposal, "outcome": str(ended.outcome), "why": ended.why, "receipt": receipt}
+        data = {
+            "proposal": ended.proposal,
+            "outcome": str(ended.outcome),
+            "why": ended.why,
+            "receipt": receipt,
+            "lost": lost,
+        }
         key, now = f"outcome:{ended.proposal}", self._clock.now()
         await timeline.append(tx, ended.incident, EventKind.OUTCOME, "stanch", data, now, key, run)
 

@@ -53,6 +53,8 @@ class Notification(_Loose):
 
 def parse(body: bytes | str, now: datetime) -> list[Alert]:
     """Alerts of a webhook body, of a list of alerts, or of one alert. UnusableInput says what was seen and what to send."""
+    if not body.strip():
+        raise UnusableInput("The input is empty. Give the body of an Alertmanager webhook, with at least one alert.")
     try:
         data = json.loads(body, parse_constant=lambda word: None)
     except (ValueError, UnicodeDecodeError, RecursionError) as error:

@@ -22,7 +22,7 @@ class Reference(str):
 
 class OrAbsent(str):
     """A value that series of this very place may lack: a cluster is often an external label, which alerts carry and the
-    series in the Prometheus at hand do not. After `=~` it also matches series without the label."""
+    series in the Prometheus at hand do not. After `=~` it also matches series without the label; unknown (""), any."""
 
     __slots__ = ()
 
@@ -71,7 +71,9 @@ def _written(value: Json, quote: str, regex: bool) -> str:
     text = value.rsplit("/", 1)[-1] if isinstance(value, Reference) else value
     _encodable(text)
     if regex:
-        text = _REGEX.sub(r"\\\g<0>", text) + ("|" if isinstance(value, OrAbsent) and value else "")
+        text = _REGEX.sub(r"\\\g<0>", text)
+        if isinstance(value, OrAbsent):
+            text = f"{text}|" if value else ".*"
     if quote == "`":
         raise UnusableInput("a value cannot stand in a `raw` PromQL string; use double quotes.")
     if quote == "'":

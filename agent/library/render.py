@@ -66,7 +66,7 @@ def names_for(
     """The names of an incident: from the catalog and, for namespace and cluster, first from the alerts' own labels.
 
     With several workloads the labels choose; where none or several are left, `workload` stays unknown. With no cluster
-    anywhere `cluster` is "", which in PromQL matches series that carry no cluster label.
+    anywhere `cluster` is "", which after `=~` matches every series: the alert's own rule told no clusters apart either.
     """
     here = tuple(w for w in service.workloads if _agrees(w, labels)) if service else ()
     one = here[0] if len(here) == 1 else None

@@ -40,7 +40,7 @@ def _look(reads: Sequence[Read]) -> dict[str, Any]:
 
 def _propose(actions: Sequence[type[Action]]) -> dict[str, Any]:
     listed = (
-        "\n".join(f"{_action(a)}: {_short(a.doc(), 55)} {a.risk}" for a in sorted(actions, key=lambda a: a.name()))
+        "\n".join(f"{_action(a)}: {_short(a.doc(), 40)} {a.risk}" for a in sorted(actions, key=lambda a: a.name()))
         or "none"
     )
     success = {"type": "object", "required": ["expect"], "description": "promql, or read, args and fact",

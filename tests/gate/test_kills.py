@@ -112,7 +112,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
 
 @pytest.mark.parametrize(
     ("action", "kills", "may_be_unknown"),
-    [("set_replicas", 40, False), ("probed", 12, False), ("restart", 12, False), ("blind", 12, True)],
+    [("set_replicas", 30, False), ("probed", 6, False), ("restart", 6, False), ("blind", 6, True)],
 )
 def test_killed_anywhere_it_has_one_effect_at_most_and_says_the_truth(
     templates: Callable[[str], Path], tmp_path: Path, action: str, kills: int, may_be_unknown: bool

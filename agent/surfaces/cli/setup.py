@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from pydantic import BaseModel
 
 from agent.errors import StanchError, UnusableInput
 from agent.surfaces.cli.exit_codes import Exit
@@ -34,7 +35,12 @@ def schema(file: str) -> int:
     from agent.lab.scenario import Scenario
     from agent.settings import StanchFile
 
-    kinds = {"stanch": StanchFile, "catalog": CatalogFile, "policy": PolicyFile, "scenario": Scenario}
+    kinds: dict[str, type[BaseModel]] = {
+        "stanch": StanchFile,
+        "catalog": CatalogFile,
+        "policy": PolicyFile,
+        "scenario": Scenario,
+    }
     out_json(kinds[file].model_json_schema())
     return Exit.OK
 
@@ -120,7 +126,7 @@ async def _seen(session: Session, backends: dict[str, str]) -> Seen:
         for kind, url in backends.items()
         if kind != "kubernetes"
     }
-    plain = replace(settings, backends=entries, catalog=None, policy=None)
+    plain = replace(settings, backends=entries, catalog=None, policy=None, runbooks=())
     async with session.open(plain) as app:
         found = await survey(app.desk.context())
     from agent.draft import Seen

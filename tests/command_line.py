@@ -1,0 +1,55 @@
+"""The command line as a person or a script meets it: a process with arguments, streams and an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TOP = Path(__file__).parents[1]
+PROGRAM = Path(sys.executable).with_name("stanch")
+PATIENCE_S = 240  # generous: nothing here is about speed
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of one call."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON value on stdout; anything else there is an error."""
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[Any]:
+        """JSON lines on stdout."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def said(self) -> str:
+        """What a person reads on stderr, with the wrapping undone."""
+        return " ".join(self.err.split())
+
+
+def stanch(
+    *args: str | Path, stdin: str | bytes = b"", env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Run:
+    """Run `stanch` without a terminal. A traceback is never an answer, whatever was asked."""
+    body = stdin.encode("utf-8", "surrogatepass") if isinstance(stdin, str) else stdin
+    done = subprocess.run(
+        [PROGRAM, *map(str, args)], input=body, capture_output=True, cwd=cwd, env={**os.environ, "COLUMNS": "200", **(env or {})},
+        timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    run = Run(done.returncode, done.stdout.decode(), done.stderr.decode())
+    assert "Traceback" not in run.out + run.err, run.err
+    assert run.code != 1, run.err
+    return run

@@ -122,7 +122,7 @@ def checked(move: Move, evidence: Mapping[str, Evidence], names: frozenset[str])
             texts["question"] = _text(said(move.question))
         case Reply():
             answer = said(move.text)
-            texts["reply"] = _with_sources(move.text, evidence, names) if answer else ""
+            texts["reply"] = _with_sources(move.text, answer, evidence, names) if answer else ""
             texts["evidence"] = list(answer.evidence) if answer else []
         case Conclude() if move.hand_over:
             texts["hand_over"] = _text(said(move.hand_over)) or "A person has to take over."
@@ -135,27 +135,20 @@ def checked(move: Move, evidence: Mapping[str, Evidence], names: frozenset[str])
     return Checked(move, tuple(findings), tuple(dropped), texts)
 
 
-def _with_sources(template: str, evidence: Mapping[str, Evidence], names: frozenset[str]) -> str:
+def _text(filled: Filled | None) -> str:
+    return filled.text if filled else ""
+
+
+def _with_sources(template: str, whole: Filled, evidence: Mapping[str, Evidence], names: frozenset[str]) -> str:
     """A reply filled in line by line, each with the evidence its numbers are from: `rose to 2.1 s [E3]`."""
     lines = []
     for line in template.split("\n"):
         result = fill(line, evidence, names)
         if isinstance(result, Problem):  # a name that only the lines around it bear out
-            return _filled(template, evidence, names)
+            return f"{whole.text} [{' '.join(whole.evidence)}]" if whole.evidence else whole.text
         fresh = [i for i in result.evidence if not re.search(rf"(?<![\w.]){i}(?!\w)", result.text)]
         lines.append(f"{result.text} [{' '.join(fresh)}]" if fresh else result.text)
     return "\n".join(lines)
-
-
-def _filled(template: str, evidence: Mapping[str, Evidence], names: frozenset[str]) -> str:
-    result = fill(template, evidence, names)
-    return (
-        f"{result.text} [{' '.join(result.evidence)}]" if isinstance(result, Filled) and result.evidence else template
-    )
-
-
-def _text(filled: Filled | None) -> str:
-    return filled.text if filled else ""
 
 
 def note(thought: Thought, result: Checked, number: int, told: Sequence[str] = ()) -> dict[str, Any]:

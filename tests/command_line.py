@@ -24,6 +24,11 @@ class Run:
     out: str
     err: str
 
+    def __post_init__(self) -> None:
+        """A traceback is never an answer, whatever was asked."""
+        assert "Traceback" not in self.out + self.err, self.err
+        assert self.code != 1, self.err
+
     @property
     def json(self) -> Any:
         """The one JSON value on stdout; anything else there is an error."""
@@ -43,13 +48,18 @@ class Run:
 def stanch(
     *args: str | Path, stdin: str | bytes = b"", env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> Run:
-    """Run `stanch` without a terminal. A traceback is never an answer, whatever was asked."""
-    body = stdin.encode("utf-8", "surrogatepass") if isinstance(stdin, str) else stdin
+    """Run `stanch` without a terminal, as a process that starts cold."""
     done = subprocess.run(
-        [PROGRAM, *map(str, args)], input=body, capture_output=True, cwd=cwd, env={**os.environ, "COLUMNS": "200", **(env or {})},
+        [PROGRAM, *map(str, args)], input=encoded(stdin), capture_output=True, cwd=cwd, env=surroundings(env),
         timeout=PATIENCE_S, check=False,
     )  # fmt: skip
-    run = Run(done.returncode, done.stdout.decode(), done.stderr.decode())
-    assert "Traceback" not in run.out + run.err, run.err
-    assert run.code != 1, run.err
-    return run
+    return Run(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def encoded(stdin: str | bytes) -> bytes:
+    return stdin.encode("utf-8", "surrogatepass") if isinstance(stdin, str) else stdin
+
+
+def surroundings(env: Mapping[str, str] | None) -> dict[str, str]:
+    """The environment of a call: this one's, a wide screen, and what a test adds."""
+    return {**os.environ, "COLUMNS": "200", **(env or {})}

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.command_line import stanch
+from tests.warm import Warm
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -64,6 +65,14 @@ def quiet_data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def warm(quiet_data_folder: None) -> Iterator[Warm]:
+    """The command line as a process that need not import anything any more."""
+    process = Warm()
+    yield process
+    process.close()
 
 
 @pytest.fixture(scope="session")

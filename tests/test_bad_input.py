@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.command_line import Run, stanch
+from tests.warm import Warm
 
 FIXTURES = Path(__file__).parent / "fixtures" / "alertmanager" / "0.25"
 FIRING = FIXTURES / "first-firing.json"
@@ -33,11 +34,11 @@ def webhook(*alerts: dict[str, Any], **more: Any) -> str:
 class Place:
     """A folder in which somebody works, with a data folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, warm: Warm) -> None:
+        self.folder, self._warm = folder, warm
 
     def run(self, *args: str | Path, **more: Any) -> Run:
-        return stanch("--data", self.folder / "data", *args, cwd=self.folder, **more)
+        return self._warm.stanch("--data", self.folder / "data", *args, cwd=self.folder, **more)
 
     def incidents(self) -> list[dict[str, Any]]:
         run = self.run("incidents", "list", "--json")
@@ -46,8 +47,8 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
+def place(tmp_path: Path, warm: Warm) -> Place:
+    return Place(tmp_path, warm)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,12 @@ def test_unusable_input_says_what_was_seen_and_what_to_send(place: Place, body: 
     assert run.code == 2
     assert says in run.said
     assert run.out == ""
+
+
+def test_it_is_the_same_for_a_process_that_starts_cold(tmp_path: Path) -> None:
+    run = stanch("--data", tmp_path, "investigate", "-", "--json", stdin="nope")
+    assert (run.code, run.out) == (2, "")
+    assert run.said.startswith("stanch: This is not JSON")
 
 
 @pytest.mark.parametrize("name", ["missing.json", "."])
@@ -262,26 +269,26 @@ def test_a_name_that_nobody_knows_is_answered_with_what_there_is(
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )  # fmt: skip
 def test_an_alias_model_or_workload_that_does_not_exist_is_a_clear_answer(
-    stopped_demo: Path, tmp_path: Path, call: list[str], code: int, says: str
+    stopped_demo: Path, tmp_path: Path, warm: Warm, call: list[str], code: int, says: str
 ) -> None:
     data = shutil.copytree(stopped_demo, tmp_path / "data")
-    run = stanch("--data", data, "tools", "call", *call, "--demo", "--json")
+    run = warm.stanch("--data", data, "tools", "call", *call, "--demo", "--json")
     assert run.code == code, run.err
     assert says in run.said
     assert run.out == ""
 
 
-def test_who_is_not_in_the_catalog_cannot_approve(stopped_demo: Path, tmp_path: Path) -> None:
+def test_who_is_not_in_the_catalog_cannot_approve(stopped_demo: Path, tmp_path: Path, warm: Warm) -> None:
     data = shutil.copytree(stopped_demo / "demo", tmp_path / "data")
     catalog = tmp_path / "catalog.yaml"
     catalog.write_text("people:\n  ann: {os_user: somebody-else}\ngroups:\n  on-call: [ann]\n")
     options = ("--data", data, "--catalog", catalog, "--policy", data / "policy.yaml")
-    (waiting,) = stanch(*options, "approvals", "list", "--json").json
+    (waiting,) = warm.stanch(*options, "approvals", "list", "--json").json
     for name in ("somebody-else", "ann"):
-        run = stanch(*options, "approvals", "approve", waiting["id"], env={"USER": name, "LOGNAME": name})
+        run = warm.stanch(*options, "approvals", "approve", waiting["id"], env={"USER": name, "LOGNAME": name})
         assert run.code == 4, "the operating system says who one is, not a variable"
         assert "catalog" in run.said
-    (still,) = stanch(*options, "approvals", "list", "--json").json
+    (still,) = warm.stanch(*options, "approvals", "list", "--json").json
     assert (still["state"], still["decisions"]) == ("open", [])
 
 

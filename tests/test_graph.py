@@ -36,6 +36,7 @@ FAST = SuccessTest(
     (Check("query_metrics", {"promql": P99, "minutes": 5}, "< 1"),), timedelta(minutes=1), timedelta(minutes=10)
 )
 END = Conclude((), CAUSE, hand_over="Call the owner.")
+MENDED = Conclude((SLOW,), CAUSE)
 
 
 def scale(replicas: int = 6, workload: str = "forecast-server", success: SuccessTest = FAST) -> Propose:
@@ -91,7 +92,7 @@ async def finish(app: App, identity: str) -> tuple[Rest, Dossier]:
 
 
 async def test_an_approved_proposal_is_executed_verified_and_written_down(tmp_path: Path) -> None:
-    async with incident(tmp_path, Scripted([LOOK, scale(), END])) as (app, identity):
+    async with incident(tmp_path, Scripted([LOOK, scale(), MENDED])) as (app, identity):
         rest = await app.desk.work(identity)
         assert (rest.kind, rest.waits_for) == (RestKind.PERSON, "approval")
         proposal = await app.desk.proposal(str(rest.proposal))
@@ -153,7 +154,7 @@ async def test_an_approval_that_nobody_gives_in_time_expires(tmp_path: Path) -> 
 
 
 async def test_what_somebody_did_by_hand_voids_the_proposal_and_is_verified(tmp_path: Path) -> None:
-    async with incident(tmp_path, Scripted([LOOK, scale(), END])) as (app, identity):
+    async with incident(tmp_path, Scripted([LOOK, scale(), MENDED])) as (app, identity):
         rest = await app.desk.work(identity)
         by_hand = app.tools.action("scale_workload").parse({"workload": "eu-1/ml/forecast-server", "replicas": 6})
         context = app.desk.context()

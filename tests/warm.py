@@ -10,42 +10,43 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from tests.command_line import TOP, Run
+from tests.command_line import TOP, Run, encoded, surroundings
 
 HEAVY = (
-    "agent.app", "agent.lab.server", "agent.reasoner.runbook_reasoner", "agent.surfaces.cli.incidents", "aiosqlite",
-    "alembic.command", "kr8s.asyncio", "langgraph.checkpoint.sqlite.aio", "langgraph.graph", "rich.table",
+    "agent.app", "agent.lab.server", "agent.reasoner.runbook_reasoner", "agent.surfaces.cli.approvals",
+    "agent.surfaces.cli.incidents", "agent.surfaces.cli.stage", "aiosqlite", "alembic.command", "kr8s.asyncio",
+    "langgraph.checkpoint.sqlite.aio", "langgraph.graph", "rich.table",
 )  # fmt: skip
 
 
 def serve() -> None:
-    import_everything()
+    for name in HEAVY:
+        importlib.import_module(name)
     for line in sys.stdin:
         order = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            become(order["argv"], order["out"], order["err"])
+            become(order)
         print(json.dumps({"pid": pid}), flush=True)
         print(json.dumps({"code": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}), flush=True)
 
 
-def import_everything() -> None:
-    for name in HEAVY:
-        importlib.import_module(name)
-
-
-def become(argv: Sequence[str], out: str, err: str) -> None:
-    """Be `stanch argv` from here on, with the streams in files and no terminal."""
+def become(order: Mapping[str, Any]) -> None:
+    """Be `stanch` with the order's arguments from here on, with streams in files: no terminal."""
     from agent.__main__ import main
 
-    for number, (path, flags) in enumerate(
-        [(os.devnull, os.O_RDONLY), (out, os.O_WRONLY | os.O_CREAT), (err, os.O_WRONLY | os.O_CREAT)]
-    ):
-        os.dup2(os.open(path, flags, 0o600), number)
-    sys.argv = ["stanch", *argv]
+    made = os.O_WRONLY | os.O_CREAT
+    for number, (name, flags) in enumerate([("in", os.O_RDONLY), ("out", made), ("err", made)]):
+        os.dup2(os.open(order[name], flags, 0o600), number)
+    os.environ.clear()
+    os.environ.update(order["env"])
+    os.chdir(order["cwd"])
+    sys.argv = ["stanch", *order["argv"]]
     code = 1
     try:
         main()
@@ -62,23 +63,26 @@ class Warm:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.warm"], cwd=TOP, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "COLUMNS": "200"},
-        )  # fmt: skip
+            [sys.executable, "-m", "tests.warm"], cwd=TOP, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
-    def stanch(self, folder: Path, *argv: str | Path, meanwhile: Callable[[int], None] | None = None) -> Run:
-        """`stanch argv`, streams kept in the folder; `meanwhile(pid)` runs while it does, and may kill it."""
+    def stanch(
+        self, *args: str | Path, stdin: str | bytes = b"", env: Mapping[str, str] | None = None, cwd: Path = TOP,
+        meanwhile: Callable[[int], None] | None = None,
+    ) -> Run:  # fmt: skip
+        """As `tests.command_line.stanch`; `meanwhile(pid)` runs beside it, and may kill it."""
         assert self._process.stdin is not None
-        folder.mkdir(parents=True, exist_ok=True)
-        number = len(list(folder.glob("*.out")))
-        out, err = folder / f"{number}.out", folder / f"{number}.err"
-        order = {"argv": [str(arg) for arg in argv], "out": str(out), "err": str(err)}
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        pid = self._answer("pid")
-        if meanwhile is not None:
-            meanwhile(pid)
-        return Run(self._answer("code"), out.read_text(), err.read_text())
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "in").write_bytes(encoded(stdin))
+            order = {"argv": [str(arg) for arg in args], "env": surroundings(env), "cwd": str(cwd)}
+            order |= {stream: str(folder / stream) for stream in ("in", "out", "err")}
+            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.flush()
+            pid = self._answer("pid")
+            if meanwhile is not None:
+                meanwhile(pid)
+            return Run(self._answer("code"), (folder / "out").read_text(), (folder / "err").read_text())
 
     def _answer(self, what: str) -> int:
         assert self._process.stdout is not None

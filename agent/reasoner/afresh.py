@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from agent.case.check import Check
+from agent.case.check import Check, expectation
 from agent.case.duration import duration
 from agent.case.evidence import Evidence
 from agent.case.finding import Assertion, Claim
@@ -23,6 +23,7 @@ from tools.breach import breach_of
 from tools.errors import ToolError
 from tools.promql import parse
 
+FAR = 0.5  # of a limit: below that a sign is gone and not merely noisy
 SHORT, LONG = timedelta(minutes=1), timedelta(minutes=10)
 _RANGE = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|\[([0-9a-z]+)\]")
 
@@ -55,8 +56,7 @@ def last_minute_call(view: View) -> Call | None:
 
 def fresh_calls(view: View, candidate: Candidate) -> tuple[Call, ...]:
     """The alert's measure and the signs of a cause, over the last minute."""
-    signs = [_sign_call(view, one.check) for one in candidate.signs if one.check]
-    return present([last_minute_call(view), *signs]) if last_minute_call(view) else ()
+    return present([last_minute_call(view), *(_sign_call(view, one.check) for one in candidate.signs if one.check)])
 
 
 def _sign_call(view: View, check: Check) -> Call | None:
@@ -65,12 +65,23 @@ def _sign_call(view: View, check: Check) -> Call | None:
 
 
 def ended(view: View, candidate: Candidate) -> bool:
-    """Whether neither the alert's measure nor any sign of the cause shows in the last minute, all with data."""
-    shelf = Shelf(view)
-    if _breaching(view, shelf.of(last_minute_call(view))) is not False:
+    """Whether in the last minute no sign of the cause shows any more, all with data, and the alert's measure does not
+    either; where that cannot be taken over a minute, one of the signs has to be far from its limit."""
+    shelf, measure = Shelf(view), last_minute_call(view)
+    calls = [(one.check, call) for one in candidate.signs if one.check and (call := _sign_call(view, one.check))]
+    seen = [(check, e) for check, call in calls if (e := shelf.of(call)) is not None]
+    if len(seen) < len(calls) or any(check.holds(e.facts) is not False for check, e in seen):
         return False
-    checks = [(one.check, call) for one in candidate.signs if one.check and (call := _sign_call(view, one.check))]
-    return all((e := shelf.of(call)) is not None and check.holds(e.facts) is False for check, call in checks)
+    return any(_far(check, e) for check, e in seen) if measure is None else _breaching(view, shelf.of(measure)) is False
+
+
+def _far(check: Check, evidence: Evidence) -> bool:
+    """Whether every value is on the good side of half the limit."""
+    wanted = expectation(check.expect)
+    if not isinstance(wanted.value, float) or wanted.op not in (">", ">="):
+        return False
+    values = [number(evidence, f.id) for f in check.select(evidence.facts)]
+    return bool(values) and all(value is not None and value < wanted.value * FAR for value in values)
 
 
 def _breaching(view: View, evidence: Evidence | None) -> bool | None:

@@ -12,7 +12,7 @@ from typing import Any
 from agent.reasoner.moves import View
 from tools.spec import Action, Read
 
-DOC_CHARS = 64  # of a read's description; `search_runbooks` and a failed call tell more
+DOC_CHARS = 52  # of a read's description; `search_runbooks` and a failed call tell more
 
 
 def tools_of(view: View) -> list[dict[str, Any]]:

@@ -50,9 +50,9 @@ def decide(view: View) -> Move:
     after = made[-1].event if mended else 0  # the action mended what it was meant to, and the alert goes on: all anew
     own = own_subject(view)
     subjects = [own, *(s for s in _steered_to(view) if s.name != own.name)]
-    if look := _look(view, [c for s in subjects[1:] for c in _about(view, s)]):
+    if look := _look(view, [c for s in subjects[1:] for c in _about(view, s)], after):
         return look
-    if look := _look(view, [*first_minute(view), *calls_of(tried(view, subjects[0]))], after):
+    if look := _look(view, [*first_minute(view), *calls_of(tried(view, own))], after):
         return look
     while True:
         checks = [one for subject in subjects for one in tried(view, subject)]
@@ -67,23 +67,6 @@ def decide(view: View) -> Move:
         return look
     picture = weigh(view, checks, _acted_on(view) if mended else frozenset())
     return _next(view, picture, checks, made)
-
-
-def _without_questions(view: View) -> View:
-    """What was read to answer somebody's question is about that question; the investigation reads for itself."""
-    asked = {
-        e.data["id"]
-        for e in view.events
-        if e.kind is EventKind.EVIDENCE and (e.data.get("extra") or {}).get("question") is not None
-    }
-    return replace(view, evidence={i: e for i, e in view.evidence.items() if i not in asked}) if asked else view
-
-
-def _steered_to(view: View) -> list[Subject]:
-    """Services of the catalog that people named when they steered: they are looked at too."""
-    said = " ".join(str(e.data["steer"]).lower() for e in view.events if e.kind is EventKind.NOTE and "steer" in e.data)
-    names = [s.name for s in view.catalog.services() if s.name in said or s.name.replace("-", " ") in said]
-    return [s for name in names[:MOST_SUSPECTS] if (s := subject_of(view, name)) is not None]
 
 
 def _next(view: View, picture: Picture, checks: list[Tried], made: list[Attempt]) -> Move:
@@ -112,6 +95,23 @@ def _look(view: View, calls: Iterable[Call], after: int = 0) -> Look | None:
     moves = [e for e in view.events if e.kind is EventKind.NOTE and e.data.get("move") == "look" and e.n > after]
     missing = Shelf(view, after).missing(present(calls))
     return Look(missing[:MOST_CALLS]) if missing and len(moves) < MOST_LOOKS else None
+
+
+def _without_questions(view: View) -> View:
+    """What was read to answer somebody's question is about that question; the investigation reads for itself."""
+    asked = {
+        e.data["id"]
+        for e in view.events
+        if e.kind is EventKind.EVIDENCE and (e.data.get("extra") or {}).get("question") is not None
+    }
+    return replace(view, evidence={i: e for i, e in view.evidence.items() if i not in asked}) if asked else view
+
+
+def _steered_to(view: View) -> list[Subject]:
+    """Services of the catalog that people named when they steered: they are looked at too."""
+    said = " ".join(str(e.data["steer"]).lower() for e in view.events if e.kind is EventKind.NOTE and "steer" in e.data)
+    names = [s.name for s in view.catalog.services() if s.name in said or s.name.replace("-", " ") in said]
+    return [s for name in names[:MOST_SUSPECTS] if (s := subject_of(view, name)) is not None]
 
 
 def _look_again(view: View, last: Attempt) -> Look | None:
@@ -157,10 +157,11 @@ def _act(view: View, picture: Picture, checks: list[Tried], made: list[Attempt])
     ):
         return None  # a person or the policy has spoken; what follows is theirs to say
     best = picture.candidates[0]
+    # what never reached its target, and what a person's words took back while it waited, may be proposed again
     lost = Counter(a.key for a in made if a.fate == "lost")
-    # so may what a person's words took back while it waited, in the light of what they pointed at
-    made = [a for a in made if not (a.fate == "open" and _spoken_since(view, a))]
-    used = {a.key for a in made if a.fate != "lost" or lost[a.key] >= MOST_LOST}
+    again = {a.key for a in made if a.fate == "lost" and lost[a.key] < MOST_LOST}
+    again |= {a.key for a in made if a.fate == "open" and _spoken_since(view, a)}
+    used = {a.key for a in made} - again
     for step in steps(view, best)[0]:
         if Attempt(step.action, step.args, "", 0).key not in used:
             claims = findings(view, picture, checks)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +28,14 @@ KINDS = {str(kind) for kind in EventKind}
 class Demo:
     """A copy of the demo that waits, and the command line over it."""
 
-    def __init__(self, warm: Warm, data: Path, logs: Path) -> None:
-        self._warm, self.data, self._logs = warm, data, logs
+    def __init__(self, warm: Warm, data: Path) -> None:
+        self._warm, self.data = warm, data
         self.shown: Any = json.loads((data / "shown.json").read_text())
         self.incident: str = self.shown["incident"]["id"]
         self.proposal: str = self.shown["proposal"]["id"]
 
     def __call__(self, *args: str | Path, code: int = 0) -> Run:
-        run = self._warm.stanch(self._logs, "--data", self.data, *args)
-        assert "Traceback" not in run.err, run.err
+        run = self._warm.stanch("--data", self.data, *args)
         assert run.code == code, f"{args}: {run.code}\n{run.out}\n{run.err}"
         return run
 
@@ -47,23 +45,16 @@ class Demo:
 
 
 @pytest.fixture(scope="module")
-def warm() -> Iterator[Warm]:
-    process = Warm()
-    yield process
-    process.close()
-
-
-@pytest.fixture(scope="module")
 def waiting(warm: Warm, stopped_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """For tests that only look."""
     folder = tmp_path_factory.mktemp("looked-at")
-    return Demo(warm, shutil.copytree(stopped_demo, folder / "data"), folder / "logs")
+    return Demo(warm, shutil.copytree(stopped_demo, folder / "data"))
 
 
 @pytest.fixture
 def demo(warm: Warm, stopped_demo: Path, tmp_path: Path) -> Demo:
     """For tests that decide."""
-    return Demo(warm, shutil.copytree(stopped_demo, tmp_path / "data"), tmp_path / "logs")
+    return Demo(warm, shutil.copytree(stopped_demo, tmp_path / "data"))
 
 
 # -- looking ----------------------------------------------------------------------------------------------------------
@@ -247,29 +238,27 @@ def test_revoke_needs_an_approval_and_a_digest_that_changed_is_refused(demo: Dem
 
 
 def test_runbooks_search(warm: Warm, tmp_path: Path) -> None:
-    found = warm.stanch(tmp_path / "logs", "--data", tmp_path, "runbooks", "search", "CPUThrottlingHigh", "--json").json
+    found = warm.stanch("--data", tmp_path, "runbooks", "search", "CPUThrottlingHigh", "--json").json
     assert found[0]["name"] == "cpu-contention"
     assert all(set(one) == {"name", "score", "section", "why"} for one in found)
     queries = tmp_path / "queries.jsonl"
     rows = [{"query_id": 1, "text": "the disk of a node is filling"}, {"query_id": "b", "text": "zzgl qwrt plmk"}]
     queries.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    first, second = warm.stanch(
-        tmp_path / "logs", "--data", tmp_path, "runbooks", "search", "--queries", queries, "--limit", "3"
-    ).lines
+    first, second = warm.stanch("--data", tmp_path, "runbooks", "search", "--queries", queries, "--limit", "3").lines
     assert first["query_id"] == 1
     assert first["ranked"][0] == "disk-filling"
     assert second == {"query_id": "b", "ranked": []}
 
 
 def test_runbooks_lint(warm: Warm, tmp_path: Path) -> None:
-    own = warm.stanch(tmp_path / "logs", "--data", tmp_path, "runbooks", "lint")
+    own = warm.stanch("--data", tmp_path, "runbooks", "lint")
     assert own.code == 0, own.out
     assert "0 errors" in own.out
     (tmp_path / "books").mkdir()
     (tmp_path / "books" / "bad.md").write_text(
         "---\nname: bad\ndescription: d\nmetadata:\n  stanch.kind: infra\n---\n# Bad\n\n## Diagnosis\n~~~yaml check\nread: query_metricks\nargs: {promql: 'up'}\nexpect: '> 1'\nsuggests: quota\n~~~\n"
     )
-    wrong = warm.stanch(tmp_path / "logs", "--data", tmp_path, "runbooks", "lint", tmp_path / "books")
+    wrong = warm.stanch("--data", tmp_path, "runbooks", "lint", tmp_path / "books")
     assert wrong.code == 7
     assert re.search(r"bad\.md:\d+: .*query_metricks", wrong.out)
 
@@ -277,7 +266,7 @@ def test_runbooks_lint(warm: Warm, tmp_path: Path) -> None:
 def test_policy_check(warm: Warm, tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text("rules:\n  - {name: everything, action: '*', verdict: suggest}\n")
-    run = warm.stanch(tmp_path / "logs", "--data", tmp_path, "policy", "check", policy)
+    run = warm.stanch("--data", tmp_path, "policy", "check", policy)
     assert run.code == 0, run.err
     assert "1 rules" in run.out or "1 rule" in run.out
 
@@ -294,7 +283,7 @@ def test_a_broken_chain_is_found(demo: Demo) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(warm: Warm, tmp_path: Path, shell: str) -> None:
-    run = warm.stanch(tmp_path / "logs", "completion", shell)
+    run = warm.stanch("completion", shell)
     assert run.code == 0
     assert "_STANCH_COMPLETE" in run.out
 

@@ -47,7 +47,8 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, warm: Warm) -> Place:
+def place(tmp_path: Path, warm: Warm, indexed: Path) -> Place:
+    shutil.copytree(indexed, tmp_path / "data")
     return Place(tmp_path, warm)
 
 

@@ -75,6 +75,8 @@ class Warm:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             (folder / "in").write_bytes(encoded(stdin))
+            for stream in ("out", "err"):  # a child that is killed at once leaves nothing in them
+                (folder / stream).touch()
             order = {"argv": [str(arg) for arg in args], "env": surroundings(env), "cwd": str(cwd)}
             order |= {stream: str(folder / stream) for stream in ("in", "out", "err")}
             self._process.stdin.write(json.dumps(order) + "\n")

@@ -18,7 +18,7 @@ from agent.surfaces.cli.investigate import _demo
 from agent.surfaces.cli.session import Session
 from agent.surfaces.cli.talk import _chat
 from tests.founding_play import CONCLUDE, LOOK, PROPOSE
-from tests.scripted_llm import calls, scripted
+from tests.played_llm import calls, scripted
 
 NUMBER = re.compile(r"\d+(?:\.\d+)? (?:s|ms|%|min)\b")
 

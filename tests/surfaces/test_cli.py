@@ -237,14 +237,14 @@ def test_revoke_needs_an_approval_and_a_digest_that_changed_is_refused(demo: Dem
 # -- without a demo ---------------------------------------------------------------------------------------------------
 
 
-def test_runbooks_search(warm: Warm, tmp_path: Path) -> None:
-    found = warm.stanch("--data", tmp_path, "runbooks", "search", "CPUThrottlingHigh", "--json").json
+def test_runbooks_search(warm: Warm, indexed: Path, tmp_path: Path) -> None:
+    found = warm.stanch("--data", indexed, "runbooks", "search", "CPUThrottlingHigh", "--json").json
     assert found[0]["name"] == "cpu-contention"
     assert all(set(one) == {"name", "score", "section", "why"} for one in found)
     queries = tmp_path / "queries.jsonl"
     rows = [{"query_id": 1, "text": "the disk of a node is filling"}, {"query_id": "b", "text": "zzgl qwrt plmk"}]
     queries.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    first, second = warm.stanch("--data", tmp_path, "runbooks", "search", "--queries", queries, "--limit", "3").lines
+    first, second = warm.stanch("--data", indexed, "runbooks", "search", "--queries", queries, "--limit", "3").lines
     assert first["query_id"] == 1
     assert first["ranked"][0] == "disk-filling"
     assert second == {"query_id": "b", "ranked": []}

@@ -113,6 +113,8 @@ def tried(view: View, subject: Subject) -> list[Tried]:
     found: dict[bytes, Tried] = {}
     for n, (book, weight, block) in enumerate(followed_for(view, subject)):
         one = _try(view, shelf, subject, book, weight, block)
+        if one.check is None and not subject.own:
+            continue  # the question does not apply to it: it has no model, or no workload of its own
         asked = [one.check.to_json(), str(block.suggests), str(block.rules_out)] if one.check else [n]
         found.setdefault(canonical(asked), one)
     return list(found.values())

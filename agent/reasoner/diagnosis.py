@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.case.cause import MODEL_FAULTS, Cause, Fault
+from agent.case.evidence import Evidence
 from agent.case.incident import Kind
 from agent.reasoner.calls import Shelf, fact, labels_of, number
 from agent.reasoner.checks import CHANGE_READS, Subject, Tried, changes, outcomes_unknown
@@ -23,17 +24,18 @@ from agent.reasoner.first_minute import compare_call, history_call, onset, rule_
 from agent.reasoner.moves import View
 
 FIRST_SIGN, NEXT_SIGN, AGAINST, TIMELY, OTHER = 1.5, 0.75, -0.5, 0.75, 0.8
-BEFORE_S, AFTER_S = (
-    3600.0,
-    120.0,
-)  # a change explains a breach that begins within an hour of it, clocks being what they are
-PROMOTION_S = 3 * 86400.0  # a model's errors are seen only when outcomes come in, up to days after its promotion
-BRIEF_S, OFTEN = 1800.0, 3  # an alert that cleared by itself this often, as a rule within half an hour, is a habit
+# a change explains a breach that begins within an hour of it, clocks being what they are, and all the more within minutes
+BEFORE_S, AFTER_S, SOON_S = 3600.0, 120.0, 900.0
+PROMOTION_S = 12 * 3600.0  # a promoted version shows in its error within half a day, and as much later as outcomes come
+LABELS_S = 36 * 3600.0  # how late outcomes are taken to come where nothing tells
+FED = frozenset({Fault.DATA_BUG, Fault.STALE_FEATURES})  # what a model is fed
+ERRING = frozenset(
+    {Fault.BAD_MODEL_VERSION, Fault.CONCEPT_DRIFT, Fault.COVARIATE_DRIFT}
+)  # and what its error looks like
 BY_CHANGE = frozenset({Fault.BAD_DEPLOY, Fault.BAD_CONFIG, Fault.BAD_MODEL_VERSION})
 SLOW = frozenset(
     {Fault.DISK_FULL, Fault.CERTIFICATE_EXPIRY, Fault.MEMORY_LEAK, Fault.CONCEPT_DRIFT, Fault.COVARIATE_DRIFT}
 )
-PROMOTION_S = 48 * 3600  # a promoted version shows in its error only when outcomes are known
 OFTEN = 3  # an alert that fired so many times within retention has habits
 BRIEF_S = 1800  # and one that clears within this by itself is a brief one
 USUAL = 1.25  # within this factor of yesterday and last week a level is the usual one
@@ -88,6 +90,7 @@ def weigh(view: View, checks: Sequence[Tried], settled: Set[tuple[str, Fault]] =
     alive = [c for c in found if c.signs and not c.excluded and (component(view, c), c.fault) not in settled]
     if usual:
         alive = [c for c in alive if c.fault in SLOW]
+    alive = _explained(view, alive)
     alive = _upstream_first(view, sorted(alive, key=lambda c: c.score, reverse=True))
     refuted = tuple(c for c in found if c not in alive)
     if not alive:
@@ -97,6 +100,36 @@ def weigh(view: View, checks: Sequence[Tried], settled: Set[tuple[str, Fault]] =
     best = alive[0]
     cause = Cause(component(view, best), best.fault, sure[0])
     return Picture(cause, kind_of(view, best.fault), tuple(alive), refuted, usual, quiet, sure)
+
+
+def _explained(view: View, alive: list[Candidate]) -> list[Candidate]:
+    """Without the faults that another one explains.
+
+    A model errs for what it is fed: broken or old features explain an error that would else be its version's or the
+    world's, and concept drift is what remains. A version that came minutes before may show itself as failing or as want
+    of CPU: unless every check says that it is something else, those signs are the version's.
+    """
+    sound = {c.fault for c in alive if c.sound}
+    last = {Fault.CONCEPT_DRIFT} if Fault.BAD_MODEL_VERSION in sound else set()
+    alive = [c for c in alive if c.fault not in (ERRING if sound & FED else last)]
+    for version in [
+        c for c in alive if c.fault is Fault.BAD_DEPLOY and c.sound and _changed(view, c.subject, "deployment", SOON_S)
+    ]:
+        shown = [c for c in alive if c.subject.name == version.subject.name and _shows_a_version(c)]
+        if not shown:
+            continue
+        signs = (*version.signs, *(sign for c in shown for sign in c.signs))
+        score = version.score + NEXT_SIGN * sum(sign.weight for c in shown for sign in c.signs)
+        alive = [c for c in alive if c is not version and c not in shown]
+        alive.append(replace(version, signs=signs, score=score))
+    return alive
+
+
+def _shows_a_version(candidate: Candidate) -> bool:
+    """Failing by itself, or in want of CPU without a neighbour that takes it: what a bad version may look like."""
+    if candidate.fault is Fault.DEPENDENCY_DOWN:
+        return not candidate.subject.own
+    return candidate.fault is Fault.CPU_CONTENTION and bool(candidate.against)
 
 
 def _pairs(checks: Sequence[Tried]) -> list[tuple[Subject, Fault]]:
@@ -127,13 +160,20 @@ def _timely(view: View, one: Tried, fault: Fault) -> bool:
     return _changed(view, one.subject, "model_promotion" if fault is Fault.BAD_MODEL_VERSION else "")
 
 
-def _changed(view: View, subject: Subject, kind: str = "") -> bool:
+def _changed(view: View, subject: Subject, kind: str = "", within: float = BEFORE_S) -> bool:
     began = onset(view)
-    reach = PROMOTION_S if kind == "model_promotion" else BEFORE_S
+    reach = _label_lag(view) + PROMOTION_S if kind == "model_promotion" else within
     return any(
         -AFTER_S <= began - at <= reach and (not kind or k == kind) and service in ("", subject.name)
         for at, k, service, _, _ in changes(view)
     )
+
+
+def _label_lag(view: View) -> float:
+    """Seconds by which true outcomes come late: an error shows no sooner after what caused it."""
+    quality = next(Shelf(view).reads("model_quality"), None)
+    until = number(quality, "labels_complete_until")
+    return LABELS_S if until is None else max(view.now.timestamp() - until, 0.0)
 
 
 def _usual(view: View) -> bool:
@@ -144,11 +184,7 @@ def _usual(view: View) -> bool:
 
 def _as_ever(view: View) -> bool:
     evidence = Shelf(view).of(compare_call(view))
-    heads = (
-        {f.id.removesuffix("ratio.last_week") for f in evidence.facts if f.id.endswith("ratio.last_week")}
-        if evidence
-        else set()
-    )
+    heads = own_heads(view, evidence, "ratio.last_week")
     come_before = (number(Shelf(view).of(history_call(view)), "earlier.count") or 0) >= 1
 
     def near(name: str) -> bool:
@@ -156,6 +192,14 @@ def _as_ever(view: View) -> bool:
         return bool(found) and all(r is not None and 1 / USUAL <= r <= USUAL for r in found)
 
     return near("last_week") and (near("yesterday") or come_before)
+
+
+def own_heads(view: View, evidence: Evidence | None, ending: str) -> list[str]:
+    """Prefixes of the facts that end so and are of the incident's own series; of all series where none is."""
+    labels = labels_of(view)
+    found = [f for f in (evidence.facts if evidence else ()) if f.id.endswith(ending)]
+    mine = [f for f in found if all(labels.get(k, v) == v for k, v in f.labels.items())]
+    return [f.id.removesuffix(ending) for f in mine or found]
 
 
 def _fleeting(view: View) -> bool:

@@ -54,7 +54,9 @@ def statements(one: Tried) -> Iterator[str]:
         if what:
             yield f"{_first_up(what)} is {ref}"
         return
-    if found.id == "agree":
+    if found.id == "quality.ratio":
+        yield f"The model's error is {ref} times what it was before"
+    elif found.id == "agree":
         yield f"Whether serving runs the version that the alias names: {ref}"
     elif found.window and found.unit == "count":
         yield f"{_first_up(found.name)} in {{window({one.evidence.id}.{found.id})}}: {ref}"

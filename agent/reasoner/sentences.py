@@ -9,7 +9,7 @@ from agent.case.evidence import Evidence, ReadOutcome
 from agent.case.finding import Assertion, Claim, Finding
 from agent.reasoner.calls import Shelf, fact, labels_of, number
 from agent.reasoner.checks import Tried, changes
-from agent.reasoner.diagnosis import Candidate, Picture
+from agent.reasoner.diagnosis import Candidate, Picture, own_heads
 from agent.reasoner.first_minute import compare_call, history_call, onset, rule_call
 from agent.reasoner.measures import statements
 from agent.reasoner.moves import NotChecked, RuledOut, View
@@ -70,8 +70,9 @@ def level(view: View) -> Iterator[Claim]:
         if fact(rule, "began"):
             yield Claim(f"The breach began at {{{rule.id}.began}}.")
         yield Claim("No series breaches the rule now.", (Assertion(f"{rule.id}.breaching.count", "==", 0.0),))
-    if compared and (now := _first(compared, "now.mean")):
-        head = now.removesuffix("now.mean")
+    if compared and (heads := own_heads(view, compared, "now.mean")):
+        head = heads[0]
+        now = f"{head}now.mean"
         for then, word in (("yesterday", "yesterday at this time"), ("last_week", "last week at this time")):
             yield from sound(view, _against(f"{compared.id}.{now}", f"{compared.id}.{head}{then}.mean", word))[:1]
 

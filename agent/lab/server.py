@@ -32,6 +32,7 @@ from agent.lab.world.world import World
 
 HOST = "127.0.0.1"
 STARTING_S = 10.0
+IDLE_S = 600  # a connection that is kept open this long: on a busy machine a client may come back late
 
 
 class Lab:
@@ -88,7 +89,9 @@ class Lab:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((HOST, port))
             self.url = f"http://{HOST}:{listener.getsockname()[1]}"
-            config = uvicorn.Config(self.app(), log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
+            config = uvicorn.Config(
+                self.app(), log_level="critical", lifespan="off", timeout_graceful_shutdown=1, timeout_keep_alive=IDLE_S
+            )
             server = _Quiet(config)
             task = asyncio.create_task(server.serve(sockets=[listener]))
             try:

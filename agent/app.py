@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -42,12 +42,15 @@ from tools.toolbox import installed
 
 
 class Feed:
-    """Tells listeners what was appended to a timeline, in order and once, after it was committed."""
+    """Tells listeners what was appended to a timeline, in order and once, after it was committed.
 
-    def __init__(self, db: Database, listeners: Sequence[Listener]) -> None:
+    `seen` are the newest events that are no news: those that were there when the application was opened.
+    """
+
+    def __init__(self, db: Database, listeners: Sequence[Listener], seen: Mapping[str, int]) -> None:
         self._db = db
         self._listeners = tuple(listeners)
-        self._seen: dict[str, int] = {}
+        self._seen = dict(seen)
 
     async def publish(self, incident: str) -> None:
         if not self._listeners:
@@ -58,6 +61,18 @@ class Feed:
             self._seen[incident] = event.n
             for listener in self._listeners:
                 listener(event)
+
+
+class Again(httpx.AsyncHTTPTransport):
+    """Asks a second time where a read met a kept connection that the server was just closing."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await super().handle_async_request(request)
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            if request.method != "GET":
+                raise
+            return await super().handle_async_request(request)
 
 
 @asynccontextmanager
@@ -84,7 +99,8 @@ async def open_app(
         judge = Judge(notebook, ledger)
         chosen = reasoner or _reasoner(settings, db, now)
         steps = Steps(notebook, chosen, judge, Verifier(notebook), settings.llm.budget.steps)
-        feed = Feed(db, listeners)
+        async with db.read() as tx:
+            feed = Feed(db, listeners, await timeline.heads(tx))
 
         async def graph() -> Any:
             return build(steps, await _saver(settings, stack), feed.publish)
@@ -92,6 +108,7 @@ async def open_app(
         worker = Worker(notebook, judge, graph)
         desk = Desk(notebook, worker, judge, Talk(notebook, chosen))
         lock = RunnerLock(settings.data)
+        stack.callback(lock.release)
         yield App(settings, now, desk, catalog, policy, library, tools, backends, lock, redact)
 
 
@@ -124,7 +141,7 @@ async def _backends(settings: Settings, stack: AsyncExitStack) -> Backends:
         for i, entry in enumerate(entries):
             http = httpx.AsyncClient(
                 base_url=entry.url, timeout=entry.timeout_s, headers=_headers(entry, settings), auth=_auth(entry, settings),
-                trust_env=False, follow_redirects=False,
+                trust_env=False, follow_redirects=False, transport=Again(),
             )  # fmt: skip
             await stack.enter_async_context(http)
             name = entry.name or (kind if len(entries) == 1 else f"{kind}-{i + 1}")

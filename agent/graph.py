@@ -23,7 +23,7 @@ from agent.look import look, recorded
 from agent.notebook import Notebook
 from agent.reasoner import move_json
 from agent.reasoner.moves import AskPerson, Conclude, Look, Propose, Reasoner, Reply, Thought
-from agent.think import Checked, checked, gives_up, names_in, unknown_if_unfounded, view_of, without_finding
+from agent.think import Checked, checked, gives_up, names_in, together, unknown_if_unfounded, view_of, without_finding
 from agent.verify import Verifier
 
 
@@ -77,12 +77,14 @@ class Steps:
             return Thought(end, "stanch"), Checked(end)
         names = names_in(dossier, self.notebook.catalog())
         rejections = tuple(told)
+        refused: list[Thought] = []
         for last in (False, True):
+            more = {"last": move_json.to_json(refused[-1].move)} if refused else {}
             try:
-                thought = await self.reasoner.next_move(self.view(dossier, rejections=rejections))
+                thought = await self.reasoner.next_move(self.view(dossier, rejections=rejections, extra=more))
             except ReasonerFailed as error:
                 end = gives_up(str(error), dossier)
-                return Thought(end, "stanch"), Checked(end)
+                return together(refused, Thought(end, "stanch")), Checked(end)
             result = checked(thought.move, dossier.evidence, names)
             if isinstance(thought.move, Reply):
                 rejections = ("reply only answers a person's question; look, propose, ask or conclude.",)
@@ -90,6 +92,8 @@ class Steps:
                 break
             else:
                 rejections = result.reasons
+            refused.append(thought)
+        thought = together([one for one in refused if one is not thought], thought)
         if isinstance(thought.move, Reply):
             end = gives_up("the reasoner did not make a move", dossier)
             return Thought(end, "stanch"), Checked(end)
@@ -192,10 +196,11 @@ class Steps:
 
 
 def final_state(dossier: Dossier, move: Conclude) -> State:
-    """Recovered is code's word, from the verification; the rest follows from the cause."""
+    """Recovered is code's word, from the verification, and not where a person still has to be called; the rest follows from
+    the cause."""
     proposal = dossier.proposal
     verification = dossier.verification_of(str(proposal["id"])) if proposal else None
-    if verification is not None and verification.data["recovered"] is True:
+    if verification is not None and verification.data["recovered"] is True and not move.hand_over:
         return State.RECOVERED
     if move.cause.fault == "none":
         return State.NO_FAULT

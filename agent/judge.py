@@ -10,11 +10,13 @@ from agent.case.catalog import Person
 from agent.case.cause import Cause, Fault
 from agent.case.check import Check, SuccessTest, expectation
 from agent.case.dossier import Dossier
+from agent.case.evidence import ReadOutcome
 from agent.errors import BadArguments, Outdated, ToolError
 from agent.gate import approval, docket, provenance
 from agent.gate.ledger import Ledger
 from agent.gate.preparation import Prepared, Wanted
 from agent.gate.proposal import WAITING, Proposal, ProposalState
+from agent.gate.verification import guard_value
 from agent.look import look, recorded
 from agent.notebook import Notebook
 from agent.reasoner.moves import Call, Propose
@@ -92,25 +94,15 @@ class Judge:
         self, dossier: Dossier, success: SuccessTest, number: int, run: int, context: Context
     ) -> tuple[float | None, ...]:
         """The guards' values before anything is done."""
+        calls = [Call(guard.check.read, guard.check.args, f"{guard.name} before") for guard in success.guards]
         values = []
-        for i, guard in enumerate(success.guards):
-            values.append(
-                await self.measure(dossier, guard.check, f"{number}:guard{i}", f"{guard.name} before", run, context)
-            )
+        for i, looked in enumerate(await look(calls, self.notebook.tools, context)):
+            key = f"{number}:guard{i}"
+            what = recorded(looked, "stanch", context, {"call": key}, self.notebook.redact)
+            found = await self.notebook.record(dossier.incident.id, run, what, key)
+            facts = found.facts if found.outcome is ReadOutcome.OK else None
+            values.append(guard_value(success.guards[i], facts, context.as_of))
         return tuple(values)
-
-    async def measure(
-        self, dossier: Dossier, check: Check, key: str, why: str, run: int, context: Context
-    ) -> float | None:
-        """One check's value as recorded evidence: the sum over its facts, None where any is unknown."""
-        call = Call(check.read, check.args, why)
-        (looked,) = await look([call], self.notebook.tools, context)
-        what = recorded(looked, "stanch", context, {"call": key}, self.notebook.redact)
-        found = await self.notebook.record(dossier.incident.id, run, what, key)
-        numbers = [f.value for f in check.select(found.facts)]
-        if not numbers or any(n is None or isinstance(n, str) for n in numbers):
-            return None
-        return float(sum(float(n) for n in numbers if n is not None and not isinstance(n, str)))
 
     async def undo(self, dossier: Dossier, proposal_id: str, run: int) -> Ruled | None:
         """The sealed undo as a child proposal; None where there is none, or nothing to undo."""

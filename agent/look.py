@@ -13,12 +13,12 @@ import httpx
 from agent.case.evidence import ReadOutcome, Recorded
 from agent.case.redact import Redactor
 from agent.reasoner.moves import Call
-from tools.context import Backends, Context, Json
+from tools.context import Context, Json
 from tools.errors import ToolError
 from tools.spec import Answer
 from tools.toolbox import Tools
 
-READ_SECONDS = 20.0  # of real time; a read slower than this was not made, unless its backends were given longer
+READ_SECONDS = 20.0  # of real time; a backend slower than this was not checked, unless it was given more
 BODY_BYTES = 2_000_000
 SPARK_WIDTH = 24
 
@@ -38,13 +38,14 @@ class Looked:
 
 async def look(calls: Sequence[Call], tools: Tools, context: Context) -> list[Looked]:
     """Answers in the order of the calls. A read that fails is an answer too."""
-    seconds = patience(context.backends)
+    seconds = patience(context)
     return list(await asyncio.gather(*(_one(call, tools, context, seconds) for call in calls)))
 
 
-def patience(backends: Backends) -> float:
-    """Seconds one read may take: room for two requests to the backend that was given the longest `timeout_s`."""
-    return max([READ_SECONDS, *(2 * (backend.http.timeout.read or 0.0) for backend in backends.all)])
+def patience(context: Context) -> float:
+    """How long one read may take: twice what the most patient backend is given for one answer, and 20 s at least."""
+    given = [backend.http.timeout.read for backend in context.backends.all]
+    return max([READ_SECONDS, *(2 * seconds for seconds in given if seconds)])
 
 
 async def _one(call: Call, tools: Tools, context: Context, seconds: float) -> Looked:

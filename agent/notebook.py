@@ -83,7 +83,7 @@ class Notebook:
 
     async def recall(self, incident_id: str, run: int) -> None:
         dossier = await self.dossier(incident_id)
-        service, _ = subject(self.catalog(), dossier.incident.labels, dossier.alerts)
+        service, model = subject(self.catalog(), dossier.incident.labels, dossier.alerts)
         matches = await LibraryShelf(self.library).match(dossier.alerts, service)
         past = await self._similar(dossier)
         async with self.db.write() as tx:
@@ -95,10 +95,21 @@ class Notebook:
                 "broken": [{"path": str(one.path), "why": one.why} for one in self.library.broken],
                 "tools": [r.name for r in self.tools.offered(self.backends).reads],
                 "not_checked": [
-                    {"what": f"runbook {one.path.name}", "why": f"passed over: {one.why}"} for one in self.library.broken
+                    *({"what": f"runbook {b.path.name}", "why": f"passed over: {b.why}"} for b in self.library.broken),
+                    *self._not_configured(model is not None),
                 ],
             }  # fmt: skip
             await timeline.append(tx, incident_id, EventKind.NOTE, "stanch", data, self.clock.now(), "recall", run)
+
+    def _not_configured(self, about_model: bool) -> list[dict[str, str]]:
+        """What cannot be looked at for want of a backend; a model's places only where a model is concerned."""
+        kinds = {"prometheus": "metrics", "kubernetes": "workloads and their events", "loki": "logs"}
+        kinds |= {"mlflow": "the model registry", "drift": "drift reports"} if about_model else {}
+        return [
+            {"what": what, "why": f"no {kind} is configured"}
+            for kind, what in kinds.items()
+            if not self.backends.has(kind)
+        ]
 
     async def _similar(self, dossier: Dossier) -> list[dict[str, Any]]:
         """Ended incidents in which the same alert fired, newest first, with what was found."""
@@ -122,8 +133,10 @@ class Notebook:
         async with self.db.write() as tx:
             await self._back_to_work(tx, incident_id, run)
             for i, extra in enumerate(thought.notes):
-                data = {"text": "", **extra}
-                await timeline.append(tx, incident_id, EventKind.NOTE, thought.by, data, now, f"note:{number}:{i}", run)
+                short = extra.get("compaction")
+                kind = EventKind.NOTE if short is None else EventKind.COMPACTION
+                data = {"text": "", **extra} if short is None else {"text": short}
+                await timeline.append(tx, incident_id, kind, thought.by, data, now, f"note:{number}:{i}", run)
             data = note(thought, result, number, told)
             await timeline.append(tx, incident_id, EventKind.NOTE, thought.by, data, now, f"move:{number}", run)
             for i, finding in enumerate(result.findings):

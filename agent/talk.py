@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agent.case.catalog import Person
 from agent.case.dossier import Dossier
 from agent.case.incident import Incident, Kind, State
 from agent.case.text import visible
-from agent.case.timeline import EventKind
+from agent.case.timeline import Event, EventKind
 from agent.errors import ReasonerFailed
 from agent.look import look, recorded
 from agent.notebook import Notebook
-from agent.reasoner.moves import Look, Reasoner, Reply
+from agent.reasoner import move_json
+from agent.reasoner.budget import total
+from agent.reasoner.moves import Look, Reasoner, Reply, Thought
 from agent.store import evidence, incidents, timeline
-from agent.think import Checked, checked, names_in, view_of
+from agent.think import Checked, checked, names_in, spent_json, view_of
+from tools.context import Json
 
 MOST_LOOKS = 4
 
@@ -42,9 +46,12 @@ class Talk:
             asked = await timeline.append(tx, place, EventKind.QUESTION, person.principal, data, now)
         reads = 0
         rejections: tuple[str, ...] = ()
+        thoughts: list[Thought] = []
         for _ in range(MOST_LOOKS + 2):
             dossier = await self.notebook.dossier(place)
-            move, by = await self._next(dossier, question, rejections)
+            last = move_json.to_json(thoughts[-1].move) if rejections else None
+            thoughts.append(await self._next(dossier, question, rejections, last))
+            move, by = thoughts[-1].move, thoughts[-1].by
             if isinstance(move, Look) and reads < MOST_LOOKS * 8:
                 reads += await self._look(place, dossier, move, by, asked.n)
                 rejections = ()
@@ -56,20 +63,23 @@ class Talk:
             if result.dropped and not rejections:
                 rejections = result.reasons
                 continue
-            return await self._reply(place, by, result, person, reads)
-        return await self._reply(place, "stanch", Checked(Reply("")), person, reads)
+            return await self._reply(place, thoughts, result, asked, person, reads)
+        return await self._reply(place, thoughts, Checked(Reply("")), asked, person, reads)
 
-    async def _next(self, dossier: Dossier, question: str, rejections: tuple[str, ...]) -> tuple[object, str]:
+    async def _next(
+        self, dossier: Dossier, question: str, rejections: tuple[str, ...], last: Mapping[str, Json] | None
+    ) -> Thought:
         book = self.notebook
         view = view_of(
             dossier, book.catalog(), book.library, book.tools, book.backends, book.clock.now(),
-            question=question, rejections=rejections,
+            question=question, rejections=rejections, extra={"last": dict(last)} if last else {},
         )  # fmt: skip
         try:
-            thought = await self.reasoner.next_move(view)
+            return await self.reasoner.next_move(view)
         except ReasonerFailed as error:
-            return Reply(f"No answer: {visible(str(error), 200)}"), "stanch"
-        return thought.move, thought.by
+            return Thought(
+                Reply("No answer."), "stanch", notes=({"text": f"no answer: {visible(str(error), 300)}", "show": True},)
+            )
 
     async def _look(self, place: str, dossier: Dossier, move: Look, by: str, asked: int) -> int:
         context = self.notebook.context(dossier)
@@ -81,14 +91,24 @@ class Talk:
                 await evidence.record(tx, place, epoch, what, self.notebook.clock.now(), key)
         return len(move.calls)
 
-    async def _reply(self, place: str, by: str, result: Checked, person: Person, reads: int) -> Answered:
+    async def _reply(
+        self, place: str, thoughts: Sequence[Thought], result: Checked, asked: Event, person: Person, reads: int
+    ) -> Answered:
+        """The answer on the timeline, with what thinking of it cost and noted (a fail-over, a repair)."""
         text = result.texts.get("reply") or "The evidence does not answer that. Here is what was read: " + (
             ", ".join((await self.notebook.dossier(place)).evidence) or "nothing"
         )
         ids = tuple(result.texts.get("evidence", ()))
+        now, by = self.notebook.clock.now(), thoughts[-1].by
+        spent = total([one.spent for one in thoughts])
+        notes = [note for one in thoughts for note in one.notes]
+        if spent.tokens:
+            notes.append({"text": "a question was answered", "spent": spent_json(spent)})
         async with self.notebook.db.write() as tx:
-            data = {"text": text, "evidence": list(ids), "to": person.principal}
-            await timeline.append(tx, place, EventKind.REPLY, by, data, self.notebook.clock.now())
+            for i, note in enumerate(notes):
+                await timeline.append(tx, place, EventKind.NOTE, by, {"text": "", **note}, now, f"ask{asked.n}:note{i}")
+            data = {"text": text, "evidence": list(ids), "to": person.principal, "question": asked.data["text"]}
+            await timeline.append(tx, place, EventKind.REPLY, by, data, now)
         return Answered(text, ids, reads, place)
 
     async def _conversation(self, question: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -10,15 +11,16 @@ from typing import Any
 from agent.case.alert import Alert
 from agent.case.catalog import Catalog
 from agent.case.cause import Cause, Fault
-from agent.case.claims import check
+from agent.case.claims import Filled, Problem, check, fill
 from agent.case.dossier import Dossier
 from agent.case.evidence import Evidence
 from agent.case.finding import Claim, Dropped, Finding
 from agent.case.timeline import Event, EventKind
 from agent.library.index import Library
-from agent.library.runbook import Match
+from agent.library.runbook import Match, Runbook
 from agent.reasoner import move_json
-from agent.reasoner.moves import AskPerson, Conclude, Look, Move, NotChecked, Propose, Reply, Thought, View
+from agent.reasoner.budget import total
+from agent.reasoner.moves import AskPerson, Conclude, Look, Move, NotChecked, Propose, Reply, Spent, Thought, View
 from tools.context import Backends, Model, Service
 from tools.toolbox import Tools
 
@@ -42,12 +44,24 @@ def view_of(
     service, model = subject(catalog, dossier.incident.labels, dossier.alerts)
     matches = tuple(Match(r["name"], r["score"], r["section"], r["why"]) for r in dossier.runbooks)
     books = {m.name: book for m in matches if (book := library.book(m.name)) is not None}
+    books |= {
+        name: book
+        for one in list(books.values())
+        for name in named_in(one, library.names())
+        if (book := library.book(name))
+    }
     offered = tools.offered(backends)
     return View(
         incident=dossier.incident, alerts=dossier.alerts, events=dossier.events, evidence=dossier.evidence,
         runbooks=matches, bodies=books, catalog=catalog, service=service, model=model, reads=offered.reads,
         actions=offered.actions, now=now, steering=steering(dossier.events), **more,
     )  # fmt: skip
+
+
+def named_in(book: Runbook, names: Sequence[str]) -> list[str]:
+    """The other runbooks that a runbook's text sends its reader to."""
+    words = set(re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)*", book.text))
+    return [name for name in names if name in words and name != book.name and "-" in name]
 
 
 def steering(events: Sequence[Event]) -> tuple[str, ...]:
@@ -93,49 +107,67 @@ def checked(move: Move, evidence: Mapping[str, Evidence], names: frozenset[str])
     dropped = [r for r in results if isinstance(r, Dropped)]
     texts: dict[str, Any] = {}
 
-    def fill(template: str) -> str | None:
-        result = check(Claim(template), evidence, names) if template else None
-        if isinstance(result, Dropped):
-            dropped.append(result)
-        return result.text if isinstance(result, Finding) else None
+    def said(template: str) -> Filled | None:
+        """The text with its references filled in; what does not hold is dropped."""
+        result = fill(template, evidence, names)
+        if isinstance(result, Problem):
+            dropped.append(Dropped(Claim(template), result.why))
+            return None
+        return result
 
     match move:
         case Propose():
-            texts["why"] = fill(move.why) or ""
+            texts["why"] = _text(said(move.why))
         case AskPerson():
-            texts["question"] = fill(move.question) or ""
+            texts["question"] = _text(said(move.question))
         case Reply():
-            texts["reply"] = fill(move.text) or ""
-            texts["evidence"] = _evidence_of(move.text, evidence, names)
+            answer = said(move.text)
+            texts["reply"] = _with_sources(move.text, answer, evidence, names) if answer else ""
+            texts["evidence"] = list(answer.evidence) if answer else []
+        case Conclude() if move.hand_over:
+            texts["hand_over"] = _text(said(move.hand_over)) or "A person has to take over."
     if isinstance(move, Propose | Conclude):
-        ruled_out = [(r, fill(r.why)) for r in move.ruled_out]
         texts["ruled_out"] = [
-            {"cause": r.cause, "why": why, "evidence": list(r.evidence) or _evidence_of(r.why, evidence, names)}
-            for r, why in ruled_out
-            if why is not None
+            {"cause": r.cause, "why": why.text, "evidence": list(r.evidence) or list(why.evidence)}
+            for r in move.ruled_out
+            if (why := said(r.why)) is not None
         ]
     return Checked(move, tuple(findings), tuple(dropped), texts)
 
 
-def _evidence_of(template: str, evidence: Mapping[str, Evidence], names: frozenset[str]) -> list[str]:
-    result = check(Claim(template), evidence, names)
-    return list(result.evidence) if isinstance(result, Finding) else []
+def _text(filled: Filled | None) -> str:
+    return filled.text if filled else ""
+
+
+def _with_sources(template: str, whole: Filled, evidence: Mapping[str, Evidence], names: frozenset[str]) -> str:
+    """A reply filled in line by line, each with the evidence its numbers are from: `rose to 2.1 s [E3]`."""
+    lines = []
+    for line in template.split("\n"):
+        result = fill(line, evidence, names)
+        if isinstance(result, Problem):  # a name that only the lines around it bear out
+            return f"{whole.text} [{' '.join(whole.evidence)}]" if whole.evidence else whole.text
+        fresh = [i for i in result.evidence if not re.search(rf"(?<![\w.]){i}(?!\w)", result.text)]
+        lines.append(f"{result.text} [{' '.join(fresh)}]" if fresh else result.text)
+    return "\n".join(lines)
 
 
 def note(thought: Thought, result: Checked, number: int, told: Sequence[str] = ()) -> dict[str, Any]:
     """The move as the timeline keeps it."""
-    spent = thought.spent
     return {
         **move_json.to_json(thought.move),
         **result.texts,
         "text": _summary(thought.move),
         "number": number,
         "by": thought.by,
-        "spent": {
-            "tokens": spent.tokens, "prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens,
-            "money": spent.money, "seconds": round(spent.seconds, 3),
-        },
+        "spent": spent_json(thought.spent),
         "told": list(told),
+    }
+
+
+def spent_json(spent: Spent) -> dict[str, Any]:
+    return {
+        "tokens": spent.tokens, "prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens,
+        "money": spent.money, "seconds": round(spent.seconds, 3),
     }  # fmt: skip
 
 
@@ -151,6 +183,14 @@ def _summary(move: Move) -> str:
             return f"concludes: {move.cause}"
         case Reply():
             return "answers"
+
+
+def together(refused: Sequence[Thought], thought: Thought) -> Thought:
+    """The thought that counts, with what the attempts before it cost and noted."""
+    notes = [note for one in refused for note in one.notes]
+    return replace(
+        thought, spent=total([*(one.spent for one in refused), thought.spent]), notes=(*notes, *thought.notes)
+    )
 
 
 def gives_up(why: str, dossier: Dossier) -> Conclude:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from agent.case.check import SuccessTest, success_from_json
 from agent.case.dossier import Dossier
 from agent.case.evidence import Evidence, ReadOutcome
+from agent.case.quantity import of_fact, shown
 from agent.case.timeline import Event, EventKind
 from agent.clock import iso, parse_time
 from agent.gate.verification import Facts, Look, Verdict, cadence, judge
@@ -17,6 +19,8 @@ from agent.notebook import Notebook
 from agent.reasoner.moves import Call
 from agent.store import wakes
 from tools.context import Context
+
+MOST_SHOWN = 3  # series of one check that a line names
 
 
 @dataclass
@@ -45,7 +49,7 @@ class Verifier:
         data = {
             "proposal": proposal, "recovered": verdict.recovered, "final": verdict.final, "why": verdict.why,
             "evidence": list(dict.fromkeys(one.id for one in found)), "checks": list(seen.checks),
-            "guards": list(seen.guards), "as_of": iso(seen.at),
+            "guards": list(seen.guards), "as_of": iso(seen.at), "measured": measured(test, found),
         }  # fmt: skip
         key = f"verification:{proposal}:{number}"
         await self.notebook.append(dossier.incident.id, run, EventKind.VERIFICATION, data, key)
@@ -85,6 +89,16 @@ def started(dossier: Dossier, proposal: str) -> datetime:
 def look_of(event: Event) -> Look:
     data = event.data
     return Look(parse_time(str(data["as_of"])), tuple(data["checks"]), tuple(data["guards"]))
+
+
+def measured(test: SuccessTest, found: Sequence[Evidence]) -> list[str]:
+    """What each check saw and wants, with its evidence: `2.12 s, wanted < 1 [E16]`. Unknown values are named so."""
+    said = []
+    for check, one in zip(test.checks, found, strict=False):
+        values = [of_fact(one.id, f) for f in check.select(one.facts)] if one.outcome is ReadOutcome.OK else []
+        text = ", ".join(shown(v) if v.known else "unknown" for v in values[:MOST_SHOWN]) or "no data"
+        said.append(f"{text}, wanted {check.expect} [{one.id}]")
+    return said
 
 
 def _usable(evidence: Evidence) -> Facts:

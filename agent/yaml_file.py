@@ -14,6 +14,7 @@ from agent.errors import BadConfiguration
 
 M = TypeVar("M", bound=BaseModel)
 Place = tuple[str | int, ...]
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where it is there: ten times as fast
 
 
 def load(path: Path, model: type[M]) -> M:
@@ -28,8 +29,8 @@ def load(path: Path, model: type[M]) -> M:
 def parse(text: str, model: type[M], name: str) -> M:
     """As `load`, from text; `name` stands for the file in messages."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        node = yaml.compose(text, Loader=Loader)
+        data = yaml.load(text, Loader=Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1

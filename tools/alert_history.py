@@ -64,7 +64,7 @@ async def alert_history(
     earlier.count (those that ended), median_duration (s), last.start, firing, covered.days (history there really is)."""
     server = prometheus(context, labels)
     start = context.as_of - timedelta(days=days)
-    query = pql.selector("ALERTS", {"alertname": alertname, "alertstate": "firing", **labels})
+    query = pql.selector_here("ALERTS", {"alertname": alertname, "alertstate": "firing", **labels})
     sampled = f"count_over_time({query}[{_STEP}s])"  # samples themselves: an instant selector lingers for 5 minutes
     series, oldest = await asyncio.gather(_long_range(server, sampled, start), _oldest_sample(server, start))
     until = context.as_of.timestamp()

@@ -114,7 +114,8 @@ async def _from_prometheus(context: Context, labels: Labels) -> tuple[list[Activ
 
 async def _from_series(server: Prometheus, labels: Labels) -> list[ActiveAlert]:
     states, starts = await asyncio.gather(
-        server.instant(pql.selector("ALERTS", labels)), server.instant(pql.selector("ALERTS_FOR_STATE", labels))
+        server.instant(pql.selector_here("ALERTS", labels)),
+        server.instant(pql.selector_here("ALERTS_FOR_STATE", labels)),
     )
     began = {_identity(s.labels): s.last for s in starts.series}
     found = []

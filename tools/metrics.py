@@ -83,7 +83,8 @@ async def _empty(server: Prometheus, promql: str, frame: Window, result: Result)
         why: tuple[Emptiness, str] = (Emptiness.NOTHING, "the series are native histograms; use histogram_quantile")
     else:
         why = await why_empty(server, promql, frame)
-    text = f"{clean(promql, 300)} over {length(frame)} to {clock_time(frame.end)}: {why[0]}: {why[1].rstrip('.')}. This is not zero."
+    reason = f"{why[0]}: {why[1].rstrip('.')}. This is not zero."
+    text = f"{reason} {clean(promql, 300)} over {length(frame)} to {clock_time(frame.end)}."
     data: Json = {"promql": promql, "series": [], "remarks": list(result.remarks)}
     return Answer(shorten(text + remarks_text(result.remarks)), (), data, server.link(promql, frame), why[0])
 

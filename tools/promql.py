@@ -29,6 +29,7 @@ _ASSUMED_SUBQUERY_STEP = 15  # seconds, where a subquery leaves its step to the 
 
 _NAME = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OR_ABSENT = re.compile(r"(?:[\w :/@-]|\\.)+\|")  # one literal value, or no such label
 _OPERATORS = {"MatchOp.Equal": "=", "MatchOp.NotEqual": "!=", "MatchOp.Re": "=~", "MatchOp.NotRe": "!~"}
 
 
@@ -45,6 +46,15 @@ def selector(metric: str, labels: Labels, **patterns: str) -> str:
         parts.insert(0, f"__name__={quote(metric)}")
         metric = ""
     return f"{metric}{{{', '.join(parts)}}}" if parts or not metric else metric
+
+
+def selector_here(metric: str, labels: Labels, **patterns: str) -> str:
+    """As `selector`, but a cluster also fits series without that label: it is often an external label, which alerts carry
+    and the series in the Prometheus at hand do not."""
+    if not labels.get("cluster"):
+        return selector(metric, labels, **patterns)
+    rest = {name: value for name, value in labels.items() if name != "cluster"}
+    return selector(metric, rest, cluster=f"{literal(labels['cluster'])}|", **patterns)
 
 
 def _label(name: str) -> str:
@@ -134,11 +144,13 @@ def matchers_of(node: Node) -> list[tuple[str, str, str]]:
 
 
 def equalities(tree: Node) -> dict[str, str]:
-    """Labels that some selector fixes to one value and no other selector to a different one."""
+    """Labels that some selector fixes to one value (or to it and absence) and no other selector to a different one."""
     seen: dict[str, set[str]] = {}
     for node in selectors(tree):
         for name, op, value in matchers_of(node):
-            if op == "=" and value:
+            if op == "=~" and _OR_ABSENT.fullmatch(value):
+                seen.setdefault(name, set()).add(re.sub(r"\\(.)", r"\1", value[:-1]))
+            elif op == "=" and value:
                 seen.setdefault(name, set()).add(value)
     return {name: next(iter(values)) for name, values in seen.items() if len(values) == 1}
 

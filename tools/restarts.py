@@ -51,10 +51,10 @@ def selections(context: Context, service: str, labels: Labels) -> list[str]:
     match = dict(entry.match) if entry and entry.match else ({"service": service} if service else {})
     if not match and not labels:
         raise BadArguments("Name a service or give labels; otherwise every process of the platform would be looked at.")
-    found = [pql.selector("", {**match, **labels})[1:-1]]
+    found = [pql.selector_here("", {**match, **labels})[1:-1]]
     for workload in entry.workloads if entry else ():
         pods = {"pod": f"{pql.literal(workload.name)}-.+"}
-        found.append(pql.selector("", {"namespace": workload.namespace, **labels}, **pods)[1:-1])
+        found.append(pql.selector_here("", {"namespace": workload.namespace, **labels}, **pods)[1:-1])
     return list(dict.fromkeys(found))
 
 

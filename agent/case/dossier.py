@@ -31,8 +31,10 @@ class Dossier:
     dropped: int = 0
     cause: Cause | None = None
     ruled_out: list[J] = field(default_factory=list)  # {cause, why, evidence}
-    not_checked: list[J] = field(default_factory=list)  # {what, why}: as the latest move has it, and what follows
-    passed_over: list[J] = field(default_factory=list)  # {what, why}: runbooks that could not be read
+    not_checked: list[J] = field(default_factory=list)  # {what, why}
+    passed_over: list[J] = field(
+        default_factory=list
+    )  # known from the start: broken runbooks, backends that are not there
     hand_over: str = ""
     why: str = ""  # of the latest proposal
     proposals: dict[str, J] = field(default_factory=dict)
@@ -125,9 +127,6 @@ def _verification(dossier: Dossier, event: Event) -> None:
 
 def _note(dossier: Dossier, event: Event) -> None:
     data = event.data
-    if "runbooks" in data:
-        dossier.runbooks = list(data["runbooks"])
-        dossier.passed_over = list(data.get("not_checked", ()))
     if spent := data.get("spent"):
         dossier.tokens += int(spent.get("tokens", 0))
         dossier.cost += float(spent.get("money", 0.0))
@@ -135,13 +134,33 @@ def _note(dossier: Dossier, event: Event) -> None:
         dossier.reasoners.append(str(data["by"]))
     if (cause := data.get("cause")) is not None:
         dossier.cause = Cause(cause["component"], Fault(cause["fault"]), float(cause["confidence"]))
-    for name in ("ruled_out", "not_checked"):
-        if name in data:
-            setattr(dossier, name, list(data[name]))
+    if "ruled_out" in data:
+        dossier.ruled_out = _still_ruled_out(dossier, data["ruled_out"])
+    if "runbooks" in data:
+        dossier.runbooks = list(data["runbooks"])
+        dossier.passed_over = list(data.get("not_checked", ()))
+    elif "not_checked" in data:
+        dossier.not_checked = list(data["not_checked"])
     dossier.hand_over = str(data.get("hand_over") or dossier.hand_over)
     if data.get("move") == "propose":
         dossier.why = str(data.get("why", ""))
     dossier.report = data.get("report") or dossier.report
+
+
+def _still_ruled_out(dossier: Dossier, fresh: Sequence[J]) -> list[J]:
+    """What an earlier move ruled out stays, unless a later one says it anew or names it as the cause."""
+    anew = {str(one["cause"]) for one in fresh}
+    cause = str(dossier.cause.fault) if dossier.cause else ""
+    kept = [
+        r
+        for r in dossier.ruled_out
+        if r["cause"] not in anew and not _plain(str(r["cause"])).startswith(_plain(cause) or "?")
+    ]
+    return [*kept, *fresh]
+
+
+def _plain(cause: str) -> str:
+    return cause.replace("_", " ")
 
 
 def _not_checked_from_evidence(dossier: Dossier) -> None:

@@ -33,7 +33,7 @@ def _lines(dossier: Dossier) -> Iterator[str]:
         "Alerts",
         (f"- {_text(a.name)} {a.status}, since {iso(a.starts_at)}: {_text(a.summary)}" for a in dossier.alerts),
     )
-    yield from _section("Timeline", (_event(e) for e in dossier.events if e.kind in _SHOWN))
+    yield from _section("Timeline", (_event(e) for e in dossier.events if e.kind in _SHOWN or _told(e)))
     yield from _section("Evidence", _evidence(dossier))
     cost = f", cost {dossier.cost:.4f}" if dossier.cost else ""
     yield from _section(
@@ -96,9 +96,18 @@ _SHOWN = frozenset(
 )  # fmt: skip
 
 
+def _told(event: Event) -> bool:
+    """A note that people should read: a fail-over, or somebody's steering."""
+    return event.kind is EventKind.NOTE and bool(event.data.get("failover") or event.data.get("steer"))
+
+
 def _event(event: Event) -> str:
     data = event.data
     match event.kind:
+        case EventKind.NOTE if data.get("failover"):
+            what = f"fail-over {data['failover']}: {data['text']}"
+        case EventKind.NOTE:
+            what = f"{event.actor} steers: {data['steer']}"
         case EventKind.ALERT:
             what = f"{data['labels'].get('alertname', 'alert')} {data['status']}"
         case EventKind.PROPOSAL:
@@ -108,7 +117,7 @@ def _event(event: Event) -> str:
         case EventKind.OUTCOME:
             what = f"{data['proposal']}: {data['outcome']}"
         case EventKind.VERIFICATION:
-            what = str(data["why"])
+            what = "; ".join([str(data["why"]), *data.get("measured", ())])
         case EventKind.STATE:
             what = f"{data['to']}: {data['why']}"
         case EventKind.FINDING if data.get("dropped"):

@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
+from sqlalchemy import Connection
+
 from agent.case.timeline import EventKind
 from agent.errors import IllegalTransition, UnusableInput
 from agent.gate.proposal import WAITING, Proposal, ProposalState, from_sealed
@@ -35,9 +37,10 @@ async def held(tx: Transaction, proposal: str, run: int | None = None) -> Propos
     if (row := await proposals.get(tx, proposal)) is None:
         raise UnusableInput(f"There is no proposal {proposal}. `stanch approvals list` shows those that wait.")
     await incidents.hold(tx, row.incident, run)
-    locked = await proposals.get(tx, proposal)  # again: it may have changed while we waited for the lock
-    assert locked is not None
-    return _proposal(locked)
+    if not isinstance(tx.connection, Connection):  # in SQLite's write transaction nobody else can have changed it
+        row = await proposals.get(tx, proposal)
+        assert row is not None
+    return _proposal(row)
 
 
 async def of(tx: Transaction, incident: str) -> list[Proposal]:

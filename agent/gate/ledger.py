@@ -105,6 +105,7 @@ class Ledger:
         parent = await docket.find(tx, proposal.parent) if proposal.parent else None
         if proposal.covered and not await _is_undo_of(tx, proposal, parent):
             return Obstacle(ProposalState.VOIDED, "it is not the undo that was approved")
+        this_hour, on_target = await executions.count_since(tx, now - HOUR, str(proposal.target))
         facts = Facts(
             proposal=proposal,
             decisions=await decisions.of(tx, proposal.id),
@@ -113,8 +114,8 @@ class Ledger:
             entitled=self._entitled,
             stopped=f"{stop.actor} stopped everything: {stop.reason}" if stop.is_on else policy.stopped(),
             budgets=budgets,
-            this_hour=await executions.count_since(tx, now - HOUR),
-            on_target=await executions.count_since(tx, now - HOUR, str(proposal.target)),
+            this_hour=this_hour,
+            on_target=on_target,
         )
         return obstacle(facts)
 
@@ -127,7 +128,7 @@ class Ledger:
             objection = replace(objection, state=ProposalState.NOT_DONE)
         if known is not None:
             ended = replace(ended, claimed_at=known.claimed_at, ended_at=self._clock.now())
-            await executions.end(tx, proposal.id, Outcome.NOT_DONE, ended.why, self._clock.now())
+            await executions.end(tx, ended)
         if proposal.state in (ProposalState.APPROVED, ProposalState.ALLOWED, ProposalState.CLAIMED):
             await docket.move(tx, proposal, objection.state, objection.why)
             await self._note_outcome(tx, ended, run)
@@ -247,9 +248,7 @@ class Ledger:
         ended = replace(hand.execution, outcome=outcome, why=why, ended_at=now)
         async with self._db.write() as tx:
             proposal = await docket.held(tx, hand.proposal.id, hand.run)
-            if ended.receipt is not None and ended.answered_at is not None:
-                await executions.answered(tx, proposal.id, ended.answered_at, ended.receipt)
-            if not await executions.end(tx, proposal.id, outcome, why, now):
+            if not await executions.end(tx, ended):
                 found = await executions.get(tx, proposal.id)
                 assert found is not None
                 return found

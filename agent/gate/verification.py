@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -113,8 +114,8 @@ def _so_far(test: SuccessTest, baseline: Sequence[float | None], seen: Sequence[
     if held is not None:
         return f"held for {_span(held)} of {_span(test.hold)}"
     last = seen[-1]
-    missing = [f"{c.read} has no usable data" for c, a in zip(test.checks, last.checks, strict=True) if a is None]
-    failing = [f"{c.read} is not {c.expect}" for c, a in zip(test.checks, last.checks, strict=True) if a is False]
+    missing = [f"{_measure(c)} has no usable data" for c, a in zip(test.checks, last.checks, strict=True) if a is None]
+    failing = [f"{_measure(c)} is not {c.expect}" for c, a in zip(test.checks, last.checks, strict=True) if a is False]
     kept = zip(test.guards, _padded(test, baseline), last.guards, strict=True)
     guards = [
         f"{g.name} {'is worse' if k is False else 'cannot be compared'}"
@@ -149,6 +150,12 @@ def _stale(fact: Fact, at: datetime) -> bool:
 
 def _padded(test: SuccessTest, baseline: Sequence[float | None]) -> tuple[float | None, ...]:
     return (*baseline, *(None for _ in test.guards))[: len(test.guards)]
+
+
+def _measure(check: Check) -> str:
+    """What a check looks at, in a word: its first metric, else its read and fact."""
+    metric = re.search(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\s*[{\[]", str(check.args.get("promql") or ""))
+    return metric[1] if metric else f"{check.read} {check.fact}".strip()
 
 
 def _span(span: timedelta) -> str:

@@ -80,10 +80,15 @@ class WithAlerts:
             return self._samples.series(name)
         return [*self._samples.series(), *chain.from_iterable(self.series(one) for one in SYNTHETIC)]
 
-    def series_within(self, name: str, since_ms: int, until_ms: int) -> Sequence[Series]:
+    def series_within(
+        self, name: str, since_ms: int, until_ms: int, alertname: Callable[[str], bool] = bool
+    ) -> Sequence[Series]:
+        """Of the synthetic series those of the alerts whose name passes: the other rules are not evaluated."""
         if name not in SYNTHETIC:
             return self._samples.series(name)
-        return synthetic(name, self.intervals(since_ms, until_ms), min(until_ms, self.now_ms()))
+        wanted = [history for history in self._histories if alertname(history.rule.name)]
+        found = [one for history in wanted for one in history.intervals(since_ms, until_ms)]
+        return synthetic(name, found, min(until_ms, self.now_ms()))
 
     def intervals(self, since_ms: int, until_ms: int) -> list[Interval]:
         """All alerts that were pending or firing in between; what began before since is complete."""

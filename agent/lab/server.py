@@ -32,7 +32,6 @@ from agent.lab.world.world import World
 
 HOST = "127.0.0.1"
 STARTING_S = 10.0
-IDLE_S = 600  # a connection that is kept open this long: on a busy machine a client may come back late
 
 
 class Lab:
@@ -90,7 +89,7 @@ class Lab:
             listener.bind((HOST, port))
             self.url = f"http://{HOST}:{listener.getsockname()[1]}"
             config = uvicorn.Config(
-                self.app(), log_level="critical", lifespan="off", timeout_graceful_shutdown=1, timeout_keep_alive=IDLE_S
+                self.app(), log_level="critical", lifespan="off", timeout_graceful_shutdown=1, timeout_keep_alive=600
             )
             server = _Quiet(config)
             task = asyncio.create_task(server.serve(sockets=[listener]))

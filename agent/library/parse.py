@@ -149,14 +149,14 @@ def safe_yaml(text: str, line: int) -> Json:
     """YAML that can neither grow (no aliases) nor nest without end; UnusableInput with the line in the file."""
     depth = 0
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        for event in yaml.parse(text, Loader=yaml_file.Loader):
             here = line + (event.start_mark.line if event.start_mark else 0)
             if isinstance(event, yaml.AliasEvent):
                 raise UnusableInput(f"line {here}: YAML aliases (*name) are not taken. Write the value out.")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST:
                 raise UnusableInput(f"line {here}: nested more than {DEEPEST} deep. Flatten it.")
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=yaml_file.Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = str(getattr(error, "problem", None) or error).splitlines()[0]

@@ -20,6 +20,13 @@ class Reference(str):
     __slots__ = ()
 
 
+class OrAbsent(str):
+    """A value that series of this very place may lack: a cluster is often an external label, which alerts carry and the
+    series in the Prometheus at hand do not. After `=~` it also matches series without the label; unknown (""), any."""
+
+    __slots__ = ()
+
+
 def fill(text: str, values: Sequence[Json]) -> str:
     """The text with every mark replaced by its value; UnusableInput where a value cannot stand.
 
@@ -65,6 +72,8 @@ def _written(value: Json, quote: str, regex: bool) -> str:
     _encodable(text)
     if regex:
         text = _REGEX.sub(r"\\\g<0>", text)
+        if isinstance(value, OrAbsent):
+            text = f"{text}|" if value else ".*"
     if quote == "`":
         raise UnusableInput("a value cannot stand in a `raw` PromQL string; use double quotes.")
     if quote == "'":

@@ -8,6 +8,7 @@ no attributes but the items of a mapping. A string that is one expression keeps 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,7 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from agent.case.check import Check, Guard, SuccessTest, expectation
 from agent.case.duration import duration
 from agent.errors import UnusableInput
-from agent.library.promql_text import MARK, Reference, fill
+from agent.library.promql_text import MARK, OrAbsent, Reference, fill
 from agent.library.runbook import ActionBlock, CheckBlock
 from tools.context import Json, Labels, Model, Service, Workload
 
@@ -31,6 +32,7 @@ _ALLOWED = (
     nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Neg, nodes.Pos, nodes.Compare,
     nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.CondExpr, nodes.Filter, nodes.List, nodes.Tuple,
 )  # fmt: skip
+_CLUSTER = re.compile(r"\bcluster\s*=\s*\{\{\s*cluster\s*\}\}")  # also the series that lack the label
 _FILTERS = frozenset({"int", "round", "abs", "min", "max", "lower", "upper"})
 
 
@@ -53,6 +55,8 @@ class Names:
         known = {name: getattr(self, name) for name in KNOWN if getattr(self, name) is not None}
         if self.workload is not None:
             known["workload"] = Reference(self.workload)
+        if self.cluster is not None:
+            known["cluster"] = OrAbsent(self.cluster)
         return known
 
 
@@ -62,7 +66,7 @@ def names_for(
     """The names of an incident: from the catalog and, for namespace and cluster, first from the alerts' own labels.
 
     With several workloads the labels choose; where none or several are left, `workload` stays unknown. With no cluster
-    anywhere `cluster` is "", which in PromQL matches series that carry no cluster label.
+    anywhere `cluster` is "", which after `=~` matches every series: the alert's own rule told no clusters apart either.
     """
     here = tuple(w for w in service.workloads if _agrees(w, labels)) if service else ()
     one = here[0] if len(here) == 1 else None
@@ -162,6 +166,8 @@ def _renderer(names: Names, where: str) -> Callable[[Json], Json]:
 def _render_text(text: str, values: Mapping[str, Json], promql: bool) -> Json:
     if "{" not in text:
         return text
+    if promql:
+        text = _CLUSTER.sub("cluster=~{{ cluster }}", text)
     _parsed(text)
     found: list[Json] = []
 

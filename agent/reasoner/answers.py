@@ -45,8 +45,20 @@ def answer(view: View) -> Move:
 def _reply(view: View, lines: Iterable[str]) -> Reply:
     """The lines that can be filled in, each by itself: one that cannot is left out, not the whole answer."""
     names = names_in(view)
-    good = [line for line in lines if line and isinstance(fill(line, view.evidence, names), Filled)]
-    return Reply("\n".join(good[:MOST_LINES]) or f"Nothing that was recorded answers that. {CAN}")
+    good: list[str] = []
+    for line in lines:
+        said = any(_same_fact(line, other) for other in good)
+        if line and not said and isinstance(fill(line, view.evidence, names), Filled):
+            good.append(line)
+    if len(good) > MOST_LINES:
+        good = [*good[: MOST_LINES - 1], "… and more: /evidence lists all that was read."]
+    return Reply("\n".join(good) or f"Nothing that was recorded answers that. {CAN}")
+
+
+def _same_fact(line: str, other: str) -> bool:
+    """Two wordings of one fact: the first that can be filled in is enough."""
+    mine, theirs = (re.findall(r": (\{[^{}]+\})$", one) for one in (line, other))
+    return bool(mine) and mine == theirs
 
 
 def _why(view: View) -> Iterator[str]:
@@ -72,7 +84,7 @@ def _findings(view: View) -> list[str]:
 def _checked(view: View) -> Iterator[str]:
     done = [e for e in view.evidence.values() if e.outcome is not ReadOutcome.FAILED]
     yield "Checked:" if done else "Nothing has been checked yet."
-    for one in done[: MOST_LINES - 1]:
+    for one in done:
         yield f"- {one.id}: {_plain(one.why) or one.read}{'' if one.outcome is ReadOutcome.OK else ' (nothing there)'}"
 
 
@@ -111,7 +123,8 @@ def _evidence(view: View, evidence_id: str) -> Iterator[str]:
     if one is None:
         yield f"There is no such evidence. There are: {', '.join(view.evidence) or 'none'}."
         return
-    yield f"{one.id}: {_plain(one.why) or one.read}."
+    why = _plain(one.why) or one.read
+    yield f"{one.id}: {why}{'' if why.endswith('?') else '.'}"
     yield from _facts(one, 8)
 
 
@@ -121,8 +134,9 @@ def _facts(one: Evidence, most: int) -> Iterator[str]:
         labels = ", ".join(
             v for k, v in found.labels.items() if k in ("service", "pod", "feature", "peer", "alertname")
         )
-        yield f"- {found.id.replace('.', ' ')}{f' of {labels}' if labels else ''}: {{{one.id}.{found.id}}}"
-        yield f"- {found.name}: {{{one.id}.{found.id}}}"
+        of = f" of {labels}" if labels else ""
+        for words in (f"{found.name}{of}", found.name, f"{found.id.replace('.', ' ')}{of}"):
+            yield f"- {words}: {{{one.id}.{found.id}}}"
 
 
 def _about(view: View, question: str, lower: str) -> Move:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from agent.case.cause import Fault
 from agent.case.check import Check
 from agent.case.evidence import Evidence
+from agent.case.timeline import canonical
 from agent.errors import UnusableInput
+from agent.library.parse import advice
 from agent.library.render import Names, names_for, render_check
 from agent.library.runbook import CheckBlock, Runbook
 from agent.reasoner.calls import Shelf, ask, key, labels_of, number
@@ -18,6 +22,7 @@ from tools.promql import parse, render
 from tools.spec import Fact
 
 MOST_BOOKS = 3
+BELOW: frozenset[Fault | None] = frozenset({Fault.DEPENDENCY_DOWN, Fault.NETWORK})  # faults that lie one step behind
 LEAST_SCORE = 0.5  # of a runbook that only its text recommends
 OUTCOME_METRICS = ("prediction_error", "model_quality")  # speak of true outcomes, which may not be known yet
 CHANGE_READS = ("recent_changes", "rollout_history", "restarts_and_versions", "model_versions")
@@ -77,12 +82,40 @@ def books(view: View) -> list[tuple[Runbook, float]]:
     return [(view.bodies[m.name], w) for m, w in (named or told)[:MOST_BOOKS] if m.name in view.bodies]
 
 
+def linked(view: View, fault: Fault) -> list[Runbook]:
+    """Runbooks with an action for a fault that the followed ones, which have none, name in what they say about it."""
+    followed = [book for book, _ in books(view)]
+    if any(block.fault is fault for book in followed for block in book.actions):
+        return []
+    words = (word for book in followed for word in re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)+", advice(book, fault)))
+    named = [view.bodies[w] for w in dict.fromkeys(words) if w in view.bodies and view.bodies[w] not in followed]
+    return [book for book in named if any(block.fault is fault for block in book.actions)]
+
+
+def followed_for(view: View, subject: Subject) -> list[tuple[Runbook, float, CheckBlock]]:
+    """The check blocks for a subject. Of a dependency: what the runbook for failing dependencies asks about it; whether
+    something *behind* it fails, which is what the caller's own runbook asks, is then asked there and not twice."""
+    own = [(book, weight, block) for book, weight in books(view) for block in book.checks]
+    further = (
+        []
+        if subject.own
+        else [(book, 1.0, block) for book in linked(view, Fault.DEPENDENCY_DOWN) for block in book.checks]
+    )
+    if further:
+        own = [one for one in own if not {one[2].suggests, one[2].rules_out} & BELOW]
+    return [*further, *own]
+
+
 def tried(view: View, subject: Subject) -> list[Tried]:
-    """Every check block of the runbooks, rendered for a subject, with its verdict as far as there is evidence."""
+    """Every check block of the runbooks, rendered for a subject, with its verdict as far as there is evidence; what two
+    runbooks ask alike counts once."""
     shelf = Shelf(view)
-    return [
-        _try(view, shelf, subject, book, weight, block) for book, weight in books(view) for block in book.checks
-    ]  # fmt: skip
+    found: dict[bytes, Tried] = {}
+    for n, (book, weight, block) in enumerate(followed_for(view, subject)):
+        one = _try(view, shelf, subject, book, weight, block)
+        asked = [one.check.to_json(), str(block.suggests), str(block.rules_out)] if one.check else [n]
+        found.setdefault(canonical(asked), one)
+    return list(found.values())
 
 
 def _try(view: View, shelf: Shelf, subject: Subject, book: Runbook, weight: float, block: CheckBlock) -> Tried:

@@ -12,7 +12,7 @@ The numbers are a rule of thumb, the same for all faults, and are fitted to noth
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 from agent.case.cause import MODEL_FAULTS, Cause, Fault
@@ -27,6 +27,8 @@ BEFORE_S, AFTER_S = (
     3600.0,
     120.0,
 )  # a change explains a breach that begins within an hour of it, clocks being what they are
+PROMOTION_S = 3 * 86400.0  # a model's errors are seen only when outcomes come in, up to days after its promotion
+BRIEF_S, OFTEN = 1800.0, 3  # an alert that cleared by itself this often, as a rule within half an hour, is a habit
 BY_CHANGE = frozenset({Fault.BAD_DEPLOY, Fault.BAD_CONFIG, Fault.BAD_MODEL_VERSION})
 SLOW = frozenset(
     {Fault.DISK_FULL, Fault.CERTIFICATE_EXPIRY, Fault.MEMORY_LEAK, Fault.CONCEPT_DRIFT, Fault.COVARIATE_DRIFT}
@@ -78,11 +80,12 @@ class Picture:
     confidences: tuple[float, ...] = field(default=())
 
 
-def weigh(view: View, checks: Sequence[Tried]) -> Picture:
-    """The likeliest cause with its confidence; fault `none` when nothing is wrong, `unknown` when it cannot be told."""
+def weigh(view: View, checks: Sequence[Tried], settled: Set[tuple[str, Fault]] = frozenset()) -> Picture:
+    """The likeliest cause with its confidence; fault `none` when nothing is wrong, `unknown` when it cannot be told.
+    `settled` causes (component, fault) were mended already."""
     found = [_candidate(view, subject, fault, checks) for subject, fault in _pairs(checks)]
     usual, quiet = _usual(view), _quiet(view)
-    alive = [c for c in found if c.signs and not c.excluded]
+    alive = [c for c in found if c.signs and not c.excluded and (component(view, c), c.fault) not in settled]
     if usual:
         alive = [c for c in alive if c.fault in SLOW]
     alive = _upstream_first(view, sorted(alive, key=lambda c: c.score, reverse=True))
@@ -156,6 +159,9 @@ def _as_ever(view: View) -> bool:
 
 
 def _fleeting(view: View) -> bool:
+    """A habit explains an alert only where no change shortly before it could."""
+    if any(-AFTER_S <= onset(view) - at <= BEFORE_S for at, *_ in changes(view)):
+        return False
     history = Shelf(view).of(history_call(view))
     count, median = number(history, "earlier.count") or 0, number(history, "median_duration")
     lasted = view.now.timestamp() - onset(view)
@@ -236,8 +242,11 @@ def component(view: View, candidate: Candidate) -> str:
 
 
 def worst_peer(view: View, candidate: Candidate) -> str | None:
-    """The dependency that the signs of a candidate name, or the only one there is."""
+    """The dependency that the signs of a candidate name, or the only one there is. A dependency that fails although no
+    call of its own does is itself the one."""
     named = next((p for one in candidate.signs if (p := peer_of(view, one))), None)
+    if named is None and not candidate.subject.own:
+        return candidate.subject.name
     depends = candidate.subject.service.depends_on if candidate.subject.service else ()
     return named or (depends[0] if len(depends) == 1 else None)
 
@@ -275,7 +284,8 @@ def _without_candidate(
     told = [one for one in checks if one.block.suggests]
     answered = bool(told) and all(one.verdict is not None for one in told)
     harmless = _harmless_drift(view)
-    points = [quiet, usual, clears and (quiet or usual), answered, harmless]
+    habit = clears and (quiet or _as_ever(view))  # by itself it is no second witness that the alert comes and goes
+    points = [quiet, usual, habit, answered, harmless]
     blind = view.model is not None and outcomes_unknown(view) and _about_model(view)
     if sum(points) >= 2 and (quiet or usual or harmless) and not blind:
         cause = Cause(name, Fault.NONE, round(min(0.4 + 0.2 * sum(points), 0.9), 2))

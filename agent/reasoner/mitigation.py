@@ -12,8 +12,8 @@ from agent.errors import UnusableInput
 from agent.library.render import render_action
 from agent.library.runbook import ActionBlock, Runbook
 from agent.reasoner.calls import Shelf, number
-from agent.reasoner.checks import books, changes
-from agent.reasoner.diagnosis import Candidate
+from agent.reasoner.checks import BELOW, books, changes, linked
+from agent.reasoner.diagnosis import Candidate, worst_peer
 from agent.reasoner.first_minute import history_call, onset
 from agent.reasoner.moves import View
 from tools.context import Json
@@ -64,6 +64,8 @@ def steps(view: View, candidate: Candidate) -> tuple[list[Step], list[str]]:
     found, why = [], []
     names = replace(candidate.subject.names, before=before(view, candidate))
     offered = {action.name() for action in view.actions}
+    if candidate.fault in BELOW and worst_peer(view, candidate) != candidate.subject.name:
+        return [], ["it is mended where it lies"]
     for book, block in _blocks(view, candidate):
         if block.action not in offered:
             why.append(f"{block.action} ({book.name}) is not offered here")
@@ -81,9 +83,26 @@ def _blocks(view: View, candidate: Candidate) -> list[tuple[Runbook, ActionBlock
     faults = [candidate.fault]
     if candidate.fault in BROUGHT_BY_VERSIONS and _came_with_a_version(view, candidate):
         faults.insert(0, Fault.BAD_DEPLOY)
-    return [
-        (book, block) for fault in faults for book, _ in books(view) for block in book.actions if block.fault is fault
+    found = [
+        (book, block)
+        for fault in faults
+        for book in _books(view, candidate)
+        for block in book.actions
+        if block.fault is fault
     ]
+    return found or [
+        (book, block)
+        for fault in faults
+        for book in linked(view, fault)
+        for block in book.actions
+        if block.fault is fault
+    ]
+
+
+def _books(view: View, candidate: Candidate) -> list[Runbook]:
+    """For a dependency first the runbook about failing dependencies, then the followed ones."""
+    further = [] if candidate.subject.own else linked(view, Fault.DEPENDENCY_DOWN)
+    return [*further, *(book for book, _ in books(view))]
 
 
 def _came_with_a_version(view: View, candidate: Candidate) -> bool:

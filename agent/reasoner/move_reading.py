@@ -171,7 +171,12 @@ class _Picture(_Part):
 
 
 class _Success(_Part):
-    promql: str
+    """A query, or any other read with the fact that is looked at."""
+
+    promql: str = ""
+    read: str = "query_metrics"
+    args: dict[str, Any] = {}
+    fact: str = ""
     expect: str
     hold_minutes: Annotated[float, Field(gt=0, le=120)] = 2.0
     within_minutes: Annotated[float, Field(gt=0, le=240)] = 10.0
@@ -238,10 +243,19 @@ def _propose(said: _Propose, view: View) -> Propose:
 
 def _success(tests: Sequence[_Success], view: View) -> SuccessTest:
     """The model's test, with the guard it may not leave out: the service's traffic."""
-    checks = tuple(Check("query_metrics", {"promql": t.promql, "minutes": RECENT_MINUTES}, t.expect) for t in tests)
+    checks = tuple(_success_check(t, {r.name: r for r in view.reads}) for t in tests)
     hold, within = max(t.hold_minutes for t in tests), max(t.within_minutes for t in tests)
     traffic = view.service.traffic if view.service else None
     return SuccessTest(checks, timedelta(minutes=hold), timedelta(minutes=max(within, hold)), default_guards(traffic))
+
+
+def _success_check(test: _Success, known: Mapping[str, Read]) -> Check:
+    if test.promql:
+        return Check("query_metrics", {"promql": test.promql, "minutes": RECENT_MINUTES}, test.expect, test.fact)
+    if test.read not in known:
+        raise Unusable(f"propose: success names no read {test.read!r}.{_nearest(test.read, sorted(known))}")
+    call = _call(known[test.read], test.args, "")
+    return Check(call.read, call.args, test.expect, test.fact)
 
 
 def _claims(said: _Picture) -> tuple[Claim, ...]:

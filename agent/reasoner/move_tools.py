@@ -12,7 +12,7 @@ from typing import Any
 from agent.reasoner.moves import View
 from tools.spec import Action, Read
 
-DOC_CHARS = 68  # of a read's description; `search_runbooks` and a failed call tell more
+DOC_CHARS = 52  # of a read's description; `search_runbooks` and a failed call tell more
 
 
 def tools_of(view: View) -> list[dict[str, Any]]:
@@ -21,14 +21,14 @@ def tools_of(view: View) -> list[dict[str, Any]]:
     if view.question is not None:
         return [look, _function("reply", "Answer the person.", {"text": _TEXT}, ("text",))]
     return [look, _propose(view.actions), _function("ask", "Ask a person what no read can tell.", {"question": _TEXT}, ("question",)),
-            _function("conclude", "End: the cause, or fault none or unknown. hand_over: whom to call and why.",
-                      {**_PICTURE, "hand_over": _TEXT}, ("claims", "fault", "confidence"))]  # fmt: skip
+            _function("conclude", "End: the cause, or fault none or unknown; written as in propose. hand_over: whom to call and why.",
+                      {**_AS_THERE, "hand_over": _TEXT}, ("claims", "fault", "confidence"))]  # fmt: skip
 
 
 def _look(reads: Sequence[Read]) -> dict[str, Any]:
     ordered = sorted(reads, key=lambda r: r.name)
     listed = "\n".join(f"{signature(r)}: {_short(r.doc, DOC_CHARS)}" for r in ordered)
-    call = {"read": {"enum": [r.name for r in ordered]}, "args": {"type": "object"}, "why": _TEXT}
+    call = {"read": _TEXT, "args": {"type": "object"}, "why": _TEXT}
     calls = {"type": "array", "items": {"type": "object", "properties": call, "required": ["read", "args"]}}
     return _function(
         "look",
@@ -40,11 +40,11 @@ def _look(reads: Sequence[Read]) -> dict[str, Any]:
 
 def _propose(actions: Sequence[type[Action]]) -> dict[str, Any]:
     listed = (
-        "\n".join(f"{_action(a)}: {_short(a.doc(), 55)} {a.risk}" for a in sorted(actions, key=lambda a: a.name()))
+        "\n".join(f"{_action(a)}: {_short(a.doc(), 40)} {a.risk}" for a in sorted(actions, key=lambda a: a.name()))
         or "none"
     )
-    success = {"type": "object", "required": ["promql", "expect"],
-               "properties": {"promql": _TEXT, "expect": {"type": "string", "description": "< 0.3"},
+    success = {"type": "object", "required": ["expect"], "description": "promql, or read, args and fact",
+               "properties": {"promql": _TEXT, "read": _TEXT, "args": {"type": "object"}, "fact": _TEXT, "expect": {"type": "string", "description": "< 0.3"},
                               "hold_minutes": {"type": "number"}, "within_minutes": {"type": "number"}}}  # fmt: skip
     properties = {"action": _TEXT, "args": {"type": "object"}, "why": _TEXT, "success": success,
                   "source": {"type": "string", "description": "runbook"}, **_PICTURE}  # fmt: skip
@@ -59,6 +59,11 @@ _PICTURE: Mapping[str, Any] = {
     "kind": {"enum": ["infra", "model", "joint", "none", "unknown"]},
     "ruled_out": {**_TEXTS, "description": "cause: why"}, "not_checked": {**_TEXTS, "description": "what: why"},
 }  # fmt: skip
+
+
+_AS_THERE: Mapping[str, Any] = {
+    name: {k: v for k, v in part.items() if k != "description"} for name, part in _PICTURE.items()
+}
 
 
 def _function(name: str, description: str, properties: Mapping[str, Any], required: Sequence[str]) -> dict[str, Any]:

@@ -19,11 +19,12 @@ from agent.case.timeline import Event, EventKind
 from agent.clock import iso
 from agent.reasoner.budget import estimate
 from agent.reasoner.moves import View
+from agent.reasoner.runbook_text import readable
 from tools.context import Json
 
 MOST_FACTS = 40
 SUMMARY_CHARS = 1_500
-RUNBOOK_CHARS = 6_000
+RUNBOOK_CHARS = 9_000
 COMPACT_ABOVE = 60_000  # estimated tokens of the messages
 
 Message = dict[str, Any]
@@ -39,8 +40,7 @@ def messages(view: View, system: str) -> list[Message]:
         events = events[start + 1 :]
     for move, after in _turns(events):
         found += [*_told(move), *_turn(move, after)]
-    tail = _tail(view)
-    return [*found, {"role": "user", "content": tail}] if tail else found
+    return [*found, *_tail(view)]
 
 
 def _told(move: Event | None) -> list[Message]:
@@ -97,7 +97,7 @@ def _runbooks(view: View) -> list[str]:
         return ["No runbook fits."]
     listed = "; ".join(f"{m.name} ({m.why})" for m in view.runbooks)
     best = view.bodies.get(view.runbooks[0].name)
-    text = f"\n\nThe best, {best.name}:\n{data(best.text, RUNBOOK_CHARS)}" if best else ""
+    text = f"\n\nThe best, {best.name}:\n{data(readable(best, view), RUNBOOK_CHARS)}" if best else ""
     return [f"Runbooks: {listed}. search_runbooks opens others.{text}"]
 
 
@@ -122,12 +122,21 @@ def _turn(move: Event | None, after: Sequence[Event]) -> list[Message]:
         return _news(after)
     if move.data["move"] == "look":
         return _look(move, after)
+    after = _without_repeats(after)
     answers = [text for e in after if e.kind in _VERDICTS and (text := _event(e))]
     dropped = [text for e in after if e.kind is EventKind.FINDING and (text := _event(e))]
     call = _tool_call(f"e{move.n}_0", str(move.data["move"]), _written(move.data))
     answer = "\n".join([*dropped, *answers]) or "Noted."
     rest = [e for e in after if e.kind not in (*_VERDICTS, EventKind.FINDING)]
     return [_assistant([call]), _answer(f"e{move.n}_0", answer), *_news(rest)]
+
+
+def _without_repeats(after: Sequence[Event]) -> list[Event]:
+    """While an effect is watched, the first look and the last say it; the looks between and their reads are left out."""
+    looks = [e for e in after if e.kind is EventKind.VERIFICATION]
+    dull = {id(e) for e in looks[1:-1] if not e.data.get("final")}
+    ids = {str(i) for e in looks if id(e) in dull for i in e.data.get("evidence", ())}
+    return [e for e in after if id(e) not in dull and not (e.kind is EventKind.EVIDENCE and e.data["id"] in ids)]
 
 
 def _look(move: Event, after: Sequence[Event]) -> list[Message]:
@@ -164,9 +173,12 @@ def evidence_text(recorded: Mapping[str, Json]) -> str:
     one = evidence_from_json(fields)
     if one.outcome is ReadOutcome.FAILED:
         return f"{one.id} failed, nothing is known from it: {data(one.summary, SUMMARY_CHARS)}"
-    known = [f"{f.id}={_value(one, f)}{_labels(f.labels)}" for f in one.facts[:MOST_FACTS]]
+    few = one.facts[:MOST_FACTS]
+    shared = dict(set.intersection(*(set(f.labels.items()) for f in few))) if few else {}
+    own = [{k: v for k, v in f.labels.items() if k not in shared} for f in few]
+    known = [f"{f.id}={_value(one, f)}{_labels(labels)}" for f, labels in zip(few, own, strict=True)]
     more = f" … {len(one.facts) - MOST_FACTS} more" if len(one.facts) > MOST_FACTS else ""
-    return f"{one.id} {one.outcome}: {data(one.summary, SUMMARY_CHARS)}\nfacts of {one.id}: {data('; '.join(known) + more) if known else 'none'}"
+    return f"{one.id} {one.outcome}: {data(one.summary, SUMMARY_CHARS)}\nfacts of {one.id}{_labels(shared)}: {data('; '.join(known) + more) if known else 'none'}"
 
 
 def _value(one: Evidence, fact: Any) -> str:
@@ -195,18 +207,26 @@ def _event(event: Event) -> str:
             return f"A claim was dropped: {data(str(d['text']), 300)}: {d.get('why', '')}"
         case EventKind.REPLY if d.get("to") == "stanch":
             return f"{event.actor} answers: {data(str(d['text']), 2000)}"
+        case EventKind.REPLY if d.get("question"):
+            return f"{d.get('to')} asked: {data(str(d['question']), 500)} The answer was: {data(str(d['text']), 1000)}"
         case EventKind.NOTE if "steer" in d:
             return f"{event.actor} says: {data(str(d['steer']), 2000)}"
         case EventKind.VERDICT:
             return f"Policy on {d.get('proposal')}: {d.get('verdict')}. {d.get('why', '')}"
         case EventKind.DECISION:
-            return f"{event.actor} on {d.get('proposal')}: {d.get('answer')}. {data(str(d.get('reason') or ''), 500)}"
+            reason = f" {data(str(d['reason']), 500)}" if d.get("reason") else ""
+            return f"{event.actor} on {d.get('proposal')}: {d.get('answer')}.{reason}"
         case EventKind.OUTCOME:
             return f"{d.get('proposal')}: {d.get('outcome')}. {d.get('why') or ''}"
         case EventKind.VERIFICATION:
             word = {"True": "recovered", "False": "not recovered"}.get(str(d.get("recovered")), "undecided")
-            return f"Verification of {d.get('proposal')}: {word}. {d.get('why') or ''}"
+            return f"Verification of {d.get('proposal')} at {event.at:%H:%M:%S}: {word}. {d.get('why') or ''}{_measured(d)}"
     return ""
+
+
+def _measured(verification: Mapping[str, Json]) -> str:
+    seen = "; ".join(str(one) for one in verification.get("measured") or ())
+    return f" ({seen})" if seen else ""
 
 
 _VERDICTS = (EventKind.VERDICT, EventKind.DECISION, EventKind.OUTCOME, EventKind.VERIFICATION)
@@ -240,12 +260,27 @@ def _answer(id_: str, text: str) -> Message:
     return {"role": "tool", "tool_call_id": id_, "content": text}
 
 
-def _tail(view: View) -> str:
-    """What is said in this step only: why something was not taken, the question of a question run, or what is awaited."""
-    parts = [_not_taken(view.rejections)] if view.rejections else []
-    if view.question is not None:
-        parts.append(f"A person asks: {data(view.question, 4000)}")
-    return "\n".join(parts)
+def _tail(view: View) -> list[Message]:
+    """What is said in this step only: the last attempt and why it was not taken, the question of a question run."""
+    told = _not_taken(view.rejections)
+    last: Any = view.extra.get("last")
+    asked = f"A person asks: {data(view.question, 4000)}" if view.question is not None else ""
+    if told and last:
+        call = _tool_call("again_0", str(last["move"]), _attempted(last))
+        again = f"{told}\nMake the move again with that mended, or leave it out."
+        parts = [_assistant([call]), _answer("again_0", again)]
+        return [*parts, {"role": "user", "content": asked}] if asked else parts
+    text = "\n".join(part for part in (told, asked) if part)
+    return [{"role": "user", "content": text}] if text else []
+
+
+def _attempted(last: Mapping[str, Json]) -> dict[str, Json]:
+    """A move that was not taken, as it was written: with its reasons, which the note of a taken one has filled in."""
+    found = _written(last) | {k: last[k] for k in ("why", "calls") if k in last}
+    for name, key in (("ruled_out", "cause"), ("not_checked", "what")):
+        if last.get(name):
+            found[name] = [f"{one[key]}: {one['why']}" for one in last[name]]
+    return found | ({"text": last["reply"]} if last["move"] == "reply" else {})
 
 
 def compaction(view: View) -> str:

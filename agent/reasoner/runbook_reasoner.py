@@ -8,7 +8,9 @@ from dataclasses import replace
 
 from agent.case.cause import Cause, Fault
 from agent.case.finding import Claim
+from agent.case.incident import Kind
 from agent.case.timeline import EventKind
+from agent.reasoner.afresh import ended, fresh_calls, over_claims, quick, still_breaching
 from agent.reasoner.answers import answer
 from agent.reasoner.calls import Shelf, ask, labels_of, present
 from agent.reasoner.checks import Subject, Tried, calls_of, changes, details_of, own_subject, subject_of, tried
@@ -16,11 +18,12 @@ from agent.reasoner.diagnosis import Picture, depths, implicated, kind_of, weigh
 from agent.reasoner.first_minute import compare_call, first_minute, onset, rule_call, workload_calls
 from agent.reasoner.mitigation import SURE_ENOUGH, Attempt, Step, attempts, steps
 from agent.reasoner.moves import Call, Conclude, Look, Move, Propose, Thought, View
-from agent.reasoner.sentences import findings, not_checked, ruled_out, sayable
+from agent.reasoner.sentences import findings, not_checked, reason, ruled_out, sound
 
 MOST_CALLS = 16  # side by side in one move: more would only queue at the backend
 MOST_LOOKS = 10
 MOST_SUSPECTS = 3
+OVER = 0.6  # how sure that nothing has to be done, where the last minute shows nothing any more
 MOST_LOST = 2  # times an action that never reached its target is proposed
 
 
@@ -36,32 +39,79 @@ class RunbookReasoner:
 
 def decide(view: View) -> Move:
     """Look until the checks are done, then propose, hand over, or conclude."""
+    view = _without_questions(view)
     made = attempts(view)
-    if made and made[-1].fate == "recovered":
-        return _ended(view, "")
-    subjects = [own_subject(view)]
-    if look := _look(view, [*first_minute(view), *calls_of(tried(view, subjects[0]))]):
+    mended = bool(made) and made[-1].fate == "recovered"
+    if mended:
+        if quick(view) and (look := _look(view, present([rule_call(view)]), made[-1].event)):
+            return look
+        if not (quick(view) and still_breaching(view, made[-1].event)):
+            return _ended(view, "")
+    after = made[-1].event if mended else 0  # the action mended what it was meant to, and the alert goes on: all anew
+    own = own_subject(view)
+    subjects = [own, *(s for s in _steered_to(view) if s.name != own.name)]
+    if look := _look(view, [c for s in subjects[1:] for c in _about(view, s)], after):
+        return look
+    if look := _look(view, [*first_minute(view), *calls_of(tried(view, own))], after):
         return look
     while True:
         checks = [one for subject in subjects for one in tried(view, subject)]
         further = _suspects(view, checks, subjects)
         wanted = [c for s in further for c in (*_about(view, s), *calls_of(tried(view, s)))]
-        if look := _look(view, [*details_of(view, checks), *wanted]):
+        if look := _look(view, [*details_of(view, checks), *wanted], after):
             return look
         if not further:
             break
         subjects += further
     if made and made[-1].fate in ("not recovered", "NOT_DONE", "lost") and (look := _look_again(view, made[-1])):
         return look
-    picture = weigh(view, checks)
-    return _act(view, picture, checks, made) or _conclude(view, picture, checks, made)
+    picture = weigh(view, checks, _acted_on(view) if mended else frozenset())
+    return _next(view, picture, checks, made)
 
 
-def _look(view: View, calls: Iterable[Call]) -> Look | None:
-    """The reads that were not made yet, side by side; None when all were, or when enough was looked at."""
-    looks = sum(1 for e in view.events if e.kind is EventKind.NOTE and e.data.get("move") == "look")
-    missing = Shelf(view).missing(present(calls))
-    return Look(missing[:MOST_CALLS]) if missing and looks < MOST_LOOKS else None
+def _next(view: View, picture: Picture, checks: list[Tried], made: list[Attempt]) -> Move:
+    """The action, unless one more look shows that it is over by itself; else the end."""
+    action = _act(view, picture, checks, made)
+    if action is None:
+        return _conclude(view, picture, checks, made)
+    best = picture.candidates[0]
+    if look := _look(view, fresh_calls(view, best), made[-1].event if made else 0):
+        return look
+    if not ended(view, best):
+        return action
+    cause = Cause(picture.cause.component, Fault.NONE, OVER)
+    claims = sound(view, [*over_claims(view), *findings(view, picture, checks)])
+    return Conclude(claims, cause, Kind.NONE, ruled_out(view, picture), not_checked(view, checks))
+
+
+def _acted_on(view: View) -> frozenset[tuple[str, Fault]]:
+    """Causes that an action was proposed for."""
+    said = [e.data["cause"] for e in view.events if e.kind is EventKind.NOTE and e.data.get("move") == "propose"]
+    return frozenset((str(cause["component"]), Fault(cause["fault"])) for cause in said)
+
+
+def _look(view: View, calls: Iterable[Call], after: int = 0) -> Look | None:
+    """The reads that were not made yet (since an event), side by side; None when all were, or enough was looked at."""
+    moves = [e for e in view.events if e.kind is EventKind.NOTE and e.data.get("move") == "look" and e.n > after]
+    missing = Shelf(view, after).missing(present(calls))
+    return Look(missing[:MOST_CALLS]) if missing and len(moves) < MOST_LOOKS else None
+
+
+def _without_questions(view: View) -> View:
+    """What was read to answer somebody's question is about that question; the investigation reads for itself."""
+    asked = {
+        e.data["id"]
+        for e in view.events
+        if e.kind is EventKind.EVIDENCE and (e.data.get("extra") or {}).get("question") is not None
+    }
+    return replace(view, evidence={i: e for i, e in view.evidence.items() if i not in asked}) if asked else view
+
+
+def _steered_to(view: View) -> list[Subject]:
+    """Services of the catalog that people named when they steered: they are looked at too."""
+    said = " ".join(str(e.data["steer"]).lower() for e in view.events if e.kind is EventKind.NOTE and "steer" in e.data)
+    names = [s.name for s in view.catalog.services() if s.name in said or s.name.replace("-", " ") in said]
+    return [s for name in names[:MOST_SUSPECTS] if (s := subject_of(view, name)) is not None]
 
 
 def _look_again(view: View, last: Attempt) -> Look | None:
@@ -107,13 +157,20 @@ def _act(view: View, picture: Picture, checks: list[Tried], made: list[Attempt])
     ):
         return None  # a person or the policy has spoken; what follows is theirs to say
     best = picture.candidates[0]
+    # what never reached its target, and what a person's words took back while it waited, may be proposed again
     lost = Counter(a.key for a in made if a.fate == "lost")
-    used = {a.key for a in made if a.fate != "lost" or lost[a.key] >= MOST_LOST}
+    again = {a.key for a in made if a.fate == "lost" and lost[a.key] < MOST_LOST}
+    again |= {a.key for a in made if a.fate == "open" and _spoken_since(view, a)}
+    used = {a.key for a in made} - again
     for step in steps(view, best)[0]:
         if Attempt(step.action, step.args, "", 0).key not in used:
             claims = findings(view, picture, checks)
             return _propose(view, picture, checks, step, claims) if claims else None
     return None
+
+
+def _spoken_since(view: View, made: Attempt) -> bool:
+    return any(e.kind is EventKind.NOTE and "steer" in e.data and e.n > made.event for e in view.events)
 
 
 def told_to_stop(view: View) -> bool:
@@ -123,14 +180,7 @@ def told_to_stop(view: View) -> bool:
 
 
 def _propose(view: View, picture: Picture, checks: list[Tried], step: Step, claims: tuple[Claim, ...]) -> Propose:
-    best = picture.candidates[0]
-    fault = str(best.fault).replace("_", " ")
-    ref = next((f"{one.evidence.id}.{one.facts[0].id}" for one in best.signs if one.evidence and one.facts), "")
-    why = sayable(
-        view,
-        [f"The evidence points to {fault} in {picture.cause.component} ({{{ref}}}); this is the runbook's action for it.",
-         f"The evidence points to {fault} ({{{ref}}}); this is the runbook's action for it."],
-    )  # fmt: skip
+    why = reason(view, picture, checks, step.action)
     return Propose(
         action=step.action, args=step.args, why=why, claims=claims, cause=picture.cause, success=step.success, kind=picture.kind,
         ruled_out=ruled_out(view, picture), not_checked=not_checked(view, checks), source=step.source,
@@ -189,7 +239,7 @@ def _why_no_action(view: View, picture: Picture, made: list[Attempt]) -> str:
     last = made[-1] if made else None
     if last is not None and last.fate != "open":
         ends = {
-            "refused": "was refused", "denied": "was denied", "revoked": "was revoked", "not recovered": "ran and did not mend it",
+            "refused": "was refused", "denied": "was denied", "revoked": "was revoked", "not recovered": "ran and did not mend it", "recovered": "mended what it was meant to, and the alert goes on",
             "NOT_DONE": "did not happen", "lost": "did not reach its target", "UNKNOWN": "may or may not have happened", "DONE": "ran",
         }  # fmt: skip
         told = "; ".join(view.rejections)

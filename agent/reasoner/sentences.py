@@ -11,9 +11,21 @@ from agent.reasoner.calls import Shelf, fact, labels_of, number
 from agent.reasoner.checks import Tried, changes
 from agent.reasoner.diagnosis import Candidate, Picture
 from agent.reasoner.first_minute import compare_call, history_call, onset, rule_call
+from agent.reasoner.measures import statements
 from agent.reasoner.moves import NotChecked, RuledOut, View
 
-MOST_CLAIMS = 10
+MOST_CLAIMS = 14
+# what an action does about it, as the end of a sentence
+DOES = {
+    "scale_workload": "; more replicas share the load",
+    "roll_back_workload": "; rolling back takes away the version that came shortly before",
+    "restart_workload": "; a rolling restart gives it fresh processes",
+    "point_model_alias": "; serving goes back to the version before",
+    "request_retraining": "; a new training learns from the data of now",
+}
+MOST_BESIDE = 3  # other alerts that are named
+MOST_SPLITS = 2
+LEAST_HISTORY_DAYS = 1.0  # of shorter histories "it never fired before" would say nothing
 
 
 def names_in(view: View) -> frozenset[str]:
@@ -37,10 +49,10 @@ def sayable(view: View, templates: Iterable[str]) -> str:
 
 
 def findings(view: View, picture: Picture, checks: Iterable[Tried]) -> tuple[Claim, ...]:
-    """What the incident looks like, what speaks for the cause, what changed: in this order, at most ten."""
+    """What the incident looks like, what speaks for the cause, what changed: in this order, and not without end."""
     best = picture.candidates[0] if picture.candidates else None
     signs = sign_claims(view, best) if best else ()
-    said = [*level(view), *signs, *history(view), *changed(view), *model_state(view), *spread(view)]
+    said = [*level(view), *signs, *history(view), *changed(view), *model_state(view), *spread(view), *beside(view)]
     if best is None:
         said += [c for one in checks if one.verdict is False for c in sound(view, _check_claims(one, False))[:1]]
     return sound(view, said)[:MOST_CLAIMS]
@@ -76,12 +88,18 @@ def _against(now: str, then: str, word: str) -> Iterator[Claim]:
 
 
 def spread(view: View) -> Iterator[Claim]:
-    """Which label values carry the breach, and which other alerts began with it."""
+    """Which label values carry the breach."""
     rule = Shelf(view).of(rule_call(view))
-    for found in rule.facts if rule else ():
-        if rule and found.id.startswith("by.") and found.id.endswith(".s1.value") and found.labels:
-            label, value = next(iter(found.labels.items()))
-            yield Claim(f"Of {label}, {value} carries the most: {{{rule.id}.{found.id}}}.")
+    if rule is None:
+        return
+    splits = [f for f in rule.facts if f.id.startswith("by.") and f.id.endswith(".s1.value") and f.labels]
+    for found in splits[:MOST_SPLITS]:
+        label, value = next(iter(found.labels.items()))
+        yield Claim(f"Of {label}, {value} carries the most: {{{rule.id}.{found.id}}}.")
+
+
+def beside(view: View) -> Iterator[Claim]:
+    """Which other alerts began around the same time."""
     around = next(Shelf(view).reads("began_around"), None)
     if around:
         yield Claim("No other alert began with it.", (Assertion(f"{around.id}.count", "==", 0.0),))
@@ -89,6 +107,8 @@ def spread(view: View) -> Iterator[Claim]:
             f"{{{around.id}.count}} other alerts began around the same time.",
             (Assertion(f"{around.id}.count", ">", 0.0),),
         )
+        for found in [f for f in around.facts if f.id.endswith(".began") and f.labels.get("alertname")][:MOST_BESIDE]:
+            yield Claim(f"{found.labels['alertname']} began around then: {{{around.id}.{found.id}}}.")
 
 
 def history(view: View) -> Iterator[Claim]:
@@ -97,7 +117,7 @@ def history(view: View) -> Iterator[Claim]:
         yield Claim(
             f"It fired and cleared {{{past.id}.earlier.count}} times before, as a rule after {{{past.id}.median_duration}}."
         )
-    elif past:
+    elif past and (number(past, "covered.days") or 0.0) >= LEAST_HISTORY_DAYS:
         yield Claim(
             f"It never fired before in {{window({past.id}.earlier.count)}}.",
             (Assertion(f"{past.id}.earlier.count", "==", 0.0),),
@@ -113,14 +133,21 @@ def changed(view: View) -> Iterator[Claim]:
         ref = f"{listed.id}.deployments.count"
         yield Claim(f"Nothing was deployed in {{window({ref})}}.", (Assertion(ref, "==", 0.0),))
     began = onset(view)
-    for _, kind, service, evidence, found in [c for c in changes(view) if c[0] <= began + 120][-2:]:
+    last = {c[1:3]: c for c in changes(view) if c[0] <= began + 120}  # two reads may time one change differently
+    for _, kind, service, evidence, found in list(last.values())[-2:]:
         what = f"{kind.replace('_', ' ') or 'change'}{f' of {service}' if service else ''}"
         yield Claim(f"The last {what} was at {{{evidence.id}.{found.id}}}.")
     restarts = next(Shelf(view).reads("restarts_and_versions"), None)
     if restarts:
         ref = f"{restarts.id}.restarts.count"
         yield Claim(f"No process restarted in {{window({ref})}}.", (Assertion(ref, "==", 0.0),))
-        yield Claim(f"Processes restarted: {{{ref}}} in {{window({ref})}}.", (Assertion(ref, ">", 0.0),))
+        yield Claim(
+            f"Processes restarted: {{{ref}}} in {{window({ref})}}, the last at {{{restarts.id}.restarts.last}}.",
+            (Assertion(ref, ">", 0.0),),
+        )
+        for found in [f for f in restarts.facts if f.id.startswith("version") and f.id.endswith(".to")][-1:]:
+            at = found.id.removesuffix("to") + "at"
+            yield Claim(f"The version in use changed to {{{restarts.id}.{found.id}}} at {{{restarts.id}.{at}}}.")
 
 
 def model_state(view: View) -> Iterator[Claim]:
@@ -159,19 +186,13 @@ def _check_claims(one: Tried, holds: bool) -> Iterator[Claim]:
     op = wanted.op if holds else {">": "<=", ">=": "<", "<": ">=", "<=": ">", "==": "!=", "!=": "=="}[wanted.op]
     asserted = (Assertion(ref, op, wanted.value),)
     fault = str(one.block.suggests or one.block.rules_out or "").replace("_", " ")
-    side = (
-        ", above the runbook's limit"
-        if op in (">", ">=")
-        else ", below the runbook's limit"
-        if op in ("<", "<=")
-        else ""
-    )
-    title = _title(one)
-    answer = "Yes" if holds else "This speaks against it"
-    yield Claim(f"{title} {answer}: {{{ref}}}{side}.", asserted)
-    yield Claim(f"{title} {answer}: {{{ref}}}.", asserted)
+    side = {">": ", above what the runbook allows", "<": ", below what the runbook asks"}.get(op[0], "")
+    side = "" if found.unit == "count" else side
+    for said in statements(one):
+        yield Claim(f"{said}{side}.", asserted)
+        yield Claim(f"{said}.", asserted)
     word = "A sign of" if holds else "It speaks against"
-    yield Claim(f"{word} {fault}: {{{ref}}}{side}.", asserted)
+    yield Claim(f"{_title(one)} {'Yes' if holds else 'No'}: {{{ref}}}.", asserted)
     yield Claim(f"{word} {fault}: {{{ref}}}.", asserted)
 
 
@@ -190,16 +211,44 @@ def ruled_out(view: View, picture: Picture) -> tuple[RuledOut, ...]:
     """Faults whose own checks did not hold, or that a check excluded, each with the value that says so."""
     found = []
     for candidate in picture.refuted:
-        refs = [(one.evidence, one.facts[0]) for one in candidate.against if one.evidence and one.facts]
+        refs = [(one.evidence, one.facts[0]) for one in _seen(candidate) if one.evidence]
         if not refs:
             continue
-        titles = [_title(one) for one in candidate.against if one.evidence and one.facts]
         cause = f"{str(candidate.fault).replace('_', ' ')} in {candidate.subject.name}".removesuffix(" in ")
-        said = [f"{t} {{{e.id}.{f.id}}}." for t, (e, f) in zip(titles, refs, strict=True)]
-        why = sayable(view, [*said, *(f"The check of the runbook gives {{{e.id}.{f.id}}}." for e, f in refs)])
+        said = [f"{text}." for one in candidate.against for text in statements(one)]
+        asked = [f"{_title(one)} {{{e.id}.{f.id}}}." for one, (e, f) in zip(_seen(candidate), refs, strict=True)]
+        why = sayable(view, [*said, *asked])
         if why:
             found.append(RuledOut(cause, why, tuple(dict.fromkeys(e.id for e, _ in refs))))
     return tuple(found)
+
+
+def _seen(candidate: Candidate) -> list[Tried]:
+    return [one for one in candidate.against if one.evidence and one.facts]
+
+
+def reason(view: View, picture: Picture, checks: Iterable[Tried], action: str) -> str:
+    """Why this action, for somebody who has to decide on it at night: the strongest sign, what it is not, what it does."""
+    best = picture.candidates[0]
+    fault, name = str(best.fault).replace("_", " ").replace("cpu", "CPU"), picture.cause.component
+    where = f" in {name}" if name else ""
+    signs = [text for one in best.signs for text in list(statements(one))[:1]]
+    usual = next((text for one in checks if one.subject.name == best.subject.name for text in _usual_traffic(one)), "")
+    does = DOES.get(action, "")
+    heads = [f"This looks like {fault}{where}: {_lower(text)}" for text in signs] or [f"This looks like {fault}{where}"]
+    return sayable(view, [f"{head}{more}{end}." for head in heads for more in (usual, "") for end in (does, "")])
+
+
+def _usual_traffic(one: Tried) -> Iterator[str]:
+    """A clause that traffic is as last week, where a check compared it and it is."""
+    ratio = one.facts[0] if one.facts and one.facts[0].id.endswith("ratio.last_week") else None
+    known = one.evidence is not None and "http_requests_total" in str(one.evidence.arguments.get("promql", ""))
+    if known and one.evidence and ratio and isinstance(ratio.value, float | int) and 0.8 <= ratio.value <= 1.25:
+        yield f", while traffic is {{{one.evidence.id}.{ratio.id}}} times last week's"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def not_checked(view: View, checks: Iterable[Tried]) -> tuple[NotChecked, ...]:

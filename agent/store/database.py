@@ -1,20 +1,26 @@
-"""The database: one engine, transactions that read and transactions that write, and the key of the audit chain."""
+"""The database: one engine, transactions that read and transactions that write, and the key of the audit chain.
+
+PostgreSQL is spoken to through its asynchronous driver. SQLite's statements take microseconds and run where they are called;
+what may wait (for the lock at BEGIN, for the disk at COMMIT) runs in a thread. An asynchronous driver for SQLite hops between
+threads four times a statement, which cost more than everything else the gate does.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import CursorResult, Executable, event
+from sqlalchemy import CursorResult, Engine, Executable, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from agent.errors import BadConfiguration
 from agent.store import anchors, migrate
@@ -23,31 +29,40 @@ from agent.store.anchors import Head
 SQLITE_FILE = "stanch.db"
 KEY_FILE = "audit.key"
 BUSY_MS = 10_000
+T = TypeVar("T")
 
 
 @dataclass
 class Transaction:
     """One transaction. Store functions take it first; what they changed is seen by others when it commits."""
 
-    connection: AsyncConnection
+    connection: AsyncConnection | Connection
     audit_key: bytes
     heads: dict[str, Head] = field(default_factory=dict)  # timelines appended to, anchored after the commit
+    held: dict[str, int] = field(default_factory=dict)  # incidents whose row is locked, and their epochs
 
     async def execute(
         self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
     ) -> CursorResult[Any]:
+        if isinstance(self.connection, Connection):
+            return self.connection.execute(statement, values)
         return await self.connection.execute(statement, values)
+
+    async def run_sync(self, work: Callable[[Connection], T]) -> T:
+        """Hand the connection to what knows no `await` (migrations)."""
+        if isinstance(self.connection, Connection):
+            return work(self.connection)
+        return await self.connection.run_sync(work)
 
 
 class Database:
     """Open with `Database.open`. A `write()` inside a `write()` of the same task waits for itself: pass the transaction on."""
 
-    def __init__(self, engine: AsyncEngine, folder: Path, audit_key: bytes) -> None:
+    def __init__(self, engine: AsyncEngine | Engine, folder: Path, audit_key: bytes) -> None:
         self.folder = folder
         self.audit_key = audit_key
-        self.embedded = engine.dialect.name == "sqlite"
+        self.embedded = isinstance(engine, Engine)
         self._engine = engine
-        self._writer = engine.execution_options(write=True)
         # SQLite has one writer: queue here, in order, instead of polling for the lock in the driver
         self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if self.embedded else nullcontext()
 
@@ -59,14 +74,15 @@ class Database:
         key = _audit_key(place)
         if address.get_backend_name() == "sqlite" and address.database:
             os.close(os.open(address.database, os.O_RDWR | os.O_CREAT, 0o600))
-        engine = create_async_engine(address, pool_pre_ping=address.get_backend_name() != "sqlite")
-        if engine.dialect.name == "sqlite":
-            _behave(engine)
-        database = cls(engine, place, key)
+        database = cls(_engine(address), place, key)
         try:
-            await migrate.up(database._engine, database._writer)
-        except (DBAPIError, OperationalError) as error:
-            await engine.dispose()
+            async with database.read() as tx:
+                outdated = await tx.run_sync(migrate.outdated)
+            if outdated:
+                async with database.write() as tx:
+                    await tx.run_sync(migrate.up)
+        except DBAPIError as error:
+            await database.close()
             shown = address.render_as_string(hide_password=True)
             raise BadConfiguration(f"The database {shown} cannot be used: {error.orig}. Check DATABASE_URL.") from None
         return database
@@ -75,7 +91,7 @@ class Database:
     async def write(self) -> AsyncIterator[Transaction]:
         """A transaction that may change things; it commits at the end, or leaves nothing behind."""
         async with self._turn:
-            async with self._writer.begin() as connection:
+            async with self._begin(write=True) as connection:
                 transaction = Transaction(connection, self.audit_key)
                 yield transaction
             anchors.append(self.folder, transaction.heads)
@@ -83,11 +99,35 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
         """A transaction that only looks."""
-        async with self._engine.connect() as connection, connection.begin():
+        async with self._begin(write=False) as connection:
             yield Transaction(connection, self.audit_key)
 
     async def close(self) -> None:
-        await self._engine.dispose()
+        if isinstance(self._engine, Engine):
+            self._engine.dispose()
+        else:
+            await self._engine.dispose()
+
+    @asynccontextmanager
+    async def _begin(self, write: bool) -> AsyncIterator[AsyncConnection | Connection]:
+        if not isinstance(self._engine, Engine):
+            async with self._engine.begin() as connection:
+                yield connection
+            return
+        with self._engine.connect().execution_options(write=write) as embedded:
+            transaction = await _in_thread(embedded.begin) if write else embedded.begin()
+            yield embedded  # an error leaves the `with`, which rolls back
+            await _in_thread(transaction.commit)
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """Run what may wait in a thread. Cancelled, it is waited for all the same: nobody else may touch the connection."""
+    future = asyncio.get_running_loop().run_in_executor(None, work)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait([future])
+        raise
 
 
 def _folder(url: str, folder: Path | None) -> Path:
@@ -104,12 +144,12 @@ def _folder(url: str, folder: Path | None) -> Path:
 
 def _address(url: str, folder: Path) -> URL:
     if not url:
-        return URL.create("sqlite+aiosqlite", database=str(folder / SQLITE_FILE))
+        return URL.create("sqlite", database=str(folder / SQLITE_FILE))
     try:
         address = make_url(url)
     except ArgumentError:
         raise BadConfiguration("DATABASE_URL is not an address such as postgresql://user:password@host/name.") from None
-    drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+    drivers = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
     kind = address.drivername.split("+")[0]
     if kind not in drivers:
         raise BadConfiguration(f"DATABASE_URL names {kind!r}; Stanch keeps its data in sqlite or postgresql.")
@@ -137,7 +177,18 @@ def _audit_key(folder: Path) -> bytes:
     return key
 
 
-def _behave(engine: AsyncEngine) -> None:
+def _engine(address: URL) -> AsyncEngine | Engine:
+    if address.get_backend_name() != "sqlite":
+        return create_async_engine(address, pool_pre_ping=True)
+    # never wait for a free connection: that would hold up the loop that has to give one back
+    engine = create_engine(
+        address, connect_args={"check_same_thread": False}, poolclass=QueuePool, pool_size=5, max_overflow=-1
+    )
+    _behave(engine)
+    return engine
+
+
+def _behave(engine: Engine) -> None:
     """SQLite as a database: durable, one writer at a time, and a write transaction that starts as one."""
 
     def connected(dbapi: Any, _record: object) -> None:
@@ -151,5 +202,5 @@ def _behave(engine: AsyncEngine) -> None:
         writes = connection.get_execution_options().get("write")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
-    event.listen(engine.sync_engine, "connect", connected)
-    event.listen(engine.sync_engine, "begin", begin)
+    event.listen(engine, "connect", connected)
+    event.listen(engine, "begin", begin)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import case, func, insert, select, update
 
 from agent.clock import iso
 from agent.store.database import Transaction
@@ -72,15 +72,16 @@ async def answered(tx: Transaction, proposal: str, at: datetime, receipt: Mappin
     await tx.execute(update(table).where(table.c.proposal == proposal).values(answered_at=at, receipt=receipt))
 
 
-async def end(tx: Transaction, proposal: str, outcome: Outcome, why: str, at: datetime) -> bool:
-    """Write the outcome, once; False when there was one already."""
-    statement = update(table).where(table.c.proposal == proposal, table.c.outcome.is_(None))
-    return (await tx.execute(statement.values(outcome=str(outcome), why=why, ended_at=at))).rowcount == 1
+async def end(tx: Transaction, ended: Execution) -> bool:
+    """Write the outcome and what the target answered, once; False when there was an outcome already."""
+    statement = update(table).where(table.c.proposal == ended.proposal, table.c.outcome.is_(None))
+    values = {name: getattr(ended, name) for name in ("why", "ended_at", "answered_at", "receipt")}
+    return (await tx.execute(statement.values(outcome=str(ended.outcome), **values))).rowcount == 1
 
 
-async def count_since(tx: Transaction, since: datetime, target: str | None = None) -> int:
-    """How many were claimed after `since`, on one target or on all."""
-    query = select(func.count()).select_from(table).where(table.c.claimed_at > since)
-    if target is not None:
-        query = query.where(table.c.target == target)
-    return int((await tx.execute(query)).scalar_one())
+async def count_since(tx: Transaction, since: datetime, target: str) -> tuple[int, int]:
+    """How many were claimed after `since`: on all targets, and on this one."""
+    on_target = func.count(case((table.c.target == target, 1))).label("on_target")
+    query = select(func.count().label("everywhere"), on_target).where(table.c.claimed_at > since)
+    row = (await tx.execute(query)).one()
+    return int(row.everywhere), int(row.on_target)

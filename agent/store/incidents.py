@@ -52,16 +52,18 @@ async def claim_run(tx: Transaction, incident: str) -> int:
     epoch: int | None = (await tx.execute(statement.returning(incidents.c.run))).scalar()
     if epoch is None:
         raise _unknown(incident)
+    tx.held[incident] = epoch
     return epoch
 
 
 async def hold(tx: Transaction, incident: str, run: int | None = None) -> int:
     """Lock the incident's row until the transaction ends and give its epoch; Overtaken if `run` is another."""
-    found: int | None = (
-        await tx.execute(select(incidents.c.run).where(incidents.c.id == incident).with_for_update())
-    ).scalar()
-    if found is None:
-        raise _unknown(incident)
+    if incident not in tx.held:
+        row = (await tx.execute(select(incidents.c.run).where(incidents.c.id == incident).with_for_update())).first()
+        if row is None:
+            raise _unknown(incident)
+        tx.held[incident] = row.run
+    found = tx.held[incident]
     if run is not None and run != found:
         raise Overtaken(f"Incident {incident} is run by another runner now (run {found}, this was run {run}).")
     return found

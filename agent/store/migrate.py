@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x57A7C4  # of ours among PostgreSQL's advisory locks
@@ -16,15 +15,15 @@ def head() -> str:
     return max(path.name.split("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
-async def up(engine: AsyncEngine, writer: AsyncEngine) -> None:
-    """Run the migrations that are missing, under a lock, in one transaction."""
-    async with engine.connect() as connection:
-        if await connection.run_sync(_revision) == head():
-            return
-    async with writer.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            await connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": _LOCK})
-        await connection.run_sync(_upgrade)
+def outdated(connection: Connection) -> bool:
+    return _revision(connection) != head()
+
+
+def up(connection: Connection) -> None:
+    """Run the migrations that are missing, in the transaction at hand, under a lock."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": _LOCK})
+    _upgrade(connection)
 
 
 def _revision(connection: Connection) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from sqlalchemy import RowMapping, insert, select
+from sqlalchemy import RowMapping, func, insert, select
 
 from agent.case.timeline import FIRST, Event, EventKind, chain_hash
 from agent.clock import iso
@@ -66,6 +66,12 @@ async def head(tx: Transaction, incident: str) -> Head:
     query = select(table.c.n, table.c.hash).where(table.c.incident == incident).order_by(table.c.n.desc()).limit(1)
     row = (await tx.execute(query)).first()
     return Head(row.n, row.hash) if row else Head(0, FIRST)
+
+
+async def heads(tx: Transaction) -> dict[str, int]:
+    """Of each incident, the number of its last event."""
+    rows = await tx.execute(select(table.c.incident, func.max(table.c.n).label("n")).group_by(table.c.incident))
+    return {str(row.incident): int(row.n) for row in rows}
 
 
 async def by_key(tx: Transaction, incident: str, key: str) -> Event | None:

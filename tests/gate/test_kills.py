@@ -39,8 +39,8 @@ class Death:
 
     def watch(self, db: Database) -> None:
         for name in ("before_cursor_execute", "after_cursor_execute"):
-            event.listen(db._engine.sync_engine, name, self.statement)
-        event.listen(db._engine.sync_engine, "commit", self.point)
+            event.listen(db._engine, name, self.statement)
+        event.listen(db._engine, "commit", self.point)
 
     def statement(self, *_: Any) -> None:
         self.point()
@@ -112,7 +112,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
 
 @pytest.mark.parametrize(
     ("action", "kills", "may_be_unknown"),
-    [("set_replicas", 40, False), ("probed", 12, False), ("restart", 12, False), ("blind", 12, True)],
+    [("set_replicas", 30, False), ("probed", 6, False), ("restart", 6, False), ("blind", 6, True)],
 )
 def test_killed_anywhere_it_has_one_effect_at_most_and_says_the_truth(
     templates: Callable[[str], Path], tmp_path: Path, action: str, kills: int, may_be_unknown: bool

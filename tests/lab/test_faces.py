@@ -264,3 +264,17 @@ def test_the_catalog_is_one_that_the_product_reads(tmp_path: Path) -> None:
         "us-1/ml/forecast-server",
     ]  # type: ignore[union-attr]
     assert read.model("demand-forecast").served_by == "demand-forecast"  # type: ignore[union-attr]
+
+
+async def test_serving_follows_an_alias_that_moves_after_somebody_looked(lab: Lab, http: httpx.AsyncClient) -> None:
+    query = {"query": 'count by (version) (last_over_time(model_served_version_info{model="demand-forecast"}[30s]))'}
+
+    async def served() -> list[str]:
+        found = (await http.get("/prometheus/api/v1/query", params=query)).json()["data"]["result"]
+        return [one["metric"]["version"] for one in found]
+
+    assert await served() == ["5"]
+    moved = {"name": "demand-forecast", "alias": "champion", "version": "4"}
+    (await http.post(f"{API}/registered-models/alias", json=moved)).raise_for_status()
+    await lab.clock.sleep(180)
+    assert await served() == ["4"]

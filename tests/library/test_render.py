@@ -152,3 +152,10 @@ def test_the_alerts_labels_choose_among_workloads_and_none_is_guessed() -> None:
     unclear = names_for(both, None, {})
     assert (unclear.workload, unclear.cluster, unclear.model) == (None, "", "m")
     assert names_for(None, None, {"service": "x", "cluster": "c"}).service == "x"
+
+
+def test_a_cluster_that_nobody_knows_keeps_no_series_out() -> None:
+    block = CheckBlock("up?", "query_metrics", {"promql": "up{cluster={{ cluster }},service={{ service }}}"}, "> 0")
+    for cluster, written in (("", ".*"), ("eu-1", "eu-1|")):
+        rendered = render_check(block, Names(service="web", cluster=cluster)).args["promql"]
+        assert rendered == f'up{{cluster=~"{written}",service="web"}}'

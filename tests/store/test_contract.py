@@ -243,7 +243,7 @@ async def test_the_migrations_make_exactly_the_tables_of_the_schema(database: Da
         return compare_metadata(MigrationContext.configure(connection), metadata)
 
     async with database.read() as tx:
-        assert await tx.connection.run_sync(differences) == []
+        assert await tx.run_sync(differences) == []
 
 
 async def test_the_data_folder_is_its_owners_alone(tmp_path: Path) -> None:

@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from tools.breach import breach_of, by_label, expression_in
 from tools.errors import BadArguments
-from tools.promql import equalities, guard, literal, matchers_of, parse, quote, render, selector, selectors
+from tools.promql import (
+    equalities,
+    guard,
+    literal,
+    matchers_of,
+    parse,
+    quote,
+    render,
+    selector,
+    selector_here,
+    selectors,
+)
 from tools.promql_unit import unit_of
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -202,3 +213,12 @@ def test_the_unit_is_read_off_the_name(query: str, unit: str) -> None:
 
 def test_quoting_is_one_string() -> None:
     assert quote('a"b\\') == '"a\\"b\\\\"'
+
+
+def test_a_cluster_also_fits_series_that_lack_the_label() -> None:
+    """Often it is an external label: alerts carry it, the series do not."""
+    written = selector_here("up", {"service": "web", "cluster": "eu-1.a"}, pod="web-.+")
+    assert written == r'up{service="web", cluster=~"eu\\-1\\.a|", pod=~"web-.+"}'
+    assert equalities(parse(written)) == {"service": "web", "cluster": "eu-1.a"}  # still names its server
+    assert selector_here("up", {"service": "web"}) == 'up{service="web"}'
+    assert equalities(parse('up{cluster=~"eu-.|"}')) == {}  # a pattern names no one cluster

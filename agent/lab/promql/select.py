@@ -61,18 +61,25 @@ def matching(samples: Samples, matchers: Sequence[Matcher], window: tuple[int, i
         (labels_of(series.labels), series)
         for name in names
         if all(test(name) for test in name_tests)
-        for series in series_within(samples, name, window)
+        for series in series_within(samples, name, window, alertname_of(tests))
         if all(test(series.labels.get(label, "")) for label, test in tests)
     ]
     return sorted(found, key=lambda pair: pair[0])
 
 
-def series_within(samples: Samples, name: str, window: tuple[int, int] | None) -> Sequence[Series]:
-    """Samples that are computed on demand offer `series_within(name, since_ms, until_ms)`, so that they need not compute all."""
-    on_demand: Callable[[str, int, int], Sequence[Series]] | None = getattr(samples, "series_within", None)
+def alertname_of(tests: Sequence[tuple[str, Test]]) -> Test:
+    """Which alerts' series are wanted at all."""
+    wanted = [test for label, test in tests if label == "alertname"]
+    return lambda name: all(test(name) for test in wanted)
+
+
+def series_within(samples: Samples, name: str, window: tuple[int, int] | None, alertname: Test) -> Sequence[Series]:
+    """Samples that are computed on demand offer `series_within(name, since_ms, until_ms, alertname)`, so that they need
+    not compute what nobody looks at."""
+    on_demand: Callable[[str, int, int, Test], Sequence[Series]] | None = getattr(samples, "series_within", None)
     if window is None or on_demand is None:
         return samples.series(name)
-    return on_demand(name, *window)
+    return on_demand(name, *window, alertname)
 
 
 def looked_at(frame: Frame, at: AtModifier | None, offset_ms: int) -> Millis:

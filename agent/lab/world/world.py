@@ -9,10 +9,11 @@ import numpy as np
 
 from agent.lab.ports import Series
 from agent.lab.scenario import Scenario
-from agent.lab.world.frame import Frame
+from agent.lab.world.frame import Frame, PodTarget
 from agent.lab.world.load import Flow
 from agent.lab.world.metrics import METRICS
 from agent.lab.world.noise import HISTORY_STEPS, STEP_MS
+from agent.lab.world.platform import MODEL
 from agent.lab.world.simulation import Applied, Simulation
 
 AHEAD_STEPS = 480  # how far a simulation reaches at first: four hours after the start
@@ -52,10 +53,16 @@ class World:
         return self._frame
 
     def _renew(self, sim: Simulation) -> None:
-        same = sim.steps == self._frame.sim.steps
-        self._frame = Frame(sim, self._frame.pods if same else ())
+        self._frame = Frame(sim, self._unchanged(sim))
         self._full.clear()
         self._shown.clear()
+
+    def _unchanged(self, sim: Simulation) -> Sequence[PodTarget]:
+        """Pods whose series may stay; those of the model's serving go where another version is served from now on."""
+        old = self._frame
+        if sim.steps != old.sim.steps:
+            return ()
+        return [pod for pod in old.pods if pod.spec.name != MODEL or sim.served == old.sim.served]
 
     def change(self, kind: str, data: Mapping[str, Any], key: str = "") -> Applied:
         """Something changes now. Kept durably first; what lies before now stays as it was."""

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import multiprocessing
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,31 +16,31 @@ import click
 
 from agent.errors import UnusableInput
 from agent.surfaces.cli.exit_codes import Exit
-from agent.surfaces.cli.session import Session, demo_folder, out, out_json, run
+from agent.surfaces.cli.session import Session, out, out_json
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from agent.lab.server import Lab
     from agent.surfaces.cli.scores import Mark
+
+MINUTES = 5
 
 
 @click.command("eval")
 @click.argument("folder", type=click.Path(), required=False)
 @click.option("--reasoner", type=click.Choice(["runbook", "openai"]), default="runbook", show_default=True)
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1, 100))
+@click.option("--first-seed", default=1, show_default=True, type=click.IntRange(1))
+@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1, 64), help="Processes side by side.")
 @click.option("--only", multiple=True, help="Only these scenarios.")
 @click.option("--json", "as_json", is_flag=True)
 @click.pass_obj
 def evaluate(
-    session: Session, folder: str | None, reasoner: str, seeds: int, only: tuple[str, ...], as_json: bool
-) -> int:
+    session: Session, folder: str | None, reasoner: str, seeds: int, first_seed: int, jobs: int, only: tuple[str, ...],
+    as_json: bool,
+) -> int:  # fmt: skip
     """Score the reasoner on the scenarios (of FOLDER, or the shipped ones): cause, component, action, harm, abstention."""
-    return run(_evaluate(session, folder, reasoner, seeds, only, as_json))
-
-
-async def _evaluate(
-    session: Session, folder: str | None, reasoner: str, seeds: int, only: tuple[str, ...], as_json: bool
-) -> int:
     from agent.surfaces.cli.scores import report
 
     names = _names(folder)
@@ -43,20 +48,33 @@ async def _evaluate(
         raise UnusableInput(
             f"There is no scenario {', '.join(sorted(unknown))}. There are: {', '.join(sorted(names))}."
         )
+    wanted = {name: source for name, source in names.items() if not only or name in only}
+    runs = [(name, source, seed) for seed in range(first_seed, first_seed + seeds) for name, source in wanted.items()]
     marks = []
-    for name, source in names.items():
-        if only and name not in only:
-            continue
-        for seed in range(1, seeds + 1):
-            marks.append(await _one(session, name, source, seed, reasoner))
-            if not as_json:
-                _say(marks[-1])
+    for one in _marks(session, runs, reasoner, jobs):
+        marks.append(one)
+        if not as_json:
+            _say(one)
     whole = report(reasoner, seeds, marks)
     if as_json:
         out_json(whole)
     else:
         _table(whole)
     return Exit.OK
+
+
+def _marks(session: Session, runs: Sequence[tuple[str, str, int]], reasoner: str, jobs: int) -> Iterator[Mark]:
+    """The marks in the order of the runs, however many processes make them."""
+    if jobs == 1 or len(runs) == 1:
+        yield from (_mark(session, *one, reasoner) for one in runs)
+        return
+    with ProcessPoolExecutor(min(jobs, len(runs)), multiprocessing.get_context("spawn")) as pool:
+        waiting = [pool.submit(_mark, session, *one, reasoner) for one in runs]
+        yield from (one.result() for one in waiting)
+
+
+def _mark(session: Session, name: str, source: str, seed: int, reasoner: str) -> Mark:
+    return asyncio.run(_one(session, name, source, seed, reasoner))
 
 
 def _names(folder: str | None) -> dict[str, str]:
@@ -74,7 +92,6 @@ def _names(folder: str | None) -> dict[str, str]:
 async def _one(session: Session, name: str, source: str, seed: int, reasoner: str) -> Mark:
     """One incident from alert to end, every proposal approved, in a folder of its own."""
     from agent.case.catalog import Person
-    from agent.lab.server import Lab
     from agent.surfaces.cli import stage
     from agent.surfaces.cli.drive import Driver
     from agent.surfaces.cli.scores import mark
@@ -83,15 +100,27 @@ async def _one(session: Session, name: str, source: str, seed: int, reasoner: st
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="stanch-eval-") as place:
         quiet = Session(session.open, {**session.flags, "data": place, "reasoner": reasoner})
-        async with stage.begun(quiet, [], source, seed) as (app, alerts):
+        async with stage.begun(quiet, [], source, seed) as (app, alerts, lab):
             screen = Screen(_nowhere())
             by = Person("demo:--approve", None)
             driver = Driver(app, screen, by, wait=True, interactive=False, auto=True)
             received = await app.desk.receive(alerts)
             incident = next(r.incident for r in received if r.incident)
             await driver.drive(incident)
-            truth = Lab.prepare(demo_folder(quiet.settings()) / "lab", source, seed).truth
-            return mark(name, seed, await app.desk.dossier(incident), truth, time.monotonic() - began)
+            dossier, took = await app.desk.dossier(incident), time.monotonic() - began
+            return mark(name, seed, dossier, lab.truth, took, _over(lab))
+
+
+def _over(lab: Lab) -> bool:
+    """Whether the alert is over by the time the scenario grants: error and restarts are counted over windows that end later."""
+    from agent.lab.clock import LabClock
+
+    for _ in range(int(lab.truth.recovery_minutes // MINUTES)):
+        if lab.recovered():
+            return True
+        if isinstance(lab.clock, LabClock):
+            lab.clock.advance(timedelta(minutes=MINUTES))
+    return lab.recovered()
 
 
 def _nowhere() -> Console:

@@ -103,12 +103,29 @@ async def work(
             await _say_known(app, one.incident, screen)
     driver = Driver(app, screen, person, wait=wait, interactive=session.interactive, auto=auto)
     codes = [await driver.drive(incident) for incident in incidents]
+    if all(alert.status == "resolved" for alert in alerts):
+        codes = [await _over(app, incident, code, screen) for incident, code in zip(incidents, codes, strict=True)]
     if as_json:
         shown = [await shown_json(app, incident, time.monotonic() - began) for incident in incidents]
         out_json(shown[0] if len(shown) == 1 else {**shown[0], "others": shown[1:]})
     for incident in incidents:
         await _say_report(app, incident, screen)
     return worst(codes)
+
+
+async def _over(app: App, incident: str, code: Exit, screen: Any) -> Exit:
+    """An incident that had ended without a recovery of ours, and whose alerts have all cleared since: nothing is left to do.
+
+    What was done and did not help, or may not have happened, still counts: a cleared alert is no proof of that.
+    """
+    from agent.case.incident import ENDED
+    from agent.worker import all_cleared
+
+    dossier = await app.desk.dossier(incident)
+    if code not in (Exit.WAITS, Exit.NO_CAUSE) or dossier.incident.state not in ENDED or not all_cleared(dossier):
+        return code
+    screen.line("resolved", f"every alert of it is resolved now; it had ended as {dossier.incident.state}", "green")
+    return Exit.OK
 
 
 def worst(codes: Sequence[Exit]) -> Exit:
@@ -184,7 +201,7 @@ async def _demo(
 
     listeners, screen = followers(session, jsonl)
     stage.clear(session)
-    async with stage.begun(session, listeners, scenario, seed) as (app, alerts):
+    async with stage.begun(session, listeners, scenario, seed) as (app, alerts, _):
         person = app.desk.person(f"os:{app.settings.os_user}")
         by = Person("demo:--approve", person.name, person.groups) if approve else person
         return await work(app, session, alerts, screen, by, as_json=as_json, wait=not no_wait, auto=approve)

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("setup:doctor", "Check each configured backend and say what to do."),
     "eval": ("evaluate:evaluate", "Score the reasoner on the scenarios."),
     "lab": ("lab:lab", "Serve the simulated platform."),
+    "schema": ("setup:schema", "Print the JSON schema of a file that you write."),
     "completion": ("setup:completion", "Print a shell's completion script."),
     "version": ("setup:version", "Print the version."),
 }

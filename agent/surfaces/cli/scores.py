@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 SHARES = (
     "cause_right", "component_right", "action_right", "harmful", "false_alarms", "abstained_rightly", "abstained_wrongly",
+    "recovered",
 )  # fmt: skip
 COUNTS = ("claims_dropped", "reads", "tokens", "seconds")
 
@@ -31,16 +32,21 @@ class Mark:
     false_alarms: bool | None  # None where something is wrong
     abstained_rightly: bool | None  # None where an action is right
     abstained_wrongly: bool | None  # None where abstaining is right
+    recovered: bool | None  # None where the truth is that no action ends it
     claims_dropped: int
     reads: int
     tokens: int
     seconds: float
 
 
-def mark(scenario: str, seed: int, dossier: Dossier, truth: Truth, seconds: float) -> Mark:
+def mark(scenario: str, seed: int, dossier: Dossier, truth: Truth, seconds: float, recovered: bool) -> Mark:
+    """`recovered`: whether the alert was really over in the end, which the lab knows and no verification decides.
+
+    Every cause the truth lists is right; where it lists `none` beside others, naming one of those is no alarm.
+    """
     cause = dossier.cause
     fault = str(cause.fault) if cause else "unknown"
-    nothing_wrong = all(c.fault == "none" for c in truth.causes)
+    nothing_wrong = truth.kind == "none"
     proposals = [p for p in dossier.proposals.values() if not p.get("parent")]
     fitting = [c for c in truth.causes if c.fault == fault]
     names = {name for c in fitting for name in (c.component, *c.also)}
@@ -53,9 +59,10 @@ def mark(scenario: str, seed: int, dossier: Dossier, truth: Truth, seconds: floa
         component_right=None if nothing_wrong else bool(cause and cause.component in names),
         action_right=_action_right(proposals, truth),
         harmful=any(_fits(p, wrong) for p in proposals for wrong in truth.harmful_actions),
-        false_alarms=(bool(proposals) or fault not in ("none", "unknown")) if nothing_wrong else None,
+        false_alarms=bool(proposals) or not (fitting or silent) if nothing_wrong else None,
         abstained_rightly=not proposals if truth.must_abstain or nothing_wrong else None,
         abstained_wrongly=None if truth.must_abstain or nothing_wrong else silent,
+        recovered=recovered if truth.recovers and truth.right_actions else None,
         claims_dropped=dossier.dropped,
         reads=len(dossier.evidence),
         tokens=dossier.tokens,

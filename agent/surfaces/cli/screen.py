@@ -42,6 +42,11 @@ class Screen:
         grid.add_row(Text(label, style="dim"), Text(visible(text), style=style))
         self.console.print(grid)
 
+    def paragraph(self, label: str, text: str) -> None:
+        """As `line` for a text of several lines; the label stands at the first."""
+        for i, one in enumerate(text.splitlines()):
+            self.line(label if i == 0 else "", one)
+
 
 Line = tuple[str, str, str]
 
@@ -154,7 +159,8 @@ def _verification(event: Event) -> list[Line]:
     data = event.data
     word = {True: "recovered", False: "not recovered", None: "not yet"}[data["recovered"]]
     style = {True: "bold green", False: "bold red", None: "dim"}[data["recovered"]]
-    return [("verifies", f"{clock(event.at)} {word}: {data['why']}", style)]
+    seen = f" ({'; '.join(data['measured'])})" if data.get("measured") else ""
+    return [("verifies", f"{clock(event.at)} {word}: {data['why']}{seen}", style)]
 
 
 def _state(event: Event) -> list[Line]:

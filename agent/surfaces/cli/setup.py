@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from pydantic import BaseModel
 
 from agent.errors import StanchError, UnusableInput
 from agent.surfaces.cli.exit_codes import Exit
@@ -22,6 +23,25 @@ if TYPE_CHECKING:
 def version() -> int:
     """Print the version."""
     out(f"stanch {installed_version('stanch')}")
+    return Exit.OK
+
+
+@click.command()
+@click.argument("file", type=click.Choice(["stanch", "catalog", "policy", "scenario"]))
+def schema(file: str) -> int:
+    """Print the JSON schema of stanch.yaml, catalog.yaml, policy.yaml or a scenario, for an editor to check against."""
+    from agent.case.catalog import CatalogFile
+    from agent.gate.policy_file import PolicyFile
+    from agent.lab.scenario import Scenario
+    from agent.settings import StanchFile
+
+    kinds: dict[str, type[BaseModel]] = {
+        "stanch": StanchFile,
+        "catalog": CatalogFile,
+        "policy": PolicyFile,
+        "scenario": Scenario,
+    }
+    out_json(kinds[file].model_json_schema())
     return Exit.OK
 
 
@@ -106,7 +126,7 @@ async def _seen(session: Session, backends: dict[str, str]) -> Seen:
         for kind, url in backends.items()
         if kind != "kubernetes"
     }
-    plain = replace(settings, backends=entries, catalog=None, policy=None)
+    plain = replace(settings, backends=entries, catalog=None, policy=None, runbooks=())
     async with session.open(plain) as app:
         found = await survey(app.desk.context())
     from agent.draft import Seen

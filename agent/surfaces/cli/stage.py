@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from agent.case.timeline import Event
     from agent.lab.server import Lab
 
-PATIENCE_S = 60.0  # the lab computes on this very machine, which may be slow or busy; its answers are worth the wait
+PATIENCE_S = 120.0  # the lab answers from this very process: what is slow is the machine, and it would change the story
+
 POLICY = """\
 # The demo's policy: everything is asked for, of whoever is on call. You are alone here, so what you edit you may approve.
 approvers: [on-call]
@@ -43,15 +44,18 @@ def clear(session: Session) -> None:
 
 @asynccontextmanager
 async def begun(
-    session: Session, listeners: Sequence[Listener], scenario: str, seed: int
-) -> AsyncIterator[tuple[App, list[Alert]]]:
+    session: Session, listeners: Sequence[Listener], scenario: str, seed: int, policy: str = POLICY
+) -> AsyncIterator[tuple[App, list[Alert], Lab]]:
     """A new lab and the application over it, with the alerts that its Alertmanager would send."""
     from agent.intake.alertmanager import parse
     from agent.lab.server import Lab
 
     folder = demo_folder(session.settings())
-    async with Lab.open(folder / "lab", scenario, seed) as lab, _application(session, lab, folder, listeners) as app:
-        yield app, parse(json.dumps(lab.webhook_body()), lab.clock.now())
+    async with (
+        Lab.open(folder / "lab", scenario, seed) as lab,
+        _application(session, lab, folder, listeners, policy) as app,
+    ):
+        yield app, parse(json.dumps(lab.webhook_body()), lab.clock.now()), lab
 
 
 @asynccontextmanager
@@ -68,10 +72,12 @@ async def staged(session: Session, listeners: Sequence[Listener] = ()) -> AsyncI
 
 
 @asynccontextmanager
-async def _application(session: Session, lab: Lab, folder: Path, listeners: Sequence[Listener]) -> AsyncIterator[App]:
+async def _application(
+    session: Session, lab: Lab, folder: Path, listeners: Sequence[Listener], policy: str = POLICY
+) -> AsyncIterator[App]:
     from agent.lab.clock import LabClock
 
-    settings = _settings(session.settings(), lab, folder)
+    settings = _settings(session.settings(), lab, folder, policy)
 
     def step(event: Event) -> None:
         """The lab's clock stands while anyone thinks, and goes on by one step a move."""
@@ -82,12 +88,12 @@ async def _application(session: Session, lab: Lab, folder: Path, listeners: Sequ
         yield app
 
 
-def _settings(own: Settings, lab: Lab, folder: Path) -> Settings:
+def _settings(own: Settings, lab: Lab, folder: Path, policy_text: str) -> Settings:
     """The person's settings with everything of the platform replaced by the lab's."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     catalog, policy = folder / "catalog.yaml", folder / "policy.yaml"
     catalog.write_text(lab.catalog_yaml(own.os_user), encoding="utf-8")
-    policy.write_text(POLICY, encoding="utf-8")
+    policy.write_text(policy_text, encoding="utf-8")
     kubeconfig = lab.kubeconfig(folder / "kubeconfig")
     backends: dict[str, tuple[BackendEntry, ...]] = {
         kind: (BackendEntry(name=kind, url=f"{lab.url}/{path}", timeout_s=PATIENCE_S),)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +16,8 @@ from agent.surfaces.cli.session import Session, holding, lock_or_busy, opened, o
 if TYPE_CHECKING:
     from agent.application import App
     from agent.case.catalog import Person
+    from agent.case.evidence import Evidence
+    from agent.case.timeline import Event
     from agent.surfaces.cli.screen import Screen
 
 
@@ -49,11 +53,20 @@ async def _answer(app: App, text: str, incident: str | None, as_json: bool) -> i
 
 async def sources(app: App, incident: str, ids: tuple[str, ...]) -> list[str]:
     """One line for each piece of evidence an answer rests on."""
-    from agent.case.text import visible
-
     dossier = await app.desk.dossier(incident)
     found = [dossier.evidence[i] for i in ids if i in dossier.evidence]
-    return [f"  [{e.id}] {e.read}: {visible(e.summary, 160)}{f'  {e.link}' if e.link else ''}" for e in found]
+    return [f"  [{e.id}] {source_of(e)}{f'  {e.link}' if e.link else ''}" for e in found]
+
+
+def source_of(one: Evidence) -> str:
+    """What a piece of evidence is, in one line: why it was read, and its read."""
+    from agent.case.text import visible
+
+    return (
+        f"{visible(one.why, 100)} ({one.read}, as of {one.as_of:%H:%M:%S} UTC)"
+        if one.why
+        else f"{one.read}, as of {one.as_of:%H:%M:%S} UTC"
+    )
 
 
 @click.command()
@@ -77,17 +90,32 @@ async def _chat(session: Session, prefix: str | None) -> int:
             raise UnusableInput("There is no incident to talk about. `stanch demo` makes one.")
         return found[0].id
 
-    async with holding(session, wanted) as (app, incident):
-        return await Conversation(app, incident, Screen(session.console)).hold()
+    follower = Follower(Screen(session.console))
+    async with holding(session, wanted, [follower.show]) as (app, incident):
+        return await Conversation(app, incident, follower).hold()
+
+
+class Follower:
+    """Shows what happens while the incident works, as it happens, and nothing twice."""
+
+    def __init__(self, screen: Screen) -> None:
+        self.screen = screen
+        self.seen: int | None = None  # the newest event that is no news any more; None: nothing is worked on
+
+    def show(self, event: Event) -> None:
+        if self.seen is not None and event.n > self.seen:
+            self.seen = event.n
+            self.screen.show(event)
 
 
 class Conversation:
     """One person and one incident. A line is a question, unless it begins with a slash."""
 
-    def __init__(self, app: App, incident: str, screen: Screen) -> None:
+    def __init__(self, app: App, incident: str, follower: Follower) -> None:
         self.app = app
         self.incident = incident
-        self.screen = screen
+        self.follower = follower
+        self.screen = follower.screen
         self.person: Person = app.desk.person(f"os:{app.settings.os_user}")
         self.commands: dict[str, tuple[Callable[[str], Awaitable[None]], str]] = {
             "/status": (self._status, "how the incident stands"),
@@ -114,7 +142,7 @@ class Conversation:
             completer=WordCompleter(words, sentence=True),
         )
         await self._status("")
-        out("Ask in your own words; /help lists the commands, /quit leaves.")
+        self.screen.line("", "Ask in your own words; /help lists the commands, /quit leaves.", "dim")
         while True:
             try:
                 line = (await prompt.prompt_async()).strip()
@@ -129,18 +157,25 @@ class Conversation:
         """One line of the person; what is wrong with it is said, and the conversation goes on."""
         try:
             if not line.startswith("/"):
-                answered = await self.app.desk.ask(line, self.person, self.incident)
-                out(answered.text)
-                for source in await sources(self.app, answered.incident, answered.evidence):
-                    out(source)
+                await self._question(line)
                 return
             word, _, rest = line.partition(" ")
             if word not in self.commands:
-                out(f"There is no {word}. {' '.join(self.commands)} /quit")
+                self.screen.line("", f"There is no {word}. {' '.join(self.commands)} /quit", "yellow")
                 return
             await self.commands[word][0](rest.strip())
         except StanchError as error:
-            out(f"stanch: {error}")
+            self.screen.line("stanch", str(error), "yellow")
+
+    async def _question(self, line: str) -> None:
+        with self.screen.console.status("thinking"):
+            answered = await self.app.desk.ask(line, self.person, self.incident)
+        self.screen.paragraph("answer", answered.text)
+        dossier = await self.app.desk.dossier(answered.incident)
+        for one in (dossier.evidence[i] for i in answered.evidence if i in dossier.evidence):
+            if f"{one.id}: " in answered.text:
+                continue  # the answer says itself what it is
+            self.screen.line(one.id, source_of(one), "dim")
 
     async def _status(self, _: str) -> None:
         dossier = await self.app.desk.dossier(self.incident)
@@ -156,8 +191,6 @@ class Conversation:
         return list((await self.app.desk.dossier(self.incident)).evidence)
 
     async def _evidence(self, which: str) -> None:
-        from agent.case.text import paragraph
-
         dossier = await self.app.desk.dossier(self.incident)
         if which:
             wanted = dossier.evidence.get(which.upper())
@@ -165,18 +198,25 @@ class Conversation:
                 raise UnusableInput(
                     f"There is no evidence {which!r}; there are {', '.join(dossier.evidence) or 'none'}."
                 )
-            out(
-                f"{wanted.id} {wanted.read} {dict(wanted.arguments)} as of {wanted.as_of:%H:%M:%S} UTC, {wanted.outcome}"
-            )
-            out(paragraph(wanted.summary))
-            for fact in wanted.facts:
-                out(f"  {fact.id} = {fact.value} {fact.unit}")
-            out(wanted.link or "")
+            self._one(wanted)
             return
         for one in dossier.evidence.values():
             self.screen.line(
                 one.id, f"{one.read} ({one.outcome}): {one.summary.splitlines()[0] if one.summary else ''}"
             )
+
+    def _one(self, wanted: Evidence) -> None:
+        from agent.surfaces.cli.screen import quantity
+
+        asked = ", ".join(f"{k}={v}" for k, v in wanted.arguments.items())
+        self.screen.line(
+            wanted.id, f"{wanted.read}({asked}), as of {wanted.as_of:%H:%M:%S} UTC, {wanted.outcome}", "bold"
+        )
+        self.screen.paragraph("", wanted.summary)
+        for fact in wanted.facts:
+            self.screen.line("", f"{wanted.id}.{fact.id} = {quantity(asdict(fact))}", "cyan")
+        if wanted.link:
+            self.screen.line("open", wanted.link, "dim")
 
     async def _why(self, _: str) -> None:
         dossier = await self.app.desk.dossier(self.incident)
@@ -211,25 +251,31 @@ class Conversation:
         waiting = await self._waiting()
         if len(waiting) != 1:
             raise UnusableInput(f"{len(waiting) or 'No'} proposals wait for a decision here. `/plan` shows them.")
-        await self.app.desk.decide(waiting[0].id, waiting[0].digest, self.person, answer, reason)
-        await self._go_on()
+        async with self._working():
+            await self.app.desk.decide(waiting[0].id, waiting[0].digest, self.person, answer, reason)
 
     async def _steer(self, words: str) -> None:
         if not words:
             raise UnusableInput("Say where to: /steer look at the database instead")
-        await self.app.desk.steer(self.incident, self.person, words)
-        await self._go_on()
+        async with self._working():
+            await self.app.desk.steer(self.incident, self.person, words)
 
-    async def _go_on(self) -> None:
-        """Run the incident here, showing what happens, until it rests again."""
+    @asynccontextmanager
+    async def _working(self) -> AsyncIterator[None]:
+        """After what a person said: run the incident here until it rests again, showing what happens while it does."""
         from agent.surfaces.cli.drive import Driver
 
-        lock_or_busy(self.app)
-        before = len((await self.app.desk.dossier(self.incident)).events)
-        driver = Driver(self.app, self.screen, self.person, wait=True, interactive=False)
-        await driver.drive(self.incident)
-        for event in await self.app.desk.events(self.incident, before):
-            self.screen.show(event)
+        events = await self.app.desk.events(self.incident)
+        self.follower.seen = events[-1].n if events else 0
+        try:
+            yield
+            lock_or_busy(self.app)
+            driver = Driver(self.app, self.screen, self.person, wait=True, interactive=False)
+            await driver.drive(self.incident)
+            for event in await self.app.desk.events(self.incident, self.follower.seen):
+                self.follower.show(event)
+        finally:
+            self.follower.seen = None
 
     async def _report(self, _: str) -> None:
         from agent.case.report import render

@@ -1,0 +1,242 @@
+"""A model is rolled back on a real MLflow: proposed, approved by a person of the catalog, done, watched, and undone where
+serving does not follow. Only the clock is moved, so that nobody waits for the verification's windows."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from agent.app import open_app
+from agent.application import App
+from agent.case.alert import Alert, AlertStatus
+from agent.case.cause import Cause, Fault
+from agent.case.check import Check, SuccessTest
+from agent.case.dossier import Dossier, to_json
+from agent.case.finding import Assertion, Claim
+from agent.case.incident import Kind, State
+from agent.case.timeline import EventKind
+from agent.clock import MovedClock
+from agent.errors import NotEntitled
+from agent.reasoner.moves import Call, Conclude, Look, Move, Propose, Thought, View
+from agent.settings import BackendEntry, read
+from agent.worker import Rest, RestKind
+from tests.mlflow_server import API, MODEL, MlflowServer, mlflow_server
+from tests.serving import served
+
+__all__ = ["mlflow_server"]  # the fixture
+pytestmark = pytest.mark.server
+CAUSE = Cause("forecast", Fault.BAD_MODEL_VERSION, 0.9)
+POLICY = """\
+approvers: [ml]
+rules:
+  - {name: ask the owners of models, action: point_model_alias, environment: production, verdict: ask}
+"""
+CATALOG = """\
+services:
+  forecast-server:
+    match: {{service: demand-forecast}}
+    workloads: [{{name: forecast-server, namespace: ml, cluster: eu-1}}]
+    serves_model: forecast
+    environment: production
+models:
+  forecast: {{registry_name: {registry}, alias: champion, served_by: forecast-server, served_url: "{url}"}}
+people:
+  ann: {{os_user: ann}}
+  bob: {{os_user: bob}}
+groups: {{ml: [ann]}}
+"""
+SUCCESS = SuccessTest(
+    (Check("served_version", {"model": "forecast"}, "== 2", "served.version"),),
+    hold=timedelta(seconds=30), within=timedelta(minutes=2),
+)  # fmt: skip
+
+
+@dataclass
+class Scripted:
+    """A reasoner that looks, proposes the version before, and concludes; the views it was given are kept."""
+
+    name: str = "scripted"
+    seen: list[View] = field(default_factory=list)
+
+    async def next_move(self, view: View) -> Thought:
+        self.seen.append(view)
+        made = [e.data["move"] for e in view.events if e.kind is EventKind.NOTE and "move" in e.data]
+        return Thought(self._move(view, made), self.name)
+
+    def _move(self, view: View, made: Sequence[str]) -> Move:
+        if not made:
+            return Look(
+                (Call("served_version", {"model": "forecast"}, "which version is served"),
+                 Call("model_lineage", {"model": "forecast"}, "how the champion was made"))
+            )  # fmt: skip
+        e = {one.read: one.id for one in view.evidence.values()}
+        worse = f"{e['model_lineage']}.metric.mape", f"{e['model_lineage']}.previous.metric.mape"
+        served_now = f"{e['served_version']}.served.version"
+        claims = (Claim(f"Its error is higher than that of the version before: {{{worse[0]}}} against {{{worse[1]}}}.",
+                        (Assertion(worse[0], ">", worse[1]),)),)  # fmt: skip
+        if "propose" not in made:
+            return Propose(
+                "point_model_alias", {"model": "forecast", "version": "2"}, f"Serving runs version {{{served_now}}}.",
+                claims, CAUSE, SUCCESS, Kind.MODEL,
+            )  # fmt: skip
+        return Conclude(claims, CAUSE, Kind.MODEL, hand_over="Call the owners of the model.")
+
+
+@dataclass
+class Serving:
+    """A serving process that says which version it runs. One that follows loads by alias, the other stays at 3."""
+
+    registry: str
+    follows: bool
+
+    async def version(self, request: Request) -> JSONResponse:
+        version = "3"
+        if self.follows:
+            async with httpx.AsyncClient(timeout=20) as http:
+                asked = {"name": MODEL, "alias": "champion"}
+                answer = await http.get(f"{self.registry}{API}/registered-models/alias", params=asked)
+            version = answer.json()["model_version"]["version"]
+        return JSONResponse({"model": MODEL, "version": version})
+
+
+@dataclass
+class Stage:
+    app: App
+    clock: MovedClock
+    reasoner: Scripted
+    incident: str = ""
+
+    async def run(self) -> Rest:
+        """Until it ends or a person is needed; clocks are moved on."""
+        while True:
+            rest = await self.app.desk.work(self.incident)
+            if rest.kind is not RestKind.CLOCK:
+                return rest
+            assert rest.due is not None
+            self.clock.move_to(rest.due)
+
+    async def approved(self, user: str = "ann") -> None:
+        (proposal,) = await self.app.desk.proposals()
+        await self.app.desk.decide(proposal.id, proposal.digest, self.app.desk.person(f"os:{user}"), "approve")
+
+    async def dossier(self) -> Dossier:
+        return await self.app.desk.dossier(self.incident)
+
+
+@asynccontextmanager
+async def stage(mlflow: MlflowServer, folder: Path, *, follows: bool) -> AsyncIterator[Stage]:
+    serving = Serving(mlflow.url, follows)
+    async with served(Starlette(routes=[Route("/version", serving.version)])) as url:
+        (folder / "catalog.yaml").write_text(CATALOG.format(registry=MODEL, url=f"{url}/version"))
+        (folder / "policy.yaml").write_text(POLICY)
+        plain = read({"data": folder / "data"}, cwd=folder)
+        settings = replace(plain, backends={"mlflow": (BackendEntry(name="mlflow", url=mlflow.url, timeout_s=60),)})
+        clock, reasoner = MovedClock(datetime.now(UTC)), Scripted()
+        async with open_app(settings, clock=clock, reasoner=reasoner) as app:
+            labels = {"alertname": "ModelErrorHigh", "service": "demand-forecast", "severity": "warning"}
+            alert = Alert(
+                fingerprint="f1", status=AlertStatus.FIRING, labels=labels, annotations={"summary": "forecasts are off"},
+                starts_at=clock.now() - timedelta(minutes=5), source="alertmanager",
+            )  # fmt: skip
+            (received,) = await app.desk.receive([alert])
+            assert received.incident is not None
+            yield Stage(app, clock, reasoner, received.incident)
+
+
+@pytest.fixture
+def registry(mlflow_server: MlflowServer) -> Iterator[MlflowServer]:
+    mlflow_server.point_champion("3")
+    yield mlflow_server
+    mlflow_server.point_champion("3")
+
+
+async def test_serving_that_follows_is_a_recovery(registry: MlflowServer, tmp_path: Path) -> None:
+    async with stage(registry, tmp_path, follows=True) as on:
+        rest = await on.run()
+        assert (rest.kind, rest.waits_for) == (RestKind.PERSON, "approval")
+        assert registry.champion() == "3"  # nothing happens before somebody says so
+        for user in ("bob", "nobody"):  # one who is no approver, and one whom the catalog does not know
+            with pytest.raises(NotEntitled):
+                await on.approved(user)
+        await on.approved()
+        assert registry.champion() == "3"  # an approval is a decision, not yet the act
+        assert (await on.run()).kind is RestKind.ENDED
+        assert registry.champion() == "2"
+        shown = to_json(await on.dossier())
+    assert shown["incident"]["state"] == State.RECOVERED
+    assert shown["incident"]["kind"] == "model"
+    assert shown["proposal"]["arguments"] == {"model": "forecast", "version": "2", "alias": "champion"}
+    assert (shown["proposal"]["verdict"], shown["proposal"]["risk"]) == ("ask", "reversible")
+    assert [(d["by"], d["answer"]) for d in shown["decisions"]] == [("os:ann", "approve")]
+    assert shown["execution"]["outcome"] == "DONE"
+    assert shown["verification"]["recovered"] is True
+    assert shown["undo"] is None
+    assert shown["findings"] == [
+        {"text": "Its error is higher than that of the version before: 0.31 against 0.11.", "evidence": ["E2"]}
+    ]
+    assert shown["counts"]["dropped_claims"] == 0
+
+
+async def test_serving_that_stays_is_no_recovery_and_the_alias_is_moved_back(
+    registry: MlflowServer, tmp_path: Path
+) -> None:
+    async with stage(registry, tmp_path, follows=False) as on:
+        await on.run()
+        (sealed,) = await on.app.desk.proposals()
+        assert sealed.undo is not None
+        assert sealed.undo.arguments == {"model": "forecast", "version": "3", "alias": "champion"}
+        await on.approved()
+        assert (await on.run()).kind is RestKind.ENDED
+        assert registry.champion() == "3"
+        dossier = await on.dossier()
+    shown = to_json(dossier)
+    assert shown["incident"]["state"] == State.HANDED_OVER
+    assert shown["execution"]["outcome"] == "DONE"
+    assert shown["verification"]["recovered"] is False
+    assert shown["undo"]["execution"]["outcome"] == "DONE"
+    assert shown["undo"]["proposal"]["arguments"] == sealed.undo.arguments
+    assert [d["by"] for d in shown["decisions"]] == ["os:ann"]  # the approval covered the undo: nobody was asked twice
+    moved = [e.data["proposal"] for e in dossier.events if e.kind is EventKind.OUTCOME]
+    assert moved == [sealed.id, shown["undo"]["proposal"]["id"]]
+    whys = [e.data["why"] for e in dossier.events if e.kind is EventKind.VERIFICATION and e.data["final"]]
+    assert whys[0].startswith("not recovered within 2 min: ")
+    assert "served_version" in whys[0]
+
+
+async def test_an_alias_that_somebody_else_moved_meanwhile_is_left_where_it_is(
+    registry: MlflowServer, tmp_path: Path
+) -> None:
+    """Approved on what was seen; what is there now is another thing, so nothing is done."""
+    async with stage(registry, tmp_path, follows=False) as on:
+        await on.run()
+        await on.approved()
+        registry.point_champion("1")
+        assert (await on.run()).kind is RestKind.ENDED
+        assert registry.champion() == "1"
+        shown = to_json(await on.dossier())
+    assert shown["execution"]["outcome"] == "NOT_DONE"
+    assert shown["incident"]["state"] == State.HANDED_OVER
+
+
+async def test_a_change_made_by_hand_meanwhile_is_said_to_be_and_still_watched(
+    registry: MlflowServer, tmp_path: Path
+) -> None:
+    async with stage(registry, tmp_path, follows=True) as on:
+        await on.run()
+        registry.point_champion("2")
+        assert (await on.run()).kind is RestKind.ENDED
+        shown = to_json(await on.dossier())
+    assert shown["execution"] is None or shown["execution"]["outcome"] == "NOT_DONE"
+    assert shown["decisions"] == []
+    assert shown["verification"]["recovered"] is True
+    assert shown["incident"]["state"] == State.RECOVERED

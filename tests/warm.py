@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,8 @@ def become(order: Mapping[str, Any]) -> None:
         main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
+    except BaseException:  # noqa: BLE001 - as the interpreter would, which never comes back here
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -104,7 +104,8 @@ class PointModelAlias(Action):
         found = await registry.alias(name, self.alias)
         if found is None:
             raise Refused(
-                f"{name} has no alias {self.alias!r} in {registry.name}. Stanch moves aliases and never makes one."
+                f"{name} has no alias {self.alias!r} in {registry.name}. Stanch moves aliases and never makes one; "
+                f"`stanch tools call model_versions model={self.model}` lists those there are."
             )
         return found
 

@@ -181,7 +181,7 @@ def test_approve_runs_it_and_waits_through_verification(demo: Demo) -> None:
     assert demo.effects() == 1
     assert demo("incidents", "report", demo.incident).out == Path(told["report"]).read_text()
     assert demo("approvals", "list", "--json").json == []
-    assert [one["state"] for one in demo("approvals", "list", "--all", "--json").json] == ["approved"]
+    assert [one["state"] for one in demo("approvals", "list", "--all", "--json").json] == ["done"]
     late = demo("approvals", "approve", demo.proposal, code=2)
     assert "Outdated" not in late.err
     assert demo.effects() == 1
@@ -225,9 +225,15 @@ def test_edit_makes_a_new_proposal_and_the_old_one_cannot_be_approved(demo: Demo
     assert demo.effects() == 1
 
 
-def test_revoke_needs_an_approval_and_a_digest_that_changed_is_refused(demo: Demo) -> None:
-    refused = demo("approvals", "revoke", demo.proposal, code=2)
-    assert "approve" in refused.said
+def test_revoke_takes_it_back_and_it_never_starts(demo: Demo) -> None:
+    run = demo("approvals", "revoke", demo.proposal, "--reason", "wrong cluster", "--json", code=3)
+    assert [one["answer"] for one in run.json["decisions"]] == ["revoke"]
+    assert [one["state"] for one in demo("approvals", "list", "--all", "--json").json] == ["revoked"]
+    demo("approvals", "approve", demo.proposal, code=2)
+    assert demo.effects() == 0
+
+
+def test_an_approval_of_another_digest_is_refused(demo: Demo) -> None:
     outdated = demo("approvals", "approve", demo.proposal, "--digest", "00000000", code=2)
     assert "Look at it again: approvals show." in outdated.said
     assert [one["state"] for one in demo("approvals", "list", "--json").json] == ["open"]

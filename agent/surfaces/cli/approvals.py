@@ -34,16 +34,16 @@ def listing(session: Session, every: bool, as_json: bool) -> int:
 async def _list(session: Session, every: bool, as_json: bool) -> int:
     from agent.case.text import visible
 
-    found: list[dict[str, Any]] = []
+    found: list[tuple[Proposal, dict[str, Any]]] = []
     for demo in places(session.settings()):
         async with opened(session, demo=demo) as app:
             for proposal in await app.desk.proposals(only_open=not every):
-                found.append(await app.desk.approval_json(proposal))
+                found.append((proposal, await app.desk.approval_json(proposal)))
     if as_json:
-        out_json(found)
+        out_json([listed for _, listed in found])
         return Exit.OK
-    for one in found:
-        out(f"{one['id']}  {one['state']:11}  {one['risk']:11}  {visible(str(one['command']), 100)}")
+    for one, _ in found:
+        out(f"{one.id}  {one.state!s:11}  {one.risk!s:11}  {visible(one.command, 100)}")
     if not found:
         out("Nothing waits for a decision.")
     return Exit.OK

@@ -112,7 +112,8 @@ async def _report(session: Session, prefix: str) -> int:
     async with holding(session, lambda app: app.desk.find(prefix)) as (app, incident):
         dossier = await app.desk.dossier(incident.id)
         written = Path(dossier.report) if dossier.report else None
-        out(written.read_text(encoding="utf-8") if written and written.exists() else app.redact(render(dossier)))
+        page = written.read_text(encoding="utf-8") if written and written.exists() else app.redact(render(dossier))
+        out(page.rstrip("\n"))
     return Exit.OK
 
 

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 PATIENCE_S = 120.0  # the lab answers from this very process: what is slow is the machine, and it would change the story
 
 POLICY = """\
-# The demo's policy: everything is asked for, of whoever is on call.
+# The demo's policy: everything is asked for, of whoever is on call. You are alone here, so what you edit you may approve.
 approvers: [on-call]
 rules:
-  - {name: ask for everything, action: "*", verdict: ask, approve_within: 1h, execute_within: 15m}
+  - {name: ask for everything, action: "*", verdict: ask, approve_within: 1h, execute_within: 15m, requester_may_approve: true}
 """
 
 

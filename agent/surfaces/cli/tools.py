@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agent.errors import Refused, UnusableInput
 from agent.surfaces.cli.approvals import assignments
 from agent.surfaces.cli.exit_codes import Exit
 from agent.surfaces.cli.session import Session, opened, out, out_json, places, run
@@ -110,7 +111,10 @@ async def _preview(app: App, name: str, arguments: dict[str, Any], as_json: bool
     from agent.surfaces.cli import cards
 
     person = app.desk.person(f"os:{app.settings.os_user}")
-    prepared = await app.desk.preview(name, arguments, person)
+    try:
+        prepared = await app.desk.preview(name, arguments, person)
+    except Refused as error:  # nothing was to be done, so nothing was NOT_DONE: it cannot be asked for like this
+        raise UnusableInput(str(error)) from None
     changes = [line.plain for line in cards.diff(prepared.proposal)]
     if as_json:
         verdict = {"verdict": str(prepared.ruling.verdict), "why": prepared.ruling.why}

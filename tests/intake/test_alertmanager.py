@@ -74,7 +74,7 @@ def test_null_annotations_and_values_are_read_as_absent() -> None:
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        (b"", "not JSON"),
+        (b"", "The input is empty"),
         (b"not json", "starts with 'not json'"),
         (b"\xff\xfe\x00", "not JSON"),
         (b"[" * 100_000, "not JSON"),

@@ -155,7 +155,7 @@ def _attempts(view: View) -> Iterator[Attempt]:
         mine = [e for e in sealed if move.n < e.n < end]
         if not mine:
             yield Attempt(move.data["action"], move.data["args"], "refused", move.n)
-        for proposal in mine[:1]:
+        for proposal in mine[-1:]:  # a person's edit stands in the place of what was proposed
             id_ = str(proposal.data["id"])
             fate, n = _fate(id_, [e for e in view.events if e.data.get("proposal") == id_])
             yield Attempt(move.data["action"], move.data["args"], fate, n or proposal.n, id_)

@@ -89,7 +89,8 @@ class Scripted:
                 "point_model_alias", {"model": "forecast", "version": "2"}, f"Serving runs version {{{served_now}}}.",
                 claims, CAUSE, SUCCESS, Kind.MODEL,
             )  # fmt: skip
-        return Conclude(claims, CAUSE, Kind.MODEL, hand_over="Call the owners of the model.")
+        mended = any(e.kind is EventKind.VERIFICATION and e.data["recovered"] is True for e in view.events)
+        return Conclude(claims, CAUSE, Kind.MODEL, hand_over="" if mended else "Call the owners of the model.")
 
 
 @dataclass

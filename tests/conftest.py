@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,32 @@ import pytest
 
 from tests.command_line import stanch
 from tests.warm import Warm
+
+GARBAGE_S = 2.0  # seconds of tests between two collections
+
+
+class Garbage:
+    """Collects between tests and never within one.
+
+    CPython 3.11 fails with "AST constructor recursion depth mismatch" when a collection that happens to run inside
+    `ast.parse` finalises a client or a generator; tests leave many of both.
+    """
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def pytest_sessionstart(self) -> None:
+        gc.disable()
+
+    def pytest_runtest_logfinish(self) -> None:
+        if time.monotonic() - self._last > GARBAGE_S:
+            gc.collect()
+            self._last = time.monotonic()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Garbage())
+
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 

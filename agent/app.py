@@ -82,7 +82,7 @@ async def open_app(
     """The application over one data folder. Nothing runs until the desk is asked to."""
     async with AsyncExitStack() as stack:
         now = clock or RealClock()
-        redact = Redactor(secret.get_secret_value() for secret in (settings.api_key, *settings.secrets.values()))
+        redact = Redactor(secret.get_secret_value() for secret in (*settings.every_secret, *settings.secrets.values()))
         catalog = catalogs.load(settings.catalog) if settings.catalog else Catalog()
         policy = policies.load(settings.policy) if settings.policy else Policy.none()
         backends = await _backends(settings, stack)

@@ -7,13 +7,14 @@ import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from agent import yaml_file
 from agent.errors import BadConfiguration
 
+NO_SECRET: Final = SecretStr("")
 KINDS = ("prometheus", "alertmanager", "mlflow", "loki", "drift", "kubernetes")
 
 
@@ -71,6 +72,37 @@ class LlmSection(_Section):
     budget: BudgetSection = BudgetSection()
 
 
+class RouteEntry(_Section):
+    """Whom an alert may disturb. The first whose matchers all hold counts."""
+
+    match: list[str] = Field(
+        default_factory=list, description='Alertmanager matchers such as severity=~"critical|page"'
+    )
+    depth: Literal["ignore", "digest", "card", "investigate"] = "investigate"
+    channel: str = Field("", description="instead of slack.channel")
+    mentions: list[str] = Field(default_factory=list, description="Slack users (U…) or user groups (S…) to mention")
+
+
+class SlackSection(_Section):
+    """Tokens come from STANCH_SLACK_BOT_TOKEN, _APP_TOKEN and _SIGNING_SECRET alone."""
+
+    channel: str = Field("", description="where threads are opened: a channel's id, or its name with #")
+    team: str = Field("", description="id of the workspace; requests from any other are refused")
+    mode: Literal["socket", "http"] = "socket"
+
+
+class ServeSection(_Section):
+    """The always-on service."""
+
+    remind_minutes: float = Field(10.0, gt=0, description="after which a person is called through Alertmanager")
+    max_body_mb: float = Field(8.0, gt=0, le=64)
+    max_threads: int = Field(
+        3, ge=1, description="threads opened within ten minutes; what comes then goes into the digest"
+    )
+    runners: int = Field(2, ge=1, le=32, description="incidents that are worked at the same time")
+    public_url: str = Field("", description="where people's browsers reach this service")
+
+
 class StanchFile(_Section):
     """stanch.yaml."""
 
@@ -84,7 +116,36 @@ class StanchFile(_Section):
     grafana_url: str = ""
     retraining_url: str = ""
     llm: LlmSection = LlmSection()
+    serve: ServeSection = ServeSection()
+    slack: SlackSection = SlackSection()
+    routes: list[RouteEntry] = Field(default_factory=list)
     actions: list[dict[str, Any]] = Field(default_factory=list, description="actions declared here (http_action)")
+
+
+@dataclass(frozen=True)
+class SlackSettings:
+    """`channel` "" is: no Slack. Without a bot token nothing is posted."""
+
+    bot_token: SecretStr = NO_SECRET
+    app_token: SecretStr = NO_SECRET
+    signing_secret: SecretStr = NO_SECRET
+    api_url: str = "https://slack.com/api/"
+    channel: str = ""
+    team: str = ""
+    mode: str = "socket"
+
+    @property
+    def configured(self) -> bool:
+        return bool(self.bot_token.get_secret_value() and self.channel)
+
+
+@dataclass(frozen=True)
+class DoorSettings:
+    """Who may knock: bearer tokens (any of them), Grafana's HMAC secret, the secret of signed events."""
+
+    tokens: tuple[SecretStr, ...] = ()
+    grafana_secret: SecretStr = NO_SECRET
+    events_secret: SecretStr = NO_SECRET
 
 
 @dataclass(frozen=True)
@@ -105,7 +166,18 @@ class Settings:
     database_url: str = ""
     secrets: Mapping[str, SecretStr] = field(default_factory=dict)  # environment variables the configuration names
     file: Path | None = None  # the stanch.yaml that was read
+    serve: ServeSection = field(default_factory=ServeSection)
+    slack: SlackSettings = SlackSettings()
+    door: DoorSettings = DoorSettings()
+    routes: tuple[RouteEntry, ...] = ()
     demo: bool = False  # over the lab: here alone `demo:--approve` counts as an approver
+
+    @property
+    def every_secret(self) -> tuple[SecretStr, ...]:
+        """What must never be shown, the environment variables besides that the configuration names."""
+        slack, door = self.slack, self.door
+        of_slack = (slack.bot_token, slack.app_token, slack.signing_secret)
+        return (self.api_key, *of_slack, *door.tokens, door.grafana_secret, door.events_secret)
 
 
 def user_config() -> Path:
@@ -158,7 +230,28 @@ def read(flags: Mapping[str, Any] | None = None, cwd: Path | None = None) -> Set
         os_user=_os_user(),
         database_url=os.environ.get("DATABASE_URL", ""),
         secrets={name: SecretStr(os.environ[name]) for name in _secret_names(file) if name in os.environ},
+        serve=file.serve,
+        slack=_slack(env, file),
+        door=DoorSettings(
+            tuple(SecretStr(one.strip()) for one in env.get("WEBHOOK_TOKENS", "").split(",") if one.strip()),
+            SecretStr(env.get("GRAFANA_SECRET", "")),
+            SecretStr(env.get("EVENTS_SECRET", "")),
+        ),
+        routes=tuple(file.routes),
         file=path,
+    )
+
+
+def _slack(env: Mapping[str, str], file: StanchFile) -> SlackSettings:
+    url = env.get("SLACK_API_URL", SlackSettings.api_url)
+    return SlackSettings(
+        bot_token=SecretStr(env.get("SLACK_BOT_TOKEN", "")),
+        app_token=SecretStr(env.get("SLACK_APP_TOKEN", "")),
+        signing_secret=SecretStr(env.get("SLACK_SIGNING_SECRET", "")),
+        api_url=url if url.endswith("/") else f"{url}/",
+        channel=env.get("SLACK_CHANNEL", "") or file.slack.channel,
+        team=file.slack.team,
+        mode=file.slack.mode,
     )
 
 

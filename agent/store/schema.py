@@ -197,3 +197,55 @@ switches = Table(
     Column("reason", Words, nullable=False),
     Column("at", Utc),
 )  # fmt: skip
+
+inbox = Table(
+    "inbox", metadata,
+    Column("id", Integer, primary_key=True),
+    Column("receipt", String(64), nullable=False, unique=True),
+    Column("source", String(32), nullable=False),
+    Column("received_at", Utc, nullable=False),
+    Column("state", String(16), nullable=False),  # new | done | quarantined
+    Column("note", Words, nullable=False),  # why it is quarantined
+    Column("body", LargeBinary, nullable=False),  # zlib of {"alerts": [alert_json…], "changes": [change…]}, or as it came
+    Index("inbox_by_state", "state", "id"),
+)  # fmt: skip
+
+signals = Table(
+    "signals", metadata,
+    Column("key", String(64), primary_key=True),  # SHA-256 of the alert's key: fingerprint, start and status
+    Column("first_at", Utc, nullable=False),
+    Column("last_at", Utc, nullable=False),
+    Column("times", Integer, nullable=False),  # how often it was delivered
+)  # fmt: skip
+
+attention = Table(
+    "attention", metadata,
+    Column("incident", ForeignKey("incidents.id"), primary_key=True),
+    Column("depth", String(16), nullable=False),  # ignore | digest | card | investigate
+    Column("channel", Words, nullable=False),
+    Column("mentions", JsonText, nullable=False),
+    Column("why", Words, nullable=False),
+    Column("post_at", Utc),  # nothing is posted before: an alert that usually clears itself waits
+    Column("seen_at", Utc),  # when a person last looked or answered
+    Column("called_at", Utc),  # when a person was last called for (StanchNeedsPerson)
+)  # fmt: skip
+
+messages = Table(
+    "messages", metadata,
+    Column("surface", String(16), primary_key=True),
+    Column("thread", String(128), primary_key=True),  # an incident's id, or a digest's name
+    Column("slot", String(128), primary_key=True),  # root, plan, finding:1, approval:inc-1/p1, …
+    Column("place", Words, nullable=False),  # the channel
+    Column("address", Words, nullable=False),  # what the surface calls the message (Slack's ts); "" while being sent
+    Column("content", String(64), nullable=False),  # SHA-256 of what it shows; "" while being sent
+    Column("sent_at", Utc, nullable=False),
+    Index("messages_by_address", "surface", "place", "address"),
+)  # fmt: skip
+
+requests = Table(
+    "requests", metadata,
+    Column("surface", String(16), primary_key=True),
+    Column("key", String(64), primary_key=True),  # SHA-256 of what makes two deliveries the same request
+    Column("at", Utc, nullable=False),
+    Index("requests_by_time", "at"),
+)  # fmt: skip

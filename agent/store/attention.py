@@ -1,0 +1,41 @@
+"""Attention, as rows: how deep an incident is worked, where it is shown, and when a person last looked at it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import insert, select, update
+
+from agent.case.attention import Attention, Depth
+from agent.store.database import Transaction
+from agent.store.schema import attention as table
+
+
+async def put(tx: Transaction, one: Attention) -> None:
+    """Keep it; what was kept of the same incident is replaced."""
+    values = {
+        "depth": str(one.depth), "channel": one.channel, "mentions": list(one.mentions), "why": one.why,
+        "post_at": one.post_at, "seen_at": one.seen_at, "called_at": one.called_at,
+    }  # fmt: skip
+    changed = await tx.execute(update(table).where(table.c.incident == one.incident).values(**values))
+    if not changed.rowcount:
+        await tx.execute(insert(table).values(incident=one.incident, **values))
+
+
+async def of(tx: Transaction, incident: str) -> Attention | None:
+    row = (await tx.execute(select(table).where(table.c.incident == incident))).mappings().first()
+    return None if row is None else _attention(dict(row))
+
+
+async def seen(tx: Transaction, incident: str, at: datetime) -> None:
+    """A person looked at the incident, or answered."""
+    await tx.execute(update(table).where(table.c.incident == incident).values(seen_at=at))
+
+
+async def called(tx: Transaction, incident: str, at: datetime) -> None:
+    """A person was called for."""
+    await tx.execute(update(table).where(table.c.incident == incident).values(called_at=at))
+
+
+def _attention(values: dict[str, object]) -> Attention:
+    return Attention(**{**values, "depth": Depth(str(values["depth"])), "mentions": tuple(values["mentions"])})  # type: ignore[arg-type]

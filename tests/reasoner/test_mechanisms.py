@@ -169,3 +169,4 @@ async def test_an_error_is_a_versions_only_where_it_follows_a_promotion(hours_be
     move = await Case(answers, book=MODEL_BOOK).end(REASONER)
     assert isinstance(move, Conclude | Propose)
     assert move.cause.fault is fault
+    assert move.cause.confidence >= 0.6  # nothing is left of a version that was promoted too long before

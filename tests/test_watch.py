@@ -18,6 +18,7 @@ from agent.case.dossier import Dossier
 from agent.case.incident import State
 from agent.case.timeline import EventKind
 from agent.reasoner.moves import Reasoner
+from agent.store import wakes
 from agent.surfaces.cli import stage
 from agent.surfaces.cli.session import Session
 from tests.test_graph import END, LOOK, MENDED, Scripted, me, scale
@@ -49,8 +50,10 @@ async def until(app: App, incident: str, holds: Callable[[Dossier], bool]) -> Do
     """Wait for the incident, and let the lab's time pass where only a clock is awaited."""
     async with asyncio.timeout(SECONDS):
         while not holds(dossier := await app.desk.dossier(incident)):
-            if dossier.incident.state is State.VERIFYING:
-                await app.clock.sleep(30)
+            async with app.desk.notebook.db.read() as tx:
+                due = await wakes.next_due(tx, incident)
+            if dossier.incident.state is State.VERIFYING and due is not None and due > app.clock.now():
+                await app.clock.sleep((due - app.clock.now()).total_seconds())
             await asyncio.sleep(0.05)
     return dossier
 

@@ -89,7 +89,7 @@ async def test_the_same_notification_again_changes_nothing(tmp_path: Path) -> No
     async with shop(tmp_path, Scripted([END])) as (app, alerts), watching(app):
         await app.inbox.accept("alertmanager", alerts)
         incident = await incident_of(app)
-        await until(app, incident, lambda d: d.incident.state.ended)
+        await until(app, incident, lambda d: d.report is not None)
         before = await app.desk.events(incident)
         again = await app.inbox.accept("alertmanager", alerts)
         assert again.duplicate
@@ -114,7 +114,7 @@ async def test_an_alert_that_comes_back_after_it_was_handed_over_is_no_new_incid
     async with shop(tmp_path, Scripted([END])) as (app, alerts), watching(app):
         await app.inbox.accept("alertmanager", alerts[:1])
         incident = await incident_of(app)
-        await until(app, incident, lambda d: d.incident.state.ended)
+        await until(app, incident, lambda d: d.report is not None)
         back = replace(alerts[0], starts_at=app.clock.now() + timedelta(minutes=5))
         await app.inbox.accept("alertmanager", [back])
         dossier = await until(app, incident, lambda d: len(d.alerts) == 2)

@@ -49,6 +49,9 @@ def root(scene: Scene) -> list[Part]:
     pairs: list[tuple[str, Sequence[Block]]] = [("State", [span(word, "bold"), *_since_when(scene)])]
     if (cause := dossier.cause) and cause.fault not in ("none", "unknown"):
         pairs.append(("Cause", [span(f"{words(cause.fault)} in {cause.component}, {cause.confidence:.0%} sure")]))
+    if stopped := dossier.paused or dossier.taken_over:
+        how = "Paused by" if dossier.paused else "Taken over by"
+        pairs.append((how, [span(scene.catalog.person(stopped).name or stopped)]))
     pairs.append(("What", [span(incident.title)]))
     pairs.append(("Where", [span(scene.place)]))
     pairs.append(("Since", [span(clock(incident.since, incident.opened_at))]))
@@ -139,7 +142,7 @@ def plan(scene: Scene) -> list[Part]:
     native: Block = {"type": "plan", "title": title, "tasks": tasks}
     marks = {"complete": "✓", "error": "✗", "in_progress": "…"}
     items = [[span(f"{marks[t['status']]} {t['title']}"), *_inner(t, "details"), *_inner(t, "output")] for t in tasks]
-    return [Figure(native, tuple([*lines([span(title, "bold")]), *bullets(items)]))]
+    return [Figure(native, (*lines([span(title, "bold")]), *bullets(items)))]
 
 
 def _tasks(scene: Scene, move: Event, answered: dict[str, Event], many: bool) -> Iterator[Block]:
@@ -201,7 +204,7 @@ def finding(scene: Scene) -> list[Part]:
     first = _foremost(dossier.findings)
     rest = [f for f in dossier.findings if f not in first]
     cited = [str(i) for f in first for i in f["evidence"]]
-    parts: list[Part] = [header(_cause(scene).capitalize() if dossier.cause else "What is known")]
+    parts: list[Part] = [header(_cause(scene)[:1].upper() + _cause(scene)[1:])]
     parts += bullets([span(str(f["text"])), *scene.evidence_links(f["evidence"])] for f in first)
     parts += [*comparison(scene, cited), *table(scene, cited)]
     if dossier.ruled_out:

@@ -21,7 +21,7 @@ def comparison(scene: Scene, ids: Sequence[str]) -> list[Figure]:
     """The first cited measure that was compared with earlier, as bars."""
     for one in (scene.dossier.evidence[i] for i in ids if i in scene.dossier.evidence):
         means = {label: fact.value for name, label in _EARLIER if (fact := one.fact(f"{name}.mean"))}
-        numbers = {label: value for label, value in means.items() if type(value) in (int, float)}
+        numbers = {k: float(v) for k, v in means.items() if isinstance(v, int | float) and not isinstance(v, bool)}
         if one.read == "compare_metrics" and len(numbers) >= 2:
             unit = next((f.unit for f in one.facts if f.id == "now.mean"), "")
             title = safe(f"{one.why or one.read}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -109,4 +110,4 @@ def lasted(length: timedelta) -> str:
 
 def words(name: str) -> str:
     """`cpu_contention` as people write it."""
-    return name.replace("_", " ")
+    return re.sub(r"\b(cpu|sql|http)\b", lambda found: found[0].upper(), name.replace("_", " "))

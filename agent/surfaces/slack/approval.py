@@ -50,7 +50,8 @@ def approval_notice(proposal: Proposal) -> str:
 
 def approval(scene: Scene, proposal: Proposal) -> list[Part]:
     """What is to be decided stands before the buttons, what proves it after them."""
-    parts: list[Part] = [header(f"{_TITLES[proposal.state]} {words(proposal.action)}: {proposal.target.name}")]
+    colon = "" if proposal.state is _S.OPEN else ":"
+    parts: list[Part] = [header(f"{_TITLES[proposal.state]}{colon} {words(proposal.action)} of {proposal.target.name}")]
     parts += rows(_essential(scene, proposal))
     if proposal.state is _S.OPEN:
         parts.append(buttons(proposal))
@@ -113,17 +114,17 @@ def _approvers(proposal: Proposal) -> str:
 def _details(proposal: Proposal) -> Iterator[Row]:
     yield "Dry run", [span(proposal.dry_run or "the target offers none")]
     for one in _success(proposal.success):
-        yield "Success", [span(one)]
+        yield "Success", one
 
 
-def _success(test: SuccessTest) -> Iterator[str]:
+def _success(test: SuccessTest) -> Iterator[list[Block]]:
     for check in test.checks:
         what = check.args.get("promql") or f"{check.read} {json.dumps(dict(check.args), ensure_ascii=False)}"
-        yield f"{what} {check.expect}"
-    yield f"held for {lasted(test.hold)}, within {lasted(test.within)}"
+        yield [span(str(what), "code"), span(f" {check.expect}", "bold")]
+    yield [span(f"held for {lasted(test.hold)}, within {lasted(test.within)}")]
     for guard in test.guards:
         bound = f"at least {guard.at_least:.0%}" if guard.at_least is not None else f"at most {guard.at_most:.0%}"
-        yield f"{guard.name} stays {bound} of what it was"
+        yield [span(f"{guard.name} stays {bound} of what it was")]
 
 
 def _diff(proposal: Proposal) -> Iterator[tuple[str, str, str]]:

@@ -94,9 +94,13 @@ class Delivery:
             "chat.postMessage", {**known, **more, "unfurl_links": False, "unfurl_media": False, "mrkdwn": False}
         )
 
-    async def find(self, place: str, thread: str, slot: str, parent: str) -> str | None:
-        """The ts of a message that may have arrived without our hearing of it. Barred where reading is not allowed."""
-        asked = {"channel": place, "limit": SEARCHED, "include_all_metadata": True}
+    async def find(self, place: str, thread: str, slot: str, parent: str) -> tuple[str, str] | None:
+        """The channel's id and the ts of a message that may have arrived without our hearing of it.
+
+        Barred where the token does not allow reading.
+        """
+        channel = await self._channel_id(place)
+        asked = {"channel": channel, "limit": SEARCHED, "include_all_metadata": "true"}
         if parent:
             found = await self.call("conversations.replies", {**asked, "ts": parent})
         else:
@@ -107,8 +111,26 @@ class Delivery:
                 "thread": thread,
                 "slot": slot,
             }:
-                return str(message["ts"])
+                return channel, str(message["ts"])
         return None
+
+    async def _channel_id(self, place: str) -> str:
+        """Reading wants a channel's id; the configuration may name it `#incidents`."""
+        cursor = ""
+        while not re.fullmatch(r"[CGD][A-Z0-9]+", place):
+            asked = {
+                "limit": 1000,
+                "exclude_archived": "true",
+                "types": "public_channel,private_channel",
+                "cursor": cursor,
+            }
+            found = await self.call("conversations.list", asked)
+            named = [c["id"] for c in found.get("channels", ()) if c.get("name") == place.removeprefix("#")]
+            cursor = str((found.get("response_metadata") or {}).get("next_cursor") or "")
+            if not named and not cursor:
+                raise Gone(f"no channel is called {place}")
+            place = named[0] if named else place
+        return place
 
     async def call(self, method: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The answer; Wait, Rejected, Gone or Barred otherwise."""

@@ -30,6 +30,9 @@ SWEEP: Final = 2.0  # seconds between looks at what other processes committed
 BARRED: Final = 60.0  # seconds until a channel is tried again that a person has to mend
 LONGEST_WAIT: Final = 30.0
 KEPT_IN_SIGHT = timedelta(hours=1)  # how long a thread that has ended is still compared
+HEARD = timedelta(seconds=3)  # whoever opens an incident tells us by then; the sweep does not come before
+CAUGHT_UP = timedelta(hours=24)  # what ended longer ago and was never shown is not shown any more
+LISTED: Final = 1_000  # incidents that a sweep looks at
 
 
 @dataclass
@@ -44,8 +47,10 @@ class Thread:
     edited: dict[str, datetime] = field(default_factory=dict)
 
     @property
-    def parent(self) -> str:
-        return self.sent[ROOT].address if ROOT in self.sent else ""
+    def root(self) -> Sent | None:
+        """The message that the others answer, once it has arrived."""
+        found = self.sent.get(ROOT)
+        return found if found and found.address else None
 
     def steps(self) -> Iterator[Step]:
         """The first message that was not posted yet, and every edit that is due some time."""
@@ -109,6 +114,11 @@ class Poster:
     def problem(self) -> str | None:
         return next((c.problem for c in self._channels.values() if c.problem), None)
 
+    @property
+    def behind(self) -> int:
+        """Posts and edits that are still to be made, and incidents that are still to be looked at."""
+        return len(self._stale) + sum(1 for thread in self._threads.values() for _ in thread.steps())
+
     def heard(self, event: Event) -> None:
         """Something was committed to a timeline."""
         self.look(event.incident)
@@ -141,8 +151,14 @@ class Poster:
     # -- what ought to be shown ---------------------------------------------------------------------------------------
 
     def _take_stale(self) -> set[str]:
-        stale, self._stale = self._stale, set()
-        return stale
+        """What is to be drawn anew: not before its channel may be written to, so that a burst of events is drawn once."""
+        now = self._clock.now()
+        taken = {one for one in self._stale if (t := self._threads.get(one)) is None or self._free_at(t) <= now}
+        self._stale -= taken
+        return taken
+
+    def _free_at(self, thread: Thread) -> datetime:
+        return self._channels[thread.channel].free_at
 
     async def _sweep(self) -> None:
         """Find incidents that moved without our hearing of it, and draw the digests anew."""
@@ -150,7 +166,7 @@ class Poster:
         if self._swept is not None and now - self._swept < timedelta(seconds=SWEEP):
             return
         self._swept = now
-        listed = await self._postbox.recent()
+        listed = await self._postbox.recent(LISTED)
         for incident, attention in listed:
             if attention.depth.threaded and await self._moved(incident, now):
                 self._stale.add(incident.id)
@@ -160,7 +176,9 @@ class Poster:
         known = self._heads.get(incident.id)
         if known is not None and incident.ended_at is not None and now - incident.ended_at > KEPT_IN_SIGHT:
             return False
-        return known is None or bool(await self._app.desk.events(incident.id, known))
+        if known is None:
+            return incident.opened_at is None or now - incident.opened_at > HEARD
+        return bool(await self._app.desk.events(incident.id, known))
 
     async def _redraw(self, incident_id: str) -> None:
         attention = await self._postbox.attention(incident_id)
@@ -169,14 +187,14 @@ class Poster:
         known = self._threads.get(incident_id)
         sent = known.sent if known else await self._postbox.sent(incident_id)
         if not sent and attention.post_at is not None and attention.post_at > self._clock.now():
-            return  # the sweep looks again: its head is not known yet
+            return  # its head stays unknown, so the sweep looks again
         scene = await self._scene(incident_id, attention)
-        if not sent and in_digest(scene.dossier.incident, attention):
-            return
+        incident = scene.dossier.incident
         self._heads[incident_id] = scene.dossier.events[-1].n if scene.dossier.events else 0
-        since = scene.dossier.incident.opened_at or scene.dossier.incident.since
-        place = sent[ROOT].place if ROOT in sent else self._channel_of(attention)
-        self._show(Thread(incident_id, place, since, wanted(scene), sent), known)
+        long_over = incident.ended_at is not None and self._clock.now() - incident.ended_at > CAUGHT_UP
+        if sent or not (long_over or in_digest(incident, attention)):
+            since = incident.opened_at or incident.since
+            self._show(Thread(incident_id, self._channel_of(attention), since, wanted(scene), sent), known)
 
     async def _scene(self, incident_id: str, attention: Attention) -> Scene:
         desk = self._app.desk
@@ -188,12 +206,18 @@ class Poster:
         told: dict[str, list[tuple[Incident, Attention]]] = {}
         for incident, attention in listed:
             if in_digest(incident, attention) and incident.id not in self._threads:
-                told.setdefault(digest_thread(incident, attention), []).append((incident, attention))
+                told.setdefault(digest_thread(incident, self._channel_of(attention)), []).append((incident, attention))
+        oldest = listed[-1][0] if len(listed) == LISTED else None
         for name, entries in told.items():
+            first = entries[-1][0]
+            if oldest is not None and name.endswith(f"{oldest.opened_at or oldest.since:%Y-%m-%dT%H}"):
+                continue  # some of its lines are too old to be listed; it stays as it was shown
+            if self._clock.now() - (first.opened_at or first.since) > CAUGHT_UP:
+                continue
             known = self._threads.get(name)
             sent = known.sent if known else await self._postbox.sent(name)
-            place = sent[ROOT].place if ROOT in sent else self._channel_of(entries[0][1])
-            self._show(Thread(name, place, entries[0][0].since, digest(name, entries), sent), known)
+            channel = self._channel_of(entries[0][1])
+            self._show(Thread(name, channel, first.since, digest(name, entries), sent), known)
 
     def _channel_of(self, attention: Attention) -> str:
         return attention.channel or self._app.settings.slack.channel
@@ -217,11 +241,12 @@ class Poster:
         return self._until_next()
 
     def _until_next(self) -> float:
-        now, times = self._clock.now(), [SWEEP]
+        now = self._clock.now()
+        times = [now + timedelta(seconds=SWEEP)]
+        times += [self._free_at(self._threads[one]) for one in self._stale if one in self._threads]
         for thread in self._threads.values():
-            free = self._channels[thread.channel].free_at
-            times += [(max(step.due or free, free) - now).total_seconds() for step in thread.steps()]
-        return max(min(times), 0.0)
+            times += [max(step.due or now, self._free_at(thread)) for step in thread.steps()]
+        return max((min(times) - now).total_seconds(), 0.0)
 
     async def _make(self, step: Step, channel: Channel) -> None:
         """One step; what came in its way decides when the channel is tried again."""
@@ -243,40 +268,47 @@ class Poster:
     async def _deliver(self, step: Step) -> None:
         """Post or edit, and keep that it was done. A message that may have arrived before is looked for first."""
         thread, message, known = step.thread, step.message, step.known
-        parent = "" if message.slot == ROOT or thread.name.startswith("digest:") else thread.parent
-        place, address = thread.channel, known.address if known else ""
+        root = thread.root
+        parent = root.address if root and message.slot != ROOT else ""
+        place = root.place if root else thread.channel
         if known is None:
-            await self._postbox.keep(thread.name, message.slot, place)
-        elif not address and (found := await self._found(step, parent)):
-            address, content = found, ""  # it arrived; what it shows is not known, so it is edited next
-            await self._keep(thread, message.slot, place, address, content)
+            await self._keep(thread, message.slot, place)
+        elif not known.address and (found := await self._found(step, place, parent)):
+            await self._keep(thread, message.slot, *found)  # it arrived; what it shows is unknown, so it is edited next
             return
-        place, ts, self._delivery = await self._delivery.send(place, thread.name, message, parent, address)
+        address = known.address if known else ""
+        try:
+            place, ts, self._delivery = await self._delivery.send(place, thread.name, message, parent, address)
+        except Wait as wait:
+            if wait.known and not address:
+                del thread.sent[message.slot]  # it certainly did not arrive: nothing has to be looked for
+            raise
         thread.edited[message.slot] = self._clock.now()
         await self._keep(thread, message.slot, place, ts, message.content)
 
-    async def _found(self, step: Step, parent: str) -> str | None:
+    async def _found(self, step: Step, place: str, parent: str) -> tuple[str, str] | None:
+        """Channel and ts of a message that arrived without our hearing of it."""
         try:
-            return await self._delivery.find(step.thread.channel, step.thread.name, step.message.slot, parent)
+            return await self._delivery.find(place, step.thread.name, step.message.slot, parent)
         except (Barred, Gone):
             return None  # it cannot be looked for: rather twice than never
 
-    async def _keep(self, thread: Thread, slot: str, place: str, address: str, content: str) -> None:
+    async def _keep(self, thread: Thread, slot: str, place: str, address: str = "", content: str = "") -> None:
         await self._postbox.keep(thread.name, slot, place, address, content)
-        thread.sent[slot] = Sent("slack", thread.name, slot, place, address, content, self._clock.now())
+        thread.sent[slot] = Sent(self._postbox.surface, thread.name, slot, place, address, content, self._clock.now())
 
     async def _give_up(self, step: Step) -> None:
         """The message was deleted, or no form of it is taken: it counts as shown."""
+        place = step.known.place if step.known else step.thread.channel
         address = step.known.address if step.known else ""
-        await self._keep(step.thread, step.message.slot, step.thread.channel, address or "none", step.message.content)
+        await self._keep(step.thread, step.message.slot, place, address or "none", step.message.content)
 
     def _forget(self) -> None:
-        """Threads that have ended and show all there is need no more room; a digest neither."""
-        over = [t.name for t in self._threads.values() if t.messages and not any(True for _ in t.steps())]
+        """Threads of yesterday that show all there is need no more room; whoever moves again is read anew."""
         now = self._clock.now()
-        for name in over:
-            if now - self._threads[name].since > timedelta(days=1):
-                del self._threads[name]
+        for thread in list(self._threads.values()):
+            if now - thread.since > CAUGHT_UP and next(thread.steps(), None) is None:
+                del self._threads[thread.name]
 
     async def _pause(self, seconds: float) -> None:
         """Until the time has passed, or there is news."""

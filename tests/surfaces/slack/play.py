@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -14,8 +14,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from agent.app import open_app
-from agent.application import App
+from agent.application import App, Listener
 from agent.case.attention import Attention, Depth
+from agent.case.timeline import Event
 from agent.postbox import Postbox
 from agent.settings import Settings, SlackSettings
 from agent.store import attention
@@ -84,9 +85,11 @@ class Play:
     async def settled(self, seconds: float = 20.0) -> None:
         """Until Slack shows what there is to show."""
         self.poster.look(self.incident)
-        async with asyncio.timeout(seconds):
-            while self.poster.behind:
-                await asyncio.sleep(0.01)
+        for _ in range(int(seconds * 100)):
+            if not self.poster.behind:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"{self.poster.behind} messages are not shown yet: {self.poster.problem}")
 
     async def restarted(self) -> None:
         """A process that comes after one that was closed or crashed."""
@@ -109,16 +112,19 @@ async def played(folder: Path, channel: str = "C1", reasoner: Any = None) -> Asy
         settings = SlackSettings(SecretStr("xoxb-test"), api_url=slack.url, channel=channel, team="T1")
         opener = functools.partial(open_app, reasoner=reasoner) if reasoner else open_app
         session = WithSlack(opener, {"data": str(folder)}, settings)
-        told: list[Callable[[Any], None]] = []
-        async with stage.begun(session, [lambda event: [hear(event) for hear in told] and None], "forecast-contention", 1) as (
-            app, alerts, _,
-        ):  # fmt: skip
+        hears: list[Listener] = []
+
+        def listener(event: Event) -> None:
+            for hear in hears:
+                hear(event)
+
+        async with stage.begun(session, [listener], "forecast-contention", 1) as (app, alerts, _):
             (received,) = await app.desk.receive(alerts[:1])
             assert received.incident is not None
             postbox = Postbox(app.desk.notebook.db, app.clock, "slack")
             poster = Poster(app, postbox, clock)
             play = Play(app, slack, received.incident, poster, clock, asyncio.create_task(poster.run()))
-            told.append(lambda event: play.poster.heard(event))
+            hears.append(lambda event: play.poster.heard(event))
             try:
                 yield play
             finally:

@@ -14,8 +14,8 @@ from agent.case.incident import ENDED, Incident, Kind, State
 from agent.case.text import visible
 from agent.case.timeline import Event, EventKind
 from agent.clock import iso
-from agent.errors import UnusableInput
-from agent.gate import audit, docket
+from agent.errors import NotEntitled, UnusableInput
+from agent.gate import approval, audit, docket
 from agent.gate.preparation import Prepared
 from agent.gate.proposal import WAITING, Proposal, ProposalState
 from agent.judge import Judge
@@ -58,6 +58,30 @@ class Desk:
             await timeline.append(tx, incident, EventKind.NOTE, person.principal, data, now)
             await wakes.add(tx, incident, "steered", now)
 
+    async def pause(self, incident: str, person: Person) -> None:
+        """Nothing is looked at, proposed or started any more until somebody steers; what waits is voided."""
+        await self._halt(incident, person, "paused")
+
+    async def hand_over(self, incident: str, person: Person) -> None:
+        """The person takes over: what waits is voided, and the incident concludes with what is known."""
+        await self._halt(incident, person, "taken over")
+
+    async def _halt(self, incident: str, person: Person, how: str) -> None:
+        if person.name is None:
+            raise NotEntitled(f"{person.principal} is nobody in the catalog. Add them under people in catalog.yaml.")
+        found, now = await self.find(incident), self.notebook.clock.now()
+        if found.state.ended:
+            raise UnusableInput(f"{incident} has ended: it is {found.state}. There is nothing to stop.")
+        async with self.notebook.db.read() as tx:
+            waiting = [p for p in await docket.of(tx, incident) if p.state in WAITING]
+        for proposal in waiting:
+            why = f"{how} by {person.principal}"
+            await docket.withdraw(self.notebook.db, self.notebook.clock, proposal.id, ProposalState.VOIDED, why)
+        async with self.notebook.db.write() as tx:
+            data = {"text": f"{how} by {person.principal}", "steer": how, "halt": how}
+            await timeline.append(tx, incident, EventKind.NOTE, person.principal, data, now)
+            await wakes.add(tx, incident, how, now)
+
     async def ask(self, question: str, person: Person, incident: str | None = None) -> Answered:
         """A question about an incident, or the platform at large: reads and a reply, never a proposal."""
         return await self.talk.ask(question, person, incident)
@@ -69,6 +93,11 @@ class Desk:
     ) -> Proposal:
         """approve, deny or revoke exactly the proposal with this digest."""
         return await self.judge.decide(proposal, digest, person, answer, reason, demo)
+
+    async def missing(self, proposal: Proposal) -> int:
+        """How many more people have to approve it."""
+        async with self.notebook.db.read() as tx:
+            return approval.missing(proposal, await decisions.of(tx, proposal.id))
 
     async def edit(self, proposal: str, person: Person, changes: Mapping[str, Any]) -> Proposal:
         """A new proposal with some arguments changed; the old one is superseded."""
@@ -104,6 +133,11 @@ class Desk:
     async def proposals(self, only_open: bool = True) -> list[Proposal]:
         async with self.notebook.db.read() as tx:
             return await docket.listing(tx, {ProposalState.OPEN} if only_open else None)
+
+    async def proposals_of(self, incident: str) -> list[Proposal]:
+        """Every proposal of one incident, as the gate holds it now."""
+        async with self.notebook.db.read() as tx:
+            return await docket.of(tx, incident)
 
     async def approval_json(self, proposal: Proposal) -> dict[str, Any]:
         """One entry of `approvals list --json`."""

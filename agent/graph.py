@@ -23,7 +23,17 @@ from agent.look import look, recorded
 from agent.notebook import Notebook
 from agent.reasoner import move_json
 from agent.reasoner.moves import AskPerson, Conclude, Look, Propose, Reasoner, Reply, Thought
-from agent.think import Checked, checked, gives_up, names_in, together, unknown_if_unfounded, view_of, without_finding
+from agent.think import (
+    Checked,
+    checked,
+    gives_up,
+    halted,
+    names_in,
+    together,
+    unknown_if_unfounded,
+    view_of,
+    without_finding,
+)
 from agent.verify import Verifier
 
 
@@ -72,6 +82,8 @@ class Steps:
 
     async def _next(self, dossier: Dossier, number: int, told: list[str]) -> tuple[Thought, Checked]:
         """The next move, checked; the reasoner is told once about what did not hold."""
+        if (word := halted(dossier)) is not None:
+            return Thought(word.move, "stanch"), word
         if number > self.most_moves:
             end = gives_up(f"the budget of {self.most_moves} steps is spent", dossier)
             return Thought(end, "stanch"), Checked(end)
@@ -200,8 +212,11 @@ def final_state(dossier: Dossier, move: Conclude) -> State:
     the cause."""
     proposal = dossier.proposal
     verification = dossier.verification_of(str(proposal["id"])) if proposal else None
-    if verification is not None and verification.data["recovered"] is True and not move.hand_over:
+    recovered = verification is not None and verification.data["recovered"] is True
+    if recovered and (dossier.taken_over or not move.hand_over):
         return State.RECOVERED
+    if dossier.taken_over:
+        return State.HANDED_OVER
     if move.cause.fault == "none":
         return State.NO_FAULT
     if move.cause.fault == "unknown" and proposal is None:

@@ -205,6 +205,18 @@ def gives_up(why: str, dossier: Dossier) -> Conclude:
     )
 
 
+def halted(dossier: Dossier) -> Checked | None:
+    """The next move where a person has said stop: taken over, it concludes with what is known; paused, it waits."""
+    if dossier.taken_over:
+        cause = dossier.cause or Cause("", Fault.UNKNOWN)
+        why = f"{dossier.taken_over} took over."
+        return Checked(Conclude((), cause, dossier.incident.kind, hand_over=why), texts={"hand_over": why})
+    if dossier.paused:
+        question = f"{dossier.paused} paused this. Say resume, or steer it, and it goes on."
+        return Checked(AskPerson(question), texts={"question": question})
+    return None
+
+
 def without_finding(move: Propose) -> str:
     return f"{move.action} was not taken: none of the findings it rests on held. Say what the evidence shows, by reference."
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from agent import yaml_file
 from agent.errors import BadConfiguration, TargetUnclear
 from tools.context import Labels, Model, Service, Workload
+
+ELSEWHERE = re.compile(r"slack-group:S[A-Z0-9]+")  # a member of a group that is a group itself, kept in Slack
 
 
 class _Entry(BaseModel):
@@ -70,6 +73,11 @@ class PersonEntry(_Entry):
     os_user: str | None = None
     slack: SlackUser | None = None
 
+    @property
+    def in_slack(self) -> str | None:
+        """Their principal there."""
+        return f"slack:{self.slack.team}/{self.slack.user}" if self.slack else None
+
 
 class CatalogFile(_Entry):
     """catalog.yaml: what runs where, what needs what, and who may decide."""
@@ -77,7 +85,21 @@ class CatalogFile(_Entry):
     services: dict[str, ServiceEntry] = Field(default_factory=dict)
     models: dict[str, ModelEntry] = Field(default_factory=dict)
     people: dict[str, PersonEntry] = Field(default_factory=dict)
-    groups: dict[str, list[str]] = Field(default_factory=dict)
+    groups: dict[str, list[str]] = Field(
+        default_factory=dict, description="members: people, or a Slack user group as slack-group:S0123, read live"
+    )
+
+
+def nobody(group: str) -> frozenset[str]:
+    return frozenset()
+
+
+@dataclass
+class Elsewhere:
+    """Groups that another system keeps, such as `slack-group:S0123`. `members` gives the principals in one just now; a
+    surface that can read them sets it. What cannot be read has nobody in it."""
+
+    members: Callable[[str], frozenset[str]] = field(default=nobody)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +119,7 @@ class Catalog:
     model_entries: Mapping[str, Model] = field(default_factory=dict)
     people: Mapping[str, PersonEntry] = field(default_factory=dict)
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    elsewhere: Elsewhere = field(default_factory=Elsewhere, compare=False)
 
     def services(self) -> Sequence[Service]:
         return tuple(self.entries.values())
@@ -148,13 +171,24 @@ class Catalog:
     def person(self, principal: str) -> Person:
         """Who a verified principal is; unmapped people keep their principal and have no name."""
         for name, entry in self.people.items():
-            slack = f"slack:{entry.slack.team}/{entry.slack.user}" if entry.slack else None
-            if principal in (slack, f"os:{entry.os_user}" if entry.os_user else None):
+            if principal in (entry.in_slack, f"os:{entry.os_user}" if entry.os_user else None):
                 return Person(principal, name, self.groups_of(name))
         return Person(principal)
 
     def groups_of(self, name: str) -> tuple[str, ...]:
-        return tuple(group for group, members in self.groups.items() if name in members)
+        """By today's file, and by what another system says now of a group it keeps."""
+        principal = self.people[name].in_slack if name in self.people else None
+        return tuple(
+            group
+            for group, members in self.groups.items()
+            if name in members
+            or any(principal in self.elsewhere.members(one) for one in members if ELSEWHERE.fullmatch(one))
+        )
+
+    def kept_elsewhere(self, groups: Sequence[str] | None = None) -> frozenset[str]:
+        """The `slack-group:S0123` that these groups (default: all) have as members."""
+        names = self.groups if groups is None else [name for name in groups if name in self.groups]
+        return frozenset(one for name in names for one in self.groups[name] if ELSEWHERE.fullmatch(one))
 
 
 def load(path: Path) -> Catalog:
@@ -218,6 +252,10 @@ def _check_references(file: CatalogFile, name: str) -> None:
         if model.served_by and model.served_by not in file.services:
             problems.append(f"models.{key}.served_by: no service {model.served_by!r}")
     for group, members in file.groups.items():
-        problems += [f"groups.{group}: no person {who!r} under people" for who in members if who not in file.people]
+        problems += [
+            f"groups.{group}: no person {who!r} under people"
+            for who in members
+            if who not in file.people and not ELSEWHERE.fullmatch(who)
+        ]
     if problems:
         raise BadConfiguration("\n".join(f"{name}: {problem}. Add it or correct the name." for problem in problems))

@@ -49,6 +49,8 @@ class Dossier:
     tokens: int = 0
     cost: float = 0.0
     report: str | None = None
+    paused: str = ""  # who paused it; any steering lets it go on
+    taken_over: str = ""  # who took it over
 
     @property
     def proposal(self) -> J | None:
@@ -142,6 +144,9 @@ def _note(dossier: Dossier, event: Event) -> None:
     elif "not_checked" in data:
         dossier.not_checked = list(data["not_checked"])
     dossier.hand_over = str(data.get("hand_over") or dossier.hand_over)
+    if "steer" in data:
+        dossier.paused = event.actor if data.get("halt") == "paused" else ""
+        dossier.taken_over = event.actor if data.get("halt") == "taken over" else ""
     if data.get("move") == "propose":
         dossier.why = str(data.get("why", ""))
     dossier.report = data.get("report") or dossier.report

@@ -182,18 +182,19 @@ async def _record(
     await wakes.add(tx, proposal.incident, f"decision on {proposal.id}", decision.at)
     if answer is not Answer.APPROVE:
         return await docket.move(tx, proposal, _ENDS[answer], note or f"{decision.principal}: {decision.reason}")
-    if _missing(proposal, [*made, decision]) > 0:
+    if missing(proposal, [*made, decision]) > 0:
         return proposal
     execute_by = decision.at + proposal.execute_within
     await wakes.add(tx, proposal.incident, f"expiry of {proposal.id}", execute_by)
     return await docket.move(tx, proposal, ProposalState.APPROVED, "approved", execute_by)
 
 
-def _missing(proposal: Proposal, made: Sequence[Decision]) -> int:
+def missing(proposal: Proposal, made: Sequence[Decision]) -> int:
+    """How many more people have to approve."""
     people = {d.person for d in made if d.answer == Answer.APPROVE and d.digest == proposal.digest}
     sealed = Ruling(proposal.verdict, proposal.rule, "", quorum=proposal.quorum)
     return max(quorum_of(proposal, sealed) - len(people), 0)
 
 
 def _decided(proposal: Proposal, made: Sequence[Decision]) -> Decided:
-    return Decided(proposal, tuple(made), _missing(proposal, made))
+    return Decided(proposal, tuple(made), missing(proposal, made))

@@ -14,7 +14,6 @@ from agent import yaml_file
 from agent.errors import BadConfiguration, TargetUnclear
 from tools.context import Labels, Model, Service, Workload
 
-
 ELSEWHERE = re.compile(r"slack-group:S[A-Z0-9]+")  # a member of a group that is a group itself, kept in Slack
 
 

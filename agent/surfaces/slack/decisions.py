@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from agent.application import App
@@ -16,6 +16,8 @@ from agent.surfaces.slack.groups import UserGroups
 from agent.surfaces.slack.modals import Ticket
 from agent.surfaces.slack.payloads import Click, Submission
 from agent.surfaces.slack.voice import AWAY, Place, Voice, code, escaped
+
+Answer = Callable[[Proposal, Person], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -35,26 +37,24 @@ class Decisions:
         if ticket is None:
             await self.voice.privately(place, "This button is none of mine: it names no proposal. Nothing was done.")
             return
-        person = self.app.desk.person(principal(click.actor))
         ticket = Ticket(p=ticket.p, d=ticket.d, c=place.channel, t=place.thread)
-        await self._answered(place, ticket, person, {
-            "approve": lambda p: self._approve(p, ticket, person, place),
-            "deny": lambda p: self._form(p, ticket, person, place, click.trigger_id, deny=True),
-            "edit": lambda p: self._form(p, ticket, person, place, click.trigger_id, deny=False),
-            "explain": lambda p: self._explain(p, place),
+        await self._answered(place, ticket, principal(click.actor), {
+            "approve": lambda proposal, person: self._approve(ticket, person, place),
+            "deny": lambda proposal, person: self._form(proposal, ticket, person, place, click.trigger_id, deny=True),
+            "edit": lambda proposal, person: self._form(proposal, ticket, person, place, click.trigger_id, deny=False),
+            "explain": lambda proposal, person: self._explain(proposal, place),
         }[what])  # fmt: skip
 
-    async def _answered(
-        self, place: Place, ticket: Ticket, person: Person, answer: Callable[[Proposal], object]
-    ) -> None:
-        """Do it; what the gate says against it goes to the asker, with what to do next."""
+    async def _answered(self, place: Place, ticket: Ticket, who_asks: str, answer: Answer) -> None:
+        """Do it; what the gate says against it goes to the asker, with what to do next. User groups are read before the
+        person is looked up, so that the groups a decision counts by are those of this moment."""
         try:
             proposal = await self._proposal(ticket)
             await self.postbox.seen(proposal.incident)
             await self.groups.refresh(self.app.catalog.kept_elsewhere(proposal.approvers))
-            await answer(proposal)  # type: ignore[misc]
-        except (NotEntitled, Outdated, StanchError) as error:
-            await self.voice.privately(place, await self._objection(error, ticket, person))
+            await answer(proposal, self.app.desk.person(who_asks))
+        except StanchError as error:
+            await self.voice.privately(place, await self._objection(error, ticket, self.app.desk.person(who_asks)))
 
     async def _proposal(self, ticket: Ticket) -> Proposal:
         found = next((p for p in await self.app.desk.proposals(only_open=False) if p.id == ticket.p), None)
@@ -64,7 +64,7 @@ class Decisions:
 
     # -- what the buttons do --------------------------------------------------------------------------------------------
 
-    async def _approve(self, proposal: Proposal, ticket: Ticket, person: Person, place: Place) -> None:
+    async def _approve(self, ticket: Ticket, person: Person, place: Place) -> None:
         decided = await self.app.desk.decide(ticket.p, ticket.d, person, "approve")
         self.heard(decided.incident)
         missing = await self.app.desk.missing(decided)
@@ -110,14 +110,13 @@ class Decisions:
         ticket = Ticket.of(form.view.private_metadata)
         if ticket is None:
             return
-        person = self.app.desk.person(principal(form.actor))
         place = Place(ticket.c, form.user.id, ticket.t)
-        if form.view.callback_id == modals.DENY:
-            await self._answered(place, ticket, person, lambda p: self._deny(p, ticket, person, form))
-        else:
-            await self._answered(place, ticket, person, lambda p: self._edit(p, ticket, person, place, form))
+        await self._answered(place, ticket, principal(form.actor), {
+            modals.DENY: lambda proposal, person: self._deny(ticket, person, form),
+            modals.EDIT: lambda proposal, person: self._edit(proposal, ticket, person, place, form),
+        }[form.view.callback_id])  # fmt: skip
 
-    async def _deny(self, proposal: Proposal, ticket: Ticket, person: Person, form: Submission) -> None:
+    async def _deny(self, ticket: Ticket, person: Person, form: Submission) -> None:
         reason = modals.reason(form.view.state.values)
         decided = await self.app.desk.decide(ticket.p, ticket.d, person, "deny", reason)
         self.heard(decided.incident)

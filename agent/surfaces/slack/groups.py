@@ -31,6 +31,7 @@ class UserGroups:
     tick: Callable[[], float] = time.monotonic
     problems: dict[str, str] = field(default_factory=dict)
     _team: str = ""
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)  # an answer that took long never replaces a newer one
     _read: dict[str, _Read] = field(default_factory=dict)
 
     def members(self, name: str) -> frozenset[str]:
@@ -39,9 +40,10 @@ class UserGroups:
 
     async def refresh(self, names: Iterable[str], older_than: float = FRESH_S) -> None:
         """Read again what is older; what cannot be read is emptied, and `problems` says why."""
-        now = self.tick()
-        due = [n for n in names if n in self.names and (n not in self._read or now - self._read[n].at > older_than)]
-        await asyncio.gather(*(self._refresh(name) for name in due))
+        async with self._reading:
+            now = self.tick()
+            due = [n for n in names if n in self.names and (n not in self._read or now - self._read[n].at > older_than)]
+            await asyncio.gather(*(self._refresh(name) for name in due))
 
     async def _refresh(self, name: str) -> None:
         try:

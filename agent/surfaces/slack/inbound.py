@@ -104,12 +104,12 @@ class Inbound:
         if self._slack.mode != "socket":
             return
         socket = _Socket(self, self._bolt, self._slack.app_token.get_secret_value(), self._client)
-        connecting = asyncio.create_task(socket.client.connect())  # tries for as long as Slack is away
+        connecting = asyncio.create_task(socket.client.connect())  # type: ignore[no-untyped-call]
         try:
             await self._closing.wait()
         finally:
             connecting.cancel()
-            await socket.client.close()
+            await socket.client.close()  # type: ignore[no-untyped-call]
 
     async def close(self) -> None:
         """Take nothing more, finish what was acknowledged, and stop."""
@@ -182,7 +182,7 @@ class Inbound:
     def _listening(self) -> AsyncApp:
         """Bolt without what is done before it, and with tokens only where `client` has them."""
         bolt = AsyncApp(
-            name="stanch", signing_secret="unused: the signature is checked before", authorize=self._authorized,
+            name="stanch", signing_secret="unused: the signature is checked before", authorize=_authorized,
             client=AsyncWebClient(base_url=self._slack.api_url), request_verification_enabled=False,
             ignoring_self_events_enabled=False, ignoring_self_assistant_message_events_enabled=False,
             attaching_function_token_enabled=False, attaching_conversation_kwargs_enabled=False,
@@ -192,9 +192,6 @@ class Inbound:
         bolt.event(re.compile(".*"))(self._on_event)
         bolt.command(re.compile(".*"))(self._on_command)
         return bolt
-
-    async def _authorized(self, team_id: str | None) -> AuthorizeResult:
-        return AuthorizeResult(enterprise_id=None, team_id=team_id, bot_token="unused")
 
     async def _on_click(self, ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
@@ -236,6 +233,11 @@ class _Socket(AsyncSocketModeHandler):
         except UnusableInput as error:
             answer = BoltResponse(status=400, body=str(error))
         await send_async_response(client, req, answer, started)
+
+
+async def _authorized(team_id: str | None) -> AuthorizeResult:
+    """Whom Bolt takes the request to be from: the workspace was checked before, and answers go through our own client."""
+    return AuthorizeResult(enterprise_id=None, team_id=team_id, bot_token="unused")
 
 
 async def _bounded(request: Request) -> bytes | None:

@@ -116,6 +116,7 @@ class ViewState(_Part):
 
 
 class View(_Part):
+    type: Literal["modal"] = "modal"
     id: str
     hash: str = ""
     callback_id: str = ""

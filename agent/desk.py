@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from agent.case.alert import Alert, AlertStatus
+from agent.case.alert import Alert
 from agent.case.catalog import Person
 from agent.case.dossier import Dossier
 from agent.case.incident import ENDED, Incident, Kind, State
@@ -18,28 +18,16 @@ from agent.errors import NotEntitled, UnusableInput
 from agent.gate import approval, audit, docket
 from agent.gate.preparation import Prepared
 from agent.gate.proposal import WAITING, Proposal, ProposalState
-from agent.intake.correlate import assign, joined, opened_by
 from agent.judge import Judge
 from agent.notebook import Notebook
-from agent.store import alerts, decisions, evidence, incidents, timeline, wakes
-from agent.store.alerts import alert_json
-from agent.store.database import Transaction
+from agent.reception import Received, Reception
+from agent.store import decisions, evidence, incidents, timeline, wakes
 from agent.talk import Answered, Talk
 from agent.worker import Rest, Worker
 from tools.context import Context
 
 NO_INCIDENT = "by-hand"  # stands for an incident where a tool is called without one
 LONG = 4_000  # characters of one label or annotation that the timeline keeps; the alert's row keeps all
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """What became of one alert. `incident` is None when it was resolved before anybody heard of it."""
-
-    alert: Alert
-    incident: str | None
-    why: str
-    duplicate: bool = False
 
 
 @dataclass
@@ -54,35 +42,7 @@ class Desk:
     async def receive(self, arrived: Sequence[Alert]) -> list[Received]:
         """Keep the alerts, each with its incident, in one transaction: all of them or none."""
         async with self.notebook.db.write() as tx:
-            return [await self._receive(tx, alert) for alert in sorted(arrived, key=lambda a: a.starts_at)]
-
-    async def _receive(self, tx: Transaction, alert: Alert) -> Received:
-        known = await alerts.incident_of(tx, alert.fingerprint, alert.starts_at)
-        if known is None and alert.status is AlertStatus.RESOLVED:
-            return Received(alert, None, "it was resolved before it was known here")
-        if known is not None:
-            return await self._keep(tx, known, alert, "the same alert")
-        around = [
-            (incident, await alerts.of(tx, incident.id))
-            for incident in await incidents.listing(tx, 500, set(State) - ENDED)
-        ]
-        found = assign(alert, around, self.notebook.catalog())
-        if found.incident is None:
-            incident = replace(opened_by(alert), opened_at=self.notebook.clock.now())
-            await incidents.add(tx, incident)
-            return await self._keep(tx, incident.id, alert, found.why)
-        incident = next(i for i, _ in around if i.id == found.incident)
-        await incidents.save(tx, joined(incident, alert))
-        return await self._keep(tx, incident.id, alert, found.why)
-
-    async def _keep(self, tx: Transaction, incident: str, alert: Alert, why: str) -> Received:
-        now = self.notebook.clock.now()
-        if not await alerts.put(tx, incident, alert):
-            return Received(alert, incident, why, duplicate=True)
-        data = {**_short(alert_json(alert)), "why": why}
-        await timeline.append(tx, incident, EventKind.ALERT, alert.source, data, now, f"alert:{alert.key}")
-        await wakes.add(tx, incident, "alert", now)
-        return Received(alert, incident, why)
+            return await Reception(self.notebook).take(tx, arrived)
 
     # -- work ---------------------------------------------------------------------------------------------------------
 
@@ -211,14 +171,3 @@ class Desk:
 
     def now(self) -> datetime:
         return self.notebook.clock.now()
-
-
-def _short(data: dict[str, Any]) -> dict[str, Any]:
-    """The alert with long values cut visibly; nothing is lost, the whole stays with the alert."""
-    return {
-        **data,
-        **{
-            part: {k: visible(v, LONG) if len(v) > LONG else v for k, v in data[part].items()}
-            for part in ("labels", "annotations")
-        },
-    }

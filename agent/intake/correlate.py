@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from agent.case.alert import Alert
 from agent.case.catalog import Catalog
@@ -22,46 +23,88 @@ class Assignment:
     why: str
 
 
+Key = tuple[str, ...]
+
+
+class Board:
+    """The open incidents, indexed by what their alerts name, so that one more alert costs a few look-ups."""
+
+    def __init__(self, catalog: Catalog, open_incidents: Iterable[tuple[Incident, Sequence[Alert]]] = ()) -> None:
+        self.catalog = catalog
+        self._known: dict[str, set[Key]] = {}  # incident → where it stands in the index
+        self._index: dict[Key, dict[str, list[datetime]]] = {}  # what is named → incident → when, sorted
+        for incident, alerts in open_incidents:
+            self.add(incident.id, alerts)
+
+    def __contains__(self, incident: str) -> bool:
+        return incident in self._known
+
+    def add(self, incident: str, alerts: Iterable[Alert]) -> None:
+        """More alerts of an incident, which may be new."""
+        mine = self._known.setdefault(incident, set())
+        for alert in alerts:
+            for key in self._names(alert):
+                mine.add(key)
+                insort(self._index.setdefault(key, {}).setdefault(incident, []), alert.starts_at)
+
+    def keep(self, incidents: Collection[str]) -> None:
+        """Forget all but these: the others have ended."""
+        for gone in self._known.keys() - set(incidents):
+            for key in self._known.pop(gone):
+                del self._index[key][gone]
+
+    def assign(self, alert: Alert) -> Assignment:
+        """Same fingerprint; else the catalog's edges, then shared labels, both only close in time."""
+        for incident, times in self._index.get(("fingerprint", alert.fingerprint), {}).items():
+            return Assignment(incident, "the same alert" if alert.starts_at in times else "the same alert again")
+        for key, why in (*self._edges(alert), *_shared(alert)):
+            for incident, times in self._index.get(key, {}).items():
+                if _close(times, alert.starts_at):
+                    return Assignment(incident, why)
+        return Assignment(None, "nothing open is related to it")
+
+    def _names(self, alert: Alert) -> Iterator[Key]:
+        yield "fingerprint", alert.fingerprint
+        if service := self.catalog.service_for(alert.labels):
+            yield "service", service.name
+        if model := alert.labels.get("model"):
+            yield "model", model
+        for key, _ in _shared(alert):
+            yield key
+
+    def _edges(self, alert: Alert) -> Iterator[tuple[Key, str]]:
+        """Neighbours in the catalog, the nearest first, each with the reason in one line."""
+        service, model = self.catalog.service_for(alert.labels), alert.labels.get("model", "")
+        if service:
+            name = service.name
+            yield ("service", name), f"both are about {name}"
+            for below in service.depends_on:
+                yield ("service", below), f"{name} depends on {below}"
+            for above in self.catalog.dependents(name):
+                yield ("service", above), f"{above} depends on {name}"
+            if service.serves_model:
+                yield ("model", service.serves_model), f"{name} serves the model {service.serves_model}"
+        for serving in self.catalog.services() if model else ():
+            if serving.serves_model == model:
+                yield ("service", serving.name), f"{serving.name} serves the model {model}"
+
+
 def assign(alert: Alert, open_incidents: Sequence[tuple[Incident, Sequence[Alert]]], catalog: Catalog) -> Assignment:
-    """Same fingerprint; else the catalog's edges, then shared labels, both only close in time."""
-    for incident, alerts in open_incidents:
-        if any(a.fingerprint == alert.fingerprint and a.starts_at == alert.starts_at for a in alerts):
-            return Assignment(incident.id, "the same alert")
-    close = [
-        (incident, other)
-        for incident, alerts in open_incidents
-        for other in alerts
-        if abs(other.starts_at - alert.starts_at) <= WINDOW
-    ]
-    for edge in (_catalog_edge, _shared_label):
-        for incident, other in close:
-            if why := edge(alert, other, catalog):
-                return Assignment(incident.id, why)
-    return Assignment(None, "nothing open is related to it")
+    """As Board.assign, for one alert."""
+    return Board(catalog, open_incidents).assign(alert)
 
 
-def _catalog_edge(alert: Alert, other: Alert, catalog: Catalog) -> str | None:
-    mine, theirs = catalog.service_for(alert.labels), catalog.service_for(other.labels)
-    if mine and theirs:
-        if mine.name == theirs.name:
-            return f"both are about {mine.name}"
-        if theirs.name in mine.depends_on:
-            return f"{mine.name} depends on {theirs.name}"
-        if mine.name in theirs.depends_on:
-            return f"{theirs.name} depends on {mine.name}"
-    for service, labels in ((mine, other.labels), (theirs, alert.labels)):
-        if service and service.serves_model and labels.get("model") == service.serves_model:
-            return f"{service.name} serves the model {service.serves_model}"
-    return None
-
-
-def _shared_label(alert: Alert, other: Alert, catalog: Catalog) -> str | None:
-    if alert.labels.get("cluster") != other.labels.get("cluster"):
-        return None
+def _shared(alert: Alert) -> Iterator[tuple[Key, str]]:
+    cluster = alert.labels.get("cluster", "")
     for name in _SHARED:
-        if (value := alert.labels.get(name)) and value == other.labels.get(name):
-            return f"both have {name}={value}"
-    return None
+        if value := alert.labels.get(name):
+            yield ("label", name, value, cluster), f"both have {name}={value}"
+
+
+def _close(times: Sequence[datetime], when: datetime) -> bool:
+    """Whether one of the sorted times lies within the window."""
+    at = bisect_left(times, when - WINDOW)
+    return at < len(times) and times[at] <= when + WINDOW
 
 
 def opened_by(alert: Alert) -> Incident:

@@ -147,6 +147,8 @@ def _candidate(view: View, subject: Subject, fault: Fault, checks: Sequence[Trie
     score = sum(one.weight * (FIRST_SIGN if n == 0 else NEXT_SIGN) for n, one in enumerate(signs))
     score += sum(one.weight * AGAINST for one in against)
     excluded = [one for one in excluding if one.verdict]
+    if fault is Fault.BAD_MODEL_VERSION:  # the registry knows every promotion: without a timely one the error is not it
+        excluded += [one for one in against if one.block.read in CHANGE_READS and one.verdict]
     if fault in BY_CHANGE and signs and not all(one.block.read in CHANGE_READS for one in signs):
         score += TIMELY if _changed(view, subject) else 0.0
     unknown = [one for one in (*suggesting, *excluding) if one.verdict is None]

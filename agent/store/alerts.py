@@ -46,6 +46,13 @@ async def incident_of(tx: Transaction, fingerprint: str, starts_at: datetime) ->
     return found
 
 
+async def last_incident(tx: Transaction, fingerprint: str) -> str | None:
+    """The newest incident that has an alert of this fingerprint."""
+    query = select(table.c.incident).where(table.c.fingerprint == fingerprint).order_by(table.c.id.desc()).limit(1)
+    found: str | None = (await tx.execute(query)).scalar()
+    return found
+
+
 def alert_json(alert: Alert) -> dict[str, Json]:
     return {
         "source": alert.source, "fingerprint": alert.fingerprint, "status": str(alert.status),

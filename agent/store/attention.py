@@ -9,6 +9,7 @@ from sqlalchemy import insert, select, update
 from agent.case.attention import Attention, Depth
 from agent.store.database import Transaction
 from agent.store.schema import attention as table
+from agent.store.schema import incidents
 
 
 async def put(tx: Transaction, one: Attention) -> None:
@@ -25,6 +26,19 @@ async def put(tx: Transaction, one: Attention) -> None:
 async def of(tx: Transaction, incident: str) -> Attention | None:
     row = (await tx.execute(select(table).where(table.c.incident == incident))).mappings().first()
     return None if row is None else _attention(dict(row))
+
+
+async def threads(tx: Transaction, channel: str, since: datetime, besides: str) -> tuple[int, int]:
+    """How many threads a channel got since then, and how many of them mention somebody; `besides` is not counted."""
+    threaded = [str(depth) for depth in Depth if depth.threaded]
+    query = (
+        select(table.c.mentions)
+        .join(incidents, incidents.c.id == table.c.incident)
+        .where(table.c.channel == channel, table.c.depth.in_(threaded), incidents.c.opened_at >= since)
+        .where(table.c.incident != besides)
+    )
+    found = list((await tx.execute(query)).scalars())
+    return len(found), sum(1 for mentions in found if mentions)
 
 
 async def seen(tx: Transaction, incident: str, at: datetime) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping, insert, select, update
 
-from agent.case.incident import Incident, Kind, State
+from agent.case.incident import ENDED, Incident, Kind, State
 from agent.errors import Overtaken, UnusableInput
 from agent.store.database import Transaction
 from agent.store.schema import incidents, wakes
@@ -39,6 +39,13 @@ async def listing(tx: Transaction, limit: int = 50, states: Collection[State] | 
     if states is not None:
         query = query.where(incidents.c.state.in_([str(state) for state in states]))
     return [_incident(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def open_ids(tx: Transaction, limit: int) -> list[str]:
+    """Those that have not ended, newest first."""
+    ended = [str(state) for state in ENDED]
+    query = select(incidents.c.id).where(incidents.c.state.not_in(ended)).order_by(incidents.c.opened_at.desc())
+    return list((await tx.execute(query.limit(limit))).scalars())
 
 
 async def save(tx: Transaction, incident: Incident) -> None:

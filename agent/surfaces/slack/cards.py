@@ -1,0 +1,301 @@
+"""The cards of an incident's thread but the approval: root, plan, finding, talk, end. Pure: dossier in, parts out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from agent.case.dossier import J
+from agent.case.incident import State
+from agent.case.timeline import Event, EventKind
+from agent.surfaces.slack.blocks import (
+    Block,
+    Figure,
+    Part,
+    bullets,
+    context,
+    header,
+    lines,
+    link,
+    markdown,
+    mention,
+    plain_text,
+    rich,
+    rows,
+    span,
+)
+from agent.surfaces.slack.figures import comparison, table
+from agent.surfaces.slack.scene import WORDS, Scene, clock, lasted, words
+from tools.spec import Fact
+
+MOST_FINDINGS = 5
+MOST_TASKS = 12  # lines of a plan before the moves that are over are drawn together
+
+
+# -- root -------------------------------------------------------------------------------------------------------------
+
+
+def root_notice(scene: Scene) -> str:
+    incident = scene.dossier.incident
+    where = incident.labels.get("cluster", "")
+    end = f" after {lasted(scene.ended_at - incident.since)}" if scene.ended_at else f", since {clock(incident.since)}"
+    emoji, word = WORDS[incident.state]
+    return f"{emoji} {scene.subject}{f' ({where})' if where else ''}: {word.lower()}{end}"
+
+
+def root(scene: Scene) -> list[Part]:
+    """The one message that stands in the channel, edited in place."""
+    dossier, incident = scene.dossier, scene.dossier.incident
+    emoji, word = WORDS[incident.state]
+    pairs: list[tuple[str, Sequence[Block]]] = [("State", [span(word, "bold"), *_since_when(scene)])]
+    if (cause := dossier.cause) and cause.fault not in ("none", "unknown"):
+        pairs.append(("Cause", [span(f"{words(cause.fault)} in {cause.component}, {cause.confidence:.0%} sure")]))
+    if stopped := dossier.paused or dossier.taken_over:
+        how = "Paused by" if dossier.paused else "Taken over by"
+        pairs.append((how, [span(scene.catalog.person(stopped).name or stopped)]))
+    pairs.append(("What", [span(incident.title)]))
+    pairs.append(("Where", [span(scene.place)]))
+    pairs.append(("Since", [span(clock(incident.since, incident.opened_at))]))
+    pairs.append(("Impact", [span(_impact(scene))]))
+    pairs.append(
+        ("Owner", [span(scene.service.owner if scene.service and scene.service.owner else "not in the catalog")])
+    )
+    pairs.append(("Runbook", _runbook(scene)))
+    if scene.attention.mentions:
+        called = [part for who in scene.attention.mentions for part in (mention(who), span(" "))]
+        pairs.append(("For", called))
+    return [header(f"{emoji} {scene.subject}"), *rows(pairs), *context(footer(scene))]
+
+
+def footer(scene: Scene) -> str:
+    """Id, who thinks, what it cost, how long it took."""
+    dossier = scene.dossier
+    cost = f"{dossier.tokens:,} tokens, {dossier.cost:.2f} {scene.currency}" if dossier.tokens else "no model cost"
+    length = lasted(scene.ended_at - dossier.incident.since) if scene.ended_at else f"{lasted_so_far(scene)} of work"
+    return f"{dossier.incident.id} · {dossier.reasoner} · {len(dossier.evidence)} reads · {cost} · {length}"
+
+
+def lasted_so_far(scene: Scene) -> str:
+    events = scene.dossier.events
+    return lasted(events[-1].at - events[0].at) if events else "0 s"
+
+
+def _since_when(scene: Scene) -> list[Block]:
+    """When the incident came into its state."""
+    states = [
+        e for e in scene.dossier.events if e.kind is EventKind.STATE and e.data["to"] == scene.dossier.incident.state
+    ]
+    if not states:
+        return []
+    if scene.ended_at:
+        return [span(f" at {clock(scene.ended_at)}, after {lasted(scene.ended_at - scene.dossier.incident.since)}")]
+    return [span(f" since {clock(states[-1].at)}")]
+
+
+def _impact(scene: Scene) -> str:
+    """What is known of it: how severe, how many alerts, who needs what is hurt."""
+    dossier = scene.dossier
+    firing = {a.fingerprint: a.name for a in dossier.alerts if a.status == "firing"}
+    cleared = {a.fingerprint for a in dossier.alerts if a.status == "resolved"}
+    names = list(dict.fromkeys(firing.values()))
+    alerts = f"{len(firing)} alert{'s' if len(firing) != 1 else ''}" + (
+        f" ({', '.join(names)})" if len(names) > 1 else ""
+    )
+    also = scene.catalog.dependents(scene.service.name) if scene.service else ()
+    return ", ".join(
+        filter(None, (
+            dossier.incident.severity, alerts, f"{len(cleared & set(firing))} cleared" if cleared else "",
+            f"needed by {', '.join(also)}" if also else "",
+        ))
+    )  # fmt: skip
+
+
+def _runbook(scene: Scene) -> list[Block]:
+    if not scene.dossier.runbooks:
+        return [span("none fits")]
+    name = str(scene.dossier.runbooks[0]["name"])
+    url = next(
+        (u for a in scene.dossier.alerts if (u := a.annotations.get("runbook_url")) and a.runbook_slug == name), ""
+    )
+    address = [span(" "), link(url, url)] if url else []
+    return [span(name), *(address if len(url) <= 200 else [])]
+
+
+# -- plan -------------------------------------------------------------------------------------------------------------
+
+
+def plan_notice(scene: Scene) -> str:
+    return f"Looking at {scene.subject}: {len(scene.dossier.evidence)} reads"
+
+
+def plan(scene: Scene) -> list[Part]:
+    """What is looked at, live; moves that are over are one line each when there are many."""
+    moves = [e for e in scene.dossier.events if e.kind is EventKind.NOTE and e.data.get("move") == "look"]
+    answered = {
+        str(e.data["extra"].get("call")): e
+        for e in scene.dossier.events
+        if e.kind is EventKind.EVIDENCE and "extra" in e.data
+    }
+    many = sum(len(m.data["calls"]) for m in moves) > MOST_TASKS
+    tasks = [task for move in moves for task in _tasks(scene, move, answered, many)]
+    busy = any(task["status"] == "in_progress" for task in tasks)
+    title = "Looking" if busy else f"Looked at {sum(len(m.data['calls']) for m in moves)} things"
+    native: Block = {"type": "plan", "title": title, "tasks": tasks}
+    marks = {"complete": "✓", "error": "✗", "in_progress": "…"}
+    items = [[span(f"{marks[t['status']]} {t['title']}"), *_inner(t, "details"), *_inner(t, "output")] for t in tasks]
+    return [Figure(native, (*lines([span(title, "bold")]), *bullets(items)))]
+
+
+def _tasks(scene: Scene, move: Event, answered: dict[str, Event], many: bool) -> Iterator[Block]:
+    calls, number = move.data["calls"], move.data["number"]
+    events = [answered.get(f"{number}:{i}") for i in range(len(calls))]
+    if many and len(calls) > 1 and all(events):
+        named = [part for i, call in enumerate(calls) for part in _named(scene, call, events[i], bool(i))]
+        failed = any(e is not None and e.data["outcome"] == "failed" for e in events)
+        title = f"{calls[0]['why'] or calls[0]['read']} and {len(calls) - 1} more"
+        yield _task(f"{number}", title, "error" if failed else "complete", details=rich(*named))
+        return
+    for i, (call, event) in enumerate(zip(calls, events, strict=True)):
+        status = "in_progress" if event is None else "error" if event.data["outcome"] == "failed" else "complete"
+        output = rich(*_answer(scene, event)) if event is not None else None
+        yield _task(f"{number}.{i}", call["why"] or call["read"], status, output=output)
+
+
+def _task(task_id: str, title: str, status: str, **rest: Block | None) -> Block:
+    found = {"type": "task_card", "task_id": task_id, "title": plain_text(title, 250)["text"], "status": status}
+    return found | {name: part for name, part in rest.items() if part}
+
+
+def _named(scene: Scene, call: J, event: Event | None, more: bool) -> Iterator[Block]:
+    yield span(f"{'; ' if more else ''}{call['why'] or call['read']}")
+    if event is not None:
+        yield from scene.evidence_links([str(event.data["id"])])
+
+
+def _answer(scene: Scene, event: Event) -> list[Block]:
+    spark = str(event.data.get("extra", {}).get("spark") or "")
+    return [span(f"{spark} {_gist(event)}".strip()), *scene.evidence_links([str(event.data["id"])])]
+
+
+def _gist(event: Event) -> str:
+    """The one or two facts that say most, else that there is nothing."""
+    from agent.case.quantity import of_fact, shown
+
+    if event.data["outcome"] != "ok":
+        return str(event.data["outcome"]) + ": " + str(event.data["summary"]).strip().split("\n")[0][:200]
+    facts = [Fact(**f) for f in event.data["facts"]]
+    telling = [f for f in facts if f.id.endswith((".last", ".version", "agree", "material.count"))] or facts
+    return ", ".join(f"{f.name} {shown(of_fact('', f))}" for f in telling[:2] if f.value is not None) or "read"
+
+
+def _inner(task: Block, name: str) -> list[Block]:
+    return [span(": "), *task[name]["elements"][0]["elements"]] if name in task else []
+
+
+# -- finding ----------------------------------------------------------------------------------------------------------
+
+
+def finding_notice(scene: Scene) -> str:
+    return f"Found for {scene.subject}: {_cause(scene)}"
+
+
+def finding(scene: Scene) -> list[Part]:
+    """What is wrong, in at most five lines with their evidence; the rest in small print, and the numbers as figures."""
+    dossier = scene.dossier
+    first = _foremost(dossier.findings)
+    rest = [f for f in dossier.findings if f not in first]
+    cited = [str(i) for f in first for i in f["evidence"]]
+    parts: list[Part] = [header(_cause(scene)[:1].upper() + _cause(scene)[1:])]
+    parts += bullets([span(str(f["text"])), *scene.evidence_links(f["evidence"])] for f in first)
+    parts += [*comparison(scene, cited), *table(scene, cited)]
+    if dossier.ruled_out:
+        parts += lines([span("Ruled out", "bold")])
+        parts += bullets(
+            [span(words(str(r["cause"])), "bold"), span(f": {r['why']}"), *scene.evidence_links(r.get("evidence", ()))]
+            for r in dossier.ruled_out
+        )  # fmt: skip
+    if dossier.not_checked:
+        parts += lines([span("Not checked", "bold")])
+        parts += bullets([span(str(n["what"]), "bold"), span(f": {n['why']}")] for n in dossier.not_checked)
+    also = [f"{f['text']} [{', '.join(f['evidence'])}]" for f in rest]
+    return [*parts, *context(*([f"Also: {' '.join(also)}"] if also else []))]
+
+
+def _foremost(findings: Sequence[J]) -> list[J]:
+    """Five that say different things: one of each evidence first, in the reasoner's order."""
+    seen: set[str] = set()
+    fresh = []
+    for one in findings:
+        if not set(one["evidence"]) & seen:
+            fresh.append(one)
+        seen |= set(one["evidence"])
+    chosen = [*fresh, *(f for f in findings if f not in fresh)][:MOST_FINDINGS]
+    return [f for f in findings if f in chosen]
+
+
+def _cause(scene: Scene) -> str:
+    cause = scene.dossier.cause
+    if cause is None or cause.fault == "unknown":
+        return "no cause found yet"
+    if cause.fault == "none":
+        return f"no fault, {cause.confidence:.0%} sure"
+    return f"{words(cause.fault)} in {cause.component}, {cause.confidence:.0%} sure"
+
+
+# -- talk -------------------------------------------------------------------------------------------------------------
+
+
+def question(scene: Scene, event: Event) -> list[Part]:
+    """Stanch asks a person."""
+    asked = str(event.data["text"])
+    return [header("✋ A question for you"), *markdown(asked), *context("Answer in this thread.")]
+
+
+def said(scene: Scene, event: Event, text: str) -> list[Part]:
+    """What somebody said at another surface."""
+    name = scene.catalog.person(event.actor).name or event.actor
+    return list(lines([span(name, "bold"), span(f": {text}")]))
+
+
+def reply(scene: Scene, event: Event) -> list[Part]:
+    """An answer out of evidence."""
+    links = scene.evidence_links([str(i) for i in event.data.get("evidence", ())])
+    return [*markdown(str(event.data["text"])), *(lines([span("From"), *links]) if links else [])]
+
+
+# -- end --------------------------------------------------------------------------------------------------------------
+
+
+def end_notice(scene: Scene) -> str:
+    return root_notice(scene)
+
+
+def end(scene: Scene) -> list[Part]:
+    """How it ended: the whole duration and a draft report, or what was checked and who has to go on."""
+    dossier, incident = scene.dossier, scene.dossier.incident
+    emoji, word = WORDS[incident.state]
+    length = f" after {lasted(scene.ended_at - incident.since)}" if scene.ended_at else ""
+    parts: list[Part] = [header(f"{emoji} {word}{length}")]
+    if dossier.hand_over:
+        parts += lines([span("For a person: ", "bold"), span(dossier.hand_over)])
+    ended = f" to {clock(scene.ended_at, incident.since)}" if scene.ended_at else ""
+    pairs = [("From", [span(f"{clock(incident.since)}{ended}")]), ("Cause", [span(_cause(scene))])]
+    parts += rows([*pairs, *(("Done", done) for done in _done(scene))])
+    if incident.state is not State.RECOVERED:
+        looked = list(dict.fromkeys(e.why or e.read for e in dossier.evidence.values()))
+        parts += [*lines([span("Checked", "bold")]), *bullets([span(one)] for one in looked)] if looked else []
+    command = f"stanch incidents report {incident.id}"
+    where = (
+        [span("Draft report: "), span(command, "code")]
+        if dossier.report
+        else [span(f"stanch incidents show {incident.id}", "code")]
+    )
+    return [*parts, *lines(where), *context(footer(scene))]
+
+
+def _done(scene: Scene) -> Iterator[list[Block]]:
+    dossier = scene.dossier
+    for identity, outcome in dossier.outcomes.items():
+        by = [scene.who(d) for d in dossier.decisions if d["proposal"] == identity and d["answer"] == "approve"]
+        who = f", approved by {', '.join(by)}" if by else ""
+        command = str(dossier.proposals[identity]["command"]) if identity in dossier.proposals else identity
+        yield [span(f"{clock(outcome.at)} {outcome.data['outcome']} "), span(command, "code"), span(who or ".")]

@@ -1,0 +1,146 @@
+"""What a thread ought to show: a view of the timeline. Whoever compares it with what was sent knows what to post."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from agent.case.attention import Attention, Depth
+from agent.case.incident import Incident
+from agent.case.timeline import Event, EventKind, canonical
+from agent.surfaces.slack import cards
+from agent.surfaces.slack.approval import approval, approval_notice
+from agent.surfaces.slack.blocks import Block, Part, bullets, context, header, messages, notice, span
+from agent.surfaces.slack.scene import WORDS, Scene, clock
+
+ROOT = "root"
+
+
+@dataclass(frozen=True)
+class Message:
+    """One place in a thread. `plain` says the same in blocks that every workspace knows."""
+
+    slot: str
+    text: str
+    blocks: tuple[Block, ...]
+    plain: tuple[Block, ...]
+
+    @property
+    def content(self) -> str:
+        """SHA-256 of what it shows."""
+        return hashlib.sha256(canonical([self.text, list(self.blocks)])).hexdigest()
+
+
+def wanted(scene: Scene) -> list[Message]:
+    """The messages of an incident's thread, in order, the root first. Empty where there is to be no thread."""
+    if not scene.attention.depth.threaded:
+        return []
+    found = [*_message(ROOT, cards.root_notice(scene), cards.root(scene))]
+    for slot, text, parts in sorted_parts(scene):
+        found += _message(slot, text, parts)
+    return found
+
+
+def sorted_parts(scene: Scene) -> Iterable[tuple[str, str, Sequence[Part]]]:
+    """Slot, notification and parts of each message in the thread, where the timeline first gives cause for it."""
+    dossier = scene.dossier
+    shown: set[str] = set()
+    for event in dossier.events:
+        slot = _slot(event)
+        if slot and slot not in shown:
+            shown.add(slot)
+            yield from _drawn(scene, slot, event)
+    if dossier.incident.state.ended:
+        yield "end", cards.end_notice(scene), cards.end(scene)
+
+
+def _slot(event: Event) -> str:
+    """The message that this event gives cause for, or ""."""
+    data = event.data
+    match event.kind:
+        case EventKind.NOTE if data.get("move") == "look":
+            return "plan"
+        case EventKind.NOTE if data.get("move") in ("propose", "conclude"):
+            return "finding"
+        case EventKind.NOTE if data.get("steer") and not event.actor.startswith("slack:"):
+            return f"said:{event.n}"
+        case EventKind.PROPOSAL:
+            return f"proposal:{data['id']}"
+        case EventKind.QUESTION if data.get("to") != "stanch":
+            return f"question:{event.n}"
+        case EventKind.QUESTION if not event.actor.startswith("slack:"):
+            return f"said:{event.n}"
+        case EventKind.REPLY if data.get("to") != "stanch":
+            return f"reply:{event.n}"
+    return ""
+
+
+def _drawn(scene: Scene, slot: str, event: Event) -> Iterable[tuple[str, str, Sequence[Part]]]:
+    kind = slot.split(":")[0]
+    text = str(event.data.get("steer") or event.data.get("text") or "")
+    if kind == "plan":
+        yield slot, cards.plan_notice(scene), cards.plan(scene)
+    elif kind == "finding":
+        yield slot, cards.finding_notice(scene), cards.finding(scene)
+    elif kind == "proposal" and (proposal := scene.proposals.get(str(event.data["id"]))):
+        yield slot, approval_notice(proposal), approval(scene, proposal)
+    elif kind == "question":
+        yield slot, f"Question: {text}", cards.question(scene, event)
+    elif kind == "said":
+        yield slot, text, cards.said(scene, event, text)
+    elif kind == "reply":
+        yield slot, text, cards.reply(scene, event)
+
+
+def _message(slot: str, text: str, parts: Sequence[Part]) -> list[Message]:
+    """The parts as one message, or as several in neighbouring slots where one cannot hold them."""
+    native, plain = messages(parts), messages(parts, plain=True)
+    if len(native) != len(plain):  # the fallback is longer: both are cut where it is
+        native = plain = messages(parts, plain=True)
+    return [
+        Message(
+            slot if i == 0 else f"{slot}/{i + 1}", notice(text if i == 0 else f"{text} ({i + 1})"), tuple(a), tuple(b)
+        )
+        for i, (a, b) in enumerate(zip(native, plain, strict=True))
+    ]
+
+
+# -- digest -----------------------------------------------------------------------------------------------------------
+
+
+def digest_thread(incident: Incident, attention: Attention) -> str:
+    """The name of the digest that an incident stands in: one a channel and hour."""
+    return f"digest:{attention.channel}:{incident.opened_at or incident.since:%Y-%m-%dT%H}"
+
+
+def digest(name: str, listed: Sequence[tuple[Incident, Attention]]) -> list[Message]:
+    """One line an incident, oldest first; edited in place, going on in further messages when it gets long."""
+    hour = name.rsplit("T", 1)[-1]
+    ordered = sorted(listed, key=lambda one: (one[0].since, one[0].id))
+    still = sum(not incident.state.ended for incident, _ in ordered)
+    parts: list[Part] = [
+        header(f"🗒️ Digest {hour}:00 UTC: {len(ordered)} quiet incident{'s' if len(ordered) != 1 else ''}")
+    ]
+    parts += bullets(_entry(incident, attention) for incident, attention in ordered)
+    parts += context(f"{still} still open. stanch incidents show ID tells more; nothing here has called anybody.")
+    return _message(ROOT, f"Digest {hour}:00 UTC: {len(ordered)} quiet incidents, {still} still open", parts)
+
+
+def _entry(incident: Incident, attention: Attention) -> list[Block]:
+    labels = incident.labels
+    what = " ".join(
+        filter(None, (labels.get("alertname"), labels.get("service") or labels.get("job"), labels.get("cluster")))
+    )
+    emoji, word = WORDS[incident.state]
+    count = f" ({len(incident.alerts)} alerts)" if len(incident.alerts) > 1 else ""
+    return [
+        span(f"{emoji} {clock(incident.since)} "), span(what or incident.title, "bold"),
+        span(f"{count}: {incident.title}. {word.lower()}, {incident.id}" + (f" ({attention.why})" if attention.why else "")),
+    ]  # fmt: skip
+
+
+def in_digest(incident: Incident, attention: Attention) -> bool:
+    """Whether it is told in a digest: by its route, or because it was over before anything was posted."""
+    early = attention.post_at is not None and incident.ended_at is not None and incident.ended_at < attention.post_at
+    return attention.depth is Depth.DIGEST or (attention.depth.threaded and early)

@@ -32,6 +32,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from agent.application import App
+from agent.case.text import visible
 from agent.clock import RealClock
 from agent.errors import BadConfiguration, UnusableInput
 from agent.postbox import Postbox
@@ -163,8 +164,8 @@ class Inbound:
             return BoltResponse(status=404, body="Nothing here listens to that.")
         if not isinstance(request, payloads.Verification):
             if why := payloads.refusal(request, self._slack.team):
-                log.warning("slack: refused: %s", why)
-                return BoltResponse(status=403, body=f"Refused: {why}.")
+                log.warning("slack: refused: %s", visible(why, 200))
+                return BoltResponse(status=403, body=f"Refused: {visible(why, 200)}.")
             if request.by_bot or self._foreign(request) or not await self._fresh(request):
                 return BoltResponse(status=200, body="")
         clean = request.model_dump(mode="json", exclude_none=True)

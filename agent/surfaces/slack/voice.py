@@ -12,6 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from agent.case.text import paragraph
+from agent.surfaces.slack.blocks import safe_lines
 
 log = logging.getLogger("stanch.slack")
 SECTION = 2_900  # characters of one section; Slack takes 3,000
@@ -85,7 +86,7 @@ class Voice:
 
 def escaped(text: str, limit: int | None = None) -> str:
     """Text from outside for mrkdwn: it can neither mention, nor link in disguise, nor hide anything."""
-    return paragraph(text, limit).translate(_ENTITIES)
+    return safe_lines(paragraph(text, limit)).translate(_ENTITIES)
 
 
 def code(text: str, limit: int = 1_000) -> str:

@@ -185,6 +185,7 @@ class Inbound:
         bolt = AsyncApp(
             name="stanch", signing_secret="unused: the signature is checked before", authorize=_authorized,
             client=AsyncWebClient(base_url=self._slack.api_url), request_verification_enabled=False,
+            process_before_response=True,  # the listeners below only acknowledge and spawn
             ignoring_self_events_enabled=False, ignoring_self_assistant_message_events_enabled=False,
             attaching_function_token_enabled=False, attaching_conversation_kwargs_enabled=False,
         )  # fmt: skip

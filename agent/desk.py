@@ -134,6 +134,11 @@ class Desk:
         async with self.notebook.db.read() as tx:
             return await docket.listing(tx, {ProposalState.OPEN} if only_open else None)
 
+    async def proposals_of(self, incident: str) -> list[Proposal]:
+        """Every proposal of one incident, as the gate holds it now."""
+        async with self.notebook.db.read() as tx:
+            return await docket.of(tx, incident)
+
     async def approval_json(self, proposal: Proposal) -> dict[str, Any]:
         """One entry of `approvals list --json`."""
         async with self.notebook.db.read() as tx:

@@ -8,6 +8,7 @@ StanchError
 ├── Outdated            2    a decision on a proposal that has changed, ended or expired
 ├── Overtaken           3    another runner has taken over this incident; what was in hand is dropped
 ├── Busy                3    another process runs this incident
+├── Overloaded               more waits to be written than may wait; the sender sends it again
 ├── ReasonerFailed           the reasoner gave nothing usable; fail-over answers it
 │   └── BudgetSpent          steps, tokens, seconds or money are used up
 └── IllegalTransition   1    a defect of ours: a state that cannot follow from the one before
@@ -29,7 +30,7 @@ from tools.errors import (
 
 __all__ = [
     "BadArguments", "BadConfiguration", "BudgetSpent", "Busy", "IllegalTransition", "NotConfigured", "NotEntitled",
-    "NotRecorded", "Outdated", "Overtaken", "ReasonerFailed", "Refused", "StanchError", "TargetUnclear", "ToolError",
+    "NotRecorded", "Outdated", "Overloaded", "Overtaken", "ReasonerFailed", "Refused", "StanchError", "TargetUnclear", "ToolError",
     "ToolFailed", "Unreachable", "UnusableInput",
 ]  # fmt: skip
 
@@ -55,6 +56,10 @@ class Overtaken(StanchError):
 
 
 class Busy(StanchError):
+    pass
+
+
+class Overloaded(StanchError):
     pass
 
 

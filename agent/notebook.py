@@ -173,6 +173,17 @@ class Notebook:
         async with self.db.write() as tx:
             await self._move(tx, incident_id, run, state, why)
 
+    async def give_up(self, incident_id: str, why: str) -> None:
+        """Hand the incident to a person because Stanch itself cannot go on."""
+        async with self.db.write() as tx:
+            run = await incidents.claim_run(tx, incident_id)
+            data = {"text": why, "hand_over": why, "not_checked": [{"what": "the rest", "why": why}]}
+            await timeline.append(tx, incident_id, EventKind.NOTE, "stanch", data, self.clock.now(), None, run)
+            if (await self._get(tx, incident_id)).state is State.NEW:
+                await self._move(tx, incident_id, run, State.INVESTIGATING, "somebody looks at it now")
+            if not (await self._get(tx, incident_id)).state.ended:
+                await self._move(tx, incident_id, run, State.HANDED_OVER, why)
+
     async def close(self, dossier: Dossier, run: int, end: State, move: Conclude) -> None:
         """The last state, and the report that shows it."""
         await self.move_to(dossier.incident.id, run, end, str(move.cause))

@@ -28,8 +28,9 @@ class Postbox:
     async def recent(self, limit: int = 200) -> Sequence[tuple[Incident, Attention]]:
         """Incidents with what attention they may take, newest first; those nobody has routed yet are left out."""
         async with self.db.read() as tx:
-            found = [(one, await attention.of(tx, one.id)) for one in await incidents.listing(tx, limit)]
-        return [(incident, routed) for incident, routed in found if routed is not None]
+            found = await incidents.listing(tx, limit)
+            routed = await attention.among(tx, [one.id for one in found])
+        return [(one, routed[one.id]) for one in found if one.id in routed]
 
     async def attention(self, incident: str) -> Attention | None:
         async with self.db.read() as tx:

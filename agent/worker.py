@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -18,6 +19,7 @@ from agent.store import incidents, wakes
 
 class RestKind(StrEnum):
     ENDED = "ended"
+    STOPPED = "stopped"  # between two steps, because the process stops
     PERSON = "person"  # an approval or an answer is awaited
     CLOCK = "clock"  # a verification window passes
 
@@ -40,6 +42,11 @@ class Worker:
         self._judge = judge
         self._build = build
         self._graph: Any = None
+        self._stopping = False
+
+    def stop(self) -> None:
+        """From now on runs rest after the step they are at, at its checkpoint."""
+        self._stopping = True
 
     async def run(self, incident: str) -> Rest:
         """Go on until the run ends, or nothing new has happened that it waits for."""
@@ -49,20 +56,28 @@ class Worker:
         async with self._notebook.db.write() as tx:
             epoch = await incidents.claim_run(tx, incident)
         config = {"configurable": {"thread_id": incident, "run": epoch}, "recursion_limit": 500}
-        while True:
+        while not self._stopping:
             state = await graph.aget_state(config)
             if state.created_at is None:
-                await graph.ainvoke({"incident": incident}, config, durability="sync")
+                await self._go(graph, {"incident": incident}, config)
             elif state.interrupts:
                 interrupt = state.interrupts[0]
                 why = await self._news(incident, interrupt.value, epoch)
                 if why is None:
                     return await self._rest(incident, interrupt.value)
-                await graph.ainvoke(Command(resume={interrupt.id: why}), config, durability="sync")
+                await self._go(graph, Command(resume={interrupt.id: why}), config)
             elif state.tasks:
-                await graph.ainvoke(None, config, durability="sync")
+                await self._go(graph, None, config)
             else:
                 return Rest(RestKind.ENDED)
+        return Rest(RestKind.STOPPED)
+
+    async def _go(self, graph: Any, given: Any, config: Mapping[str, Any]) -> None:
+        """Step by step; the checkpoint of a step is written before the next one begins."""
+        async with aclosing(graph.astream(given, config, durability="sync", stream_mode="updates")) as steps:
+            async for _ in steps:
+                if self._stopping:
+                    return
 
     async def _news(self, incident: str, waits: Mapping[str, Any], epoch: int) -> str | None:
         """The reason to answer the interrupt with, or None. Proposals that lost their reason are voided on the way."""

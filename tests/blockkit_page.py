@@ -1,7 +1,7 @@
 """Draws messages of Block Kit as one HTML page: as a desktop shows them, and as a phone of 40 columns does.
 
-    python -m tests.blockkit_page messages.json > page.html
-    chromium --headless --screenshot=incident.png --window-size=1180,3000 page.html
+python -m tests.blockkit_page messages.json > page.html
+chromium --headless --screenshot=incident.png --window-size=1180,3000 page.html
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ code { background: #f4f4f4; border: 1px solid #ddd; border-radius: 3px; color: #
  border-radius: 4px; padding: 6px 8px; white-space: pre-wrap; font-size: 12px; margin: 4px 0 } .ctx { color: #616061; font-size: 12px; margin: 4px 0; white-space: pre-wrap }
 .btn { display: inline-block; border: 1px solid #bbb; border-radius: 4px; padding: 4px 13px; margin: 4px 8px 4px 0; font-weight: 700; font-size: 14px; background: #fff }
 .primary { background: #007a5a; color: #fff; border-color: #007a5a } .danger { color: #e01e5a; border-color: #e01e5a } a { color: #1264a3; text-decoration: none }
-table { border-collapse: collapse; font-size: 13px; margin: 4px 0 } td, th { border: 1px solid #ddd; padding: 3px 8px; text-align: left; vertical-align: top } th { background: #f8f8f8 }
+table { border-collapse: collapse; font-size: 13px; margin: 4px 0 } td, th { border: 1px solid #ddd; padding: 3px 8px; text-align: left; vertical-align: top } th { background: #f8f8f8 } td + td, th { white-space: nowrap } .scroll { overflow-x: auto }
 .plan { border: 1px solid #ddd; border-radius: 8px; padding: 6px 12px; margin: 4px 0 } .task { margin: 3px 0 } .ok { color: #007a5a } .bad { color: #e01e5a } .mention { background: #fdf2d0; color: #1264a3 }
 .sub { color: #616061; font-size: 13px } .chart { border: 1px solid #ddd; border-radius: 8px; padding: 6px 12px; margin: 4px 0; font-size: 12px }
 """
@@ -61,7 +61,10 @@ def _block(block: Json) -> str:
         case "context":
             return f'<div class="ctx">{"<br>".join(html.escape(one["text"]) for one in block["elements"])}</div>'
         case "actions":
-            return "".join(f'<span class="btn {b.get("style", "")}">{html.escape(b["text"]["text"])}</span>' for b in block["elements"])
+            return "".join(
+                f'<span class="btn {b.get("style", "")}">{html.escape(b["text"]["text"])}</span>'
+                for b in block["elements"]
+            )
         case "markdown":
             return f"<p>{html.escape(block['text'])}</p>"
         case "rich_text":
@@ -69,8 +72,12 @@ def _block(block: Json) -> str:
         case "plan":
             return f'<div class="plan"><b>{html.escape(block["title"])}</b>{"".join(map(_task, block["tasks"]))}</div>'
         case "data_table":
-            head, *body = ("".join(f"<{t}>{html.escape(c['text'])}</{t}>" for c in row) for row, t in _tagged(block["rows"]))
-            return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in body)}</table>"
+            head, *body = (
+                "".join(f"<{t}>{html.escape(c['text'])}</{t}>" for c in row) for row, t in _tagged(block["rows"])
+            )
+            return (
+                f'<div class="scroll"><table><tr>{head}</tr>{"".join(f"<tr>{row}</tr>" for row in body)}</table></div>'
+            )
         case "data_visualization":
             return _chart(block)
     return f"<p>[{block['type']}]</p>"
@@ -119,7 +126,10 @@ def _chart(block: Json) -> str:
     step = 300 / len(points)
     heights = [round(max(p["value"], 0) / high * 70) for p in points]
     if chart["type"] == "bar":
-        drawn = "".join(f'<rect x="{i * step + 4:.0f}" y="{82 - h}" width="{step - 10:.0f}" height="{h}" fill="#1264a3"/>' for i, h in enumerate(heights))
+        drawn = "".join(
+            f'<rect x="{i * step + 4:.0f}" y="{82 - h}" width="{step - 10:.0f}" height="{h}" fill="#1264a3"/>'
+            for i, h in enumerate(heights)
+        )
     else:
         line = " ".join(f"{i * step + step / 2:.0f},{82 - h}" for i, h in enumerate(heights))
         drawn = f'<polyline points="{line}" fill="none" stroke="#1264a3" stroke-width="2"/>'

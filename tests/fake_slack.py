@@ -39,7 +39,7 @@ class Call:
     method: str
     body: dict[str, Any]
     answer: dict[str, Any]
-    at: float  # the loop's clock
+    at: float  # by the fake's clock
 
 
 @dataclass
@@ -148,14 +148,14 @@ class FakeSlack:
             if trouble.after_effect:
                 self._answer(method, body)
             answer = {"ok": False, "error": trouble.error or "ratelimited"}
-            self.calls.append(Call(method, body, answer, asyncio.get_running_loop().time()))
+            self.calls.append(Call(method, body, answer, self.now()))
             headers = {"Retry-After": str(trouble.retry_after)} if trouble.status == 429 else {}
             return web.json_response(answer, status=trouble.status, headers=headers)
         if not request.headers.get("Authorization", "").startswith("Bearer x"):
             answer = {"ok": False, "error": "not_authed"}
         else:
             answer = self._answer(method, body)
-        self.calls.append(Call(method, body, answer, asyncio.get_running_loop().time()))
+        self.calls.append(Call(method, body, answer, self.now()))
         return web.json_response(answer, headers={"x-oauth-scopes": self.scopes})
 
     def _answer(self, method: str, body: dict[str, Any]) -> dict[str, Any]:

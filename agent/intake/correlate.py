@@ -124,12 +124,13 @@ def opened_by(alert: Alert) -> Incident:
 def joined(incident: Incident, alert: Alert) -> Incident:
     """The incident with one more alert: earliest start, worst severity, labels that all of them share."""
     shared: Mapping[str, str] = {k: v for k, v in incident.labels.items() if alert.labels.get(k) == v}
-    worst = min((incident.severity, alert.severity), key=_rank)
+    worst = min((incident.severity, alert.severity), key=rank)
     fingerprints = incident.alerts if alert.fingerprint in incident.alerts else (*incident.alerts, alert.fingerprint)
     return replace(
         incident, since=min(incident.since, alert.starts_at), severity=worst, alerts=fingerprints, labels=shared
     )
 
 
-def _rank(severity: str) -> int:
+def rank(severity: str) -> int:
+    """The lower the worse; a word nobody knows comes last."""
     return _SEVERITIES.index(severity.lower()) if severity.lower() in _SEVERITIES else len(_SEVERITIES)

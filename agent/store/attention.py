@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import insert, select, update
@@ -39,6 +40,12 @@ async def threads(tx: Transaction, channel: str, since: datetime, besides: str) 
     )
     found = list((await tx.execute(query)).scalars())
     return len(found), sum(1 for mentions in found if mentions)
+
+
+async def among(tx: Transaction, incidents: Sequence[str]) -> dict[str, Attention]:
+    """Of those incidents that have any, by incident."""
+    rows = await tx.execute(select(table).where(table.c.incident.in_(incidents)))
+    return {row["incident"]: _attention(dict(row)) for row in rows.mappings()}
 
 
 async def seen(tx: Transaction, incident: str, at: datetime) -> None:

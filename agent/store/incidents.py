@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import RowMapping, insert, select, update
@@ -11,7 +10,7 @@ from sqlalchemy import RowMapping, insert, select, update
 from agent.case.incident import ENDED, Incident, Kind, State
 from agent.errors import Overtaken, UnusableInput
 from agent.store.database import Transaction
-from agent.store.schema import incidents, wakes
+from agent.store.schema import incidents
 
 
 async def add(tx: Transaction, incident: Incident) -> None:
@@ -73,15 +72,6 @@ async def hold(tx: Transaction, incident: str, run: int | None = None) -> int:
     found = tx.held[incident]
     if run is not None and run != found:
         raise Overtaken(f"Incident {incident} is run by another runner now (run {found}, this was run {run}).")
-    return found
-
-
-async def next_claimable(tx: Transaction, now: datetime, besides: Collection[str] = ()) -> str | None:
-    """The incident whose wake has been due the longest, passing over those in `besides`."""
-    query = select(wakes.c.incident).where(wakes.c.due <= now).order_by(wakes.c.due, wakes.c.id).limit(1)
-    if besides:
-        query = query.where(wakes.c.incident.not_in(besides))
-    found: str | None = (await tx.execute(query)).scalar()
     return found
 
 

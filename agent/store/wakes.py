@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, func, insert, select
 
 from agent.store.database import Transaction
+from agent.store.schema import incidents
 from agent.store.schema import wakes as table
 
 
@@ -31,6 +32,21 @@ async def due(tx: Transaction, now: datetime) -> list[Wake]:
     """All that are due, the longest due first."""
     query = select(table).where(table.c.due <= now).order_by(table.c.due, table.c.id)
     return [Wake(**row) for row in (await tx.execute(query)).mappings()]
+
+
+async def due_incidents(
+    tx: Transaction, now: datetime, besides: Collection[str] = ()
+) -> list[tuple[str, str, datetime]]:
+    """(incident, severity, due since) of each that has a wake due and is not among `besides`."""
+    since = func.min(table.c.due, type_=table.c.due.type).label("since")
+    query = (
+        select(table.c.incident, incidents.c.severity, since)
+        .join(incidents, incidents.c.id == table.c.incident)
+        .where(table.c.due <= now)
+        .group_by(table.c.incident, incidents.c.severity)
+    )
+    rows = [(row.incident, row.severity, row.since) for row in await tx.execute(query)]
+    return [row for row in rows if row[0] not in besides]
 
 
 async def next_due(tx: Transaction, incident: str | None = None) -> datetime | None:

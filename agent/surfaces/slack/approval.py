@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 
 from agent.case.check import SuccessTest
@@ -34,6 +35,7 @@ _TITLES = {
     _S.REVOKED: "🚫 Revoked", _S.EXPIRED: "⌛ Expired", _S.SUPERSEDED: "↪️ Replaced", _S.VOIDED: "⬜ No longer needed",
     _S.SUGGESTED: "💡 Suggested", _S.SHADOWED: "💡 Would have proposed", _S.DENIED_BY_POLICY: "⛔ Policy denies",
 }  # fmt: skip
+_CITED = re.compile(r" \[E\d+\]$")  # the links say it
 _BY_HAND = {_S.SUGGESTED, _S.SHADOWED, _S.DENIED_BY_POLICY}
 
 
@@ -50,8 +52,9 @@ def approval_notice(proposal: Proposal) -> str:
 
 def approval(scene: Scene, proposal: Proposal) -> list[Part]:
     """What is to be decided stands before the buttons, what proves it after them."""
-    parts: list[Part] = [header(f"{_TITLES[proposal.state]} {words(proposal.action)}: {proposal.target.name}")]
-    parts += rows(_essential(scene, proposal))
+    colon = "" if proposal.state is _S.OPEN else ":"
+    parts: list[Part] = [header(f"{_TITLES[proposal.state]}{colon} {words(proposal.action)} of {proposal.target.name}")]
+    parts += rows([*_essential(scene, proposal), *_decided(scene, proposal)])
     if proposal.state is _S.OPEN:
         parts.append(buttons(proposal))
     elif settled := list(_settled(scene, proposal)):
@@ -113,17 +116,17 @@ def _approvers(proposal: Proposal) -> str:
 def _details(proposal: Proposal) -> Iterator[Row]:
     yield "Dry run", [span(proposal.dry_run or "the target offers none")]
     for one in _success(proposal.success):
-        yield "Success", [span(one)]
+        yield "Success", one
 
 
-def _success(test: SuccessTest) -> Iterator[str]:
+def _success(test: SuccessTest) -> Iterator[list[Block]]:
     for check in test.checks:
         what = check.args.get("promql") or f"{check.read} {json.dumps(dict(check.args), ensure_ascii=False)}"
-        yield f"{what} {check.expect}"
-    yield f"held for {lasted(test.hold)}, within {lasted(test.within)}"
+        yield [span(str(what), "code"), span(f" {check.expect}", "bold")]
+    yield [span(f"held for {lasted(test.hold)}, within {lasted(test.within)}")]
     for guard in test.guards:
         bound = f"at least {guard.at_least:.0%}" if guard.at_least is not None else f"at most {guard.at_most:.0%}"
-        yield f"{guard.name} stays {bound} of what it was"
+        yield [span(f"{guard.name} stays {bound} of what it was")]
 
 
 def _diff(proposal: Proposal) -> Iterator[tuple[str, str, str]]:
@@ -140,14 +143,22 @@ def _value(value: object) -> str:
 # -- settled ----------------------------------------------------------------------------------------------------------
 
 
-def _settled(scene: Scene, proposal: Proposal) -> Iterator[Row]:
-    dossier = scene.dossier
-    for made in dossier.decisions:
+def _decided(scene: Scene, proposal: Proposal) -> Iterator[Row]:
+    """Who has answered, and how many more have to."""
+    people = set()
+    for made in scene.dossier.decisions:
         if made["proposal"] == proposal.id:
             reason = f": {made['reason']}" if made.get("reason") else ""
             yield _DECIDED.get(str(made["answer"]), str(made["answer"])), [
                 span(scene.who(made), "bold"), span(f" at {str(made['at'])[11:16]} UTC{reason}"),
             ]  # fmt: skip
+            people.add(scene.who(made))
+    if proposal.state is _S.OPEN and people:
+        yield "Still needed", [span(f"{max(proposal.quorum - len(people), 1)} more approval", "bold")]
+
+
+def _settled(scene: Scene, proposal: Proposal) -> Iterator[Row]:
+    dossier = scene.dossier
     outcome = dossier.outcomes.get(proposal.id)
     if outcome is not None:
         yield "Ran", _ran(dossier.intents.get(proposal.id), outcome)
@@ -170,7 +181,7 @@ def _ran(intent: Event | None, outcome: Event) -> list[Block]:
 
 def _verified(scene: Scene, seen: Event) -> list[Block]:
     word = {True: "recovered", False: "not recovered", None: "not yet"}[seen.data["recovered"]]
-    measured = "; ".join(str(one).rsplit(" [", 1)[0] for one in seen.data.get("measured", ()))
+    measured = "; ".join(_CITED.sub("", str(one)) for one in seen.data.get("measured", ()))
     text = f" at {seen.at:%H:%M:%S} UTC: {measured or seen.data['why']}"
     links = scene.evidence_links([str(i) for i in seen.data.get("evidence", ())])
     return [span(word, "bold"), span(text), *links]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from agent.case.dossier import J
 from agent.case.incident import State
+from agent.case.quantity import of_fact, shown
 from agent.case.timeline import Event, EventKind
 from agent.surfaces.slack.blocks import (
     Block,
@@ -21,6 +22,7 @@ from agent.surfaces.slack.blocks import (
     plain_text,
     rich,
     rows,
+    safe,
     span,
 )
 from agent.surfaces.slack.figures import comparison, table
@@ -28,6 +30,8 @@ from agent.surfaces.slack.scene import WORDS, Scene, clock, lasted, words
 from tools.spec import Fact
 
 MOST_FINDINGS = 5
+LONGEST_HEADER = 140  # of the 150 that Slack shows
+LONGEST_TITLE = 250  # of a task
 MOST_TASKS = 12  # lines of a plan before the moves that are over are drawn together
 
 
@@ -52,6 +56,8 @@ def root(scene: Scene) -> list[Part]:
     if stopped := dossier.paused or dossier.taken_over:
         how = "Paused by" if dossier.paused else "Taken over by"
         pairs.append((how, [span(scene.catalog.person(stopped).name or stopped)]))
+    if len(scene.subject) > LONGEST_HEADER:
+        pairs.append(("Alert", [span(scene.subject)]))
     pairs.append(("What", [span(incident.title)]))
     pairs.append(("Where", [span(scene.place)]))
     pairs.append(("Since", [span(clock(incident.since, incident.opened_at))]))
@@ -161,7 +167,15 @@ def _tasks(scene: Scene, move: Event, answered: dict[str, Event], many: bool) ->
 
 
 def _task(task_id: str, title: str, status: str, **rest: Block | None) -> Block:
-    found = {"type": "task_card", "task_id": task_id, "title": plain_text(title, 250)["text"], "status": status}
+    """A title that is too long for one goes on in the details."""
+    if len(safe(title)) > LONGEST_TITLE and not rest.get("details"):
+        rest["details"] = rich(span(title))
+    found = {
+        "type": "task_card",
+        "task_id": task_id,
+        "title": plain_text(title, LONGEST_TITLE)["text"],
+        "status": status,
+    }
     return found | {name: part for name, part in rest.items() if part}
 
 
@@ -177,11 +191,9 @@ def _answer(scene: Scene, event: Event) -> list[Block]:
 
 
 def _gist(event: Event) -> str:
-    """The one or two facts that say most, else that there is nothing."""
-    from agent.case.quantity import of_fact, shown
-
+    """The one or two facts that say most, else why there is nothing."""
     if event.data["outcome"] != "ok":
-        return str(event.data["outcome"]) + ": " + str(event.data["summary"]).strip().split("\n")[0][:200]
+        return f"{event.data['outcome']}: {str(event.data['summary']).strip()}"
     facts = [Fact(**f) for f in event.data["facts"]]
     telling = [f for f in facts if f.id.endswith((".last", ".version", "agree", "material.count"))] or facts
     return ", ".join(f"{f.name} {shown(of_fact('', f))}" for f in telling[:2] if f.value is not None) or "read"

@@ -53,17 +53,17 @@ def course(scene: Scene, proposal: Proposal) -> list[Figure]:
         return []
     check = proposal.success.checks[0]
     numbers: dict[str, float] = {}
-    last = ""
+    last = unit = ""
     for event in events:
         found = [scene.dossier.evidence.get(str(i)) for i in event.data.get("evidence", ())][:1]
         facts = check.select(found[0].facts) if found and found[0] else ()
         if facts and isinstance(facts[0].value, int | float) and not isinstance(facts[0].value, bool):
             numbers[f"{event.at:%H:%M:%S}"] = facts[0].value
-            last = shown(of_fact(found[0].id if found[0] else "", facts[0]))
+            last, unit = shown(of_fact("", facts[0])), facts[0].unit
     if len(numbers) < 2:
         return []
     said = f"{_spark(list(numbers.values()))} now {last}, wanted {check.expect}"
-    return [_chart("line", f"wanted {check.expect}", "measured", numbers, said, "")]
+    return [_chart("line", f"Since the change, wanted {check.expect}", "measured", numbers, said, unit)]
 
 
 def _chart(kind: str, title: str, name: str, numbers: Mapping[str, float], said: str, unit: str) -> Figure:

@@ -109,9 +109,9 @@ def _message(slot: str, text: str, parts: Sequence[Part]) -> list[Message]:
 # -- digest -----------------------------------------------------------------------------------------------------------
 
 
-def digest_thread(incident: Incident, attention: Attention) -> str:
+def digest_thread(incident: Incident, channel: str) -> str:
     """The name of the digest that an incident stands in: one a channel and hour."""
-    return f"digest:{attention.channel}:{incident.opened_at or incident.since:%Y-%m-%dT%H}"
+    return f"digest:{channel}:{incident.opened_at or incident.since:%Y-%m-%dT%H}"
 
 
 def digest(name: str, listed: Sequence[tuple[Incident, Attention]]) -> list[Message]:

@@ -1,0 +1,119 @@
+"""The inbox, as rows: one a notification, kept before it is answered, and the signals that were delivered before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, func, insert, select, update
+
+from agent.case.alert import Alert
+from agent.clock import iso, parse_time
+from agent.store.alerts import alert_from_json, alert_json
+from agent.store.database import Transaction
+from agent.store.schema import inbox as table
+from agent.store.schema import signals
+from tools.context import Change
+
+NEW, DONE, QUARANTINED = "new", "done", "quarantined"
+CHUNK = 500  # keys of one statement; SQLite takes some tens of thousands
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A notification nobody has worked yet."""
+
+    id: int
+    receipt: str
+    source: str
+    received_at: datetime
+    alerts: tuple[Alert, ...]
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A notification to keep. `state` is `new` or `quarantined`; then `body` is what came, as it came."""
+
+    receipt: str
+    source: str
+    received_at: datetime
+    body: bytes
+    state: str = NEW
+    note: str = ""
+
+
+def packed(alerts: Sequence[Alert], changes: Sequence[Change]) -> bytes:
+    """What a notification says, to be kept: zlib over JSON."""
+    told = {"alerts": [alert_json(a) for a in alerts], "changes": [{**asdict(c), "at": iso(c.at)} for c in changes]}
+    return zlib.compress(json.dumps(told, separators=(",", ":")).encode(), 1)
+
+
+def signal(alert: Alert) -> str:
+    """What makes two deliveries the same, as a key of fixed length."""
+    return hashlib.sha256(alert.key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+async def known(tx: Transaction, keys: Collection[str]) -> set[str]:
+    """Those of the signals that were delivered before."""
+    wanted, found = list(keys), set[str]()
+    for start in range(0, len(wanted), CHUNK):
+        query = select(signals.c.key).where(signals.c.key.in_(wanted[start : start + CHUNK]))
+        found |= set((await tx.execute(query)).scalars())
+    return found
+
+
+async def keep(
+    tx: Transaction, posted: Sequence[Posted], fresh: Collection[str], again: Mapping[str, int], at: datetime
+) -> None:
+    """Notifications, their new signals, and how often known ones were delivered again."""
+    if fresh:
+        await tx.execute(insert(signals), [{"key": k, "first_at": at, "last_at": at, "times": 1} for k in fresh])
+    if again:
+        counted = update(signals).where(signals.c.key == bindparam("of")).values(
+            times=signals.c.times + bindparam("more"), last_at=bindparam("now")
+        )  # fmt: skip
+        await tx.execute(counted, [{"of": key, "more": times, "now": at} for key, times in again.items()])
+    if posted:
+        await tx.execute(insert(table), [asdict(one) for one in posted])
+
+
+async def fresh(tx: Transaction, limit: int) -> list[Entry]:
+    """The oldest that nobody has worked."""
+    query = select(table).where(table.c.state == NEW).order_by(table.c.id).limit(limit)
+    return [_entry(dict(row)) for row in (await tx.execute(query)).mappings()]
+
+
+async def done(tx: Transaction, ids: Sequence[int]) -> None:
+    await tx.execute(update(table).where(table.c.id.in_(ids)).values(state=DONE))
+
+
+async def set_aside(tx: Transaction, entry: int, why: str) -> None:
+    """It could not be worked; it is kept, and shown by `stanch doctor`."""
+    await tx.execute(update(table).where(table.c.id == entry).values(state=QUARANTINED, note=why))
+
+
+async def quarantined(tx: Transaction, limit: int) -> list[tuple[str, str, datetime, str]]:
+    """(receipt, source, received at, why), the newest first."""
+    query = select(table.c.receipt, table.c.source, table.c.received_at, table.c.note)
+    query = query.where(table.c.state == QUARANTINED).order_by(table.c.id.desc()).limit(limit)
+    return [(row.receipt, row.source, row.received_at, row.note) for row in await tx.execute(query)]
+
+
+async def waiting(tx: Transaction) -> int:
+    """How many nobody has worked."""
+    return int((await tx.execute(select(func.count()).where(table.c.state == NEW))).scalar() or 0)
+
+
+def _entry(row: Mapping[str, Any]) -> Entry:
+    told = json.loads(zlib.decompress(row["body"]))
+    return Entry(
+        row["id"], row["receipt"], row["source"], row["received_at"],
+        tuple(alert_from_json(one) for one in told["alerts"]),
+        tuple(Change(**{**one, "at": parse_time(one["at"])}) for one in told["changes"]),
+    )  # fmt: skip

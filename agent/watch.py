@@ -1,0 +1,255 @@
+"""The watch: the always-on half of the service. It takes alerts in, runs incidents, and minds the clocks.
+
+Everything it does stands in the store: a row in the inbox, a wake that is due. A hint saves the wait for the next look,
+and nothing depends on one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+
+from agent.case.attention import Attention, Depth
+from agent.case.dossier import Dossier
+from agent.case.incident import State
+from agent.intake.correlate import rank
+from agent.intake.inbox import Inbox
+from agent.intake.route import Routes, patient
+from agent.look import look
+from agent.notebook import Notebook
+from agent.reasoner.first_minute import PLACE
+from agent.reasoner.moves import Call
+from agent.reception import MOST_OPEN, Received, Reception
+from agent.settings import ServeSection
+from agent.store import attention, changes, inbox, incidents, wakes
+from agent.store.database import Transaction
+from agent.store.inbox import Entry
+from agent.worker import RestKind, Worker, all_cleared
+
+log = logging.getLogger("stanch.watch")
+LOOK = 0.25  # seconds between two looks for what other processes committed
+BATCH = 50  # notifications taken in at once
+RETRIES = 3  # of a run that ends in a defect of ours, before a person is called
+HABIT_SECONDS = 2.0  # a thread does not wait longer for the answer how long its alert usually lasts
+RESTING = timedelta(seconds=20)  # how long runs may take to rest when the process stops
+Publish = Callable[[str], Awaitable[None]]
+Chore = Callable[[], Awaitable[None]]
+
+
+class Watch:
+    """`publish` tells the surfaces of one incident's new events."""
+
+    def __init__(
+        self, notebook: Notebook, worker: Worker, box: Inbox, routes: Routes, serve: ServeSection, publish: Publish
+    ) -> None:
+        self._notebook, self._worker, self._box = notebook, worker, box
+        self._routes, self._serve, self._publish = routes, serve, publish
+        self._reception = Reception(notebook, routes, serve.max_threads)
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._failed: dict[str, int] = {}
+        self._stop = asyncio.Event()
+        self._news = asyncio.Event()
+        box.on_news = self._news.set
+
+    async def run(self, chores: Sequence[tuple[float, Chore]] = ()) -> None:
+        """Until `stop` is called; then runs rest at a checkpoint and it returns. A chore is done every so many seconds."""
+        await self._go_on()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._intake())
+            tasks.create_task(self._incidents())
+            for seconds, chore in chores:
+                tasks.create_task(self._repeat(seconds, chore))
+
+    async def _go_on(self) -> None:
+        """Look at everything that is open: a crash may have come between an answer and what follows from it."""
+        now = self._notebook.clock.now()
+        async with self._notebook.db.write() as tx:
+            for incident in await incidents.open_ids(tx, MOST_OPEN):
+                await wakes.add(tx, incident, "start", now)
+
+    async def _repeat(self, seconds: float, chore: Chore) -> None:
+        while not self._stop.is_set():
+            try:
+                await chore()
+            except Exception:
+                log.exception("a chore failed", extra={"chore": getattr(chore, "__qualname__", str(chore))})
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), seconds)
+
+    def stop(self) -> None:
+        """No new work from now on."""
+        self._stop.set()
+        self._news.set()
+        self._worker.stop()
+
+    # -- taking in ----------------------------------------------------------------------------------------------------
+
+    async def _intake(self) -> None:
+        while not self._stop.is_set():
+            if not await self.take_in():
+                await self._news_or(LOOK)
+
+    async def take_in(self) -> int:
+        """The oldest notifications that nobody has looked at; how many there were."""
+        async with self._notebook.db.read() as tx:
+            entries = await inbox.fresh(tx, BATCH)
+        if entries:
+            await self._take(entries)
+        return len(entries)
+
+    async def _take(self, entries: Sequence[Entry]) -> None:
+        """All of them in one transaction; where one cannot be taken in, each by itself, and that one is set aside."""
+        try:
+            async with self._notebook.db.write() as tx:
+                received = await self._received(tx, entries)
+                await inbox.done(tx, [one.id for one in entries])
+        except Exception as error:  # noqa: BLE001 (content from outside must not hold up what follows it)
+            self._reception = Reception(self._notebook, self._routes, self._serve.max_threads)
+            if len(entries) == 1:
+                await self._set_aside(entries[0], error)
+                return
+            for one in entries:
+                await self._take([one])
+            return
+        fresh = dict.fromkeys(one.incident for one in received if one.incident and not one.duplicate)
+        for incident in fresh:
+            await self._wait_for_habit(incident)
+            await self._publish(incident)
+
+    async def _received(self, tx: Transaction, entries: Sequence[Entry]) -> list[Received]:
+        for change in (change for one in entries for change in one.changes):
+            await changes.add(tx, change)
+        return await self._reception.take(tx, [alert for one in entries for alert in one.alerts])
+
+    async def _set_aside(self, entry: Entry, error: Exception) -> None:
+        log.exception("a notification could not be taken in", extra={"receipt": entry.receipt})
+        async with self._notebook.db.write() as tx:
+            await inbox.set_aside(tx, entry.id, f"{type(error).__name__}: {error}")
+
+    async def _wait_for_habit(self, incident: str) -> None:
+        """Decide whether the thread waits, before anything is posted."""
+        async with self._notebook.db.read() as tx:
+            known = await attention.of(tx, incident)
+        if known is None or known.post_at is not None or not known.depth.threaded:
+            return
+        dossier = await self._notebook.dossier(incident)
+        if (
+            len(dossier.alerts) != 1
+            or not patient(known, dossier.alerts[0], self._notebook.clock.now(), 99, timedelta(0)).post_at
+        ):
+            return  # critical, or more than one alert: nobody waits
+        cleared, median = await self._habit(dossier)
+        waits = patient(known, dossier.alerts[0], self._notebook.clock.now(), cleared, median)
+        if waits != known:
+            async with self._notebook.db.write() as tx:
+                await attention.put(tx, waits)
+
+    async def _habit(self, dossier: Dossier) -> tuple[int, timedelta | None]:
+        """How often the alert fired and cleared within retention, and how long that took in the middle."""
+        alert = dossier.alerts[0]
+        place = {name: alert.labels[name] for name in PLACE if alert.labels.get(name)}
+        call = Call("alert_history", {"alertname": alert.name, "labels": place}, "whether it clears by itself")
+        if not self._notebook.backends.has("prometheus") or not alert.name:
+            return 0, None
+        try:
+            async with asyncio.timeout(HABIT_SECONDS):
+                looked = await look([call], self._notebook.tools, self._notebook.context(dossier))
+        except TimeoutError:
+            return 0, None
+        facts = {f.id: f.value for f in looked[0].answer.facts} if looked[0].answer else {}
+        count, median = facts.get("earlier.count"), facts.get("median_duration")
+        return int(count or 0), timedelta(seconds=float(median)) if median is not None else None
+
+    # -- running ------------------------------------------------------------------------------------------------------
+
+    async def _incidents(self) -> None:
+        try:
+            while not self._stop.is_set():
+                if not await self.start_due():
+                    await self._news_or(LOOK)
+        finally:
+            await self._rest()
+
+    async def start_due(self) -> bool:
+        """Start what is due, the most severe first, as far as there are runners; whether anything was started."""
+        free = self._serve.runners - len(self._running)
+        if free <= 0:
+            return False
+        async with self._notebook.db.read() as tx:
+            due = await wakes.due_incidents(tx, self._notebook.clock.now(), besides=self._running)
+        chosen = sorted(due, key=lambda one: (rank(one[1]), one[2]))[:free]
+        for incident, _, _ in chosen:
+            task = asyncio.create_task(self._attend(incident))
+            self._running[incident] = task
+            task.add_done_callback(partial(self._ended, incident))
+        return bool(chosen)
+
+    def _ended(self, incident: str, _: asyncio.Task[None]) -> None:
+        self._running.pop(incident, None)
+        self._news.set()
+
+    async def _attend(self, incident: str) -> None:
+        """One run of one incident. A defect of ours is tried again a few times, then a person is told."""
+        try:
+            async with self._notebook.db.read() as tx:
+                known = await attention.of(tx, incident)
+            if known is None or known.depth is Depth.INVESTIGATE:
+                rest = await self._worker.run(incident)
+                log.info("a run rests", extra={"incident": incident, "rest": str(rest.kind), "for": rest.waits_for})
+                if rest.kind is RestKind.ENDED:
+                    await self._forget(incident)
+            else:
+                await self._shallow(incident, known)
+            self._failed.pop(incident, None)
+        except Exception as error:  # noqa: BLE001 (one incident's defect must not end the others)
+            await self._defect(incident, error)
+        await self._publish(incident)
+
+    async def _shallow(self, incident: str, known: Attention) -> None:
+        """An incident nobody investigates: it ends with its alerts."""
+        now = self._notebook.clock.now()
+        async with self._notebook.db.write() as tx:
+            await wakes.clear(tx, incident, now)
+            epoch = await incidents.claim_run(tx, incident)
+        dossier = await self._notebook.dossier(incident)
+        if dossier.alerts and all_cleared(dossier) and dossier.incident.state is State.NEW:
+            await self._notebook.move_to(incident, epoch, State.CLOSED, "its alerts cleared by themselves")
+
+    async def _forget(self, incident: str) -> None:
+        async with self._notebook.db.write() as tx:
+            await wakes.clear(tx, incident, self._notebook.clock.now())
+
+    async def _defect(self, incident: str, error: Exception) -> None:
+        times = self._failed[incident] = self._failed.get(incident, 0) + 1
+        log.exception("a run failed", extra={"incident": incident, "times": times})
+        if times < RETRIES:
+            await self._wake(incident, "it failed", timedelta(seconds=5 * times))
+            return
+        await self._forget(incident)
+        await self._notebook.give_up(
+            incident, f"a defect of Stanch ended its run {times} times ({type(error).__name__})"
+        )
+
+    async def _wake(self, incident: str, reason: str, after: timedelta) -> None:
+        now = self._notebook.clock.now()
+        async with self._notebook.db.write() as tx:
+            await wakes.clear(tx, incident, now)
+            await wakes.add(tx, incident, reason, now + after)
+
+    async def _rest(self) -> None:
+        """Wait for the runs to reach a checkpoint; what does not is cut off, as a crash would, and goes on at the next start."""
+        if self._running:
+            _, late = await asyncio.wait(self._running.values(), timeout=RESTING.total_seconds())
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _news_or(self, seconds: float) -> None:
+        """Until there is a hint, or so long."""
+        self._news.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), seconds)

@@ -1,0 +1,111 @@
+"""Scenes of incidents that never were, every text of which a test may choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from agent.case.alert import Alert, AlertStatus
+from agent.case.attention import Attention, Depth
+from agent.case.catalog import Catalog, PersonEntry
+from agent.case.cause import Cause, Fault
+from agent.case.check import Check, Guard, SuccessTest
+from agent.case.dossier import fold
+from agent.case.incident import Incident, Kind, State
+from agent.case.timeline import Event, EventKind
+from agent.clock import iso
+from agent.gate.policy import Verdict
+from agent.gate.proposal import Proposal, ProposalState, Undo, seal
+from agent.surfaces.slack.scene import Scene
+from tools.context import Service, Target
+from tools.spec import Risk
+from tools.spec import State as TargetState
+
+AT = datetime(2026, 11, 17, 15, 38, tzinfo=UTC)
+INCIDENT = "inc-1"
+Text = Callable[[str], str]  # the place of a text → what stands there
+
+
+def as_named(place: str) -> str:
+    return place
+
+
+def proposal(text: Text = as_named, state: ProposalState = ProposalState.OPEN, **changes: Any) -> Proposal:
+    target = Target("workload", text("target"), text("cluster"), "ml", text("environment"), "demand-forecast")
+    check = Check("query_metrics", {"promql": text("promql")}, "< 1")
+    made = Proposal(
+        id="inc-1-p1", incident=INCIDENT, n=1, parent=None, action="scale_workload", arguments={"replicas": 8},
+        target=target, risk=Risk.REVERSIBLE, before=TargetState({"replicas": 4, "note": text("before")}, "1"),
+        after=TargetState({"replicas": 8, "note": text("after")}, "1"), key="k",
+        success=SuccessTest((check,), guards=(Guard(check, name=text("guard")),)), baseline=(1.0,),
+        undo=Undo("scale_workload", {"replicas": 4}, text("undo")), undo_covered=True, covered=False, untrusted=(text("untrusted"),),
+        policy_version="v1", verdict=Verdict.ASK, rule=text("rule"), command=text("command"), dry_run=text("dry run"),
+        why=text("why"), cause=Cause("demand-forecast", Fault.CPU_CONTENTION, 0.9), requester="runbook", requester_person=None,
+        created_at=AT, approve_by=AT + timedelta(hours=1), execute_within=timedelta(minutes=15), quorum=2,
+        approvers=(text("approver"),), requester_may_approve=False,
+    )  # fmt: skip
+    return replace(seal(replace(made, **changes)), state=state, note=text("note"))
+
+
+def happened(text: Text, made: Proposal) -> list[tuple[EventKind, str, dict[str, Any]]]:
+    """Everything that may stand on a timeline, with texts of the test's choice."""
+    evidence = {
+        "id": "E1", "read": "query_metrics", "arguments": {}, "by": "runbook", "as_of": iso(AT), "at": iso(AT), "outcome": "ok",
+        "summary": text("summary"), "facts": [{"id": f"{n}.mean", "name": text("fact"), "value": 1.0, "unit": "s", "labels": {}, "window": ""} for n in ("now", "before")],
+        "link": "https://prometheus.example/graph?g0.expr=up", "sha256": "", "why": text("measure"), "extra": {"call": "1:0"},
+    }  # fmt: skip
+    failed = {
+        **evidence,
+        "id": "E2",
+        "outcome": "failed",
+        "why": text("failed read"),
+        "summary": text("failure"),
+        "extra": {"call": "1:1"},
+    }
+    look = {"move": "look", "by": "runbook", "number": 1, "text": "", "calls": [{"read": "r", "args": {}, "why": text(f"call {i}")} for i in range(2)]}  # fmt: skip
+    propose = {
+        "move": "propose", "by": "runbook", "text": "", "why": made.why, "cause": {"component": text("component"), "fault": "cpu_contention", "confidence": 0.9},
+        "ruled_out": [{"cause": text("ruled out"), "why": text("ruled out why"), "evidence": ["E1"]}],
+        "not_checked": [{"what": text("unchecked"), "why": text("unchecked why")}],
+    }  # fmt: skip
+    return [
+        (EventKind.NOTE, "stanch", {"text": "", "runbooks": [{"name": text("runbook"), "score": 1, "section": "", "why": "x"}]}),
+        (EventKind.NOTE, "runbook", look), (EventKind.EVIDENCE, "runbook", evidence), (EventKind.EVIDENCE, "runbook", failed),
+        (EventKind.NOTE, "runbook", propose),
+        *((EventKind.FINDING, "runbook", {"text": text(f"finding {i}"), "evidence": ["E1"]}) for i in range(7)),
+        (EventKind.PROPOSAL, "runbook", {**made.to_json()}),
+        (EventKind.QUESTION, "runbook", {"text": text("question")}),
+        (EventKind.QUESTION, "os:ann", {"text": text("asked"), "to": "stanch"}),
+        (EventKind.REPLY, "runbook", {"text": text("reply"), "evidence": ["E1"], "to": "os:ann"}),
+        (EventKind.NOTE, "os:ann", {"text": "", "steer": text("steer")}),
+        (EventKind.DECISION, "os:ann", {"proposal": made.id, "answer": "approve", "by": text("by"), "reason": text("reason"), "digest": made.digest}),
+        (EventKind.INTENT, "stanch", {"proposal": made.id}),
+        (EventKind.OUTCOME, "stanch", {"proposal": made.id, "outcome": "UNKNOWN", "why": text("outcome")}),
+        (EventKind.VERIFICATION, "stanch", {"proposal": made.id, "recovered": None, "why": "w", "measured": [text("measured")], "evidence": ["E1"], "final": False}),
+        (EventKind.NOTE, "runbook", {"text": "", "hand_over": text("hand over")}),
+        (EventKind.STATE, "stanch", {"from": "verifying", "to": "handed_over", "why": "w"}),
+    ]  # fmt: skip
+
+
+def scene(text: Text = as_named, state: ProposalState = ProposalState.UNKNOWN, title: str = "") -> Scene:
+    """A whole incident, handed over at the end."""
+    made = proposal(text, state)
+    events = [
+        Event(n, INCIDENT, 1, AT + timedelta(seconds=20 * n), kind, actor, data, "", "")
+        for n, (kind, actor, data) in enumerate(happened(text, made), 1)
+    ]
+    labels = {"alertname": text("alert"), "service": "demand-forecast", "cluster": text("label"), "namespace": "ml"}
+    annotations = {"summary": text("annotation"), "runbook_url": f"https://runbooks.example/{text('runbook url')}"}
+    alert = Alert("alertmanager", "f1", AlertStatus.FIRING, labels, annotations, AT)
+    incident = Incident(
+        INCIDENT, State.HANDED_OVER, Kind.JOINT, title or text("title"), AT, text("severity"), ("f1",), labels, 1, AT, AT + timedelta(minutes=9),
+    )  # fmt: skip
+    service = Service(
+        name="demand-forecast", match={"service": "demand-forecast"}, environment=text("env"), owner=text("owner")
+    )
+    needs = Service(name=text("dependent"), match={"x": "y"}, depends_on=("demand-forecast",))
+    catalog = Catalog({service.name: service, needs.name: needs}, {}, {"ann": PersonEntry(os_user="ann")})
+    attention = Attention(INCIDENT, Depth.INVESTIGATE, "C1", ("S0ONCALL", text("mention")), text("route"))
+    return Scene(fold(incident, (alert,), events), attention, catalog, {made.id: made})

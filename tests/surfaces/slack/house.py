@@ -132,12 +132,13 @@ class House:
 async def house(
     tmp_path: Path, *, quorum: int = 1, team: str = "T1", mode: str = "http",
     groups: Mapping[str, Sequence[str]] = GROUPS, rooted: bool = True, moves: Sequence[Any] = (LOOK, scale(), END),
+    reasoner: Scripted | None = None,
 ) -> AsyncIterator[House]:  # fmt: skip
     async with FakeSlack.start() as slack:
         settings = SlackSettings(
             SecretStr("xoxb-test"), SecretStr("xapp-test"), SecretStr(SECRET), slack.url, CHANNEL, team, mode
         )
-        opener = functools.partial(_opened, settings, groups, Scripted(list(moves)))
+        opener = functools.partial(_opened, settings, groups, reasoner or Scripted(list(moves)))
         async with stage.begun(
             Session(opener, {"data": str(tmp_path)}), [], "forecast-contention", 1, policy(quorum)
         ) as (app, alerts, _):

@@ -1,0 +1,172 @@
+"""The whole service with real servers: a real Prometheus scrapes the lab, its rule fires, a real Alertmanager calls
+`stanch serve`, a thread opens in a Slack of our own, a person clicks, the lab recovers, and Alertmanager says so itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import need
+from tests.fake_slack import FakeSlack, click
+from tests.servers.conftest import free
+from tests.servers.machines import STANCH, answers, ended, prometheus_command, running, until
+from tests.servers.test_alertmanager_webhook import PROMETHEUS
+
+pytestmark = pytest.mark.server
+TOKEN = "an-alertmanager-token"
+RULES = """
+groups:
+- name: lab
+  interval: 1s
+  rules:
+  - alert: ContainerMemoryNearLimit
+    expr: |
+      max by (cluster, namespace, service) (container_memory_working_set_bytes{service="checkout"}
+        / on (cluster, namespace, service, pod) container_limit) > 0.8
+    for: 0s
+    labels: {severity: critical}
+    annotations: {summary: '{{ $labels.service }} uses {{ $value | humanizePercentage }} of its memory'}
+  - record: container_limit
+    expr: max by (cluster, namespace, service, pod) (kube_pod_container_resource_limits{resource="memory"})
+"""
+ALERTMANAGER = """
+route: {{receiver: stanch, group_by: [alertname, service], group_wait: 1s, group_interval: 1s, repeat_interval: 1h}}
+receivers:
+- name: stanch
+  webhook_configs:
+  - url: 'http://127.0.0.1:{service}/v1/webhooks/alertmanager'
+    send_resolved: true
+    http_config: {{authorization: {{credentials: {token}}}}}
+"""
+SHIPPED = Path(__file__).parents[2] / "runbooks" / "infra" / "memory-leak.md"
+
+
+@dataclass
+class Live:
+    folder: Path
+    ports: dict[str, int]
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[Live]:
+    """The platform and its monitoring. The service itself is what the test starts."""
+    prometheus = need("prometheus", "prometheus")
+    alertmanager = need("prometheus-alertmanager", "prometheus-alertmanager")
+    ports = {name: free() for name in ("lab", "prometheus", "alertmanager", "service")}
+    monitoring, configured = tmp_path / "monitoring", tmp_path / "configured"
+    monitoring.mkdir()
+    (monitoring / "rules.yml").write_text(RULES)
+    (monitoring / "prometheus.yml").write_text(PROMETHEUS.format(**ports))
+    (monitoring / "alertmanager.yml").write_text(ALERTMANAGER.format(**ports, token=TOKEN))
+    lab = [str(STANCH), "--data", str(tmp_path / "lab"), "lab", "serve", "--scenario", "memory-leak", "--port"]
+    with ExitStack() as stack:
+        stack.enter_context(running(
+            [*lab, str(ports["lab"]), "--write", str(configured)], tmp_path / "lab.log",
+            f"http://127.0.0.1:{ports['lab']}/metrics", seconds=90,
+        ))  # fmt: skip
+        until(lambda: (configured / "catalog.yaml").exists(), "the lab writes a configuration")
+        configure(configured, ports)
+        stack.enter_context(running(
+            [alertmanager, f"--config.file={monitoring / 'alertmanager.yml'}", f"--storage.path={monitoring / 'am'}",
+             f"--web.listen-address=127.0.0.1:{ports['alertmanager']}", "--cluster.listen-address="],
+            monitoring / "am.log", f"http://127.0.0.1:{ports['alertmanager']}/-/ready",
+        ))  # fmt: skip
+        stack.enter_context(running(
+            prometheus_command(prometheus, monitoring, ports["prometheus"]), monitoring / "log",
+            f"http://127.0.0.1:{ports['prometheus']}/-/ready",
+        ))  # fmt: skip
+        yield Live(configured, ports)
+
+
+def configure(folder: Path, ports: dict[str, int]) -> None:
+    """What the lab wrote, with Slack, a real Alertmanager, somebody who may click, and a runbook that waits less long."""
+    stanch = yaml.safe_load((folder / "stanch.yaml").read_text())
+    stanch |= {"slack": {"channel": "C1", "team": "T1"}, "runbooks": ["own"]}
+    stanch["backends"]["alertmanager"] = [{"name": "am", "url": f"http://127.0.0.1:{ports['alertmanager']}"}]
+    (folder / "stanch.yaml").write_text(yaml.safe_dump(stanch))
+    catalog = yaml.safe_load((folder / "catalog.yaml").read_text())
+    catalog["people"]["ann"]["slack"] = {"team": "T1", "user": "U1"}
+    (folder / "catalog.yaml").write_text(yaml.safe_dump(catalog))
+    (folder / "own").mkdir()
+    (folder / "own" / SHIPPED.name).write_text(SHIPPED.read_text().replace("hold: 3m", "hold: 5s"))
+
+
+@asynccontextmanager
+async def serving(live: Live, slack: FakeSlack, mode: str = "socket") -> AsyncIterator[subprocess.Popen[bytes]]:
+    """`stanch serve` as a process, until the block ends; then by SIGTERM."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("STANCH_", "OPENAI_", "DATABASE_"))}
+    env = {
+        "STANCH_WEBHOOK_TOKENS": TOKEN, "STANCH_SLACK_BOT_TOKEN": "xoxb-test", "STANCH_SLACK_APP_TOKEN": "xapp-test",
+        "STANCH_SLACK_SIGNING_SECRET": "secret", "STANCH_SLACK_API_URL": slack.url,
+    }  # fmt: skip
+    port, log = live.ports["service"], live.folder / "serve.log"
+    command = [str(STANCH), "--config", "stanch.yaml", "--data", "data", "serve", "--port", str(port)]
+    with log.open("ab") as file:
+        process = subprocess.Popen(command, cwd=live.folder, env={**kept, **env}, stdout=file, stderr=file)  # noqa: ASYNC220 (it starts at once)
+    try:
+        await eventually(lambda: answers(f"http://127.0.0.1:{port}/readyz") or ended(process, log), "it is ready", 60)
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(process.wait, 40)
+
+
+async def eventually(holds: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+    for _ in range(round(seconds / 0.2)):
+        found = await asyncio.to_thread(holds)
+        if found:
+            return found
+        await asyncio.sleep(0.2)
+    raise AssertionError(f"not within {seconds:g} s: {what}")
+
+
+def shown(slack: FakeSlack) -> str:
+    return json.dumps(slack.messages("C1"), ensure_ascii=False)
+
+
+def button(slack: FakeSlack, action: str) -> dict[str, Any] | None:
+    """The message with this button, where one is shown."""
+    return next((m for m in slack.messages("C1") if action in json.dumps(m.get("blocks", []))), None)
+
+
+async def test_from_a_rule_that_fires_to_a_thread_that_is_closed(live: Live) -> None:
+    async with FakeSlack.start() as slack, serving(live, slack):
+        await eventually(lambda: slack.messages("C1"), "a thread opens", 90)
+        root = slack.messages("C1")[0]
+        asked = await eventually(lambda: button(slack, "stanch_approve"), "it asks for approval", 60)
+        assert "restart" in json.dumps(asked)
+        await slack.deliver("interactive", click("U1", asked, "stanch_approve"))
+        await eventually(lambda: "recovered" in shown(slack).lower(), "the thread says that it recovered", 180)
+        assert button(slack, "stanch_approve") is None
+        assert all(m.get("thread_ts") in (None, root["ts"]) for m in slack.messages("C1"))
+        assert len([m for m in slack.messages("C1") if "thread_ts" not in m]) == 1
+        resolved = await eventually(lambda: _alert_events(live, "resolved"), "Alertmanager's own resolved arrives", 60)
+        assert resolved
+        assert "ann" in shown(slack) or "<@U1>" in shown(slack)
+        print("\n".join(m["text"] for m in slack.messages("C1")))
+
+
+def _alert_events(live: Live, status: str) -> list[dict[str, Any]]:
+    ran = subprocess.run(
+        [str(STANCH), "--config", "stanch.yaml", "--data", "data", "incidents", "list", "--json"],
+        cwd=live.folder, capture_output=True, check=True,
+    )  # fmt: skip
+    (incident,) = json.loads(ran.stdout)
+    identity = incident.get("id") or incident["incident"]["id"]
+    told = subprocess.run(
+        [str(STANCH), "--config", "stanch.yaml", "--data", "data", "incidents", "timeline", identity, "--jsonl"],
+        cwd=live.folder, capture_output=True, check=True,
+    )  # fmt: skip
+    events = [json.loads(line) for line in told.stdout.splitlines()]
+    return [e for e in events if e["kind"] == "alert" and e["data"]["status"] == status]

@@ -72,15 +72,15 @@ class Desk:
         found, now = await self.find(incident), self.notebook.clock.now()
         if found.state.ended:
             raise UnusableInput(f"{incident} has ended: it is {found.state}. There is nothing to stop.")
+        async with self.notebook.db.write() as tx:
+            data = {"text": f"{how} by {person.principal}", "steer": how, "halt": how, "who": person.name}
+            await timeline.append(tx, incident, EventKind.NOTE, person.principal, data, now)
+            await wakes.add(tx, incident, how, now)
         async with self.notebook.db.read() as tx:
             waiting = [p for p in await docket.of(tx, incident) if p.state in WAITING]
         for proposal in waiting:
             why = f"{how} by {person.principal}"
             await docket.withdraw(self.notebook.db, self.notebook.clock, proposal.id, ProposalState.VOIDED, why)
-        async with self.notebook.db.write() as tx:
-            data = {"text": f"{how} by {person.principal}", "steer": how, "halt": how, "who": person.name}
-            await timeline.append(tx, incident, EventKind.NOTE, person.principal, data, now)
-            await wakes.add(tx, incident, how, now)
 
     async def ask(self, question: str, person: Person, incident: str | None = None) -> Answered:
         """A question about an incident, or the platform at large: reads and a reply, never a proposal."""

@@ -12,6 +12,7 @@ from agent.case.timeline import Event, EventKind, canonical
 from agent.surfaces.slack import cards
 from agent.surfaces.slack.approval import approval, approval_notice
 from agent.surfaces.slack.blocks import Block, Part, bullets, context, header, messages, notice, span
+from agent.surfaces.slack.ending import end
 from agent.surfaces.slack.scene import WORDS, Scene, clock
 
 ROOT = "root"
@@ -52,7 +53,7 @@ def sorted_parts(scene: Scene) -> Iterable[tuple[str, str, Sequence[Part]]]:
             shown.add(slot)
             yield from _drawn(scene, slot, event)
     if dossier.incident.state.ended:
-        yield "end", cards.end_notice(scene), cards.end(scene)
+        yield "end", cards.root_notice(scene), end(scene)
 
 
 def _slot(event: Event) -> str:

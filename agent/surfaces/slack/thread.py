@@ -120,12 +120,11 @@ def digest(name: str, listed: Sequence[tuple[Incident, Attention]]) -> list[Mess
     hour = name.rsplit("T", 1)[-1]
     ordered = sorted(listed, key=lambda one: (one[0].since, one[0].id))
     still = sum(not incident.state.ended for incident, _ in ordered)
-    parts: list[Part] = [
-        header(f"🗒️ Digest {hour}:00 UTC: {len(ordered)} quiet incident{'s' if len(ordered) != 1 else ''}")
-    ]
+    what = f"Digest {hour}:00 UTC: {len(ordered)} quiet incident{'s' if len(ordered) != 1 else ''}"
+    parts: list[Part] = [header(f"🗒️ {what}")]
     parts += bullets(_entry(incident, attention) for incident, attention in ordered)
     parts += context(f"{still} still open. stanch incidents show ID tells more; nothing here has called anybody.")
-    return _message(ROOT, f"Digest {hour}:00 UTC: {len(ordered)} quiet incidents, {still} still open", parts)
+    return _message(ROOT, f"{what}, {still} still open", parts)
 
 
 def _entry(incident: Incident, attention: Attention) -> list[Block]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from functools import partial
 from ssl import SSLContext
 from typing import Any
 
@@ -23,9 +25,13 @@ from agent.gate.ledger import Ledger
 from agent.gate.obstacles import Entitled
 from agent.gate.policy import Policy
 from agent.graph import Steps, build
+from agent.intake.inbox import Inbox
+from agent.intake.route import Routes
 from agent.judge import Judge
 from agent.library.index import Library
 from agent.notebook import Notebook
+from agent.pager import Pager
+from agent.postbox import Postbox
 from agent.reasoner.moves import Reasoner
 from agent.settings import BackendEntry, Settings, shipped
 from agent.store import timeline
@@ -33,6 +39,7 @@ from agent.store.database import Database
 from agent.store.lock import RunnerLock
 from agent.talk import Talk
 from agent.verify import Verifier
+from agent.watch import Watch
 from agent.worker import Worker
 from tools.context import Backend, Backends, Clock
 from tools.http_action import declare_all
@@ -109,9 +116,16 @@ async def open_app(
 
         worker = Worker(notebook, judge, graph)
         desk = Desk(notebook, worker, judge, Talk(notebook, chosen))
+        box = Inbox(db, now)
+        routes = Routes.of(settings.routes, settings.slack.channel)
+        watch = Watch(notebook, worker, box, routes, settings.serve, feed.publish)
+        pager = Pager(notebook, timedelta(minutes=settings.serve.remind_minutes), settings.serve.public_url)
         lock = RunnerLock(settings.data)
         stack.callback(lock.release)
-        yield App(settings, now, desk, catalog, policy, library, tools, backends, lock, redact)
+        yield App(
+            settings, now, desk, catalog, policy, library, tools, backends, lock, redact, box, watch, pager,
+            partial(Postbox, db, now),
+        )  # fmt: skip
 
 
 async def _disconnect(backends: Backends) -> None:

@@ -12,9 +12,13 @@ from agent.case.redact import Redactor
 from agent.case.timeline import Event
 from agent.desk import Desk
 from agent.gate.policy import Policy
+from agent.intake.inbox import Inbox
 from agent.library.index import Library
+from agent.pager import Pager
+from agent.postbox import Postbox
 from agent.settings import Settings
 from agent.store.lock import RunnerLock
+from agent.watch import Watch
 from tools.context import Backends, Clock
 from tools.toolbox import Tools
 
@@ -35,6 +39,10 @@ class App:
     backends: Backends
     lock: RunnerLock
     redact: Redactor
+    inbox: Inbox
+    watch: Watch
+    pager: Pager
+    postbox: Callable[[str], Postbox]  # of a surface, by its name
 
 
 class Opener(Protocol):

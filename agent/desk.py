@@ -78,7 +78,7 @@ class Desk:
             why = f"{how} by {person.principal}"
             await docket.withdraw(self.notebook.db, self.notebook.clock, proposal.id, ProposalState.VOIDED, why)
         async with self.notebook.db.write() as tx:
-            data = {"text": f"{how} by {person.principal}", "steer": how, "halt": how}
+            data = {"text": f"{how} by {person.principal}", "steer": how, "halt": how, "who": person.name}
             await timeline.append(tx, incident, EventKind.NOTE, person.principal, data, now)
             await wakes.add(tx, incident, how, now)
 

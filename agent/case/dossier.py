@@ -145,8 +145,9 @@ def _note(dossier: Dossier, event: Event) -> None:
         dossier.not_checked = list(data["not_checked"])
     dossier.hand_over = str(data.get("hand_over") or dossier.hand_over)
     if "steer" in data:
-        dossier.paused = event.actor if data.get("halt") == "paused" else ""
-        dossier.taken_over = event.actor if data.get("halt") == "taken over" else ""
+        who = str(data.get("who") or event.actor)
+        dossier.paused = who if data.get("halt") == "paused" else ""
+        dossier.taken_over = who if data.get("halt") == "taken over" else ""
     if data.get("move") == "propose":
         dossier.why = str(data.get("why", ""))
     dossier.report = data.get("report") or dossier.report

@@ -145,7 +145,9 @@ def doctor(session: Session, as_json: bool) -> int:
 async def _doctor(session: Session, as_json: bool) -> int:
     try:
         async with opened(session) as app:
-            rows = [*_configuration(app), *[await _backend(app, b) for b in app.backends.all], *_missing(app)]
+            rows = [
+                *_configuration(app), *[await _backend(app, b) for b in app.backends.all], *_missing(app), *await _slack(app),
+            ]  # fmt: skip
     except StanchError as error:
         rows = [("configuration", "wrong", str(error))]
     if as_json:
@@ -193,3 +195,21 @@ async def _backend(app: App, backend: Any) -> Row:
         return (f"{backend.kind} {backend.name}", "ok", await health(backend))
     except StanchError as error:
         return (f"{backend.kind} {backend.name}", "wrong", str(error))
+
+
+async def _slack(app: App) -> list[Row]:
+    """Only where somebody has begun to configure it."""
+    slack = app.settings.slack
+    if not (slack.configured or slack.channel or slack.bot_token.get_secret_value()):
+        return [
+            (
+                "slack",
+                "absent",
+                "not configured: `stanch slack manifest` makes the app; then STANCH_SLACK_BOT_TOKEN and _CHANNEL",
+            )
+        ]
+    try:
+        from agent.surfaces.slack.health import checked
+    except ModuleNotFoundError as error:
+        return [("slack", "wrong", f"{error.name} is not installed: pip install 'stanch[slack]'")]
+    return await checked(slack, app.catalog)

@@ -1,0 +1,73 @@
+"""Calling for a person through a real Alertmanager."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from agent.app import open_app
+from agent.application import App
+from agent.case.attention import Attention, Depth
+from agent.case.incident import Incident, Kind, State
+from agent.case.timeline import EventKind
+from agent.settings import BackendEntry, read
+from agent.store import attention, incidents, timeline
+from tests.conftest import need
+from tests.servers.conftest import free
+from tests.servers.machines import running
+
+pytestmark = pytest.mark.server
+ROUTE = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
+WAITED = timedelta(minutes=20)
+
+
+@pytest.fixture
+def alertmanager(tmp_path: Path) -> Iterator[str]:
+    program, port = need("prometheus-alertmanager", "prometheus-alertmanager"), free()
+    (tmp_path / "am.yml").write_text(ROUTE)
+    command = [
+        program, f"--config.file={tmp_path / 'am.yml'}", f"--storage.path={tmp_path / 'am'}",
+        f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=",
+    ]  # fmt: skip
+    with running(command, tmp_path / "am.log", f"http://127.0.0.1:{port}/-/ready"):
+        yield f"http://127.0.0.1:{port}"
+
+
+async def waits_for_a_person(app: App) -> str:
+    """An incident whose outcome nobody could tell, twenty minutes ago."""
+    began = datetime.now(UTC) - WAITED
+    one = Incident("inc-1", State.NEEDS_INPUT, Kind.INFRA, "p99 is high", began, "critical", ("f",), {"service": "web"})
+    async with app.desk.notebook.db.write() as tx:
+        await incidents.add(tx, replace(one, opened_at=began))
+        moved = {"from": "acting", "to": "needs_input", "why": "UNKNOWN"}
+        await timeline.append(tx, one.id, EventKind.STATE, "stanch", moved, began)
+        await attention.put(tx, Attention(one.id, Depth.INVESTIGATE, "#ops"))
+    return one.id
+
+
+def ours(url: str) -> list[dict[str, dict[str, str]]]:
+    found: list[dict[str, dict[str, str]]] = httpx.get(f"{url}/api/v2/alerts").json()
+    return [one for one in found if one["labels"].get("source") == "stanch"]
+
+
+async def test_what_nobody_looks_at_fires_until_somebody_does(tmp_path: Path, alertmanager: str) -> None:
+    settings = read({"data": str(tmp_path / "data")}, cwd=tmp_path)
+    entry = BackendEntry(name="am", url=alertmanager)
+    async with open_app(replace(settings, backends={"alertmanager": (entry,)})) as app:
+        incident = await waits_for_a_person(app)
+        await app.pager.look()
+        (called,) = ours(alertmanager)
+        assert (
+            called["labels"] | {"alertname": "StanchNeedsPerson", "incident": incident, "service": "web"}
+            == called["labels"]
+        )
+        assert "p99 is high" in called["annotations"]["summary"]
+        assert (await app.postbox("slack").attention(incident) or Attention("", Depth.IGNORE)).called_at is not None
+        await app.postbox("slack").seen(incident)
+        await app.pager.look()
+        assert ours(alertmanager) == []

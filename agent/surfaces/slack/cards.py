@@ -268,6 +268,9 @@ def said(scene: Scene, event: Event, text: str) -> list[Part]:
 
 
 def reply(scene: Scene, event: Event) -> list[Part]:
-    """An answer out of evidence."""
+    """An answer out of evidence, with what was asked: it may have been asked elsewhere."""
+    to = str(event.data.get("to") or "somebody")
     links = scene.evidence_links([str(i) for i in event.data.get("evidence", ())])
-    return [*markdown(str(event.data["text"])), *(lines([span("From"), *links]) if links else [])]
+    asked = str(event.data.get("question") or "")
+    about = context(f"{scene.catalog.person(to).name or to} asked: {asked}") if asked else []
+    return [*about, *markdown(str(event.data["text"])), *(lines([span("From"), *links]) if links else [])]

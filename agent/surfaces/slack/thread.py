@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from agent.case.attention import Attention, Depth
 from agent.case.incident import Incident
@@ -27,7 +28,7 @@ class Message:
     blocks: tuple[Block, ...]
     plain: tuple[Block, ...]
 
-    @property
+    @cached_property
     def content(self) -> str:
         """SHA-256 of what it shows."""
         return hashlib.sha256(canonical([self.text, list(self.blocks)])).hexdigest()

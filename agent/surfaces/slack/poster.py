@@ -176,7 +176,9 @@ class Poster:
 
     async def _moved(self, incident: Incident, now: datetime) -> bool:
         known = self._heads.get(incident.id)
-        if known is not None and incident.ended_at is not None and now - incident.ended_at > KEPT_IN_SIGHT:
+        if incident.ended_at is not None and now - incident.ended_at > (
+            KEPT_IN_SIGHT if known is not None else CAUGHT_UP
+        ):
             return False
         if known is None:
             return incident.opened_at is None or now - incident.opened_at > HEARD

@@ -134,7 +134,7 @@ async def test_nothing_is_posted_before_its_time_and_what_is_over_by_then_goes_i
             )
         await _swept(play)
         (message,) = play.slack.messages("C1")
-        assert message["text"] == "Digest 15:00 UTC: 1 quiet incidents, 0 still open"
+        assert message["text"] == "Digest 15:00 UTC: 1 quiet incident, 0 still open"
 
 
 async def test_a_digest_is_one_message_edited_in_place(tmp_path: Path) -> None:

@@ -52,11 +52,11 @@ async def test_retry_after_is_kept(tmp_path: Path) -> None:
         assert made(play, "conversations.history") == []
 
 
-@pytest.mark.parametrize("channel", ["C1", "#incidents"])
-async def test_a_post_whose_answer_never_came_is_not_made_twice(tmp_path: Path, channel: str) -> None:
+@pytest.mark.parametrize(("channel", "status"), [("C1", 500), ("#incidents", 500), ("C1", 200)])
+async def test_a_post_whose_answer_never_came_is_not_made_twice(tmp_path: Path, channel: str, status: int) -> None:
     async with played(tmp_path, channel) as play:
         play.slack.trouble = Trouble(
-            status=500, error="internal_error", times=1, methods=("chat.postMessage",), after_effect=True
+            status=status, error="internal_error", times=1, methods=("chat.postMessage",), after_effect=True
         )
         await play.attend()
         await play.settled()

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import yaml
 
 from tests.conftest import need
 from tests.fake_slack import FakeSlack, click
-from tests.servers.conftest import free
+from tests.servers.conftest import Filled, free
 from tests.servers.machines import STANCH, answers, ended, prometheus_command, running, until
 from tests.servers.test_alertmanager_webhook import PROMETHEUS
 
@@ -103,23 +104,25 @@ def configure(folder: Path, ports: dict[str, int]) -> None:
 
 
 @asynccontextmanager
-async def serving(live: Live, slack: FakeSlack, mode: str = "socket") -> AsyncIterator[subprocess.Popen[bytes]]:
-    """`stanch serve` as a process, until the block ends; then by SIGTERM."""
+async def serving(folder: Path, port: int, slack: FakeSlack, *options: str, **more: str) -> AsyncIterator[str]:
+    """`stanch serve` as a process, until the block ends; then by SIGTERM. Gives its address."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("STANCH_", "OPENAI_", "DATABASE_"))}
     env = {
         "STANCH_WEBHOOK_TOKENS": TOKEN, "STANCH_SLACK_BOT_TOKEN": "xoxb-test", "STANCH_SLACK_APP_TOKEN": "xapp-test",
         "STANCH_SLACK_SIGNING_SECRET": "secret", "STANCH_SLACK_API_URL": slack.url,
     }  # fmt: skip
-    port, log = live.ports["service"], live.folder / "serve.log"
-    command = [str(STANCH), "--config", "stanch.yaml", "--data", "data", "serve", "--port", str(port)]
+    log, url = folder / "serve.log", f"http://127.0.0.1:{port}"
+    command = [str(STANCH), *options, "--data", "data", "serve", "--port", str(port)]
     with log.open("ab") as file:
-        process = subprocess.Popen(command, cwd=live.folder, env={**kept, **env}, stdout=file, stderr=file)  # noqa: ASYNC220 (it starts at once)
+        process = subprocess.Popen(  # noqa: ASYNC220 (it starts at once)
+            command, cwd=folder, env={**kept, **env, **more}, stdout=file, stderr=file
+        )
     try:
-        await eventually(lambda: answers(f"http://127.0.0.1:{port}/readyz") or ended(process, log), "it is ready", 60)
-        yield process
+        await eventually(lambda: answers(f"{url}/readyz") or ended(process, log), "it is ready", 60)
+        yield url
     finally:
         process.send_signal(signal.SIGTERM)
-        await asyncio.to_thread(process.wait, 40)
+        assert await asyncio.to_thread(process.wait, 40) == 0, log.read_text()[-2000:]
 
 
 async def eventually(holds: Callable[[], Any], what: str, seconds: float = 60) -> Any:
@@ -141,7 +144,8 @@ def button(slack: FakeSlack, action: str) -> dict[str, Any] | None:
 
 
 async def test_from_a_rule_that_fires_to_a_thread_that_is_closed(live: Live) -> None:
-    async with FakeSlack.start() as slack, serving(live, slack):
+    port = live.ports["service"]
+    async with FakeSlack.start() as slack, serving(live.folder, port, slack, "--config", "stanch.yaml"):
         await eventually(lambda: slack.messages("C1"), "a thread opens", 90)
         root = slack.messages("C1")[0]
         asked = await eventually(lambda: button(slack, "stanch_approve"), "it asks for approval", 60)
@@ -170,3 +174,23 @@ def _alert_events(live: Live, status: str) -> list[dict[str, Any]]:
     )  # fmt: skip
     events = [json.loads(line) for line in told.stdout.splitlines()]
     return [e for e in events if e["kind"] == "alert" and e["data"]["status"] == status]
+
+
+async def test_with_nothing_but_a_prometheus_the_first_minutes_work_stands_in_the_thread(
+    filled: Filled, tmp_path: Path
+) -> None:
+    """No catalog, no Kubernetes, no MLflow, no key."""
+    bare = {"STANCH_PROMETHEUS_URL": filled.url, "STANCH_SLACK_CHANNEL": "C1"}
+    async with FakeSlack.start() as slack, serving(tmp_path, free(), slack, **bare) as url:
+        began = time.monotonic()
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        answer = httpx.post(f"{url}/v1/webhooks/alertmanager", content=filled.body(), headers=headers)
+        assert answer.status_code == 202, answer.text
+        await eventually(lambda: slack.messages("C1"), "a thread opens", 30)
+        opened = time.monotonic() - began
+        await eventually(lambda: "higher than last week" in shown(slack), "the thread compares with last week", 60)
+        print(
+            f"\nbare stack: the thread opens after {opened:.1f} s, the finding stands after {time.monotonic() - began:.1f} s"
+        )
+        assert "it fired" in shown(slack).lower() or "fired" in shown(slack)
+        assert "not checked" in shown(slack).lower()

@@ -110,6 +110,12 @@ class Desk:
             found = await incidents.listing(tx, limit, set(State) - ENDED if only_open else None)
         return [incident for incident in found if not incident.id.startswith("ask-")]
 
+    async def states(self) -> dict[State, int]:
+        """How many incidents are in each state."""
+        async with self.notebook.db.read() as tx:
+            found = await incidents.states(tx)
+        return {state: found.get(state, 0) for state in State}
+
     async def find(self, prefix: str) -> Incident:
         """The one incident whose id starts so."""
         async with self.notebook.db.read() as tx:

@@ -17,6 +17,7 @@ from agent.case.attention import Attention
 from agent.case.incident import Incident, State
 from agent.case.timeline import Event, EventKind
 from agent.clock import iso
+from agent.intake.own import OURS
 from agent.notebook import Notebook
 from agent.reconcile import OURS
 from agent.store import attention, incidents, timeline

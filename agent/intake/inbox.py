@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy.exc import DBAPIError
 
 from agent.case.alert import Alert
 from agent.errors import Overloaded
 from agent.store import inbox
 from agent.store.database import Database
-from agent.store.inbox import QUARANTINED, Posted, packed, signal
+from agent.store.inbox import QUARANTINED, Posted, packed, signal, signal_of_body, signal_of_change
 from tools.context import Change, Clock
 
 AT_ONCE = 500  # notifications of one commit
@@ -28,31 +32,65 @@ class Receipt:
 
 
 @dataclass(slots=True)
+class _Tally:
+    """Which signals of a batch come for the first time, and how often the others came again."""
+
+    old: AbstractSet[str]
+    fresh: set[str] = field(default_factory=set)
+    again: Counter[str] = field(default_factory=Counter)
+
+    def first(self, key: str) -> bool:
+        if key in self.old or key in self.fresh:
+            self.again[key] += 1
+            return False
+        self.fresh.add(key)
+        return True
+
+
+@dataclass(slots=True)
 class _Waiting:
+    """A notification that waits for its commit, its parts with their signals. `body` is set, with why, to quarantine it."""
+
     source: str
-    alerts: tuple[Alert, ...]
-    changes: tuple[Change, ...]
-    quarantine: tuple[bytes, str] | None
+    alerts: Sequence[tuple[str, Alert]]
+    changes: Sequence[tuple[str, Change]]
     answer: asyncio.Future[Receipt]
+    body: tuple[str, bytes, str] | None = None
+
+    def signals(self) -> Iterator[str]:
+        yield from (key for key, _ in self.alerts)
+        yield from (key for key, _ in self.changes)
+        if self.body is not None:
+            yield self.body[0]
+
+    def news(self, tally: _Tally, receipt: str, now: datetime) -> Posted | None:
+        """What of it is kept; None when all of it is known."""
+        if self.body is not None:
+            key, body, why = self.body
+            return Posted(receipt, self.source, now, body, QUARANTINED, why) if tally.first(key) else None
+        alerts = [alert for key, alert in self.alerts if tally.first(key)]
+        changes = [change for key, change in self.changes if tally.first(key)]
+        return Posted(receipt, self.source, now, packed(alerts, changes)) if alerts or changes else None
 
 
 class Inbox:
-    """`capacity` is how many notifications may wait for their commit, or uncommitted work for the watch, before Overloaded."""
+    """`capacity` is how many notifications may wait for their commit before one more is Overloaded."""
 
     def __init__(self, db: Database, clock: Clock, capacity: int = 20_000) -> None:
         self._db, self._clock, self._capacity = db, clock, capacity
         self._queue: list[_Waiting] = []
         self._committer: asyncio.Task[None] | None = None
         self.on_news: Callable[[], object] = lambda: None
-        self.absorbed = 0  # alerts that were known already
+        self.absorbed = 0  # alerts, changes and odd bodies that were known already
 
     async def accept(self, source: str, alerts: Sequence[Alert], changes: Sequence[Change] = ()) -> Receipt:
         """Keep what is new of a notification; returns once it is on disk. Overloaded where too much waits."""
-        return await self._enter(_Waiting(source, tuple(alerts), tuple(changes), None, _future()))
+        told = [(signal(alert), alert) for alert in alerts]
+        return await self._enter(_Waiting(source, told, [(signal_of_change(c), c) for c in changes], _future()))
 
     async def quarantine(self, source: str, body: bytes, why: str) -> Receipt:
-        """Keep what came, as it came, for a person to look at."""
-        return await self._enter(_Waiting(source, (), (), (body, why), _future()))
+        """Keep what came, as it came, for a person to look at. The same body again is a duplicate."""
+        return await self._enter(_Waiting(source, (), (), _future(), (signal_of_body(source, body), body, why)))
 
     async def waiting(self) -> int:
         """How many notifications are kept and not worked yet."""
@@ -76,53 +114,40 @@ class Inbox:
         """Write until nothing waits. What arrives while one transaction is written goes into the next."""
         while self._queue:
             batch, self._queue = self._queue[:AT_ONCE], self._queue[AT_ONCE:]
-            try:
-                answers = await self._write(batch)
-            except Exception as error:  # noqa: BLE001 (whoever waits is told, whatever it was)
-                for one in batch:
-                    if not one.answer.done():
-                        one.answer.set_exception(error)
-                continue
-            for one, answer in zip(batch, answers, strict=True):
-                if not one.answer.done():
-                    one.answer.set_result(answer)
-            if not all(answer.duplicate for answer in answers):
+            if await self._answer(batch):
                 self.on_news()
 
-    async def _write(self, batch: Sequence[_Waiting]) -> list[Receipt]:
-        now = self._clock.now()
-        keys = {signal(alert) for one in batch for alert in one.alerts}
-        async with self._db.write() as tx:
-            old = await inbox.known(tx, keys)
-            again: Counter[str] = Counter()
-            posted: list[Posted] = []
-            answers = []
-            fresh: set[str] = set()
-            for one in batch:
-                mine = []
-                for alert in one.alerts:
-                    key = signal(alert)
-                    if key in old or key in fresh:
-                        again[key] += 1
-                    else:
-                        fresh.add(key)
-                        mine.append(alert)
-                receipt = secrets.token_hex(12)
-                posted += self._posted(one, mine, receipt)
-                nothing_new = not mine and not one.changes and one.quarantine is None
-                answers.append(Receipt(receipt, len(one.alerts), nothing_new))
-            await inbox.keep(tx, posted, fresh, again, now)
-        self.absorbed += again.total()
-        return answers
+    async def _answer(self, batch: Sequence[_Waiting]) -> bool:
+        """Write them together and tell each; whether anything was new.
 
-    def _posted(self, one: _Waiting, mine: Sequence[Alert], receipt: str) -> list[Posted]:
-        now = self._clock.now()
-        if one.quarantine is not None:
-            body, why = one.quarantine
-            return [replace(Posted(receipt, one.source, now, body), state=QUARANTINED, note=why)]
-        if not mine and not one.changes:
-            return []
-        return [Posted(receipt, one.source, now, packed(mine, one.changes))]
+        Where one of them cannot be written, each is written by itself, so that it fails alone.
+        """
+        try:
+            answers = await self._write(batch)
+        except Exception as error:  # noqa: BLE001 (whoever waits is told, whatever it was)
+            if len(batch) > 1 and not isinstance(error, DBAPIError):
+                return any([await self._answer([one]) for one in batch])
+            for one in batch:
+                if not one.answer.done():
+                    one.answer.set_exception(error)
+            return False
+        for one, answer in zip(batch, answers, strict=True):
+            if not one.answer.done():
+                one.answer.set_result(answer)
+        return not all(answer.duplicate for answer in answers)
+
+    async def _write(self, batch: Sequence[_Waiting]) -> list[Receipt]:
+        now, answers, posted = self._clock.now(), [], []
+        async with self._db.write() as tx:
+            tally = _Tally(await inbox.known(tx, {key for one in batch for key in one.signals()}))
+            for one in batch:
+                receipt = secrets.token_hex(12)
+                kept = one.news(tally, receipt, now)
+                posted += [kept] if kept is not None else []
+                answers.append(Receipt(receipt, len(one.alerts), kept is None))
+            await inbox.keep(tx, posted, tally.fresh, tally.again, now)
+        self.absorbed += tally.again.total()
+        return answers
 
 
 def _future() -> asyncio.Future[Receipt]:

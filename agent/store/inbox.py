@@ -59,6 +59,17 @@ def signal(alert: Alert) -> str:
     return hashlib.sha256(alert.key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def signal_of_change(change: Change) -> str:
+    """As `signal`, of a change: the id its event has at its source, or all it says."""
+    told = [change.source, change.detail["event"]] if "event" in change.detail else [iso(change.at), repr(change)]
+    return hashlib.sha256("\0".join(["change", *told]).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def signal_of_body(source: str, body: bytes) -> str:
+    """As `signal`, of what is kept as it came."""
+    return hashlib.sha256(b"\0".join([b"body", source.encode(), body])).hexdigest()
+
+
 async def known(tx: Transaction, keys: Collection[str]) -> set[str]:
     """Those of the signals that were delivered before."""
     wanted, found = list(keys), set[str]()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, func, insert, select, update
 
 from agent.case.incident import ENDED, Incident, Kind, State
 from agent.errors import Overtaken, UnusableInput
@@ -45,6 +45,12 @@ async def open_ids(tx: Transaction, limit: int) -> list[str]:
     ended = [str(state) for state in ENDED]
     query = select(incidents.c.id).where(incidents.c.state.not_in(ended)).order_by(incidents.c.opened_at.desc())
     return list((await tx.execute(query.limit(limit))).scalars())
+
+
+async def states(tx: Transaction) -> dict[State, int]:
+    """How many are in each state; a state that none is in is left out."""
+    counted = select(incidents.c.state, func.count().label("many")).group_by(incidents.c.state)
+    return {State(row.state): row.many for row in await tx.execute(counted)}
 
 
 async def save(tx: Transaction, incident: Incident) -> None:

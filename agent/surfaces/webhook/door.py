@@ -1,0 +1,199 @@
+"""The routes: what comes in is checked, understood, kept, and only then answered.
+
+What a request holds is understood by agent.intake; the inbox keeps it. Work begins when it has been answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Sequence
+from typing import Protocol
+
+from fastapi import FastAPI, Request
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute
+
+from agent.case.alert import Alert
+from agent.case.incident import State
+from agent.errors import Overloaded, UnusableInput
+from agent.intake import alertmanager, events, grafana
+from agent.intake.inbox import Inbox, Receipt
+from agent.intake.own import ours
+from agent.settings import Settings
+from agent.surfaces.webhook import openapi
+from agent.surfaces.webhook.bodies import bounded, media
+from agent.surfaces.webhook.guard import CHALLENGE, Guard, Keys, admitted
+from agent.surfaces.webhook.measures import Counted, Measures
+from agent.surfaces.webhook.problems import Refusal, answer, later
+from agent.surfaces.webhook.readiness import Readiness
+from tools.context import Change, Clock
+
+log = logging.getLogger("stanch.webhook")
+ALERTMANAGER, GRAFANA, EVENTS = "/v1/webhooks/alertmanager", "/v1/webhooks/grafana", "/v1/events"
+SOURCES = {ALERTMANAGER: "alertmanager", GRAFANA: "grafana", EVENTS: "events"}
+PUBLIC = ("/healthz", "/readyz")
+JSON = frozenset({"application/json"})
+MEGABYTE = 1024 * 1024
+
+
+class Census(Protocol):
+    async def states(self) -> dict[State, int]: ...
+
+
+class Behind(Protocol):
+    """What the door needs of the application (agent.application.App)."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def inbox(self) -> Inbox: ...
+    @property
+    def desk(self) -> Census: ...
+
+
+class Taken(BaseModel):
+    """What became of a notification."""
+
+    receipt: str  # names it in the inbox; "" when there was nothing to keep
+    alerts: int
+    duplicate: bool  # everything in it was known
+    passed_over: int = 0  # alerts about Stanch itself
+    set_aside: list[str] = []  # what could not be read or is not as expected; the body is kept for a person
+
+
+def build(app: Behind, readiness: Readiness, loopback: bool, routes: Sequence[BaseRoute] = ()) -> FastAPI:
+    """The web application. `loopback` is: it is bound so that only this machine reaches it. `routes` authenticate themselves."""
+    measures = Measures(lambda: app.inbox.absorbed)
+    door = Door(app, readiness, measures)
+    web = openapi.Documented(title="Stanch", version="1", redoc_url=None, redirect_slashes=False)
+    web.state.measures = measures
+    for path, endpoint in ((ALERTMANAGER, door.alertmanager), (GRAFANA, door.grafana), (EVENTS, door.events)):
+        web.add_api_route(path, endpoint, methods=["POST"], status_code=202, **openapi.posted(path, Taken))
+    for path, shown in (("/healthz", door.healthz), ("/readyz", door.readyz), ("/metrics", door.metrics)):
+        web.add_api_route(path, shown, methods=["GET"], **openapi.shown(path))
+    web.router.routes.extend(routes)
+    web.add_exception_handler(Refusal, _refused)
+    web.add_exception_handler(HTTPException, _refused)
+    secrets = app.settings.door
+    signed = {GRAFANA: grafana.SIGNATURE} if secrets.grafana_secret.get_secret_value() else {}
+    signed |= {EVENTS: "webhook-signature"} if secrets.events_secret.get_secret_value() else {}
+    web.add_middleware(
+        Guard, keys=Keys(secrets.tokens), loopback=loopback, public=PUBLIC, own=routes, signed=signed
+    )  # fmt: skip
+    web.add_middleware(Counted, measures=measures, sources=SOURCES)
+    return web
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        error = Refusal(error.status_code, str(error.detail), error.headers)
+    assert isinstance(error, Refusal)
+    return answer(error)
+
+
+class Door:
+    def __init__(self, app: Behind, readiness: Readiness, measures: Measures) -> None:
+        self._app, self._readiness, self._measures = app, readiness, measures
+        self._limit = int(app.settings.serve.max_body_mb * MEGABYTE)
+
+    async def alertmanager(self, request: Request) -> Response:
+        body = await self._body(request, JSON)
+        try:
+            delivery = alertmanager.delivered(body, self._app.clock.now())
+        except UnusableInput as error:
+            raise Refusal(400, str(error)) from None
+        return await self._keep("alertmanager", body, delivery.alerts, delivery.odd)
+
+    async def grafana(self, request: Request) -> Response:
+        body = await self._body(request, JSON)
+        secret = self._app.settings.door.grafana_secret.get_secret_value()
+        self._signed(request, grafana.SIGNATURE, grafana.genuine(secret, request.headers, body, time.time()))
+        try:
+            delivery = grafana.parse(body, self._app.clock.now())
+        except UnusableInput as error:
+            raise Refusal(400, str(error)) from None
+        return await self._keep("grafana", body, delivery.alerts, delivery.odd)
+
+    async def events(self, request: Request) -> Response:
+        body = await self._body(request, JSON | {events.STRUCTURED})
+        secret = self._app.settings.door.events_secret.get_secret_value()
+        self._signed(request, "webhook-signature", events.genuine(secret, request.headers, body, time.time()))
+        try:
+            heard = events.parse(body, request.headers, self._app.clock.now())
+        except UnusableInput as error:
+            raise Refusal(400, str(error)) from None
+        return await self._keep("events", body, heard.alerts, heard.odd, (heard.change,))
+
+    async def healthz(self) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(self) -> Response:
+        if self._readiness.refusal is not None:
+            raise later(self._readiness.refusal)
+        return PlainTextResponse("ready\n")
+
+    async def metrics(self) -> Response:
+        try:
+            waiting, states = await self._app.inbox.waiting(), await self._app.desk.states()
+        except DBAPIError:
+            log.warning("the database does not answer; the metrics go without what it knows", exc_info=True)
+            return Response(self._measures.exposition(None, {}), media_type=CONTENT_TYPE_LATEST)
+        return Response(self._measures.exposition(waiting, states), media_type=CONTENT_TYPE_LATEST)
+
+    async def _body(self, request: Request, wanted: frozenset[str]) -> bytes:
+        if self._readiness.refusal is not None:
+            raise later(self._readiness.refusal)
+        media(request, wanted)
+        return await bounded(request, self._limit)
+
+    def _signed(self, request: Request, header: str, genuine: bool) -> None:
+        """A signature that is brought has to be right, whatever else was brought."""
+        if header in request.headers and not genuine and not self._unused(header):
+            raise Refusal(401, f"{header} does not fit the body and the configured secret, or is too old.", CHALLENGE)
+        if not genuine and not admitted(request.scope):
+            raise Refusal(401, "Neither a token nor a signature was brought.", CHALLENGE)
+
+    def _unused(self, header: str) -> bool:
+        """No secret is configured for it, so a token alone decides."""
+        secrets = self._app.settings.door
+        secret = secrets.grafana_secret if header == grafana.SIGNATURE else secrets.events_secret
+        return not secret.get_secret_value()
+
+    async def _keep(
+        self, source: str, body: bytes, alerts: Sequence[Alert], odd: Sequence[str], changes: Sequence[Change] = ()
+    ) -> Response:
+        """Answer once it is on disk."""
+        mine = [alert for alert in alerts if not ours(alert)]
+        writes = [self._app.inbox.accept(source, mine, changes)] if mine or changes else []
+        writes += [self._app.inbox.quarantine(source, body, " ".join(odd)[:2_000])] if odd else []
+        with self._measures.commit.time():
+            receipts = await self._written(writes)
+        self._measures.alerts.inc(len(mine))
+        self._measures.passed_over.inc(len(alerts) - len(mine))
+        self._measures.set_aside.inc(bool(odd))
+        duplicate = bool(receipts) and all(one.duplicate for one in receipts)
+        said: dict[str, object] = {
+            "receipt": receipts[0].receipt if receipts else "", "alerts": len(mine), "duplicate": duplicate,
+        }  # fmt: skip
+        said |= {"passed_over": len(alerts) - len(mine)} if len(alerts) > len(mine) else {}
+        said |= {"set_aside": list(odd)} if odd else {}
+        return JSONResponse(said, 202 if receipts and not duplicate else 200)
+
+    async def _written(self, writes: Sequence[Awaitable[Receipt]]) -> Sequence[Receipt]:
+        try:
+            return await asyncio.gather(*writes)
+        except Overloaded as error:
+            raise later(str(error)) from None
+        except DBAPIError as error:
+            log.error("the database does not answer: %s", error.orig)
+            raise later(
+                "The database does not answer, so nothing can be kept. Send it again in a few seconds."
+            ) from None

@@ -19,7 +19,6 @@ from agent.case.timeline import Event, EventKind
 from agent.clock import iso
 from agent.intake.own import OURS
 from agent.notebook import Notebook
-from agent.reconcile import OURS
 from agent.store import attention, incidents, timeline
 from tools.context import Backend
 

@@ -12,13 +12,13 @@ import httpx
 
 from agent.case.alert import Alert, AlertStatus
 from agent.intake.alertmanager import parse
+from agent.intake.own import ours
 from agent.notebook import Notebook
 from agent.store import alerts, incidents
 from tools.context import Backend
 
 MOST_OPEN = 5_000
 SOURCE = "alertmanager"
-OURS = "stanch"  # value of the label `source` of alerts that we send ourselves
 ACTIVE = {"silenced": "false", "inhibited": "false"}  # of what is silenced or inhibited nobody is told
 
 
@@ -53,7 +53,7 @@ async def _listed(server: Backend, notebook: Notebook, parameters: Mapping[str, 
     if answer.json() == []:
         return ()
     found: Sequence[Alert] = parse(answer.content, notebook.clock.now())
-    return [alert for alert in found if alert.labels.get("source") != OURS]
+    return [alert for alert in found if not ours(alert)]
 
 
 def _firing(kept: Sequence[Alert]) -> list[Alert]:

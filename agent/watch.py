@@ -82,6 +82,11 @@ class Watch:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), seconds)
 
+    @property
+    def busy(self) -> bool:
+        """Whether an incident is run at this moment."""
+        return bool(self._running)
+
     def stop(self) -> None:
         """No new work from now on."""
         self._stop.set()

@@ -26,6 +26,7 @@ from agent.gate.obstacles import Entitled
 from agent.gate.policy import Policy
 from agent.graph import Steps, build
 from agent.intake.inbox import Inbox
+from agent.intake.reconcile import missed
 from agent.intake.route import Routes
 from agent.judge import Judge
 from agent.library.index import Library
@@ -33,7 +34,6 @@ from agent.notebook import Notebook
 from agent.pager import Pager
 from agent.postbox import Postbox
 from agent.reasoner.moves import Reasoner
-from agent.reconcile import missed
 from agent.settings import BackendEntry, Settings, shipped
 from agent.store import timeline
 from agent.store.database import Database

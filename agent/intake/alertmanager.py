@@ -181,6 +181,8 @@ def _alert(one: AlertBody, notification: Notification, now: datetime, dialect: D
     extra = dict(one.model_extra or {})
     if any(_deep(value) for value in extra.values()):
         raise UnusableInput(f"An alert is nested more than {DEEPEST} levels deep.")
+    if isinstance(one.status, Mapping):
+        extra["state"] = str(one.status.get("state", ""))  # as the API lists it: active, suppressed, unprocessed
     if notification.receiver:
         extra["receiver"] = notification.receiver
     try:

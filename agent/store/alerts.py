@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import insert, select
 
@@ -44,6 +44,19 @@ async def incident_of(tx: Transaction, fingerprint: str, starts_at: datetime) ->
     query = select(table.c.incident).where(table.c.fingerprint == fingerprint, table.c.starts_at == starts_at)
     found: str | None = (await tx.execute(query.order_by(table.c.id.desc()).limit(1))).scalar()
     return found
+
+
+async def known(tx: Transaction, fingerprint: str, since: datetime, width: timedelta) -> bool:
+    """Whether any incident has an alert of this fingerprint that began at `since` or less than `width` later."""
+    began = (table.c.starts_at >= since, table.c.starts_at < since + width)
+    query = select(table.c.id).where(table.c.fingerprint == fingerprint, *began).limit(1)
+    return (await tx.execute(query)).first() is not None
+
+
+async def newest(tx: Transaction, limit: int) -> list[Alert]:
+    """Those that arrived last, the newest first."""
+    rows = await tx.execute(select(table.c.body).order_by(table.c.id.desc()).limit(limit))
+    return [alert_from_json(body) for body in rows.scalars()]
 
 
 async def last_incident(tx: Transaction, fingerprint: str) -> str | None:

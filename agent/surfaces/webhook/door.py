@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute
 
 from agent.case.alert import Alert
 from agent.case.incident import State
+from agent.case.text import visible
 from agent.errors import Overloaded, UnusableInput
 from agent.intake import alertmanager, events, grafana
 from agent.intake.inbox import Inbox, Receipt
@@ -171,6 +172,7 @@ class Door:
         self, source: str, body: bytes, alerts: Sequence[Alert], odd: Sequence[str], changes: Sequence[Change] = ()
     ) -> Response:
         """Answer once it is on disk."""
+        odd = [visible(one, 500) for one in odd]
         mine = [alert for alert in alerts if not ours(alert)]
         writes = [self._app.inbox.accept(source, mine, changes)] if mine or changes else []
         writes += [self._app.inbox.quarantine(source, body, " ".join(odd)[:2_000])] if odd else []

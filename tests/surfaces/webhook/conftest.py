@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
+import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.routing import BaseRoute
@@ -26,6 +28,9 @@ from tools.context import Clock
 RECORDED = sorted((Path(__file__).parents[2] / "fixtures" / "alertmanager").glob("0.*/*.json"))
 TOKEN, OLDER = "the-token-in-use", "the-token-before"
 GRAFANA_SECRET, EVENTS_SECRET = "grafana-secret", "whsec_c3RhbmNoLWV2ZW50cy1zZWNyZXQ="
+AM, GRAFANA, EVENTS = "/v1/webhooks/alertmanager", "/v1/webhooks/grafana", "/v1/events"
+JSON = {"Content-Type": "application/json"}
+AT = "2026-11-24T03:00:00Z"
 LOCAL = "http://127.0.0.1:9099"
 
 
@@ -92,3 +97,25 @@ async def opened(
         yield Place(half, web, readiness, http, nobody)
     await half.inbox.close()
     await db.close()
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    async with opened(door_settings(tmp_path)) as one:
+        yield one
+
+
+def alert(name: str = "HighLatency", **more: Any) -> dict[str, Any]:
+    return {"status": "firing", "labels": {"alertname": name}, "annotations": {}, "startsAt": AT} | more
+
+
+def notification(*alerts: Any, **more: Any) -> dict[str, Any]:
+    return {"version": "4", "groupKey": "{}", "receiver": "ops", "status": "firing", "alerts": list(alerts)} | more
+
+
+def is_problem(answer: httpx.Response, status: int) -> str:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    told = answer.json()
+    assert told["status"] == status
+    return str(told["detail"])

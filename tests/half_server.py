@@ -18,7 +18,7 @@ from agent.intake.inbox import Inbox
 from agent.settings import DoorSettings, read
 from agent.store.database import Database
 from agent.surfaces.webhook import Readiness, build
-from tests.surfaces.webhook.conftest import Half
+from tests.half import Half
 
 
 async def serve(folder: Path, port: int, token: str) -> None:

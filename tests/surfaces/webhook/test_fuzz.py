@@ -12,6 +12,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from schemathesis import GenerationMode
 
 from tests.servers.conftest import free
 from tests.servers.machines import running
@@ -122,10 +123,19 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json", headers=CREDENTIALS)
 
 
-described = schemathesis.pytest.from_fixture("api")
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_the_api_is_as_its_description_says(api: Any, mode: GenerationMode) -> None:
+    """Every operation with right data, or wrong data, and all of Schemathesis' checks."""
+    checked = 0
+    for operation in (found.ok() for found in api.get_all_operations()):
+        if mode is GenerationMode.NEGATIVE and not operation.body:
+            continue  # there is nothing in it to be wrong
+        checked += 1
 
+        @settings(CALM, max_examples=25)
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def holds(case: schemathesis.Case) -> None:
+            case.call_and_validate(headers=CREDENTIALS)
 
-@described.parametrize()
-@settings(max_examples=20, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-def test_the_api_is_as_its_description_says(case: schemathesis.Case) -> None:
-    case.call_and_validate(headers=CREDENTIALS)
+        holds()
+    assert checked == (6 if mode is GenerationMode.POSITIVE else 3)

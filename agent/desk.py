@@ -110,6 +110,11 @@ class Desk:
             found = await incidents.listing(tx, limit, set(State) - ENDED if only_open else None)
         return [incident for incident in found if not incident.id.startswith("ask-")]
 
+    async def open_by_state(self) -> dict[State, int]:
+        """How many incidents have not ended."""
+        async with self.notebook.db.read() as tx:
+            return await incidents.count_open(tx)
+
     async def find(self, prefix: str) -> Incident:
         """The one incident whose id starts so."""
         async with self.notebook.db.read() as tx:

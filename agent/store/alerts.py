@@ -8,10 +8,12 @@ from datetime import datetime
 from sqlalchemy import insert, select
 
 from agent.case.alert import Alert, AlertStatus
+from agent.case.incident import ENDED
 from agent.clock import iso, parse_time
 from agent.store import incidents
 from agent.store.database import Transaction
 from agent.store.schema import alerts as table
+from agent.store.schema import incidents as every_incident
 from tools.context import Json
 
 
@@ -36,6 +38,30 @@ async def put(tx: Transaction, incident: str, alert: Alert) -> bool:
 async def of(tx: Transaction, incident: str) -> list[Alert]:
     """In the order of arrival."""
     rows = await tx.execute(select(table.c.body).where(table.c.incident == incident).order_by(table.c.id))
+    return [alert_from_json(body) for body in rows.scalars()]
+
+
+async def still_firing(tx: Transaction) -> list[Alert]:
+    """What of the open incidents fires, as far as we know: the newest signal of each fingerprint, where it says so."""
+    ended = [str(state) for state in ENDED]
+    query = select(table.c.body).join(every_incident, every_incident.c.id == table.c.incident)
+    rows = await tx.execute(query.where(every_incident.c.state.not_in(ended)).order_by(table.c.id))
+    latest: dict[str, Alert] = {}
+    for alert in map(alert_from_json, rows.scalars()):
+        before = latest.get(alert.fingerprint)
+        if before is None or _order(alert) >= _order(before):
+            latest[alert.fingerprint] = alert
+    return [alert for alert in latest.values() if alert.status is AlertStatus.FIRING]
+
+
+def _order(alert: Alert) -> tuple[datetime, bool]:
+    """A "firing" that arrives after its "resolved" is the older of the two."""
+    return alert.starts_at, alert.status is AlertStatus.RESOLVED
+
+
+async def recent(tx: Transaction, limit: int) -> list[Alert]:
+    """The newest of all incidents."""
+    rows = await tx.execute(select(table.c.body).order_by(table.c.id.desc()).limit(limit))
     return [alert_from_json(body) for body in rows.scalars()]
 
 

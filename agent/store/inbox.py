@@ -59,6 +59,18 @@ def signal(alert: Alert) -> str:
     return hashlib.sha256(alert.key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def signal_of_change(change: Change) -> str:
+    """As `signal`, of a change: an event by its source and id, what has none by all it says."""
+    event = change.detail.get("event")
+    said = [change.source, event, change.kind] if event else {**asdict(change), "at": iso(change.at)}
+    return hashlib.sha256(b"change:" + json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def signal_of_body(source: str, body: bytes) -> str:
+    """As `signal`, of a body that is kept for a person."""
+    return hashlib.sha256(b"body:" + source.encode() + b":" + body).hexdigest()
+
+
 async def known(tx: Transaction, keys: Collection[str]) -> set[str]:
     """Those of the signals that were delivered before."""
     wanted, found = list(keys), set[str]()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, func, insert, select, update
 
 from agent.case.incident import ENDED, Incident, Kind, State
 from agent.errors import Overtaken, UnusableInput
@@ -45,6 +45,13 @@ async def open_ids(tx: Transaction, limit: int) -> list[str]:
     ended = [str(state) for state in ENDED]
     query = select(incidents.c.id).where(incidents.c.state.not_in(ended)).order_by(incidents.c.opened_at.desc())
     return list((await tx.execute(query.limit(limit))).scalars())
+
+
+async def count_open(tx: Transaction) -> dict[State, int]:
+    """How many have not ended, by state."""
+    ended = [str(state) for state in ENDED]
+    query = select(incidents.c.state, func.count()).where(incidents.c.state.not_in(ended)).group_by(incidents.c.state)
+    return {State(row[0]): int(row[1]) for row in await tx.execute(query)}
 
 
 async def save(tx: Transaction, incident: Incident) -> None:

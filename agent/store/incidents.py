@@ -50,8 +50,12 @@ async def open_ids(tx: Transaction, limit: int) -> list[str]:
 async def count_open(tx: Transaction) -> dict[State, int]:
     """How many have not ended, by state."""
     ended = [str(state) for state in ENDED]
-    query = select(incidents.c.state, func.count()).where(incidents.c.state.not_in(ended)).group_by(incidents.c.state)
-    return {State(row[0]): int(row[1]) for row in await tx.execute(query)}
+    query = (
+        select(incidents.c.state, func.count().label("open"))
+        .where(incidents.c.state.not_in(ended))
+        .group_by(incidents.c.state)
+    )
+    return {State(row["state"]): int(row["open"]) for row in (await tx.execute(query)).mappings()}
 
 
 async def save(tx: Transaction, incident: Incident) -> None:

@@ -16,6 +16,7 @@ from agent.case.alert import Alert, AlertStatus
 from agent.errors import UnusableInput
 from tools.context import Change
 
+_JSON = json.JSONDecoder(parse_constant=lambda word: None)  # NaN and Infinity are null; made once, it is slow to make
 ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 DEEPEST = 20  # levels of a key we do not know
 WANTED = "the body of an Alertmanager webhook, or alerts as `GET /api/v2/alerts` lists them, with at least one alert"
@@ -120,7 +121,7 @@ def decoded(body: bytes | str, wanted: str = WANTED) -> Any:
     if not body.strip():
         raise UnusableInput(f"The input is empty. Give {wanted}.")
     try:
-        return json.loads(body, parse_constant=lambda word: None)
+        return _JSON.decode(body if isinstance(body, str) else body.decode(json.detect_encoding(body)))
     except (ValueError, UnicodeDecodeError, RecursionError) as error:
         start = (body if isinstance(body, str) else body[:60].decode("utf-8", "replace"))[:40]
         raise UnusableInput(f"This is not JSON ({error}); it starts with {start!r}. Give {wanted}.") from None

@@ -5,7 +5,7 @@ RUN := .venv/bin/
 SETUP := .venv/.ready
 DEV := .venv/.dev
 
-.PHONY: demo test check bench format setup mlflow clean
+.PHONY: demo test check bench vectors format setup mlflow clean
 setup: $(DEV)
 
 .uv/ready:
@@ -35,6 +35,10 @@ check: $(DEV)
 
 bench: $(DEV)
 	@$(RUN)python -m tests.bench
+
+# After a runbook has changed: its vectors, so that nobody's first search has to make them.
+vectors: $(DEV)
+	@$(RUN)python -m agent.library.ready
 
 format: $(DEV)
 	@$(RUN)ruff format . && $(RUN)ruff check --fix .

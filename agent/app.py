@@ -26,6 +26,7 @@ from agent.gate.obstacles import Entitled
 from agent.gate.policy import Policy
 from agent.graph import Steps, build
 from agent.intake.inbox import Inbox
+from agent.intake.reconcile import missed
 from agent.intake.route import Routes
 from agent.judge import Judge
 from agent.library.index import Library
@@ -47,6 +48,8 @@ from tools.http_spec import HttpActionSpec
 from tools.listing import TOOLS
 from tools.spec import Action
 from tools.toolbox import installed
+
+PAGER_S, RECONCILE_S = 15.0, 300.0  # seconds between two looks: for whom nobody answers, and for what was missed
 
 
 class Feed:
@@ -118,14 +121,21 @@ async def open_app(
         desk = Desk(notebook, worker, judge, Talk(notebook, chosen))
         box = Inbox(db, now)
         routes = Routes.of(settings.routes, settings.slack.channel)
-        watch = Watch(notebook, worker, box, routes, settings.serve, feed.publish)
         pager = Pager(notebook, timedelta(minutes=settings.serve.remind_minutes), settings.serve.public_url)
+        chores = ((PAGER_S, pager.look), (RECONCILE_S, partial(_reconcile, notebook, box)))
+        watch = Watch(notebook, worker, box, routes, settings.serve, feed.publish, chores)
         lock = RunnerLock(settings.data)
         stack.callback(lock.release)
         yield App(
             settings, now, desk, catalog, policy, library, tools, backends, lock, redact, box, watch, pager,
             partial(Postbox, db, now),
         )  # fmt: skip
+
+
+async def _reconcile(notebook: Notebook, box: Inbox) -> None:
+    """What fired or cleared while nobody listened goes the way of a notification."""
+    if alerts := await missed(notebook):
+        await box.accept("reconcile", alerts)
 
 
 async def _disconnect(backends: Backends) -> None:

@@ -72,15 +72,15 @@ class Desk:
         found, now = await self.find(incident), self.notebook.clock.now()
         if found.state.ended:
             raise UnusableInput(f"{incident} has ended: it is {found.state}. There is nothing to stop.")
+        async with self.notebook.db.write() as tx:
+            data = {"text": f"{how} by {person.principal}", "steer": how, "halt": how, "who": person.name}
+            await timeline.append(tx, incident, EventKind.NOTE, person.principal, data, now)
+            await wakes.add(tx, incident, how, now)
         async with self.notebook.db.read() as tx:
             waiting = [p for p in await docket.of(tx, incident) if p.state in WAITING]
         for proposal in waiting:
             why = f"{how} by {person.principal}"
             await docket.withdraw(self.notebook.db, self.notebook.clock, proposal.id, ProposalState.VOIDED, why)
-        async with self.notebook.db.write() as tx:
-            data = {"text": f"{how} by {person.principal}", "steer": how, "halt": how, "who": person.name}
-            await timeline.append(tx, incident, EventKind.NOTE, person.principal, data, now)
-            await wakes.add(tx, incident, how, now)
 
     async def ask(self, question: str, person: Person, incident: str | None = None) -> Answered:
         """A question about an incident, or the platform at large: reads and a reply, never a proposal."""
@@ -110,10 +110,11 @@ class Desk:
             found = await incidents.listing(tx, limit, set(State) - ENDED if only_open else None)
         return [incident for incident in found if not incident.id.startswith("ask-")]
 
-    async def open_by_state(self) -> dict[State, int]:
-        """How many incidents have not ended."""
+    async def states(self) -> dict[State, int]:
+        """How many incidents are in each state."""
         async with self.notebook.db.read() as tx:
-            return await incidents.count_open(tx)
+            found = await incidents.states(tx)
+        return {state: found.get(state, 0) for state in State}
 
     async def find(self, prefix: str) -> Incident:
         """The one incident whose id starts so."""

@@ -9,7 +9,6 @@ StanchError
 ├── Overtaken           3    another runner has taken over this incident; what was in hand is dropped
 ├── Busy                3    another process runs this incident
 ├── Overloaded               more waits to be written than may wait; the sender sends it again
-│   └── StoreAway            the database does not answer: nothing was kept
 ├── ReasonerFailed           the reasoner gave nothing usable; fail-over answers it
 │   └── BudgetSpent          steps, tokens, seconds or money are used up
 └── IllegalTransition   1    a defect of ours: a state that cannot follow from the one before
@@ -31,8 +30,8 @@ from tools.errors import (
 
 __all__ = [
     "BadArguments", "BadConfiguration", "BudgetSpent", "Busy", "IllegalTransition", "NotConfigured", "NotEntitled",
-    "NotRecorded", "Outdated", "Overloaded", "Overtaken", "ReasonerFailed", "Refused", "StanchError", "StoreAway",
-    "TargetUnclear", "ToolError", "ToolFailed", "Unreachable", "UnusableInput",
+    "NotRecorded", "Outdated", "Overloaded", "Overtaken", "ReasonerFailed", "Refused", "StanchError", "TargetUnclear", "ToolError",
+    "ToolFailed", "Unreachable", "UnusableInput",
 ]  # fmt: skip
 
 
@@ -61,10 +60,6 @@ class Busy(StanchError):
 
 
 class Overloaded(StanchError):
-    pass
-
-
-class StoreAway(Overloaded):
     pass
 
 

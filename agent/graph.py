@@ -155,8 +155,13 @@ class Steps:
         return {"next": "think", "proposal": proposal, "told": [f"Policy says {verdict}: {why}"]}
 
     async def act(self, state: Run, run: int) -> Run:
-        """`ledger.execute` and nothing else: the one place with effects."""
+        """`ledger.execute` and nothing else: the one place with effects. Where a person has said stop, not even that."""
         incident, proposal = state["incident"], state["proposal"]
+        dossier = await self.notebook.dossier(incident)
+        if halted(dossier) is not None and proposal not in dossier.intents:
+            if (current := await self.judge.current(incident)) is not None and current.id == proposal:
+                await self.judge.void(current, "a person said stop before it started", run)
+            return {"next": "think", "told": []}
         await self.notebook.move_to(incident, run, State.ACTING, f"{proposal} runs")
         execution = await self.judge.ledger.execute(proposal, run)
         outcome = str(execution.outcome)
@@ -190,7 +195,7 @@ class Steps:
         if verdict.recovered is True:
             await self.notebook.move_to(incident, run, State.INVESTIGATING, verdict.why)
             return {"next": "think", "told": []}
-        undo = await self.judge.undo(dossier, proposal, run)
+        undo = None if halted(dossier) else await self.judge.undo(dossier, proposal, run)
         if undo is None:
             await self.notebook.move_to(incident, run, State.INVESTIGATING, verdict.why)
             return {"next": "think", "told": [f"{proposal} did not help: {verdict.why}"]}

@@ -17,12 +17,12 @@ from agent.case.attention import Attention
 from agent.case.incident import Incident, State
 from agent.case.timeline import Event, EventKind
 from agent.clock import iso
-from agent.intake.ours import ALERT, OURS
+from agent.intake.own import OURS
 from agent.notebook import Notebook
 from agent.store import attention, incidents, timeline
 from tools.context import Backend
 
-__all__ = ["ALERT", "OURS", "Pager"]
+ALERT = "StanchNeedsPerson"
 AGAIN = timedelta(minutes=1)  # between two sendings; Alertmanager forgets an alert that is not repeated
 HOLDS = timedelta(minutes=5)  # how long one sending lasts
 WAITING = frozenset({State.AWAITING_APPROVAL, State.NEEDS_INPUT})

@@ -220,7 +220,7 @@ def read(flags: Mapping[str, Any] | None = None, cwd: Path | None = None) -> Set
         policy=place("policy", beside["policy"]),
         runbooks=_runbooks(given, env, file, here, base),
         reasoner=("openai" if key or base_url else "runbook") if wanted == "auto" else str(wanted),
-        backends=_backends(env, file),
+        backends=_backends(env, file, base),
         drift_folders=_drift_folders(env, file, here, base),
         grafana_url=env.get("GRAFANA_URL", "") or file.grafana_url,
         retraining_url=env.get("RETRAINING_URL", "") or file.retraining_url,
@@ -273,12 +273,15 @@ def _file(config: Any, here: Path) -> tuple[Path | None, StanchFile]:
     return None, StanchFile()
 
 
-def _backends(env: Mapping[str, str], file: StanchFile) -> dict[str, tuple[BackendEntry, ...]]:
+def _backends(env: Mapping[str, str], file: StanchFile, base: Path) -> dict[str, tuple[BackendEntry, ...]]:
     """`STANCH_X_URL` replaces the file's list of that kind; `STANCH_X_TOKEN` goes with it."""
     found: dict[str, tuple[BackendEntry, ...]] = {}
     for kind in KINDS:
         url = env.get(f"{kind.upper()}_URL", "")
-        entries = tuple(getattr(file.backends, kind))
+        entries = tuple(
+            one.model_copy(update={"kubeconfig": base / one.kubeconfig}) if one.kubeconfig else one
+            for one in getattr(file.backends, kind)
+        )
         if url and not (kind == "drift" and "://" not in url):
             token = f"STANCH_{kind.upper()}_TOKEN"
             entries = (BackendEntry(name=kind, url=url.rstrip("/"), token_env=token if token in os.environ else ""),)

@@ -41,13 +41,15 @@ Chore = Callable[[], Awaitable[None]]
 
 
 class Watch:
-    """`publish` tells the surfaces of one incident's new events."""
+    """`publish` tells the surfaces of one incident's new events; a chore is done every so many seconds."""
 
     def __init__(
-        self, notebook: Notebook, worker: Worker, box: Inbox, routes: Routes, serve: ServeSection, publish: Publish
-    ) -> None:
+        self, notebook: Notebook, worker: Worker, box: Inbox, routes: Routes, serve: ServeSection, publish: Publish,
+        chores: Sequence[tuple[float, Chore]] = (),
+    ) -> None:  # fmt: skip
         self._notebook, self._worker, self._box = notebook, worker, box
         self._routes, self._serve, self._publish = routes, serve, publish
+        self._chores = tuple(chores)
         self._reception = Reception(notebook, routes, serve.max_threads)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._failed: dict[str, int] = {}
@@ -55,13 +57,13 @@ class Watch:
         self._news = asyncio.Event()
         box.on_news = self._news.set
 
-    async def run(self, chores: Sequence[tuple[float, Chore]] = ()) -> None:
-        """Until `stop` is called; then runs rest at a checkpoint and it returns. A chore is done every so many seconds."""
+    async def run(self) -> None:
+        """Until `stop` is called; then runs rest at a checkpoint and it returns."""
         await self._go_on()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._intake())
             tasks.create_task(self._incidents())
-            for seconds, chore in chores:
+            for seconds, chore in self._chores:
                 tasks.create_task(self._repeat(seconds, chore))
 
     async def _go_on(self) -> None:
@@ -79,6 +81,11 @@ class Watch:
                 log.exception("a chore failed", extra={"chore": getattr(chore, "__qualname__", str(chore))})
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), seconds)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an incident is run at this moment."""
+        return bool(self._running)
 
     def stop(self) -> None:
         """No new work from now on."""

@@ -1,84 +1,88 @@
-"""The intake under a storm: `python -m tests.bench_storm [--notifications 50000] [--each 1] [--command '… {data} {port}']`.
+"""A storm against a real server: `python -m tests.bench_storm [--notifications N] [-- COMMAND …]`.
 
-A real uvicorn in a process of its own, on the machine's cores together with the sender. Without `--command` it is the
-webhook alone; with it, whatever serves {data} at {port} (`stanch --data {data} serve --port {port}`).
+COMMAND is the server; `{data}`, `{port}` in it are filled in. Without one it is the inbox half (tests/half_server.py).
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import shlex
-import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from agent.intake.alertmanager import delivered
+from agent.store.inbox import signal
+from tests.servers.conftest import free
 from tests.servers.machines import TOP, answers, ended, until
-from tests.storm import kept, lost, send, storm
-from tests.webhook_house import TOKEN
+from tests.storm import Sent, Storm, send
 
-ALONE = f"{sys.executable} -m tests.webhook_house {{folder}} {{port}}"
+HALF = (sys.executable, "-m", "tests.half_server", "{data}", "{port}")
 
 
-@contextmanager
-def served(command: str, folder: Path) -> Iterator[tuple[int, int]]:
-    """The port and the process's id of what `command` serves, once it is ready."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    filled = shlex.split(command.format(folder=folder, data=folder / "data", port=port))
-    log = folder / "server.log"
-    with log.open("wb") as file:
-        env = {**os.environ, "STANCH_WEBHOOK_TOKENS": TOKEN}
-        process = subprocess.Popen(filled, cwd=TOP, stdout=file, stderr=file, env=env)
+def main() -> int:
+    own = sys.argv[1:]
+    command = own[own.index("--") + 1 :] if "--" in own else list(HALF)
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--notifications", type=int, default=50_000)
+    options.add_argument("--alerts", type=int, default=5_000)
+    options.add_argument("--groups", type=int, default=200)
+    options.add_argument("--each", type=int, default=5, help="alerts in one notification")
+    options.add_argument("--clients", type=int, default=32)
+    options.add_argument("--token", default="")
+    asked = options.parse_args(own[: own.index("--")] if "--" in own else own)
+    storm = Storm(asked.notifications, asked.alerts, asked.groups, asked.each)
+    with tempfile.TemporaryDirectory() as folder:
+        return run(Path(folder), command, storm, asked.clients, asked.token)
+
+
+def run(folder: Path, command: Sequence[str], storm: Storm, clients: int, token: str) -> int:
+    port, bodies, data = free(), storm.bodies(), folder / "data"
+    filled = [part.format(data=data, port=port) for part in command]
+    data.mkdir()
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(filled, stdout=log, stderr=log, cwd=TOP)
     try:
-        ready = f"http://127.0.0.1:{port}/readyz"
-        until(lambda: answers(ready) or ended(process, log), f"{ready} answers", 60)
-        yield port, process.pid
+        until(lambda: answers(f"http://127.0.0.1:{port}/readyz") or ended(server, folder / "log"), "it is ready", 60)
+        began = time.perf_counter()
+        sent = asyncio.run(send(port, bodies, clients, token))
+        seconds = time.perf_counter() - began
+        memory = peak(server.pid)
     finally:
-        process.terminate()
-        process.wait(30)
+        server.terminate()
+        server.wait(30)
+    lost = len(missing(data, bodies, sent))
+    print(
+        f"{len(bodies):,} notifications ({sent.alerts:,} alerts, {storm.alerts:,} distinct, {storm.groups} groups) "
+        f"in {seconds:.1f} s over {clients} connections\n"
+        f"rate {len(bodies) / seconds:,.0f}/s · p50 {sent.quantile(0.5) * 1e3:.1f} ms · p99 {sent.quantile(0.99) * 1e3:.1f} ms "
+        f"· longest {max(sent.seconds) * 1e3:.0f} ms\n"
+        f"answers {dict(sorted(sent.answers.items()))} · lost {lost} · memory {memory:.0f} MB"
+    )
+    return 1 if lost else 0
 
 
-def memory(pid: int) -> dict[str, float]:
-    """Megabytes resident now (VmRSS) and at most (VmHWM)."""
-    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return {name: int(lines[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM")}
+def peak(pid: int) -> float:
+    """The most memory the process ever held, in MB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--notifications", type=int, default=50_000)
-    asked.add_argument("--alerts", type=int, default=5_000)
-    asked.add_argument("--groups", type=int, default=200)
-    asked.add_argument("--each", type=int, default=1, help="alerts in one notification")
-    asked.add_argument("--connections", type=int, default=64)
-    asked.add_argument("--command", default=ALONE)
-    given = asked.parse_args()
-    made = storm(given.notifications, given.alerts, given.groups, given.each)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with served(given.command, folder) as (port, pid):
-            sent = asyncio.run(send(port, TOKEN, made, given.connections, timedelta(minutes=10)))
-            size = memory(pid)
-        database = folder / "data" / "stanch.db"
-        missing, (signals, deliveries) = lost(sent, database), kept(database)
-        print(
-            f"{len(made)} notifications of {len(signals)} distinct alerts ({given.each} each) in {given.groups} groups, "
-            f"{given.connections} connections: {len(made) / sent.took:.0f}/s sustained over {sent.took:.1f} s, "
-            f"p50 {sent.quantile(0.5) * 1000:.1f} ms, p99 {sent.quantile(0.99) * 1000:.1f} ms, "
-            f"answers {dict(sorted(sent.answers.items()))}, delivered {deliveries}, lost {len(missing)}, "
-            f"memory {size['VmRSS']:.0f} MB (at most {size['VmHWM']:.0f})"
-        )
-    if missing:
-        sys.exit(f"lost: {sorted(missing)[:5]}")
+def missing(data: Path, bodies: Sequence[tuple[bytes, tuple[str, ...]]], sent: Sent) -> set[str]:
+    """Fingerprints that were answered with a 2xx and are not on disk."""
+    from agent.clock import RealClock
+
+    now = RealClock().now()
+    wanted = {one.fingerprint: signal(one) for body, _ in set(bodies) for one in delivered(body, now).alerts}
+    with sqlite3.connect(data / "stanch.db") as store:
+        kept = {key for (key,) in store.execute("SELECT key FROM signals")}
+    store.close()
+    return {fingerprint for fingerprint in sent.kept if wanted[fingerprint] not in kept}
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -29,16 +29,23 @@ code { background: #f4f4f4; border: 1px solid #ddd; border-radius: 3px; color: #
 .primary { background: #007a5a; color: #fff; border-color: #007a5a } .danger { color: #e01e5a; border-color: #e01e5a } a { color: #1264a3; text-decoration: none }
 table { border-collapse: collapse; font-size: 13px; margin: 4px 0 } td, th { border: 1px solid #ddd; padding: 3px 8px; text-align: left; vertical-align: top } th { background: #f8f8f8 } td + td, th { white-space: nowrap } .scroll { overflow-x: auto }
 .plan { border: 1px solid #ddd; border-radius: 8px; padding: 6px 12px; margin: 4px 0 } .task { margin: 3px 0 } .ok { color: #007a5a } .bad { color: #e01e5a } .mention { background: #fdf2d0; color: #1264a3 }
+.push { margin: 6px 14px; padding: 7px 12px; border-radius: 12px; background: #2b2b30; color: #fff; font-size: 14px }
 .sub { color: #616061; font-size: 13px } .chart { border: 1px solid #ddd; border-radius: 8px; padding: 6px 12px; margin: 4px 0; font-size: 12px }
 """
 
 
-def page(shown: Sequence[Json]) -> str:
-    panes = "".join(
-        f'<div class="pane {name}"><div class="cap">{caption}</div>{"".join(map(_message, shown))}</div>'
-        for name, caption in (("desk", "desktop"), ("phone", "phone, 40 columns"))
+def page(shown: Sequence[Json], phone: Sequence[Json] | None = None) -> str:
+    """`phone` are the messages of the phone, where they are not the desktop's. What is new among them stands above as its
+    notification: an edit notifies nobody."""
+    pushed = "".join(
+        f'<div class="push"><b>Stanch</b><br>{html.escape(m["text"])}</div>' for m in phone or () if not m.get("edits")
     )
-    return f"<!doctype html><meta charset=utf-8><style>{STYLE}</style>{panes}"
+    panes = (("desk", "desktop", "", shown), ("phone", "phone, 40 columns", pushed, phone or shown))
+    drawn = "".join(
+        f'<div class="pane {name}"><div class="cap">{caption}</div>{top}{"".join(map(_message, messages))}</div>'
+        for name, caption, top, messages in panes
+    )
+    return f"<!doctype html><meta charset=utf-8><style>{STYLE}</style>{drawn}"
 
 
 def _message(message: Json) -> str:
@@ -89,7 +96,8 @@ def _tagged(rows: Sequence[Any]) -> list[tuple[Any, str]]:
 
 def _task(task: Json) -> str:
     mark = {"complete": '<span class="ok">✓</span>', "error": '<span class="bad">✗</span>'}.get(task["status"], "◌")
-    inner = "".join(f'<div class="sub">{_block(task[name])}</div>' for name in ("details", "output") if name in task)
+    inner = f'<div class="sub">{_block(task["output"])}</div>' if "output" in task else ""
+    inner += "<span class=sub> ▸ details</span>" if "details" in task else ""  # closed, until somebody opens them
     return f'<div class="task">{mark} {html.escape(task["title"])}{inner}</div>'
 
 

@@ -18,7 +18,7 @@ class AlertStatus(StrEnum):
 class Alert:
     """Labels and annotations are text from outside: untrusted, whoever sent them."""
 
-    source: str  # alertmanager | grafana | person | lab
+    source: str  # alertmanager | grafana | event | person | lab
     fingerprint: str
     status: AlertStatus
     labels: Mapping[str, str]

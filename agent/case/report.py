@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from agent.case.dossier import Dossier
 from agent.case.text import visible
@@ -128,9 +128,23 @@ def _event(event: Event) -> str:
 
 
 def _evidence(dossier: Dossier) -> Iterator[str]:
+    """Each read in one line; of the many that watched an effect, the last ones, and how many went before."""
+    watched = {proposal: _watching(events) for proposal, events in dossier.verifications.items()}
+    folded = {one for ids in watched.values() for one in ids} - {i for f in dossier.findings for i in f["evidence"]}
     for one in dossier.evidence.values():
+        if one.id in folded:
+            continue
         link = f" ([open]({one.link}))" if one.link and one.link.startswith(("http://", "https://")) else ""
         yield f"- **{one.id}** {one.read}, as of {iso(one.as_of)}, {one.outcome}{link}: {_text(one.summary.split(chr(10))[0])}"
+    for proposal, ids in watched.items():
+        if ids:
+            yield f"- {ids[0]} to {ids[-1]}: {len(ids)} reads before these, while the effect of {proposal} was watched."
+
+
+def _watching(events: Sequence[Event]) -> list[str]:
+    """The reads of all checks of an effect but the last."""
+    last = set(events[-1].data.get("evidence", ()))
+    return [i for event in events[:-1] for i in event.data.get("evidence", ()) if i not in last]
 
 
 def _text(text: str) -> str:

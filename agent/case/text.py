@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 _NAMED = {"\n": "⏎", "\t": " ", "\r": "␍", "\x1b": "␛", "\x7f": "␡"}
@@ -18,6 +19,11 @@ def visible(text: str, limit: int | None = None) -> str:
 def paragraph(text: str, limit: int | None = None) -> str:
     """As visible, but line breaks stay."""
     return "\n".join(visible(line) for line in _bounded(text, limit).replace("\r\n", "\n").split("\n"))
+
+
+def rounded(text: str) -> str:
+    """Long decimals, as a template without a format writes them, to four digits: `2.1251639344262383 s` → `2.125 s`."""
+    return re.sub(r"(?<![\w.])-?\d+\.\d{5,}(?:[eE][-+]?\d+)?(?![\w.])", lambda found: f"{float(found[0]):.4g}", text)
 
 
 def _plain(char: str) -> bool:

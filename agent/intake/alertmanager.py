@@ -4,33 +4,42 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import isfinite
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from agent.case.alert import Alert, AlertStatus
 from agent.errors import UnusableInput
-from tools.context import Change
 
-_JSON = json.JSONDecoder(parse_constant=lambda word: None)  # NaN and Infinity are null; made once, it is slow to make
 ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
-DEEPEST = 20  # levels of a key we do not know
-WANTED = "the body of an Alertmanager webhook, or alerts as `GET /api/v2/alerts` lists them, with at least one alert"
-SHOWN = 5  # problems that one answer names
+DEEPEST = 20  # levels of what an alert may carry besides its own fields
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 
 
 def _no_nulls(value: Any) -> Any:
-    if value is None:
-        return {}
-    if isinstance(value, Mapping) and None in value.values():
-        return {k: "" if v is None else v for k, v in value.items()}
+    return (
+        {}
+        if value is None
+        else {k: "" if v is None else v for k, v in value.items()}
+        if isinstance(value, Mapping)
+        else value
+    )
+
+
+def _written(value: Any) -> Any:
+    """A number is no time: pydantic would take it for seconds of the Unix epoch."""
+    if isinstance(value, str) and not _MOMENT.match(value):
+        raise ValueError("give a time such as 2026-11-24T03:04:05Z")
+    if not isinstance(value, str | None):
+        raise ValueError("give a time as text, such as 2026-11-24T03:04:05Z")
     return value
 
 
+Moment = Annotated[datetime, BeforeValidator(_written)]
 Strings = Annotated[dict[str, str], BeforeValidator(_no_nulls)]
 
 
@@ -41,8 +50,8 @@ class _Loose(BaseModel):
 class AlertBody(_Loose):
     labels: Strings = Field(default_factory=dict)
     annotations: Strings = Field(default_factory=dict)
-    starts_at: datetime = Field(alias="startsAt")
-    ends_at: datetime | None = Field(None, alias="endsAt")
+    starts_at: Moment = Field(alias="startsAt")
+    ends_at: Moment | None = Field(None, alias="endsAt")
     generator_url: str = Field("", alias="generatorURL")
     fingerprint: str = ""
     status: Any = None
@@ -57,135 +66,148 @@ class Notification(_Loose):
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """What can be worked of a notification, and why the rest cannot: then the whole of it is kept for a person."""
+class Dialect:
+    """Whose webhook it is: the source that its alerts are said to come from, and the version that is read."""
 
-    alerts: tuple[Alert, ...] = ()
-    changes: tuple[Change, ...] = ()
+    source: str
+    version: str
+    called: str
+
+
+ALERTMANAGER = Dialect("alertmanager", "4", "an Alertmanager webhook")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """`odd` says, a line each, what could not be read or is not as expected; the alerts are those that can be read."""
+
+    alerts: tuple[Alert, ...]
     odd: tuple[str, ...] = ()
 
 
 def parse(body: bytes | str, now: datetime) -> list[Alert]:
     """Alerts of a webhook body, of a list of alerts, or of one alert. UnusableInput says what was seen and what to send."""
-    data = _as_notification(decoded(body))
-    if isinstance(data, Mapping) and (why := _unknown_version(data, ("4",))):
-        raise UnusableInput(why)
+    data = _json(body, ALERTMANAGER)
+    if str(data.get("version", "4")) != "4":
+        raise UnusableInput(
+            f"This is webhook version {data.get('version')!r}; Stanch reads version 4 (Alertmanager ≥ 0.16)."
+        )
+    _some(data)
     try:
         notification = Notification.model_validate(data)
     except ValidationError as error:
         raise UnusableInput(_explain(error)) from None
-    if not notification.alerts:
-        raise UnusableInput("The body holds no alerts (`alerts` is empty). Send at least one alert.")
-    return [_alert(one, notification, now, "alertmanager") for one in notification.alerts]
+    return [_alert(one, notification, now, ALERTMANAGER) for one in notification.alerts]
 
 
-def read(data: Any, now: datetime, source: str = "alertmanager", versions: Sequence[str] = ("4",)) -> Delivery:
-    """As `parse`, of decoded JSON, but what is odd does not take the rest with it. UnusableInput where no alert is left."""
-    data = _as_notification(data)
-    odd = [why] if isinstance(data, Mapping) and (why := _unknown_version(data, versions)) else []
+def delivered(body: bytes, now: datetime, dialect: Dialect = ALERTMANAGER) -> Delivery:
+    """What a webhook brought. An alert that cannot be read does not hold up the others; UnusableInput when none can."""
+    data = _json(body, dialect)
+    _some(data)
+    odd = []
+    if str(data.get("version", dialect.version)) != dialect.version:
+        odd.append(f"It is version {str(data['version'])[:40]!r}; this is read as {dialect.called}.")
     try:
         notification = Notification.model_validate(data)
-    except ValidationError as error:
-        if not isinstance(data, Mapping) or not isinstance(data["alerts"], list):
-            raise UnusableInput(_explain(error)) from None
-        notification = _what_is_readable(data, odd)
-    alerts = []
-    for one in notification.alerts:
-        try:
-            alerts.append(_alert(one, notification, now, source))
-        except UnusableInput as error:
-            odd.append(str(error))
+        return Delivery(tuple(_alert(one, notification, now, dialect) for one in notification.alerts), tuple(odd))
+    except (ValidationError, UnusableInput):
+        alerts, unread = _one_by_one(data, now, dialect)
     if not alerts:
-        problems = " ".join(odd[:SHOWN]) or "The body holds no alerts (`alerts` is empty). Send at least one alert."
-        raise UnusableInput(problems)
-    return Delivery(tuple(alerts), odd=tuple(odd))
+        raise UnusableInput(f"{' '.join(unread[:5])} Send the body of {dialect.called}.")
+    return Delivery(alerts, (*odd, *unread))
 
 
-def _what_is_readable(data: Mapping[str, Any], odd: list[str]) -> Notification:
-    """Each alert by itself; what is wrong is added to `odd`."""
-    try:
-        notification = Notification.model_validate({**data, "alerts": []})
-    except ValidationError as error:
-        odd.append(_explain(error))
-        notification = Notification(alerts=[])
-    for one in data["alerts"]:
+def _one_by_one(data: Mapping[str, Any], now: datetime, dialect: Dialect) -> tuple[tuple[Alert, ...], list[str]]:
+    """Those that can be read, and what is wrong with the others."""
+    found, unread = [], []
+    around = Notification(
+        alerts=[], **{name: data[name] for name in ("groupKey", "receiver") if _is_text(data.get(name))}
+    )
+    listed = data["alerts"]
+    for place, one in enumerate(listed if isinstance(listed, list) else [listed]):
         try:
-            notification.alerts.append(AlertBody.model_validate(one))
-        except ValidationError as error:
-            odd.append(_explain(error))
-    return notification
+            found.append(read_alert(one, now, dialect, around))
+        except UnusableInput as error:
+            unread.append(f"alerts.{place} cannot be read: {error}")
+    return tuple(found), unread
 
 
-def decoded(body: bytes | str, wanted: str = WANTED) -> Any:
-    """The JSON of a body, NaN read as null; UnusableInput shows how it starts and says what is `wanted`."""
-    if not body.strip():
-        raise UnusableInput(f"The input is empty. Give {wanted}.")
+def read_alert(one: Any, now: datetime, dialect: Dialect, around: Notification | None = None) -> Alert:
+    """One alert as Alertmanager writes it; UnusableInput says what is wrong with it."""
     try:
-        return _JSON.decode(body if isinstance(body, str) else body.decode(json.detect_encoding(body)))
+        body = AlertBody.model_validate(one)
+    except ValidationError as error:
+        raise UnusableInput(f"{problems(error)}.") from None
+    return _alert(body, around or Notification(alerts=[]), now, dialect)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable()
+
+
+def _json(body: bytes | str, dialect: Dialect) -> Mapping[str, Any]:
+    """A mapping with `alerts`; what the API lists, and one alert, are made into one."""
+    if not body.strip():
+        raise UnusableInput(f"The input is empty. Give the body of {dialect.called}, with at least one alert.")
+    try:
+        data = json.loads(body, parse_constant=lambda word: None)
     except (ValueError, UnicodeDecodeError, RecursionError) as error:
         start = (body if isinstance(body, str) else body[:60].decode("utf-8", "replace"))[:40]
-        raise UnusableInput(f"This is not JSON ({error}); it starts with {start!r}. Give {wanted}.") from None
-
-
-def _as_notification(data: Any) -> Any:
+        raise UnusableInput(
+            f"This is not JSON ({error}); it starts with {start!r}. Give the body of {dialect.called}, "
+            "or alerts as `GET /api/v2/alerts` lists them."
+        ) from None
     if isinstance(data, list):
-        return {"alerts": data}
-    if isinstance(data, Mapping) and "alerts" not in data and "labels" in data:
-        return {"alerts": [data]}
-    if isinstance(data, Mapping) and "alerts" not in data:
+        data = {"alerts": data}
+    elif isinstance(data, Mapping) and "alerts" not in data and "labels" in data:
+        data = {"alerts": [data]}
+    elif not isinstance(data, Mapping):
+        raise UnusableInput(f"A JSON {type(data).__name__} cannot be read. Give the body of {dialect.called}.")
+    elif "alerts" not in data:
         keys = ", ".join(sorted(map(str, data))[:8]) or "no keys"
-        raise UnusableInput(f"The JSON has no `alerts` (it has {keys}). Give the body of an Alertmanager webhook.")
-    return data
+        raise UnusableInput(f"The JSON has no `alerts` (it has {keys}). Give the body of {dialect.called}.")
+    body_of: Mapping[str, Any] = data
+    return body_of
 
 
-def _unknown_version(data: Mapping[str, Any], known: Sequence[str]) -> str:
-    """What to say about it; "" for a version that is known, or not given."""
-    version = data.get("version", known[0])
-    if str(version) in known:
-        return ""
-    return f"This is webhook version {version!r:.40}; Stanch reads version {' or '.join(known)} (Alertmanager ≥ 0.16 sends 4)."
+def _some(data: Mapping[str, Any]) -> None:
+    if data["alerts"] == []:
+        raise UnusableInput("The body holds no alerts (`alerts` is empty). Send at least one alert.")
 
 
-def _alert(one: AlertBody, notification: Notification, now: datetime, source: str) -> Alert:
+def _alert(one: AlertBody, notification: Notification, now: datetime, dialect: Dialect) -> Alert:
     if not one.labels:
         raise UnusableInput("An alert has no labels; every alert needs at least `alertname`.")
+    extra = dict(one.model_extra or {})
+    if any(_deep(value) for value in extra.values()):
+        raise UnusableInput(f"An alert is nested more than {DEEPEST} levels deep.")
+    if isinstance(one.status, Mapping):
+        extra["state"] = str(one.status.get("state", ""))  # as the API lists it: active, suppressed, unprocessed
+    if notification.receiver:
+        extra["receiver"] = notification.receiver
     try:
-        starts = _utc(one.starts_at)
-        ends = None if one.ends_at is None else _utc(one.ends_at)
+        starts, ends = _utc(one.starts_at), None if one.ends_at is None else _utc(one.ends_at)
     except OverflowError:
-        raise UnusableInput("startsAt or endsAt lies outside the years 1 to 9999. Send times of this age.") from None
+        raise UnusableInput("An alert starts or ends outside the years 1 to 9999.") from None
     status = _status(one, ends, now)
     return Alert(
-        source=source,
+        source=dialect.source,
         fingerprint=one.fingerprint or fingerprint(one.labels),
         status=status,
         labels=one.labels,
         annotations=one.annotations,
-        starts_at=starts.replace(microsecond=starts.microsecond // 1000 * 1000),  # the API lists no finer ones
+        starts_at=starts,
         ends_at=ends if status is AlertStatus.RESOLVED and ends != ZERO_TIME else None,
         generator_url=one.generator_url,
         group_key=notification.group_key,
-        extra=_extra(one, notification),
+        extra=extra,
     )
 
 
-def _extra(one: AlertBody, notification: Notification) -> dict[str, Any]:
-    """Keys we do not know, and the receiver: by it a list of all alerts is told from those that are meant for us."""
-    extra = {name: _plain(value) for name, value in (one.model_extra or {}).items()}
-    if notification.receiver:
-        extra["receiver"] = notification.receiver
-    return extra
-
-
-def _plain(value: Any, level: int = 0) -> Any:
-    """What every JSON reader takes: no number without an end, and nothing deeper than DEEPEST."""
-    if isinstance(value, float):
-        return value if isfinite(value) else None
-    if isinstance(value, dict | list) and level >= DEEPEST:
-        return "…"
-    if isinstance(value, dict):
-        return {name: _plain(one, level + 1) for name, one in value.items()}
-    return [_plain(one, level + 1) for one in value] if isinstance(value, list) else value
+def _deep(value: Any, levels: int = DEEPEST) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    return levels == 0 or any(_deep(one, levels - 1) for one in (value.values() if isinstance(value, dict) else value))
 
 
 def _status(one: AlertBody, ends: datetime | None, now: datetime) -> AlertStatus:
@@ -207,9 +229,14 @@ def _utc(when: datetime) -> datetime:
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
-def _explain(error: ValidationError) -> str:
-    problems: Sequence[str] = [
-        f"{'.'.join(str(p) for p in one['loc'])}: {one['msg']}"
+def problems(error: ValidationError) -> str:
+    """Each place with what is wrong there, in one line."""
+    found: Sequence[str] = [
+        f"{'.'.join(str(p) for p in one['loc']) or 'it'}: {one['msg']}"
         for one in error.errors(include_url=False, include_input=False)
     ]
-    return f"These alerts cannot be read: {'; '.join(problems[:SHOWN])}. Give the body of an Alertmanager webhook (version 4)."
+    return "; ".join(found[:5])
+
+
+def _explain(error: ValidationError) -> str:
+    return f"These alerts cannot be read: {problems(error)}. Give the body of an Alertmanager webhook (version 4)."

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from agent.case.alert import Alert
 from agent.case.catalog import Catalog
 from agent.case.incident import Incident, Kind, State
+from agent.case.text import rounded
 
 WINDOW = timedelta(minutes=30)  # alerts further apart than this need the same fingerprint to be one incident
 _SEVERITIES = ("critical", "page", "error", "warning", "info", "none", "")
@@ -113,7 +114,7 @@ def opened_by(alert: Alert) -> Incident:
         id="inc-" + hashlib.sha256(f"{alert.fingerprint}:{alert.starts_at.isoformat()}".encode()).hexdigest()[:8],
         state=State.NEW,
         kind=Kind.UNKNOWN,
-        title=alert.summary or alert.name,
+        title=rounded(alert.summary or alert.name),
         since=alert.starts_at,
         severity=alert.severity,
         alerts=(alert.fingerprint,),

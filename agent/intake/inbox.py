@@ -5,23 +5,21 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.exc import TimeoutError as NoConnection
+from sqlalchemy.exc import DBAPIError
 
 from agent.case.alert import Alert
-from agent.errors import Overloaded, StoreAway
+from agent.errors import Overloaded
 from agent.store import inbox
 from agent.store.database import Database
 from agent.store.inbox import QUARANTINED, Posted, packed, signal, signal_of_body, signal_of_change
 from tools.context import Change, Clock
 
 AT_ONCE = 500  # notifications of one commit
-AWAY = (DBAPIError, NoConnection, OSError)
-TRIES = 3  # of a commit that another replica crossed: it kept one of the same signals a moment earlier
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,46 +32,70 @@ class Receipt:
 
 
 @dataclass(slots=True)
-class _Waiting:
-    source: str
-    alerts: tuple[Alert, ...]
-    changes: tuple[Change, ...]
-    quarantine: tuple[bytes, str] | None
-    answer: asyncio.Future[Receipt]
-    keys: tuple[str, ...] = ()  # of its signals, in the order of alerts, changes, quarantine
+class _Tally:
+    """Which signals of a batch come for the first time, and how often the others came again."""
 
-    def __post_init__(self) -> None:
-        self.keys = (*map(signal, self.alerts), *map(signal_of_change, self.changes))
-        if self.quarantine is not None:
-            self.keys = (*self.keys, signal_of_body(self.source, self.quarantine[0]))
+    old: AbstractSet[str]
+    fresh: set[str] = field(default_factory=set)
+    again: Counter[str] = field(default_factory=Counter)
+
+    def first(self, key: str) -> bool:
+        if key in self.old or key in self.fresh:
+            self.again[key] += 1
+            return False
+        self.fresh.add(key)
+        return True
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A notification that waits for its commit, its parts with their signals. `body` is set, with why, to quarantine it."""
+
+    source: str
+    alerts: Sequence[tuple[str, Alert]]
+    changes: Sequence[tuple[str, Change]]
+    answer: asyncio.Future[Receipt]
+    body: tuple[str, bytes, str] | None = None
+
+    def signals(self) -> Iterator[str]:
+        yield from (key for key, _ in self.alerts)
+        yield from (key for key, _ in self.changes)
+        if self.body is not None:
+            yield self.body[0]
+
+    def news(self, tally: _Tally, receipt: str, now: datetime) -> Posted | None:
+        """What of it is kept; None when all of it is known."""
+        if self.body is not None:
+            key, body, why = self.body
+            return Posted(receipt, self.source, now, body, QUARANTINED, why) if tally.first(key) else None
+        alerts = [alert for key, alert in self.alerts if tally.first(key)]
+        changes = [change for key, change in self.changes if tally.first(key)]
+        return Posted(receipt, self.source, now, packed(alerts, changes)) if alerts or changes else None
 
 
 class Inbox:
-    """`capacity` is how many notifications may wait for their commit before Overloaded."""
+    """`capacity` is how many notifications may wait for their commit before one more is Overloaded."""
 
     def __init__(self, db: Database, clock: Clock, capacity: int = 20_000) -> None:
         self._db, self._clock, self._capacity = db, clock, capacity
         self._queue: list[_Waiting] = []
         self._committer: asyncio.Task[None] | None = None
         self.on_news: Callable[[], object] = lambda: None
-        self.absorbed = 0  # signals that were known already
+        self.absorbed = 0  # alerts, changes and odd bodies that were known already
 
     async def accept(self, source: str, alerts: Sequence[Alert], changes: Sequence[Change] = ()) -> Receipt:
-        """Keep what is new of a notification; returns once it is on disk. Overloaded where too much waits, StoreAway where
-        the database does not take it: then nothing of it was kept."""
-        return await self._enter(_Waiting(source, tuple(alerts), tuple(changes), None, _future()))
+        """Keep what is new of a notification; returns once it is on disk. Overloaded where too much waits."""
+        told = [(signal(alert), alert) for alert in alerts]
+        return await self._enter(_Waiting(source, told, [(signal_of_change(c), c) for c in changes], _future()))
 
     async def quarantine(self, source: str, body: bytes, why: str) -> Receipt:
-        """Keep what came, as it came, for a person to look at; the same again is a duplicate."""
-        return await self._enter(_Waiting(source, (), (), (body, why), _future()))
+        """Keep what came, as it came, for a person to look at. The same body again is a duplicate."""
+        return await self._enter(_Waiting(source, (), (), _future(), (signal_of_body(source, body), body, why)))
 
     async def waiting(self) -> int:
-        """How many notifications are kept and not worked yet; StoreAway where the database does not say."""
-        try:
-            async with self._db.read() as tx:
-                return await inbox.waiting(tx)
-        except AWAY as error:
-            raise StoreAway(f"The database does not answer ({type(error).__name__}).") from error
+        """How many notifications are kept and not worked yet."""
+        async with self._db.read() as tx:
+            return await inbox.waiting(tx)
 
     async def close(self) -> None:
         """Write what waits."""
@@ -92,59 +114,40 @@ class Inbox:
         """Write until nothing waits. What arrives while one transaction is written goes into the next."""
         while self._queue:
             batch, self._queue = self._queue[:AT_ONCE], self._queue[AT_ONCE:]
-            try:
-                answers = await self._written(batch)
-            except Exception as error:  # noqa: BLE001 (whoever waits is told, whatever it was)
-                for one in batch:
-                    if not one.answer.done():
-                        one.answer.set_exception(error)
-                continue
-            for one, answer in zip(batch, answers, strict=True):
-                if not one.answer.done():
-                    one.answer.set_result(answer)
-            if not all(answer.duplicate for answer in answers):
+            if await self._answer(batch):
                 self.on_news()
 
-    async def _written(self, batch: Sequence[_Waiting]) -> list[Receipt]:
-        for left in reversed(range(TRIES)):
-            try:
-                return await self._write(batch)
-            except AWAY as error:
-                if not isinstance(error, IntegrityError) or not left:
-                    why = f"{type(error).__name__}: {getattr(error, 'orig', None) or error}"
-                    raise StoreAway(f"The database does not take what comes in ({why}). Send it again.") from error
-        raise AssertionError("unreachable")
+    async def _answer(self, batch: Sequence[_Waiting]) -> bool:
+        """Write them together and tell each; whether anything was new.
+
+        Where one of them cannot be written, each is written by itself, so that it fails alone.
+        """
+        try:
+            answers = await self._write(batch)
+        except Exception as error:  # noqa: BLE001 (whoever waits is told, whatever it was)
+            if len(batch) > 1 and not isinstance(error, DBAPIError):
+                return any([await self._answer([one]) for one in batch])
+            for one in batch:
+                if not one.answer.done():
+                    one.answer.set_exception(error)
+            return False
+        for one, answer in zip(batch, answers, strict=True):
+            if not one.answer.done():
+                one.answer.set_result(answer)
+        return not all(answer.duplicate for answer in answers)
 
     async def _write(self, batch: Sequence[_Waiting]) -> list[Receipt]:
-        now = self._clock.now()
+        now, answers, posted = self._clock.now(), [], []
         async with self._db.write() as tx:
-            old = await inbox.known(tx, {key for one in batch for key in one.keys})
-            again: Counter[str] = Counter()
-            fresh: set[str] = set()
-            posted: list[Posted] = []
-            answers = []
+            tally = _Tally(await inbox.known(tx, {key for one in batch for key in one.signals()}))
             for one in batch:
-                mine = [key not in old and key not in fresh for key in one.keys]  # an alert twice in one body is rare
-                fresh.update(key for key, new in zip(one.keys, mine, strict=True) if new)
-                again.update(key for key, new in zip(one.keys, mine, strict=True) if not new)
                 receipt = secrets.token_hex(12)
-                if any(mine):
-                    posted.append(_posted(one, mine, receipt, now))
-                answers.append(Receipt(receipt, len(one.alerts), not any(mine)))
-            await inbox.keep(tx, posted, fresh, again, now)
-        self.absorbed += again.total()
+                kept = one.news(tally, receipt, now)
+                posted += [kept] if kept is not None else []
+                answers.append(Receipt(receipt, len(one.alerts), kept is None))
+            await inbox.keep(tx, posted, tally.fresh, tally.again, now)
+        self.absorbed += tally.again.total()
         return answers
-
-
-def _posted(one: _Waiting, mine: Sequence[bool], receipt: str, now: datetime) -> Posted:
-    """Only what is new of it."""
-    if one.quarantine is not None:
-        body, why = one.quarantine
-        return Posted(receipt, one.source, now, body, QUARANTINED, why)
-    told: Sequence[Alert | Change] = (*one.alerts, *one.changes)
-    new = [it for it, is_new in zip(told, mine, strict=True) if is_new]
-    alerts = [it for it in new if isinstance(it, Alert)]
-    return Posted(receipt, one.source, now, packed(alerts, [it for it in new if isinstance(it, Change)]))
 
 
 def _future() -> asyncio.Future[Receipt]:

@@ -1,7 +1,7 @@
-"""Reconciling: what fired or cleared while nobody listened, by what each Alertmanager lists now.
+"""Reconciling with Alertmanager: what began or ended while nobody listened here.
 
-Alertmanager never delivers again what fired and cleared while we were away, nor a "resolved" for a firing that was never
-accepted, so its list is asked at the start and every few minutes.
+An alert that fires and clears while we are down is never delivered, and a "resolved" is sent once. So what each Alertmanager
+lists now is compared with what is open here.
 """
 
 from __future__ import annotations
@@ -10,110 +10,103 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+
+import httpx
 
 from agent.case.alert import Alert, AlertStatus
 from agent.clock import parse_time
-from agent.errors import ToolError, ToolFailed, UnusableInput
-from agent.intake import alertmanager
-from agent.intake.inbox import Inbox, Receipt
-from agent.intake.ours import about_us
-from agent.store import alerts
-from agent.store.database import Database
-from tools.context import Backend, Backends, Clock
-from tools.fetch import fetch_json
+from agent.errors import UnusableInput
+from agent.intake.alertmanager import ALERTMANAGER, Delivery, delivered
+from agent.intake.own import ours
+from agent.notebook import Notebook
+from agent.store import alerts, incidents
+from tools.context import Backend
 
 log = logging.getLogger("stanch.reconcile")
-SOURCE = "alertmanager"
-YOUNG = timedelta(minutes=5)  # an Alertmanager that has just started has not heard again of everything that fires
-RECENT = 500  # alerts by whose receivers we know which are meant for us
-Key: TypeAlias = tuple[str, datetime]  # fingerprint and start
-Found: TypeAlias = dict[Key, tuple[Alert, bool]]  # the alert, and whether it is suppressed
+MOST_OPEN, NEWEST = 5_000, 500
+MILLISECOND = timedelta(milliseconds=1)
+SETTLED = timedelta(minutes=5)  # an Alertmanager that has just started knows nothing until Prometheus tells it again
+SEEN: Mapping[str, object] = {"seen": "reconciling"}
 
 
-@dataclass(frozen=True)
-class Reconciler:
-    """The chore: what was missed goes into the inbox, which absorbs what it knows."""
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What one Alertmanager lists, and whether what it does not list has ended."""
 
-    db: Database
-    box: Inbox
-    backends: Backends
-    clock: Clock
-    young: timedelta = YOUNG
-
-    async def look(self) -> Receipt | None:
-        """None where nothing was missed."""
-        if not self.backends.of("alertmanager"):
-            return None
-        async with self.db.read() as tx:
-            firing = await alerts.still_firing(tx)
-            recent = await alerts.recent(tx, RECENT)
-        receivers = {str(a.extra["receiver"]) for a in recent if a.source == SOURCE and "receiver" in a.extra}
-        found = await missed(self.backends, self.clock, firing, receivers, self.young)
-        return await self.box.accept("reconcile", found) if found else None
+    alerts: tuple[Alert, ...]
+    settled: bool
 
 
-async def missed(
-    backends: Backends, clock: Clock, firing: Sequence[Alert], receivers: Collection[str] = (), young: timedelta = YOUNG
-) -> list[Alert]:
-    """What fires in some Alertmanager and not in `firing` (what fires as far as we know), and what of `firing` none lists
-    any more: resolved as of now. `receivers` are ours; empty is: every receiver. What is silenced or inhibited is not news.
+async def missed(notebook: Notebook) -> list[Alert]:
+    """What fires at an Alertmanager and is unknown here, and, as resolved by now, what is open here and listed nowhere.
 
-    Nothing is taken as resolved unless every Alertmanager answered and has run for as long as `young`.
+    One that does not answer is passed over with a warning; nothing is taken for resolved then. Silenced and inhibited
+    alerts count as listed and are no news; nor are, once it is known which receivers lead here, the alerts of others.
     """
-    now, certain = clock.now(), True
-    listed: Found = {}
-    for backend in backends.of("alertmanager"):
-        try:
-            listed |= await _listed(backend, now, receivers)
-            certain = certain and now - await _started(backend) >= young
-        except ToolError as error:
-            log.warning("an Alertmanager could not be asked what fires: %s", error)
-            certain = False
-    known = {(alert.fingerprint, alert.starts_at) for alert in firing}
-    fresh = [alert for key, (alert, suppressed) in listed.items() if not suppressed and key not in known]
-    gone = [a for a in firing if a.source == SOURCE and (a.fingerprint, a.starts_at) not in listed] if certain else []
-    return [*fresh, *(_cleared(alert, now) for alert in gone)]
+    now, backends = notebook.clock.now(), notebook.backends.of("alertmanager")
+    if not backends:
+        return []
+    firing, receivers = await _open(notebook)  # before anybody is asked: what arrives meanwhile is in no older list
+    answers = [await _listed(backend, now) for backend in backends]
+    listed = [alert for one in answers if one is not None for alert in one.alerts]
+    news = await _unknown(notebook, [a for a in listed if _fires(a) and _for_us(a, receivers) and not ours(a)])
+    if not all(one is not None and one.settled for one in answers):
+        return news
+    there = {alert.fingerprint for alert in listed}
+    return news + [_resolved(alert, now) for alert in firing if alert.fingerprint not in there]
 
 
-def _cleared(alert: Alert, now: datetime) -> Alert:
-    said = {**alert.extra, "seen_by": "reconciling: no Alertmanager lists it any more"}
-    return replace(alert, status=AlertStatus.RESOLVED, ends_at=max(now, alert.starts_at), extra=said)
+async def _open(notebook: Notebook) -> tuple[list[Alert], frozenset[str]]:
+    """What fires of the open incidents' alerts that an Alertmanager brought, and the receivers that lead here."""
+    firing: list[Alert] = []
+    async with notebook.db.read() as tx:
+        for incident in await incidents.open_ids(tx, MOST_OPEN):
+            last = {alert.fingerprint: alert for alert in await alerts.of(tx, incident)}
+            firing += [a for a in last.values() if a.status is AlertStatus.FIRING and _brought(a)]
+        newest = await alerts.newest(tx, NEWEST)
+    return firing, frozenset(str(a.extra["receiver"]) for a in newest if "receiver" in a.extra)
 
 
-async def _listed(backend: Backend, now: datetime, receivers: Collection[str]) -> Found:
-    """Everything that fires there; what goes to other receivers only, and what is about ourselves, counts as suppressed."""
-    status, body = await fetch_json(backend, "/api/v2/alerts", what="which alerts fire")
-    if status != 200 or not isinstance(body, list):
-        raise ToolFailed(f"Alertmanager at {backend.url} answered HTTP {status} instead of a list of alerts.")
-    found: Found = {}
-    for one in body:
-        try:
-            (alert,) = alertmanager.read([one], now).alerts
-        except UnusableInput as error:
-            log.warning("an alert that %s lists cannot be read: %s", backend.url, error)
-            continue
-        ours = not receivers or bool(_names(one) & set(receivers))
-        quiet = not ours or about_us(alert.labels) or _state(one) != "active"
-        found[alert.fingerprint, alert.starts_at] = alert, quiet
-    return found
+def _brought(alert: Alert) -> bool:
+    """Whether an Alertmanager delivered it or listed it: a file at a terminal reads the same and is not its business."""
+    return alert.source == ALERTMANAGER.source and ("receiver" in alert.extra or "receivers" in alert.extra)
 
 
-async def _started(backend: Backend) -> datetime:
-    """Since when it runs."""
-    status, body = await fetch_json(backend, "/api/v2/status", what="since when it runs")
-    since = body.get("uptime") if isinstance(body, Mapping) else None
+async def _listed(backend: Backend, now: datetime) -> Listed | None:
+    """What it lists; None when it does not answer as Alertmanager does."""
     try:
-        return parse_time(str(since))
-    except ValueError:
-        raise ToolFailed(f"Alertmanager at {backend.url} answered HTTP {status} and not since when it runs.") from None
+        listed = await backend.http.get("/api/v2/alerts")
+        status = await backend.http.get("/api/v2/status")
+        listed.raise_for_status()
+        found = Delivery(()) if listed.json() == [] else delivered(listed.content, now)
+        began = parse_time(status.raise_for_status().json()["uptime"])
+        return Listed(found.alerts, now - began >= SETTLED and not found.odd)
+    except (httpx.HTTPError, UnusableInput, ValueError, KeyError, TypeError, AttributeError) as error:
+        log.warning("%s cannot be reconciled with: %s: %s", backend.name, type(error).__name__, error)
+        return None
 
 
-def _names(one: Mapping[str, Any]) -> set[str]:
-    receivers = one.get("receivers")
-    return {str(r.get("name")) for r in receivers if isinstance(r, Mapping)} if isinstance(receivers, list) else set()
+def _fires(alert: Alert) -> bool:
+    """Neither silenced nor inhibited: it would be delivered."""
+    return alert.status is AlertStatus.FIRING and alert.extra.get("state") == "active"
 
 
-def _state(one: Mapping[str, Any]) -> str:
-    status = one.get("status")
-    return str(status.get("state", "active")) if isinstance(status, Mapping) else "active"
+def _for_us(alert: Alert, receivers: Collection[str]) -> bool:
+    listed = alert.extra.get("receivers")
+    names = {one.get("name") for one in listed if isinstance(one, Mapping)} if isinstance(listed, Sequence) else set()
+    return not receivers or not names or not names.isdisjoint(receivers)
+
+
+async def _unknown(notebook: Notebook, found: Sequence[Alert]) -> list[Alert]:
+    async with notebook.db.read() as tx:
+        fresh = [a for a in found if not await alerts.known(tx, a.fingerprint, _millis(a.starts_at), MILLISECOND)]
+    return [replace(alert, extra={**alert.extra, **SEEN}) for alert in fresh]
+
+
+def _millis(when: datetime) -> datetime:
+    """The API writes milliseconds where the webhook writes all there are."""
+    return when.replace(microsecond=when.microsecond // 1000 * 1000)
+
+
+def _resolved(alert: Alert, now: datetime) -> Alert:
+    return replace(alert, status=AlertStatus.RESOLVED, ends_at=now, extra={**alert.extra, **SEEN})

@@ -71,3 +71,31 @@ def kubeconfig(clusters: Sequence[str], url: str) -> dict[str, Any]:
         "users": [{"name": "lab", "user": {"token": "lab"}}],
         "contexts": [{"name": c, "context": {"cluster": c, "user": "lab", "namespace": "default"}} for c in clusters],
     }  # fmt: skip
+
+
+def configuration(clusters: Sequence[str], url: str) -> dict[str, str]:
+    """stanch.yaml and policy.yaml of an application that works on this platform."""
+    places = {
+        "prometheus": "prometheus",
+        "alertmanager": "alertmanager",
+        "mlflow": "mlflow",
+        "loki": "loki",
+        "drift": "reports",
+    }
+    backends: dict[str, Any] = {kind: [{"name": kind, "url": f"{url}/{path}"}] for kind, path in places.items()}
+    backends["kubernetes"] = [
+        {"name": c, "url": f"{url}/kubernetes/{c}", "match": {"cluster": c}, "kubeconfig": "kubeconfig", "context": c}
+        for c in clusters
+    ]
+    head = "# The lab's platform: everything here is simulated.\n"
+    policy = {"approvers": ["on-call"], "rules": [{"name": "ask for everything", "action": "*", "verdict": "ask"}]}
+    stanch = {
+        "catalog": "catalog.yaml",
+        "policy": "policy.yaml",
+        "backends": backends,
+        "retraining_url": f"{url}/retraining",
+    }
+    return {
+        name: head + yaml.safe_dump(data, sort_keys=False)
+        for name, data in (("stanch.yaml", stanch), ("policy.yaml", policy))
+    }

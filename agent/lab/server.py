@@ -82,12 +82,12 @@ class Lab:
         return cls(state, drawn, clock)
 
     @asynccontextmanager
-    async def served(self, port: int = 0) -> AsyncIterator[str]:
-        """The faces on a loopback port, in the running loop."""
+    async def served(self, port: int = 0, host: str = HOST, url: str = "") -> AsyncIterator[str]:
+        """The faces on a port, in the running loop; `url` is how others reach it."""
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((HOST, port))
-            self.url = f"http://{HOST}:{listener.getsockname()[1]}"
+            listener.bind((host, port))
+            self.url = url.rstrip("/") or f"http://{host}:{listener.getsockname()[1]}"
             config = uvicorn.Config(
                 self.app(), log_level="critical", lifespan="off", timeout_graceful_shutdown=1, timeout_keep_alive=600
             )
@@ -198,11 +198,28 @@ def _plain(drawn: Scenario) -> Mapping[str, Any]:
     return dict(drawn.model_dump(mode="json", by_alias=True))
 
 
-async def serve_real_time(folder: Path, scenario: str, seed: int, port: int) -> None:
-    """Run a scenario in real time until cancelled: its start is now, and `/metrics` shows the present."""
+async def serve_real_time(
+    folder: Path, scenario: str, seed: int, port: int, host: str = HOST, url: str = "",
+    written: tuple[Path, str] | None = None,
+) -> None:  # fmt: skip
+    """Run a scenario in real time until cancelled: its start is now, and `/metrics` shows the present.
+
+    `written` is a folder for the configuration of an application over it, and the user of this machine who may approve.
+    """
     drawn = scenarios.load(scenario).draw(seed)
     start = datetime.now(UTC).replace(microsecond=0)
     start -= timedelta(seconds=start.second % 30)
     lab = Lab(LabState.create(folder, _plain(drawn), seed, millis(start)), drawn, RunningClock())
-    async with lab.served(port):
+    async with lab.served(port, host, url):
+        if written is not None:
+            _write(lab, *written)
         await asyncio.Event().wait()
+
+
+def _write(lab: Lab, folder: Path, os_user: str) -> None:
+    """stanch.yaml, catalog.yaml, policy.yaml and a kubeconfig for this platform."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lab.kubeconfig(folder / "kubeconfig")
+    for name, text in catalog.configuration(lab.scenario.clusters, lab.url).items():
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "catalog.yaml").write_text(lab.catalog_yaml(os_user), encoding="utf-8")

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from agent.case.alert import Alert
-from agent.library import embed, relevance
+from agent.library import embed, ready, relevance
 from agent.library.embed import Embedder, NoEmbedder
 from agent.library.parse import Passed, read_folder
 from agent.library.runbook import Match, Runbook
@@ -37,6 +37,7 @@ class Library:
     cache: Path | None = None
     embedder: Embedder | NoEmbedder | None = None  # None: the packaged one, looked for at the first search
     notes: list[str] = field(default_factory=list)
+    folders: Sequence[Path] = ()  # in which vectors may lie ready
 
     def __post_init__(self) -> None:
         self._shelved: Shelved | None = None
@@ -57,7 +58,7 @@ class Library:
             broken += passed
             for book in found:
                 books.setdefault(book.name, book)
-        return cls(books, broken, cache, embedder)
+        return cls(books, broken, cache, embedder, folders=tuple(folders))
 
     def book(self, name: str) -> Runbook | None:
         return self.books.get(name)
@@ -165,12 +166,19 @@ class Library:
             from chromadb.errors import ChromaError
 
             try:
-                self._shelved = self._shelved or Shelved(self._passages, embedder, self.cache)
+                self._shelved = self._shelved or Shelved(self._passages, embedder, self.cache, self.folders)
                 return self._shelved.ask(texts, len(self.books))
             except (ChromaError, OSError) as error:
                 self.notes.append(f"The search index in {self.cache} cannot be used ({error}); this time it is built in memory. Delete that folder.")  # fmt: skip
-                self._shelved = Shelved(self._passages, embedder, None)
+                self._shelved = Shelved(self._passages, embedder, None, self.folders)
                 return self._shelved.ask(texts, len(self.books))
+
+    def ship(self, folder: Path) -> int:
+        """Write the vectors of all sections into a folder; how many there are. RuntimeError where there is no model."""
+        embedder = self._embedder
+        if isinstance(embedder, NoEmbedder):
+            raise RuntimeError(embedder.why)
+        return ready.write(folder, self._passages, embedder)
 
     @cached_property
     def _embedder(self) -> Embedder | NoEmbedder:

@@ -7,7 +7,7 @@ copied from the collection before instead of being embedded again. The folder is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.library.embed import Embedder, Vectors
+from agent.library.ready import read
 from agent.library.words import Passage
 
 if TYPE_CHECKING:
@@ -30,14 +31,16 @@ _AT_ONCE = 2000
 class Shelved:
     """The vectors of some passages, ready to be asked. Raises chromadb.errors.ChromaError where the cache is broken."""
 
-    def __init__(self, sections: Sequence[Passage], embedder: Embedder, cache: Path | None) -> None:
-        self._embedder = embedder
-        self._keys = [_key(embedder.model, one.text) for one in sections]
+    def __init__(
+        self, sections: Sequence[Passage], embedder: Embedder, cache: Path | None, ready: Sequence[Path] = ()
+    ) -> None:
+        self._embedder, self._ready = embedder, ready
+        self._keys = [key(embedder.model, one.text) for one in sections]
         self._places: dict[str, list[int]] = {}
-        for n, key in enumerate(self._keys):
-            self._places.setdefault(key, []).append(n)
+        for n, one_key in enumerate(self._keys):
+            self._places.setdefault(one_key, []).append(n)
         self._owners = np.array([one.book for one in sections], dtype=np.int64)
-        texts = {key: sections[places[0]].text for key, places in self._places.items()}
+        texts = {one_key: sections[places[0]].text for one_key, places in self._places.items()}
         self.embedded = 0  # how many texts had to be embedded to open this
         self._collection = self._open(_client(cache), texts)
         self._usual, self._usual_owners = self._background()
@@ -54,12 +57,14 @@ class Shelved:
         if found.count() == len(texts):
             return found
         there = set(found.get(include=[])["ids"])
-        missing = [key for key in texts if key not in there]
+        missing = [one for one in texts if one not in there]
         for other in others:
             missing = _copy(other, found, missing)
+        for folder in self._ready if missing else ():
+            missing = _take(read(folder), found, missing)
         for start in range(0, len(missing), _AT_ONCE):
             keys = missing[start : start + _AT_ONCE]
-            found.upsert(ids=keys, embeddings=self._embedder.embed([texts[key] for key in keys]))
+            found.upsert(ids=keys, embeddings=self._embedder.embed([texts[one] for one in keys]))
         self.embedded = len(missing)
         for other in others[: max(0, len(others) + 1 - KEPT)]:
             client.delete_collection(other.name)
@@ -88,8 +93,8 @@ class Shelved:
         lowest = 1.0 - (far[-1] if far else 1.0)
         best = np.full(books, lowest, dtype=np.float32)
         section = np.full(books, -1, dtype=np.int64)
-        for key, distance in zip(ids, far, strict=True):  # nearest first
-            for n in self._places[key]:
+        for one, distance in zip(ids, far, strict=True):  # nearest first
+            for n in self._places[one]:
                 if section[self._owners[n]] < 0:
                     best[self._owners[n]], section[self._owners[n]] = 1.0 - distance, n
         usual = _per_book(self._usual @ vector, self._usual_owners)
@@ -111,7 +116,8 @@ def _per_book(cosines: Vectors, owners: npt.NDArray[np.int64]) -> Vectors:
     return highest
 
 
-def _key(model: str, text: str) -> str:
+def key(model: str, text: str) -> str:
+    """What a vector is kept by: the model and the text it was made of."""
     return hashlib.sha256(f"{model}\n{text}".encode("utf-8", "replace")).hexdigest()
 
 
@@ -130,7 +136,15 @@ def _copy(source: Collection, into: Collection, wanted: list[str]) -> list[str]:
     if embeddings is not None and found["ids"]:
         into.upsert(ids=found["ids"], embeddings=np.asarray(embeddings, dtype=np.float32))
     have = set(found["ids"])
-    return [key for key in wanted if key not in have]
+    return [one for one in wanted if one not in have]
+
+
+def _take(ready: Mapping[str, Vectors], into: Collection, wanted: list[str]) -> list[str]:
+    """As `_copy`, from the vectors that came with the runbooks."""
+    have = [one for one in wanted if one in ready]
+    if have:
+        into.upsert(ids=have, embeddings=np.stack([ready[one] for one in have]))
+    return [one for one in wanted if one not in ready]
 
 
 def _client(cache: Path | None) -> ClientAPI:

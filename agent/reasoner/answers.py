@@ -194,7 +194,7 @@ def _plain(text: str) -> str:
 
 
 _TABLE: Sequence[tuple[str, Callable[[View], Iterator[str]]]] = (
-    (r"\bnot (?:been )?(?:checked|looked|seen|know)|\bun(?:checked|known)|\bmissing\b|\bdid(?:n.t| not) (?:you )?(?:check|look)", _unchecked),
+    (r"\bnot (?:yet |been )*(?:check|look|seen|know)|\bn.t (?:you )?(?:yet |been )*(?:check|look|seen|know)|\bun(?:checked|known)|\bmissing\b|\bdid(?:n.t| not) (?:you )?(?:check|look)", _unchecked),
     (r"\b(?:checked|looked|look at|evidence|seen|did you check|what do you know)\b", _checked),
     (r"\bwhy\b|\bcause\b|\breason\b|\bexplain\b|\bhow do you know\b|\bfinding", _why),
     (r"\bstatus\b|\bplan\b|\bstate\b|\bnext\b|\bpropos|\bwhat is (?:going on|happening|wrong)|\bwhat.s (?:up|going on|wrong)|\bsummary\b", _status),

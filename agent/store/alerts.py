@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import insert, select
 
 from agent.case.alert import Alert, AlertStatus
-from agent.case.incident import ENDED
 from agent.clock import iso, parse_time
 from agent.store import incidents
 from agent.store.database import Transaction
 from agent.store.schema import alerts as table
-from agent.store.schema import incidents as every_incident
 from tools.context import Json
 
 
@@ -41,35 +39,24 @@ async def of(tx: Transaction, incident: str) -> list[Alert]:
     return [alert_from_json(body) for body in rows.scalars()]
 
 
-async def still_firing(tx: Transaction) -> list[Alert]:
-    """What of the open incidents fires, as far as we know: the newest signal of each fingerprint, where it says so."""
-    ended = [str(state) for state in ENDED]
-    query = select(table.c.body).join(every_incident, every_incident.c.id == table.c.incident)
-    rows = await tx.execute(query.where(every_incident.c.state.not_in(ended)).order_by(table.c.id))
-    latest: dict[str, Alert] = {}
-    for alert in map(alert_from_json, rows.scalars()):
-        before = latest.get(alert.fingerprint)
-        if before is None or _order(alert) >= _order(before):
-            latest[alert.fingerprint] = alert
-    return [alert for alert in latest.values() if alert.status is AlertStatus.FIRING]
-
-
-def _order(alert: Alert) -> tuple[datetime, bool]:
-    """A "firing" that arrives after its "resolved" is the older of the two."""
-    return alert.starts_at, alert.status is AlertStatus.RESOLVED
-
-
-async def recent(tx: Transaction, limit: int) -> list[Alert]:
-    """The newest of all incidents."""
-    rows = await tx.execute(select(table.c.body).order_by(table.c.id.desc()).limit(limit))
-    return [alert_from_json(body) for body in rows.scalars()]
-
-
 async def incident_of(tx: Transaction, fingerprint: str, starts_at: datetime) -> str | None:
     """The incident that a delivery belongs to: the newest that has an alert of this fingerprint and start."""
     query = select(table.c.incident).where(table.c.fingerprint == fingerprint, table.c.starts_at == starts_at)
     found: str | None = (await tx.execute(query.order_by(table.c.id.desc()).limit(1))).scalar()
     return found
+
+
+async def known(tx: Transaction, fingerprint: str, since: datetime, width: timedelta) -> bool:
+    """Whether any incident has an alert of this fingerprint that began at `since` or less than `width` later."""
+    began = (table.c.starts_at >= since, table.c.starts_at < since + width)
+    query = select(table.c.id).where(table.c.fingerprint == fingerprint, *began).limit(1)
+    return (await tx.execute(query)).first() is not None
+
+
+async def newest(tx: Transaction, limit: int) -> list[Alert]:
+    """Those that arrived last, the newest first."""
+    rows = await tx.execute(select(table.c.body).order_by(table.c.id.desc()).limit(limit))
+    return [alert_from_json(body) for body in rows.scalars()]
 
 
 async def last_incident(tx: Transaction, fingerprint: str) -> str | None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from agent.case.alert import Alert
 from agent.clock import iso, parse_time
@@ -60,15 +60,14 @@ def signal(alert: Alert) -> str:
 
 
 def signal_of_change(change: Change) -> str:
-    """As `signal`, of a change: an event by its source and id, what has none by all it says."""
-    event = change.detail.get("event")
-    said = [change.source, event, change.kind] if event else {**asdict(change), "at": iso(change.at)}
-    return hashlib.sha256(b"change:" + json.dumps(said, sort_keys=True).encode()).hexdigest()
+    """As `signal`, of a change: the id its event has at its source, or all it says."""
+    told = [change.source, change.detail["event"]] if "event" in change.detail else [iso(change.at), repr(change)]
+    return hashlib.sha256("\0".join(["change", *told]).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def signal_of_body(source: str, body: bytes) -> str:
-    """As `signal`, of a body that is kept for a person."""
-    return hashlib.sha256(b"body:" + source.encode() + b":" + body).hexdigest()
+    """As `signal`, of what is kept as it came."""
+    return hashlib.sha256(b"\0".join([b"body", source.encode(), body])).hexdigest()
 
 
 async def known(tx: Transaction, keys: Collection[str]) -> set[str]:
@@ -86,20 +85,13 @@ async def keep(
     """Notifications, their new signals, and how often known ones were delivered again."""
     if fresh:
         await tx.execute(insert(signals), [{"key": k, "first_at": at, "last_at": at, "times": 1} for k in fresh])
-    for times in set(again.values()):  # few: most signals of one commit were delivered as often as each other
-        keys = [key for key, more in again.items() if more == times]
-        for start in range(0, len(keys), CHUNK):
-            some = update(signals).where(signals.c.key.in_(keys[start : start + CHUNK]))
-            await tx.execute(some.values(times=signals.c.times + times, last_at=at))
+    if again:
+        counted = update(signals).where(signals.c.key == bindparam("of")).values(
+            times=signals.c.times + bindparam("more"), last_at=bindparam("now")
+        )  # fmt: skip
+        await tx.execute(counted, [{"of": key, "more": times, "now": at} for key, times in again.items()])
     if posted:
-        await tx.execute(insert(table), [_row(one) for one in posted])
-
-
-def _row(one: Posted) -> dict[str, Any]:
-    return {
-        "receipt": one.receipt, "source": one.source, "received_at": one.received_at, "state": one.state,
-        "note": one.note, "body": one.body,
-    }  # fmt: skip
+        await tx.execute(insert(table), [asdict(one) for one in posted])
 
 
 async def fresh(tx: Transaction, limit: int) -> list[Entry]:

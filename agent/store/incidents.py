@@ -47,15 +47,10 @@ async def open_ids(tx: Transaction, limit: int) -> list[str]:
     return list((await tx.execute(query.limit(limit))).scalars())
 
 
-async def count_open(tx: Transaction) -> dict[State, int]:
-    """How many have not ended, by state."""
-    ended = [str(state) for state in ENDED]
-    query = (
-        select(incidents.c.state, func.count().label("open"))
-        .where(incidents.c.state.not_in(ended))
-        .group_by(incidents.c.state)
-    )
-    return {State(row["state"]): int(row["open"]) for row in (await tx.execute(query)).mappings()}
+async def states(tx: Transaction) -> dict[State, int]:
+    """How many are in each state; a state that none is in is left out."""
+    counted = select(incidents.c.state, func.count().label("many")).group_by(incidents.c.state)
+    return {State(row.state): row.many for row in await tx.execute(counted)}
 
 
 async def save(tx: Transaction, incident: Incident) -> None:

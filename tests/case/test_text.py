@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.case.redact import Redactor
-from agent.case.text import paragraph, visible
+from agent.case.text import paragraph, rounded, visible
 
 
 @given(st.text())
@@ -50,3 +50,17 @@ def test_a_secret_does_not_pass_the_redactor(text: str, gone: str) -> None:
 def test_words_that_only_sound_secret_stay() -> None:
     text = "passwordless login works; rate(http_requests_total[5m]) is 3"
     assert Redactor(["ab"])(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("p99 is 2.1251639344262383 s", "p99 is 2.125 s"),
+        ("a share 0.033333333333 of calls", "a share 0.03333 of calls"),
+        ("version 1.19.10000000 and 10.0.0.123456", "version 1.19.10000000 and 10.0.0.123456"),
+        ("0.25 and 12.3456", "0.25 and 12.3456"),
+        ("1.234567e+09 bytes", "1.235e+09 bytes"),
+    ],
+)
+def test_long_decimals_are_shown_short_and_names_are_left_alone(text: str, shown: str) -> None:
+    assert rounded(text) == shown

@@ -13,6 +13,8 @@ import pytest
 from agent.case.alert import Alert, AlertStatus
 from agent.library.embed import DIMENSIONS, Embedder, NoEmbedder, Vectors, packaged
 from agent.library.index import Library, LibraryShelf
+from agent.library.ready import FILE, read
+from agent.library.vectors import key
 from agent.library.words import stems
 from tools.context import Service
 
@@ -127,6 +129,28 @@ def test_vectors_are_kept_and_only_what_changed_is_embedded_again(folder: Path, 
     assert {m.name for m in again.search(text)} >= {"KubeDiskFull"}
     assert third.texts == 2
     assert (cache.stat().st_mode & 0o777) == 0o700
+
+
+def test_the_vectors_of_our_own_runbooks_are_ready_and_right() -> None:
+    """`make vectors` writes them anew after a runbook has changed."""
+    embedder = packaged()
+    if isinstance(embedder, NoEmbedder):
+        pytest.skip(embedder.why)
+    library = Library.open((OURS,), None, embedder)
+    library.search("the disk is filling")
+    assert library._shelved is not None
+    assert library._shelved.embedded == 0, "runbooks/vectors.npz is out of date: run `make vectors`"
+    texts = [one.text for one in library._passages][::20]
+    kept = read(OURS)
+    for text, fresh in zip(texts, embedder.embed(texts), strict=True):
+        assert float(kept[key(embedder.model, text)] @ fresh) > 0.999
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip", b"not a zip at all"])
+def test_vectors_that_cannot_be_read_are_none(tmp_path: Path, content: bytes) -> None:
+    assert read(tmp_path) == {}
+    (tmp_path / FILE).write_bytes(content)
+    assert read(tmp_path) == {}
 
 
 def test_a_cache_that_is_rubbish_is_said_and_done_without(folder: Path, tmp_path: Path) -> None:

@@ -214,6 +214,18 @@ async def test_why_is_answered_from_the_findings() -> None:
     assert move.claims[0].text in reply.text
 
 
+@pytest.mark.parametrize(
+    "question",
+    ["What was not checked?", "what did you not check?", "what didn't you look at", "What have you not yet looked at?"],
+)
+async def test_a_question_for_what_is_missing_is_understood(question: str) -> None:
+    case = Case({"throttled": "Prometheus does not answer"})
+    await case.end(REASONER)
+    reply = await case.end(REASONER, question=question)
+    assert isinstance(reply, Reply)
+    assert reply.text.startswith("Not checked:")
+
+
 async def test_what_was_and_was_not_checked() -> None:
     case = Case({"began_around": "Prometheus did not answer"})
     await case.end(REASONER)

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "policy": ("checks:policy", "Check the policy file."),
     "audit": ("checks:audit", "Verify the chain of the timelines."),
     "slack": ("slack:slack", "Print the manifest of the Slack app."),
+    "serve": ("serve:serve", "Answer Alertmanager, work incidents and talk in Slack, always on."),
     "init": ("setup:init", "Write stanch.yaml, policy.yaml and a drafted catalog.yaml."),
     "doctor": ("setup:doctor", "Check each configured backend and say what to do."),
     "eval": ("evaluate:evaluate", "Score the reasoner on the scenarios."),

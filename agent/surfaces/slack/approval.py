@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Sequence
 
 from agent.case.check import SuccessTest
-from agent.case.duration import duration_text
 from agent.case.timeline import Event
 from agent.gate.proposal import Proposal, ProposalState
 from agent.surfaces.slack.blocks import (
@@ -51,15 +50,15 @@ def approval_notice(proposal: Proposal) -> str:
 
 
 def approval(scene: Scene, proposal: Proposal) -> list[Part]:
-    """What is to be decided stands before the buttons, what proves it after them."""
+    """What is to be decided stands before the buttons, what proves it after them; settled, what became of it comes first."""
     colon = "" if proposal.state is _S.OPEN else ":"
     parts: list[Part] = [header(f"{_TITLES[proposal.state]}{colon} {words(proposal.action)} of {proposal.target.name}")]
-    parts += rows([*_essential(scene, proposal), *_decided(scene, proposal)])
     if proposal.state is _S.OPEN:
+        parts += rows([*_essential(scene, proposal), *_decided(scene, proposal)])
         parts.append(buttons(proposal))
-    elif settled := list(_settled(scene, proposal)):
-        parts += rows(settled)
-    parts += course(scene, proposal)
+    else:
+        parts += rows([*_decided(scene, proposal), *_settled(scene, proposal)])
+        parts += [*course(scene, proposal), *rows(_essential(scene, proposal))]
     if proposal.state in _BY_HAND:
         parts += lines([span("To do it yourself", "bold")])
     parts += code(proposal.command)
@@ -90,7 +89,7 @@ def _essential(scene: Scene, proposal: Proposal) -> Iterator[Row]:
     yield "Target", [span(str(target), "bold"), *([span(f", {target.environment}")] if target.environment else [])]
     yield "Cluster", [span(target.cluster or "none named")]
     for name, before, after in _diff(proposal):
-        yield "Change", [span(f"{name} "), span(before, "strike"), span(" → "), span(after, "bold")]
+        yield "Change", [span(f"{name} "), span(before), span(" → "), span(after, "bold")]
     yield "Risk", [span(str(proposal.risk))]
     if proposal.undo:
         covered = "approved together with this" if proposal.undo_covered else "asked for again"
@@ -104,7 +103,7 @@ def _essential(scene: Scene, proposal: Proposal) -> Iterator[Row]:
     yield "Why", [span(proposal.why)]
     if proposal.state is _S.OPEN:
         yield "May approve", [span(_approvers(proposal))]
-        begin = duration_text(proposal.execute_within)
+        begin = lasted(proposal.execute_within)
         yield "Until", [span(f"{clock(proposal.approve_by)} to approve", "bold"), span(f", then {begin} to begin")]
 
 

@@ -1,11 +1,10 @@
-"""The cards of an incident's thread but the approval: root, plan, finding, talk, end. Pure: dossier in, parts out."""
+"""The cards of an incident's thread but approval and end: root, plan, finding, talk. Pure: dossier in, parts out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from agent.case.dossier import J
-from agent.case.incident import State
 from agent.case.quantity import of_fact, shown
 from agent.case.timeline import Event, EventKind
 from agent.surfaces.slack.blocks import (
@@ -207,7 +206,7 @@ def _inner(task: Block, name: str) -> list[Block]:
 
 
 def finding_notice(scene: Scene) -> str:
-    return f"Found for {scene.subject}: {_cause(scene)}"
+    return f"Found for {scene.subject}: {cause_words(scene)}"
 
 
 def finding(scene: Scene) -> list[Part]:
@@ -216,7 +215,7 @@ def finding(scene: Scene) -> list[Part]:
     first = _foremost(dossier.findings)
     rest = [f for f in dossier.findings if f not in first]
     cited = [str(i) for f in first for i in f["evidence"]]
-    parts: list[Part] = [header(_cause(scene)[:1].upper() + _cause(scene)[1:])]
+    parts: list[Part] = [header(cause_words(scene)[:1].upper() + cause_words(scene)[1:])]
     parts += bullets([span(str(f["text"])), *scene.evidence_links(f["evidence"])] for f in first)
     parts += [*comparison(scene, cited), *table(scene, cited)]
     if dossier.ruled_out:
@@ -244,7 +243,7 @@ def _foremost(findings: Sequence[J]) -> list[J]:
     return [f for f in findings if f in chosen]
 
 
-def _cause(scene: Scene) -> str:
+def cause_words(scene: Scene) -> str:
     cause = scene.dossier.cause
     if cause is None or cause.fault == "unknown":
         return "no cause found yet"
@@ -269,45 +268,9 @@ def said(scene: Scene, event: Event, text: str) -> list[Part]:
 
 
 def reply(scene: Scene, event: Event) -> list[Part]:
-    """An answer out of evidence."""
+    """An answer out of evidence, with what was asked: it may have been asked elsewhere."""
+    to = str(event.data.get("to") or "somebody")
     links = scene.evidence_links([str(i) for i in event.data.get("evidence", ())])
-    return [*markdown(str(event.data["text"])), *(lines([span("From"), *links]) if links else [])]
-
-
-# -- end --------------------------------------------------------------------------------------------------------------
-
-
-def end_notice(scene: Scene) -> str:
-    return root_notice(scene)
-
-
-def end(scene: Scene) -> list[Part]:
-    """How it ended: the whole duration and a draft report, or what was checked and who has to go on."""
-    dossier, incident = scene.dossier, scene.dossier.incident
-    emoji, word = WORDS[incident.state]
-    length = f" after {lasted(scene.ended_at - incident.since)}" if scene.ended_at else ""
-    parts: list[Part] = [header(f"{emoji} {word}{length}")]
-    if dossier.hand_over:
-        parts += lines([span("For a person: ", "bold"), span(dossier.hand_over)])
-    ended = f" to {clock(scene.ended_at, incident.since)}" if scene.ended_at else ""
-    pairs = [("From", [span(f"{clock(incident.since)}{ended}")]), ("Cause", [span(_cause(scene))])]
-    parts += rows([*pairs, *(("Done", done) for done in _done(scene))])
-    if incident.state is not State.RECOVERED:
-        looked = list(dict.fromkeys(e.why or e.read for e in dossier.evidence.values()))
-        parts += [*lines([span("Checked", "bold")]), *bullets([span(one)] for one in looked)] if looked else []
-    command = f"stanch incidents report {incident.id}"
-    where = (
-        [span("Draft report: "), span(command, "code")]
-        if dossier.report
-        else [span(f"stanch incidents show {incident.id}", "code")]
-    )
-    return [*parts, *lines(where), *context(footer(scene))]
-
-
-def _done(scene: Scene) -> Iterator[list[Block]]:
-    dossier = scene.dossier
-    for identity, outcome in dossier.outcomes.items():
-        by = [scene.who(d) for d in dossier.decisions if d["proposal"] == identity and d["answer"] == "approve"]
-        who = f", approved by {', '.join(by)}" if by else ""
-        command = str(dossier.proposals[identity]["command"]) if identity in dossier.proposals else identity
-        yield [span(f"{clock(outcome.at)} {outcome.data['outcome']} "), span(command, "code"), span(who or ".")]
+    asked = str(event.data.get("question") or "")
+    about = context(f"{scene.catalog.person(to).name or to} asked: {asked}") if asked else []
+    return [*about, *markdown(str(event.data["text"])), *(lines([span("From"), *links]) if links else [])]

@@ -57,10 +57,14 @@ class Decisions:
             await self.voice.privately(place, await self._objection(error, ticket, self.app.desk.person(who_asks)))
 
     async def _proposal(self, ticket: Ticket) -> Proposal:
-        found = next((p for p in await self.app.desk.proposals(only_open=False) if p.id == ticket.p), None)
+        found = await self._found(ticket)
         if found is None:
             raise UnusableInput(f"There is no proposal {ticket.p} here. `stanch approvals list` shows those that wait.")
         return found
+
+    async def _found(self, ticket: Ticket) -> Proposal | None:
+        of = await self.app.desk.proposals_of(ticket.p.rpartition("-p")[0])
+        return next((proposal for proposal in of if proposal.id == ticket.p), None)
 
     # -- what the buttons do --------------------------------------------------------------------------------------------
 
@@ -140,7 +144,7 @@ class Decisions:
     async def _objection(self, error: StanchError, ticket: Ticket, person: Person) -> str:
         """What happened and what to do now."""
         text = escaped(str(error), 1_500)
-        proposal = next((p for p in await self.app.desk.proposals(only_open=False) if p.id == ticket.p), None)
+        proposal = await self._found(ticket)
         if isinstance(error, NotEntitled):
             return f"{text}\n{self._who_may(proposal, person)}"
         if isinstance(error, Outdated) and proposal is not None:
@@ -160,8 +164,8 @@ class Decisions:
 
     async def _instead(self, proposal: Proposal) -> str:
         """The proposal of the same incident that waits now."""
-        waiting = [p for p in await self.app.desk.proposals(only_open=False)
-                   if p.incident == proposal.incident and p.state in WAITING and p.id != proposal.id]  # fmt: skip
+        of = await self.app.desk.proposals_of(proposal.incident)
+        waiting = [p for p in of if p.state in WAITING and p.id != proposal.id]
         if not waiting:
             return "Nothing was done, and no other proposal of this incident waits."
         new = waiting[-1]

@@ -33,6 +33,7 @@ _TOO_MUCH = {
     "msg_too_long",
     "invalid_arguments",
 }
+_UNSURE = {"fatal_error", "internal_error", "service_unavailable", "request_timeout"}  # it may have worked all the same
 _GONE = {"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"}
 
 
@@ -165,4 +166,4 @@ def _meaning(method: str, error: SlackApiError) -> Exception:
         return Barred(f"Slack refuses the bot token ({word}). Set STANCH_SLACK_BOT_TOKEN to the app's present one.")
     if word in _MEND:
         return Barred(f"Slack refuses {method} ({word}): {_MEND[word]}.")
-    return Wait(f"Slack answers {method} with {word}", None, response.status_code < 500)
+    return Wait(f"Slack answers {method} with {word}", None, response.status_code < 500 and word not in _UNSURE)

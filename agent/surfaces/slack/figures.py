@@ -14,7 +14,6 @@ from agent.surfaces.slack.scene import Scene
 _EARLIER = (("last_week", "last week"), ("yesterday", "yesterday"), ("before", "just before"), ("now", "now"))
 _BARS = "▁▂▃▄▅▆▇█"
 MOST_POINTS = 20  # categories of a chart
-MOST_ROWS = 12
 
 
 def comparison(scene: Scene, ids: Sequence[str]) -> list[Figure]:
@@ -24,26 +23,21 @@ def comparison(scene: Scene, ids: Sequence[str]) -> list[Figure]:
         numbers = {k: float(v) for k, v in means.items() if isinstance(v, int | float) and not isinstance(v, bool)}
         if one.read == "compare_metrics" and len(numbers) >= 2:
             unit = next((f.unit for f in one.facts if f.id == "now.mean"), "")
-            title = safe(f"{one.why or one.read}")
+            title = safe(one.why or one.read).split(",")[0].capitalize()  # the whole stands in the table
             said = ", ".join(f"{label} {_fact(one, name)}" for name, label in _EARLIER if label in numbers)
             return [_chart("bar", title, f"{one.id} mean", numbers, f"{_spark(list(numbers.values()))} {said}", unit)]
     return []
 
 
 def table(scene: Scene, ids: Sequence[str]) -> list[Figure]:
-    """What the cited measures are and were: one row each."""
-    rows = [["Measure", "Now", "Before", "Yesterday", "Last week"]]
+    """What the cited measures are and were, those alone that were compared: one row each, narrow enough for a phone."""
+    rows = [["Measure", "Now", "Earlier"]]
     for one in (scene.dossier.evidence[i] for i in dict.fromkeys(ids) if i in scene.dossier.evidence):
         now = _fact(one, "now") or _fact(one, "value", "last")
-        if now:
-            before = _fact(one, "before") or _fact(one, "value", "first")
-            earlier = [_fact(one, "yesterday"), _fact(one, "last_week")]
-            rows.append([f"{one.why or one.read} [{one.id}]", now, *(cell or "–" for cell in (before, *earlier))])
-    if len(rows) == 1:
-        return []
-    rows = rows[: MOST_ROWS + 1]
-    keep = [i for i in range(5) if i < 2 or any(row[i] != "–" for row in rows[1:])]
-    return [_table("What was measured", [[row[i] for i in keep] for row in rows])]
+        earlier = _fact(one, "before") or _fact(one, "value", "first")
+        if now and earlier:
+            rows.append([f"{one.why or one.read} [{one.id}]", now, earlier])
+    return [_table("What was measured", rows)] if len(rows) > 1 else []
 
 
 def course(scene: Scene, proposal: Proposal) -> list[Figure]:

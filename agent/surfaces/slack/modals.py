@@ -147,9 +147,8 @@ def _input(name: str, schema: Schema, required: bool, now: Any) -> dict[str, Any
 
 def _element(schema: Schema, now: Any) -> dict[str, Any]:
     kind = schema.get("type")
-    choices = schema.get("enum") or ([True, False] if kind == "boolean" else None)
-    if choices and len(choices) <= 100:
-        options = [{"text": _plain(_spelled(one)[:75] or "(empty)"), "value": json.dumps(one)[:150]} for one in choices]
+    if choices := _choices(schema):
+        options = [{"text": _plain(_spelled(one)[:75] or "(empty)"), "value": str(i)} for i, one in enumerate(choices)]
         chosen = next(
             (o for o, one in zip(options, choices, strict=True) if one == now and type(one) is type(now)), None
         )
@@ -164,12 +163,19 @@ def _element(schema: Schema, now: Any) -> dict[str, Any]:
     return {**element, "initial_value": text} if text else element
 
 
+def _choices(schema: Schema) -> list[Any]:
+    """What there is to choose from, where it is few enough for a list."""
+    found = [schema["const"]] if "const" in schema else schema.get("enum") or []
+    found = [True, False] if schema.get("type") == "boolean" else list(found)
+    return found if len(found) <= 100 else []
+
+
 def _value(given: str | None, schema: Schema) -> Any:
     """What was typed, as the schema's type; ValueError where it is none."""
     if given is None or given == "":
         return None if schema.get("type") != "string" or schema.get("optional") else given or ""
-    if schema.get("enum") or schema.get("type") == "boolean":
-        return json.loads(given)
+    if choices := _choices(schema):
+        return dict(enumerate(choices)).get(int(given))
     match schema.get("type"):
         case "integer":
             return int(given)

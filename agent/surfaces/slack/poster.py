@@ -103,6 +103,7 @@ class Poster:
         self._delivery = Delivery(client)
         self._news = asyncio.Event()
         self._stale: set[str] = set()
+        self._drawing: set[str] = set()
         self._heads: dict[str, int] = {}
         self._threads: dict[str, Thread] = {}
         self._channels: dict[str, Channel] = {}
@@ -117,7 +118,7 @@ class Poster:
     @property
     def behind(self) -> int:
         """Posts and edits that are still to be made, and incidents that are still to be looked at."""
-        return len(self._stale) + sum(1 for thread in self._threads.values() for _ in thread.steps())
+        return len(self._stale | self._drawing) + sum(1 for thread in self._threads.values() for _ in thread.steps())
 
     def heard(self, event: Event) -> None:
         """Something was committed to a timeline."""
@@ -142,8 +143,9 @@ class Poster:
             while not self._closing:
                 self._news.clear()
                 await self._sweep()
-                for incident in self._take_stale():
-                    await self._redraw(incident)
+                self._drawing = self._take_stale()
+                while self._drawing:
+                    await self._redraw(next(iter(self._drawing)))
                 await self._pause(await self._work())
         finally:
             self._running = None
@@ -174,13 +176,21 @@ class Poster:
 
     async def _moved(self, incident: Incident, now: datetime) -> bool:
         known = self._heads.get(incident.id)
-        if known is not None and incident.ended_at is not None and now - incident.ended_at > KEPT_IN_SIGHT:
+        if incident.ended_at is not None and now - incident.ended_at > (
+            KEPT_IN_SIGHT if known is not None else CAUGHT_UP
+        ):
             return False
         if known is None:
             return incident.opened_at is None or now - incident.opened_at > HEARD
         return bool(await self._app.desk.events(incident.id, known))
 
     async def _redraw(self, incident_id: str) -> None:
+        try:
+            await self._drawn(incident_id)
+        finally:
+            self._drawing.discard(incident_id)
+
+    async def _drawn(self, incident_id: str) -> None:
         attention = await self._postbox.attention(incident_id)
         if attention is None or not attention.depth.threaded:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from agent.case.attention import Attention, Depth
 from agent.case.incident import Incident
@@ -12,6 +13,7 @@ from agent.case.timeline import Event, EventKind, canonical
 from agent.surfaces.slack import cards
 from agent.surfaces.slack.approval import approval, approval_notice
 from agent.surfaces.slack.blocks import Block, Part, bullets, context, header, messages, notice, span
+from agent.surfaces.slack.ending import end
 from agent.surfaces.slack.scene import WORDS, Scene, clock
 
 ROOT = "root"
@@ -26,7 +28,7 @@ class Message:
     blocks: tuple[Block, ...]
     plain: tuple[Block, ...]
 
-    @property
+    @cached_property
     def content(self) -> str:
         """SHA-256 of what it shows."""
         return hashlib.sha256(canonical([self.text, list(self.blocks)])).hexdigest()
@@ -52,7 +54,7 @@ def sorted_parts(scene: Scene) -> Iterable[tuple[str, str, Sequence[Part]]]:
             shown.add(slot)
             yield from _drawn(scene, slot, event)
     if dossier.incident.state.ended:
-        yield "end", cards.end_notice(scene), cards.end(scene)
+        yield "end", cards.root_notice(scene), end(scene)
 
 
 def _slot(event: Event) -> str:
@@ -119,12 +121,11 @@ def digest(name: str, listed: Sequence[tuple[Incident, Attention]]) -> list[Mess
     hour = name.rsplit("T", 1)[-1]
     ordered = sorted(listed, key=lambda one: (one[0].since, one[0].id))
     still = sum(not incident.state.ended for incident, _ in ordered)
-    parts: list[Part] = [
-        header(f"🗒️ Digest {hour}:00 UTC: {len(ordered)} quiet incident{'s' if len(ordered) != 1 else ''}")
-    ]
+    what = f"Digest {hour}:00 UTC: {len(ordered)} quiet incident{'s' if len(ordered) != 1 else ''}"
+    parts: list[Part] = [header(f"🗒️ {what}")]
     parts += bullets(_entry(incident, attention) for incident, attention in ordered)
     parts += context(f"{still} still open. stanch incidents show ID tells more; nothing here has called anybody.")
-    return _message(ROOT, f"Digest {hour}:00 UTC: {len(ordered)} quiet incidents, {still} still open", parts)
+    return _message(ROOT, f"{what}, {still} still open", parts)
 
 
 def _entry(incident: Incident, attention: Attention) -> list[Block]:

@@ -37,6 +37,8 @@ class Voice:
 
     async def privately(self, place: Place, text: str) -> bool:
         """Only the person sees it. `text` is mrkdwn whose outside parts are `escaped`. Whether Slack took it."""
+        if place.channel.startswith("D"):  # a direct message is between the two of them already
+            return await self.openly(place, text)
         shown: dict[str, Any] = {"text": text[:SECTION], "blocks": sections(text)}
         try:
             if place.channel:

@@ -1,137 +1,201 @@
-"""The door: a notification comes in, is read and kept, and only then answered. Nothing is worked here."""
+"""The routes: what comes in is checked, understood, kept, and only then answered.
+
+What a request holds is understood by agent.intake; the inbox keeps it. Work begins when it has been answered.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
+from collections.abc import Awaitable, Sequence
+from typing import Protocol
 
-from fastapi import Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import FastAPI, Request
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute
 
-from agent.application import App
+from agent.case.alert import Alert
+from agent.case.incident import State
+from agent.case.text import visible
 from agent.errors import Overloaded, UnusableInput
-from agent.intake import alertmanager, events, grafana, signatures
-from agent.intake.alertmanager import SHOWN, WANTED, Delivery, decoded
-from agent.intake.inbox import Receipt
-from agent.intake.ours import about_us
-from agent.surfaces.webhook.body import bounded
-from agent.surfaces.webhook.credentials import Keys, refused
-from agent.surfaces.webhook.meters import Meters
-from agent.surfaces.webhook.problem import Problem, later
+from agent.intake import alertmanager, events, grafana
+from agent.intake.inbox import Inbox, Receipt
+from agent.intake.own import ours
+from agent.settings import Settings
+from agent.surfaces.webhook import openapi
+from agent.surfaces.webhook.bodies import bounded, media
+from agent.surfaces.webhook.guard import CHALLENGE, Guard, Keys, admitted
+from agent.surfaces.webhook.measures import Counted, Measures
+from agent.surfaces.webhook.problems import Refusal, answer, later
 from agent.surfaces.webhook.readiness import Readiness
-from tools.context import Clock
+from tools.context import Change, Clock
 
 log = logging.getLogger("stanch.webhook")
-PATIENCE_S = 8.0  # Alertmanager cuts a receiver off after 10
-STAMPS = ("x-grafana-alerting-timestamp", "x-grafana-alerting-signature-timestamp")
-Headers = Mapping[str, str]
+ALERTMANAGER, GRAFANA, EVENTS = "/v1/webhooks/alertmanager", "/v1/webhooks/grafana", "/v1/events"
+SOURCES = {ALERTMANAGER: "alertmanager", GRAFANA: "grafana", EVENTS: "events"}
+PUBLIC = ("/healthz", "/readyz")
+JSON = frozenset({"application/json"})
+MEGABYTE = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Entrance:
-    """One webhook. `signed` tells whether a body was signed with `secret`; "" is: this one knows no signatures."""
-
-    source: str
-    wanted: str
-    read: Callable[[Headers, Any, datetime], Delivery]
-    secret: str = ""
-    signature: str = ""
-    signed: Callable[[str, Headers, bytes, datetime], bool] = lambda *_: False
+class Census(Protocol):
+    async def states(self) -> dict[State, int]: ...
 
 
-def entrances(app: App) -> dict[str, Entrance]:
-    door = app.settings.door
-    return {
-        "alertmanager": Entrance("alertmanager", WANTED, lambda _, data, now: alertmanager.read(data, now)),
-        "grafana": Entrance(
-            "grafana", "the body of Grafana's webhook contact point", lambda _, data, now: grafana.read(data, now),
-            door.grafana_secret.get_secret_value(), "x-grafana-alerting-signature", _by_grafana,
-        ),
-        "events": Entrance(
-            "events", "a CloudEvent as JSON", events.read, door.events_secret.get_secret_value(),
-            "webhook-signature", _by_standard_webhooks,
-        ),
-    }  # fmt: skip
+class Behind(Protocol):
+    """What the door needs of the application (agent.application.App)."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def inbox(self) -> Inbox: ...
+    @property
+    def desk(self) -> Census: ...
+
+
+class Taken(BaseModel):
+    """What became of a notification."""
+
+    receipt: str  # names it in the inbox; "" when there was nothing to keep
+    alerts: int
+    duplicate: bool  # everything in it was known
+    passed_over: int = 0  # alerts about Stanch itself
+    set_aside: list[str] = []  # what could not be read or is not as expected; the body is kept for a person
+
+
+def build(app: Behind, readiness: Readiness, loopback: bool, routes: Sequence[BaseRoute] = ()) -> FastAPI:
+    """The web application. `loopback` is: it is bound so that only this machine reaches it. `routes` authenticate themselves."""
+    measures = Measures(lambda: app.inbox.absorbed)
+    door = Door(app, readiness, measures)
+    web = openapi.Documented(title="Stanch", version="1", redoc_url=None, redirect_slashes=False)
+    web.state.measures = measures
+    for path, endpoint in ((ALERTMANAGER, door.alertmanager), (GRAFANA, door.grafana), (EVENTS, door.events)):
+        web.add_api_route(path, endpoint, methods=["POST"], status_code=202, **openapi.posted(path, Taken))
+    for path, shown in (("/healthz", door.healthz), ("/readyz", door.readyz), ("/metrics", door.metrics)):
+        web.add_api_route(path, shown, methods=["GET"], **openapi.shown(path))
+    web.router.routes.extend(routes)
+    web.add_exception_handler(Refusal, _refused)
+    web.add_exception_handler(HTTPException, _refused)
+    secrets = app.settings.door
+    signed = {GRAFANA: grafana.SIGNATURE} if secrets.grafana_secret.get_secret_value() else {}
+    signed |= {EVENTS: "webhook-signature"} if secrets.events_secret.get_secret_value() else {}
+    web.add_middleware(
+        Guard, keys=Keys(secrets.tokens), loopback=loopback, public=PUBLIC, own=routes, signed=signed
+    )  # fmt: skip
+    web.add_middleware(Counted, measures=measures, sources=SOURCES)
+    return web
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        error = Refusal(error.status_code, str(error.detail), error.headers)
+    assert isinstance(error, Refusal)
+    return answer(error)
 
 
 class Door:
-    """`wall` is the clock that signatures are checked against: the senders' time, never the lab's."""
+    def __init__(self, app: Behind, readiness: Readiness, measures: Measures) -> None:
+        self._app, self._readiness, self._measures = app, readiness, measures
+        self._limit = int(app.settings.serve.max_body_mb * MEGABYTE)
 
-    def __init__(self, app: App, keys: Keys, ready: Readiness, meters: Meters, wall: Clock) -> None:
-        self._app, self._keys, self._ready, self._meters, self._wall = app, keys, ready, meters, wall
-        self._most = round(app.settings.serve.max_body_mb * 1024 * 1024)
-
-    async def enter(self, entrance: Entrance, request: Request) -> Response:
-        """The receipt, or the problem; each is counted."""
+    async def alertmanager(self, request: Request) -> Response:
+        body = await self._body(request, JSON)
         try:
-            response = await self._enter(entrance, request)
-        except Problem as problem:
-            response = problem.response()
-        self._meters.notifications.labels(entrance.source, str(response.status_code)).inc()
-        return response
-
-    async def _enter(self, entrance: Entrance, request: Request) -> Response:
-        body = await self._authentic(entrance, request)
-        if not self._ready:
-            raise later(f"The service takes nothing now: {self._ready.why}. Send it again in a few seconds.")
-        try:
-            delivery = entrance.read(request.headers, decoded(body, entrance.wanted), self._app.clock.now())
+            delivery = alertmanager.delivered(body, self._app.clock.now())
         except UnusableInput as error:
-            raise Problem(400, str(error)) from None
-        ours = [alert for alert in delivery.alerts if about_us(alert.labels)]
-        if ours:
-            self._meters.ours.inc(len(ours))
-            delivery = replace(delivery, alerts=tuple(a for a in delivery.alerts if not about_us(a.labels)))
-        return await self._kept(entrance.source, delivery, body)
+            raise Refusal(400, str(error)) from None
+        return await self._keep("alertmanager", body, delivery.alerts, delivery.odd)
 
-    async def _authentic(self, entrance: Entrance, request: Request) -> bytes:
-        """The body of somebody who may knock. Without a signature that could be right, nothing of it is read before."""
-        headers = request.headers
-        if entrance.secret and not self._keys.fits(headers):
-            if entrance.signature not in headers:
-                raise refused(headers)
-            body = await bounded(request, self._most)
-            if not entrance.signed(entrance.secret, headers, body, self._wall.now()):
-                raise Problem(401, f"The signature in {entrance.signature} is wrong, or older than 5 minutes.")
-            return body
-        self._keys.check(headers)
-        return await bounded(request, self._most)
-
-    async def _kept(self, source: str, delivery: Delivery, body: bytes) -> JSONResponse:
-        """Answered once everything of it is on disk."""
-        box, began, why = self._app.inbox, time.monotonic(), " ".join(delivery.odd[:SHOWN])
-        receipts: list[Receipt] = []
+    async def grafana(self, request: Request) -> Response:
+        body = await self._body(request, JSON)
+        secret = self._app.settings.door.grafana_secret.get_secret_value()
+        self._signed(request, grafana.SIGNATURE, grafana.genuine(secret, request.headers, body, time.time()))
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                if delivery.alerts or delivery.changes:
-                    receipts.append(await box.accept(source, delivery.alerts, delivery.changes))
-                if why:
-                    receipts.append(await box.quarantine(source, body, why))
-        except (Overloaded, TimeoutError) as error:
-            log.warning("a notification of %s was sent away: %s", source, error or "it was not written in time")
-            raise later(str(error) or "It was not written in time. Send it again in a few seconds.") from None
-        self._meters.commit.observe(time.monotonic() - began)
-        if not receipts:
-            return JSONResponse({"receipt": "", "alerts": 0, "duplicate": False}, 202)
-        duplicate = all(one.duplicate for one in receipts)
-        self._meters.alerts.labels(source).inc(len(delivery.alerts))
-        answer = {"receipt": receipts[0].receipt, "alerts": len(delivery.alerts), "duplicate": duplicate}
-        if why:
-            self._meters.quarantined.labels(source).inc()
-            answer["quarantined"] = why
-        return JSONResponse(answer, 200 if duplicate else 202)
+            delivery = grafana.parse(body, self._app.clock.now())
+        except UnusableInput as error:
+            raise Refusal(400, str(error)) from None
+        return await self._keep("grafana", body, delivery.alerts, delivery.odd)
 
+    async def events(self, request: Request) -> Response:
+        body = await self._body(request, JSON | {events.STRUCTURED})
+        secret = self._app.settings.door.events_secret.get_secret_value()
+        self._signed(request, "webhook-signature", events.genuine(secret, request.headers, body, time.time()))
+        try:
+            heard = events.parse(body, request.headers, self._app.clock.now())
+        except UnusableInput as error:
+            raise Refusal(400, str(error)) from None
+        return await self._keep("events", body, heard.alerts, heard.odd, (heard.change,))
 
-def _by_grafana(secret: str, headers: Headers, body: bytes, now: datetime) -> bool:
-    stamp = next((headers[name] for name in STAMPS if name in headers), None)
-    return signatures.by_grafana(secret, body, headers["x-grafana-alerting-signature"], stamp, now)
+    async def healthz(self) -> Response:
+        return PlainTextResponse("ok\n")
 
+    async def readyz(self) -> Response:
+        if self._readiness.refusal is not None:
+            raise later(self._readiness.refusal)
+        return PlainTextResponse("ready\n")
 
-def _by_standard_webhooks(secret: str, headers: Headers, body: bytes, now: datetime) -> bool:
-    name, stamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-    return signatures.by_standard_webhooks(secret, body, name, stamp, headers["webhook-signature"], now)
+    async def metrics(self) -> Response:
+        try:
+            waiting, states = await self._app.inbox.waiting(), await self._app.desk.states()
+        except DBAPIError:
+            log.warning("the database does not answer; the metrics go without what it knows", exc_info=True)
+            return Response(self._measures.exposition(None, {}), media_type=CONTENT_TYPE_LATEST)
+        return Response(self._measures.exposition(waiting, states), media_type=CONTENT_TYPE_LATEST)
+
+    async def _body(self, request: Request, wanted: frozenset[str]) -> bytes:
+        if self._readiness.refusal is not None:
+            raise later(self._readiness.refusal)
+        media(request, wanted)
+        return await bounded(request, self._limit)
+
+    def _signed(self, request: Request, header: str, genuine: bool) -> None:
+        """A signature that is brought has to be right, whatever else was brought."""
+        if header in request.headers and not genuine and not self._unused(header):
+            raise Refusal(401, f"{header} does not fit the body and the configured secret, or is too old.", CHALLENGE)
+        if not genuine and not admitted(request.scope):
+            raise Refusal(401, "Neither a token nor a signature was brought.", CHALLENGE)
+
+    def _unused(self, header: str) -> bool:
+        """No secret is configured for it, so a token alone decides."""
+        secrets = self._app.settings.door
+        secret = secrets.grafana_secret if header == grafana.SIGNATURE else secrets.events_secret
+        return not secret.get_secret_value()
+
+    async def _keep(
+        self, source: str, body: bytes, alerts: Sequence[Alert], odd: Sequence[str], changes: Sequence[Change] = ()
+    ) -> Response:
+        """Answer once it is on disk."""
+        odd = [visible(one, 500) for one in odd]
+        mine = [alert for alert in alerts if not ours(alert)]
+        writes = [self._app.inbox.accept(source, mine, changes)] if mine or changes else []
+        writes += [self._app.inbox.quarantine(source, body, " ".join(odd)[:2_000])] if odd else []
+        with self._measures.commit.time():
+            receipts = await self._written(writes)
+        self._measures.alerts.inc(len(mine))
+        self._measures.passed_over.inc(len(alerts) - len(mine))
+        self._measures.set_aside.inc(bool(odd))
+        duplicate = bool(receipts) and all(one.duplicate for one in receipts)
+        said: dict[str, object] = {
+            "receipt": receipts[0].receipt if receipts else "", "alerts": len(mine), "duplicate": duplicate,
+        }  # fmt: skip
+        said |= {"passed_over": len(alerts) - len(mine)} if len(alerts) > len(mine) else {}
+        said |= {"set_aside": list(odd)} if odd else {}
+        return JSONResponse(said, 202 if receipts and not duplicate else 200)
+
+    async def _written(self, writes: Sequence[Awaitable[Receipt]]) -> Sequence[Receipt]:
+        try:
+            return await asyncio.gather(*writes)
+        except Overloaded as error:
+            raise later(str(error)) from None
+        except DBAPIError as error:
+            log.error("the database does not answer: %s", error.orig)
+            raise later(
+                "The database does not answer, so nothing can be kept. Send it again in a few seconds."
+            ) from None

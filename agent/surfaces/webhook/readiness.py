@@ -1,20 +1,20 @@
-"""Whether the service takes notifications: not before it has started, and not while it stops."""
+"""Whether the service takes in work now; whoever runs it says so."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 
+
+@dataclass(slots=True)
 class Readiness:
-    """`why` says why not; it is empty while notifications are taken."""
+    """`ready` once everything is started; `draining` from the moment it is to stop."""
 
-    def __init__(self, why: str = "it is starting") -> None:
-        self.why = why
+    ready: bool = False
+    draining: bool = False
 
-    def __bool__(self) -> bool:
-        return not self.why
-
-    def open(self) -> None:
-        self.why = ""
-
-    def drain(self, why: str = "it is stopping") -> None:
-        """Take nothing more; what was taken is finished."""
-        self.why = why
+    @property
+    def refusal(self) -> str | None:
+        """Why nothing is taken in now; None when it is."""
+        if self.draining:
+            return "Stanch is stopping. Send it again in a few seconds."
+        return None if self.ready else "Stanch is starting. Send it again in a few seconds."

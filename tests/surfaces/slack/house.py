@@ -131,13 +131,14 @@ class House:
 @asynccontextmanager
 async def house(
     tmp_path: Path, *, quorum: int = 1, team: str = "T1", mode: str = "http",
-    groups: Mapping[str, Sequence[str]] = GROUPS, moves: Sequence[Any] = (LOOK, scale(), END),
+    groups: Mapping[str, Sequence[str]] = GROUPS, rooted: bool = True, moves: Sequence[Any] = (LOOK, scale(), END),
+    reasoner: Scripted | None = None,
 ) -> AsyncIterator[House]:  # fmt: skip
     async with FakeSlack.start() as slack:
         settings = SlackSettings(
             SecretStr("xoxb-test"), SecretStr("xapp-test"), SecretStr(SECRET), slack.url, CHANNEL, team, mode
         )
-        opener = functools.partial(_opened, settings, groups, Scripted(list(moves)))
+        opener = functools.partial(_opened, settings, groups, reasoner or Scripted(list(moves)))
         async with stage.begun(
             Session(opener, {"data": str(tmp_path)}), [], "forecast-contention", 1, policy(quorum)
         ) as (app, alerts, _):
@@ -146,7 +147,8 @@ async def house(
             rest = await app.desk.work(received.incident)
             proposal = await app.desk.proposal(str(rest.proposal))
             postbox = Postbox(app.desk.notebook.db, app.clock, "slack")
-            await postbox.keep(received.incident, "root", CHANNEL, ROOT, "0" * 64)
+            if rooted:
+                await postbox.keep(received.incident, "root", CHANNEL, ROOT, "0" * 64)
             heard: list[str] = []
             client = AsyncWebClient(token="xoxb-test", base_url=slack.url)
             inbound = await attach(app, postbox, client, heard.append, Wall())

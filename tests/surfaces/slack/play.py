@@ -97,9 +97,12 @@ class Play:
         await asyncio.wait([self.running])
         self.start()
 
+    @property
+    def postbox(self) -> Postbox:
+        return Postbox(self.app.desk.notebook.db, self.app.clock, "slack")
+
     def start(self) -> None:
-        postbox = Postbox(self.app.desk.notebook.db, self.app.clock, "slack")
-        self.poster = Poster(self.app, postbox, self.clock)
+        self.poster = Poster(self.app, self.postbox, self.clock)
         self.running = asyncio.create_task(self.poster.run())
 
 

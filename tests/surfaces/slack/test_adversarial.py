@@ -101,8 +101,8 @@ def links(found: Any) -> Iterator[Block]:
 
 
 def words_of(text: str) -> str:
-    """A text without its blanks, line breaks and underscores, which a cause's name loses."""
-    return re.sub(r"[\s⏎_]", "", text)
+    """A text without its blanks, line breaks, underscores and capitals: a cause's name is written as people write it."""
+    return re.sub(r"[\s⏎_]", "", text).lower()
 
 
 def shown(messages: Sequence[Message], plain: bool) -> str:

@@ -7,8 +7,9 @@ import hashlib
 import hmac
 import json
 import random
+import time
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from pydantic import SecretStr
 
 from agent.errors import BadConfiguration, UnusableInput
 from agent.gate.proposal import ProposalState
+from agent.reasoner.moves import Reply, Thought, View
 from agent.surfaces.slack import payloads
 from agent.surfaces.slack.inbound import attach
 from agent.surfaces.slack.signature import genuine
-from tests.fake_slack import form, said, sign
-from tests.surfaces.slack.house import FIXTURES, NOW, SECRET, House, Wall, house
+from tests.fake_slack import Trouble, form, said, sign
+from tests.surfaces.slack.house import FIXTURES, NOW, ROOT, SECRET, House, Wall, house
+from tests.test_graph import END, LOOK, Scripted, scale
 
 RECORDED = sorted(FIXTURES.glob("http_*.json"))
 
@@ -257,3 +260,48 @@ async def test_a_lost_connection_is_made_again(tmp_path: Path) -> None:
         assert len(await home.decisions()) == 1
         await home.inbound.close()
         await running
+
+
+# -- at once, and afterwards ----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Slow(Scripted):
+    """Thinks about a question for as long as nobody lets it go on."""
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def next_move(self, view: View) -> Thought:
+        if view.question:
+            self.asked.set()
+            await self.go_on.wait()
+            return Thought(Reply("p99 is {E1.value.last}."), self.name)
+        return await super().next_move(view)
+
+
+async def test_a_request_is_acknowledged_before_it_is_worked_and_finished_before_the_door_closes(
+    tmp_path: Path,
+) -> None:
+    slow = Slow([LOOK, scale(), END])
+    async with house(tmp_path, reasoner=slow) as home:
+        began = time.monotonic()
+        answer = await home.post(said("U1", "how slow is it?", thread=ROOT), wait=False)
+        assert (answer.status_code, answer.text) == (200, "")
+        assert time.monotonic() - began < 1
+        await asyncio.wait_for(slow.asked.wait(), 10)
+        closing = asyncio.create_task(home.inbound.close())
+        await asyncio.sleep(0.05)
+        assert not closing.done()
+        slow.go_on.set()
+        await closing
+        assert len((await home.app.desk.dossier(home.incident)).replies) == 1
+
+
+async def test_a_decision_counts_although_slack_takes_no_answer(tmp_path: Path) -> None:
+    async with house(tmp_path, quorum=2) as home:
+        home.slack.trouble = Trouble(status=500)
+        assert (await home.post(home.click("approve"))).status_code == 200
+        assert (await home.post(home.click("explain"))).status_code == 200
+        assert (await home.post(home.click("approve", "U9"))).status_code == 200
+        assert [d["person"] for d in await home.decisions()] == ["ann"]

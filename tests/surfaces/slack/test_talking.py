@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -13,12 +15,12 @@ from agent.case.attention import Attention, Depth
 from agent.case.incident import State
 from agent.case.timeline import EventKind
 from agent.gate.proposal import ProposalState
-from agent.reasoner.moves import AskPerson, Reply
+from agent.reasoner.moves import AskPerson, Reply, Thought, View
 from agent.store import attention
 from agent.surfaces.slack.words import Meaning, meant
 from tests.fake_slack import said, sign
 from tests.surfaces.slack.house import NOW, ROOT, SECRET, House, house
-from tests.test_graph import END, LOOK, finish, replicas, scale
+from tests.test_graph import END, LOOK, Scripted, finish, replicas, scale
 
 ANSWER = Reply("p99 is {E1.value.last}.")
 _ids = itertools.count(1)
@@ -207,3 +209,32 @@ async def test_words_from_outside_stay_words(tmp_path: Path) -> None:
             assert harm not in str(posted["blocks"])
         events = await home.app.desk.events(home.incident)
         assert not [e for e in events if e.kind is EventKind.REPLY]
+
+
+@dataclass
+class Interrupted(Scripted):
+    """Somebody says pause while the third move is thought of."""
+
+    pause: Callable[[], Awaitable[None]] | None = None
+
+    async def next_move(self, view: View) -> Thought:
+        if len(self.views) == 2 and self.pause is not None:
+            await self.pause()
+        return await super().next_move(view)
+
+
+async def test_what_was_proposed_while_somebody_said_pause_never_starts(tmp_path: Path) -> None:
+    reasoner = Interrupted([LOOK, scale(), scale(5), END])
+    async with house(tmp_path, reasoner=reasoner) as home:
+        bob = home.app.desk.person("slack:T1/U2")
+        reasoner.pause = lambda: home.app.desk.pause(home.incident, bob)
+        await say(home, "steer: fewer replicas")
+        rest, _ = await finish(home.app, home.incident)
+        new = await home.app.desk.proposal(str(rest.proposal))
+        assert new.id != home.proposal.id
+        await home.post(home.click("approve", "U1", home.button(new)))
+        rest, dossier = await finish(home.app, home.incident)
+        assert (rest.waits_for, dossier.incident.state) == ("person", State.NEEDS_INPUT)
+        assert (await home.app.desk.proposal(new.id)).state is ProposalState.VOIDED
+        assert await replicas(home.app) == 3
+        assert dossier.intents == {}

@@ -1,0 +1,48 @@
+"""Logs of a service: one line of JSON an event, with the incident's id."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from agent.case.timeline import Event
+from agent.clock import iso
+
+_USUAL = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
+events = logging.getLogger("stanch.timeline")
+
+
+class JsonLines(logging.Formatter):
+    """`{"at", "level", "logger", "message", …}`; what was given as `extra` stands beside them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        said: dict[str, Any] = {
+            "at": iso(datetime.fromtimestamp(record.created, UTC)), "level": record.levelname.lower(),
+            "logger": record.name, "message": record.getMessage(),
+        }  # fmt: skip
+        said |= {name: value for name, value in vars(record).items() if name not in _USUAL}
+        if record.exc_info:
+            said["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(said, ensure_ascii=False, default=str)
+
+
+def log_as_json() -> None:
+    """Everything from INFO on to stderr; libraries only from WARNING on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("stanch").setLevel(logging.INFO)
+
+
+def logged(event: Event) -> None:
+    """One event of a timeline."""
+    told = {
+        name: event.data[name]
+        for name in ("to", "why", "outcome", "answer", "verdict", "proposal")
+        if name in event.data
+    }
+    extra = {"incident": event.incident, "n": event.n, "actor": event.actor, **told}
+    events.info(str(event.kind), extra=extra)

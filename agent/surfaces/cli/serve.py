@@ -1,0 +1,145 @@
+"""`stanch serve`: the always-on service. The webhooks, the watch and Slack, in one process over one data folder."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+import click
+
+from agent.errors import BadConfiguration, UnusableInput
+from agent.surfaces.cli.logs import log_as_json, logged
+from agent.surfaces.cli.session import Session, lock_or_busy, run
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from uvicorn import Server
+
+    from agent.application import App, Listener
+    from agent.case.timeline import Event
+    from agent.surfaces.slack.service import SlackService
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))
+@click.pass_obj
+def serve(session: Session, host: str, port: int) -> int:
+    """Answer Alertmanager's webhooks, work incidents, and talk in Slack, until stopped."""
+    log_as_json()
+    return run(_serve(session, host, port))
+
+
+async def _serve(session: Session, host: str, port: int) -> None:
+    settings = session.settings()
+    loopback = _is_loopback(host)
+    if not loopback and not settings.door.tokens:
+        raise BadConfiguration(
+            f"Listening on {host} lets others in, and no token is set. Set STANCH_WEBHOOK_TOKENS (one, or two separated by "
+            "a comma while you change it), or listen on 127.0.0.1."
+        )
+    listener = _listener(host, port)
+    listeners: list[Listener] = [logged]
+
+    def heard(event: Event) -> None:
+        for one in listeners:
+            one(event)
+
+    async with session.open(settings, listeners=[heard]) as app:
+        lock_or_busy(app)
+        async with _slack(app, listeners) as slack:
+            await _run(app, slack, listener, loopback, session)
+
+
+async def _run(app: App, slack: SlackService | None, listener: socket.socket, loopback: bool, session: Session) -> None:
+    """Everything side by side, until a signal; then no new work, runs rest, what is in hand is answered."""
+    from agent.surfaces.webhook import Readiness, build
+
+    readiness = Readiness()
+    api = build(app, readiness, loopback, slack.routes() if slack else ())
+    server = _server(api)
+    stop = asyncio.Event()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(one, stop.set)
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(app.watch.run())
+        answering = tasks.create_task(server.serve(sockets=[listener]))
+        talking = [tasks.create_task(one) for one in (slack.tasks() if slack else ())]
+        readiness.ready = True
+        _say(session, app, listener, loopback)
+        await asyncio.wait([tasks.create_task(stop.wait()), watching, answering], return_when=asyncio.FIRST_COMPLETED)
+        readiness.draining = True
+        app.watch.stop()
+        await watching
+        if slack:
+            await slack.close()
+        await asyncio.gather(*talking)
+        server.should_exit = True
+        stop.set()
+
+
+@asynccontextmanager
+async def _slack(app: App, listeners: list[Listener]) -> AsyncIterator[SlackService | None]:
+    """Slack, where it is configured; otherwise incidents are worked all the same."""
+    if not app.settings.slack.configured:
+        yield None
+        return
+    from agent.surfaces.slack.service import SlackService
+
+    slack = await SlackService.open(app)
+    listeners.append(slack.heard)
+    yield slack
+
+
+def _server(api: FastAPI) -> Server:
+    """A server that leaves signals to us: first the watch rests, then the door closes."""
+    import uvicorn
+
+    class Unsignalled(uvicorn.Server):
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    return Unsignalled(
+        uvicorn.Config(api, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=10)
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """The socket, before anything else is opened: an address that is taken is said at once."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise UnusableInput(
+            f"Cannot listen on {host} port {port}: {error.strerror or error}. Choose another --port."
+        ) from None
+    listener.setblocking(False)
+    return listener
+
+
+def _say(session: Session, app: App, listener: socket.socket, loopback: bool) -> None:
+    host, port = listener.getsockname()[:2]
+    slack = app.settings.slack
+    where = f"Slack {slack.channel} ({slack.mode})" if slack.configured else "no Slack (see `stanch doctor`)"
+    known = "anybody on this machine" if loopback and not app.settings.door.tokens else "whoever has a token"
+    session.console.print(
+        f"Listening on http://{host}:{port} for {known}; {where}; reasoner {app.settings.reasoner}.\n"
+        f"Alertmanager's receiver: POST http://{host}:{port}/v1/webhooks/alertmanager"
+    )

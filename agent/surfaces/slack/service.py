@@ -1,0 +1,48 @@
+"""Slack as the service holds it: what is shown, and what is heard."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from slack_sdk.web.async_client import AsyncWebClient
+from starlette.routing import Route
+
+from agent.case.timeline import Event
+from agent.surfaces.slack.inbound import Inbound, attach
+from agent.surfaces.slack.poster import Poster
+
+if TYPE_CHECKING:
+    from agent.application import App
+
+
+@dataclass(frozen=True)
+class SlackService:
+    poster: Poster
+    inbound: Inbound
+
+    @classmethod
+    async def open(cls, app: App) -> SlackService:
+        """BadConfiguration says which token is missing."""
+        slack = app.settings.slack
+        client = AsyncWebClient(token=slack.bot_token.get_secret_value(), base_url=slack.api_url, timeout=10)
+        postbox = app.postbox("slack")
+        poster = Poster(app, postbox)
+        return cls(poster, await attach(app, postbox, client, heard=poster.look))
+
+    def heard(self, event: Event) -> None:
+        self.poster.heard(event)
+
+    def routes(self) -> Sequence[Route]:
+        """What has to be mounted on our own server, in HTTP mode."""
+        return self.inbound.routes()
+
+    def tasks(self) -> Sequence[Coroutine[Any, Any, None]]:
+        """What runs until `close`."""
+        return (self.poster.run(), self.inbound.run_socket())
+
+    async def close(self) -> None:
+        """Take nothing more, finish the call in hand; what is left is posted after the next start."""
+        await self.inbound.close()
+        await self.poster.close()

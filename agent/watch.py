@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -32,7 +33,7 @@ from agent.worker import RestKind, Worker, all_cleared
 
 log = logging.getLogger("stanch.watch")
 LOOK = 0.25  # seconds between two looks for what other processes committed
-BATCH = 50  # notifications taken in at once
+BATCH, ALERTS = 50, 25  # notifications taken in at once, and about how many alerts: nobody else writes meanwhile
 RETRIES = 3  # of a run that ends in a defect of ours, before a person is called
 HABIT_SECONDS = 2.0  # a thread does not wait longer for the answer how long its alert usually lasts
 RESTING = timedelta(seconds=20)  # how long runs may take to rest when the process stops
@@ -97,13 +98,16 @@ class Watch:
 
     async def _intake(self) -> None:
         while not self._stop.is_set():
-            if not await self.take_in():
+            began = time.monotonic()
+            if await self.take_in():
+                await asyncio.sleep(min(time.monotonic() - began, LOOK))  # half of the time is for what comes in
+            else:
                 await self._news_or(LOOK)
 
     async def take_in(self) -> int:
         """The oldest notifications that nobody has looked at; how many there were."""
         async with self._notebook.db.read() as tx:
-            entries = await inbox.fresh(tx, BATCH)
+            entries = bounded(await inbox.fresh(tx, BATCH))
         if entries:
             await self._take(entries)
         return len(entries)
@@ -260,3 +264,13 @@ class Watch:
         self._news.clear()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._news.wait(), seconds)
+
+
+def bounded(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """The first of them, up to so many alerts; one at least."""
+    total = 0
+    for n, entry in enumerate(entries):
+        total += len(entry.alerts)
+        if total > ALERTS and n:
+            return entries[:n]
+    return entries

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sqlite3
 import subprocess
 import sys
@@ -48,10 +49,10 @@ def run(folder: Path, command: Sequence[str], storm: Storm, clients: int, token:
         server = subprocess.Popen(filled, stdout=log, stderr=log, cwd=TOP)
     try:
         until(lambda: answers(f"http://127.0.0.1:{port}/readyz") or ended(server, folder / "log"), "it is ready", 60)
-        began = time.perf_counter()
+        began, before = time.perf_counter(), cpu(server.pid)
         sent = asyncio.run(send(port, bodies, clients, token))
         seconds = time.perf_counter() - began
-        memory = peak(server.pid)
+        memory, worked = peak(server.pid), cpu(server.pid) - before
     finally:
         server.terminate()
         server.wait(30)
@@ -61,9 +62,16 @@ def run(folder: Path, command: Sequence[str], storm: Storm, clients: int, token:
         f"in {seconds:.1f} s over {clients} connections\n"
         f"rate {len(bodies) / seconds:,.0f}/s · p50 {sent.quantile(0.5) * 1e3:.1f} ms · p99 {sent.quantile(0.99) * 1e3:.1f} ms "
         f"· longest {max(sent.seconds) * 1e3:.0f} ms\n"
-        f"answers {dict(sorted(sent.answers.items()))} · lost {lost} · memory {memory:.0f} MB"
+        f"answers {dict(sorted(sent.answers.items()))} · lost {lost} · memory {memory:.0f} MB "
+        f"· processor {worked / len(bodies) * 1e3:.2f} ms a notification"
     )
     return 1 if lost else 0
+
+
+def cpu(pid: int) -> float:
+    """Seconds the process has spent on a processor, its own and the system's."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def peak(pid: int) -> float:

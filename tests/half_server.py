@@ -18,7 +18,7 @@ from agent.intake.inbox import Inbox
 from agent.settings import DoorSettings, read
 from agent.store.database import Database
 from agent.surfaces.webhook import Readiness, build
-from tests.surfaces.webhook.conftest import Half
+from tests.half import Half
 
 
 async def serve(folder: Path, port: int, token: str) -> None:
@@ -35,4 +35,6 @@ async def serve(folder: Path, port: int, token: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else ""))
+    config = uvicorn.Config("", loop="auto")
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(serve(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else ""))

@@ -9,7 +9,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 PATH = "/v1/webhooks/alertmanager"
@@ -80,17 +80,20 @@ class Sent:
         return sorted(self.seconds)[int(share * (len(self.seconds) - 1))]
 
 
-async def send(port: int, bodies: Sequence[tuple[bytes, tuple[str, ...]]], clients: int, token: str = "") -> Sent:
+async def send(
+    port: int, bodies: Sequence[tuple[bytes, tuple[str, ...]]], clients: int, token: str = "", sent: Sent | None = None
+) -> Sent:
     """All of them, each client one after the other over a connection it keeps; what is not 2xx is sent again, as Alertmanager does."""
-    sent, queue = Sent(), iter(bodies)
+    sent, queue = sent or Sent(), iter(bodies)
     head = {"Host": f"127.0.0.1:{port}", "Content-Type": "application/json", "User-Agent": "Alertmanager/0.33.1"}
     head |= {"Authorization": f"Bearer {token}"} if token else {}
     await asyncio.gather(*(_client(port, queue, head, sent) for _ in range(clients)))
     return sent
 
 
-async def _client(port: int, queue: object, head: Mapping[str, str], sent: Sent) -> None:
-    assert hasattr(queue, "__next__")
+async def _client(
+    port: int, queue: Iterator[tuple[bytes, tuple[str, ...]]], head: Mapping[str, str], sent: Sent
+) -> None:
     lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
     link: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
     while (one := next(queue, None)) is not None:

@@ -23,13 +23,11 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 
 
 def _no_nulls(value: Any) -> Any:
-    return (
-        {}
-        if value is None
-        else {k: "" if v is None else v for k, v in value.items()}
-        if isinstance(value, Mapping)
-        else value
-    )
+    if value is None:
+        return {}
+    if isinstance(value, dict) and None in value.values():
+        return {k: "" if v is None else v for k, v in value.items()}
+    return value
 
 
 def _written(value: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import insert, select
@@ -14,6 +15,41 @@ from agent.store.database import Transaction
 from agent.store.schema import alerts as table
 from tools.context import Json
 
+CHUNK = 500  # fingerprints of one statement
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where a signal stands: `key` is that of Alert."""
+
+    fingerprint: str
+    starts_at: datetime
+    incident: str
+    key: str
+
+
+async def kept(tx: Transaction, fingerprints: Collection[str]) -> list[Kept]:
+    """All signals of these fingerprints, in the order of arrival."""
+    wanted, found = list(fingerprints), list[tuple[int, Kept]]()
+    for start in range(0, len(wanted), CHUNK):
+        query = select(table.c.id, table.c.fingerprint, table.c.starts_at, table.c.incident, table.c.key)
+        query = query.where(table.c.fingerprint.in_(wanted[start : start + CHUNK]))
+        rows = await tx.execute(query)
+        found += [(row.id, Kept(row.fingerprint, row.starts_at, row.incident, row.key)) for row in rows]
+    return [one for _, one in sorted(found, key=lambda one: one[0])]
+
+
+async def add(tx: Transaction, alerts: Sequence[tuple[str, Alert]]) -> None:
+    """Signals (incident, alert) that are not kept yet; the incidents' rows are held."""
+    rows = [
+        {
+            "incident": incident, "key": a.key, "fingerprint": a.fingerprint, "starts_at": a.starts_at, "body": alert_json(a),
+        }
+        for incident, a in alerts
+    ]  # fmt: skip
+    if rows:
+        await tx.execute(insert(table), rows)
+
 
 async def put(tx: Transaction, incident: str, alert: Alert) -> bool:
     """Keep the alert; False when the incident knows this very signal already."""
@@ -21,15 +57,7 @@ async def put(tx: Transaction, incident: str, alert: Alert) -> bool:
     known = select(table.c.id).where(table.c.incident == incident, table.c.key == alert.key)
     if (await tx.execute(known)).first():
         return False
-    await tx.execute(
-        insert(table).values(
-            incident=incident,
-            key=alert.key,
-            fingerprint=alert.fingerprint,
-            starts_at=alert.starts_at,
-            body=alert_json(alert),
-        )
-    )
+    await add(tx, [(incident, alert)])
     return True
 
 
@@ -57,13 +85,6 @@ async def newest(tx: Transaction, limit: int) -> list[Alert]:
     """Those that arrived last, the newest first."""
     rows = await tx.execute(select(table.c.body).order_by(table.c.id.desc()).limit(limit))
     return [alert_from_json(body) for body in rows.scalars()]
-
-
-async def last_incident(tx: Transaction, fingerprint: str) -> str | None:
-    """The newest incident that has an alert of this fingerprint."""
-    query = select(table.c.incident).where(table.c.fingerprint == fingerprint).order_by(table.c.id.desc()).limit(1)
-    found: str | None = (await tx.execute(query)).scalar()
-    return found
 
 
 def alert_json(alert: Alert) -> dict[str, Json]:

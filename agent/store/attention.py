@@ -13,14 +13,14 @@ from agent.store.schema import attention as table
 from agent.store.schema import incidents
 
 
-async def put(tx: Transaction, one: Attention) -> None:
-    """Keep it; what was kept of the same incident is replaced."""
+async def put(tx: Transaction, one: Attention, fresh: bool = False) -> None:
+    """Keep it; what was kept of the same incident is replaced. `fresh` says that nothing was."""
     values = {
         "depth": str(one.depth), "channel": one.channel, "mentions": list(one.mentions), "why": one.why,
         "post_at": one.post_at, "seen_at": one.seen_at, "called_at": one.called_at,
     }  # fmt: skip
-    changed = await tx.execute(update(table).where(table.c.incident == one.incident).values(**values))
-    if not changed.rowcount:
+    same = update(table).where(table.c.incident == one.incident).values(**values)
+    if fresh or not (await tx.execute(same)).rowcount:
         await tx.execute(insert(table).values(incident=one.incident, **values))
 
 

@@ -16,6 +16,7 @@ from agent.store.schema import incidents
 async def add(tx: Transaction, incident: Incident) -> None:
     """A new incident; its id must be free."""
     await tx.execute(insert(incidents).values(id=incident.id, run=incident.run, **_columns(incident)))
+    tx.held[incident.id] = incident.run  # nobody else can see it yet
 
 
 async def get(tx: Transaction, incident: str) -> Incident | None:

@@ -25,15 +25,17 @@ async def append(
     at: datetime,
     key: str | None = None,
     run: int | None = None,
+    fresh: bool = False,
 ) -> Event:
     """Add one event, chained to the last. With a `key` that is known, nothing is added and the first event comes back.
 
     `run` is the appender's epoch: Overtaken unless it is the incident's. None (a surface) takes the incident's.
+    `fresh` says that the key cannot be known yet, which saves a look.
     """
     epoch = await incidents.hold(tx, incident, run)
-    if key is not None and (known := await by_key(tx, incident, key)) is not None:
+    if key is not None and not fresh and (known := await by_key(tx, incident, key)) is not None:
         return known
-    last = await head(tx, incident)
+    last = tx.heads.get(incident) or await head(tx, incident)  # the row is held: nobody else appends
     when = at.astimezone(UTC)
     when = when.replace(microsecond=when.microsecond // 1000 * 1000)  # as exact as its JSON, which is what is hashed
     body: dict[str, Json] = {

@@ -14,7 +14,7 @@ import click
 
 from agent.errors import BadConfiguration, UnusableInput
 from agent.surfaces.cli.logs import log_as_json, logged
-from agent.surfaces.cli.session import Session, lock_or_busy, run
+from agent.surfaces.cli.session import Session, lock_or_busy
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 @click.pass_obj
 def serve(session: Session, host: str, port: int) -> int:
     """Answer Alertmanager's webhooks, work incidents, and talk in Slack, until stopped."""
+    from uvicorn import Config
+
     log_as_json()
-    return run(_serve(session, host, port))
+    with asyncio.Runner(loop_factory=Config("", loop="auto").get_loop_factory()) as runner:  # uvloop where it is there
+        runner.run(_serve(session, host, port))
+    return 0
 
 
 async def _serve(session: Session, host: str, port: int) -> None:

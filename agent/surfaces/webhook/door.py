@@ -77,7 +77,14 @@ def build(app: Behind, readiness: Readiness, loopback: bool, routes: Sequence[Ba
     web = openapi.Documented(title="Stanch", version="1", redoc_url=None, redirect_slashes=False)
     web.state.measures = measures
     for path, endpoint in ((ALERTMANAGER, door.alertmanager), (GRAFANA, door.grafana), (EVENTS, door.events)):
-        web.add_api_route(path, endpoint, methods=["POST"], status_code=202, **openapi.posted(path, Taken))
+        web.router.add_api_route(
+            path,
+            endpoint,
+            methods=["POST"],
+            status_code=202,
+            route_class_override=openapi.Straight,
+            **openapi.posted(path, Taken),
+        )
     for path, shown in (("/healthz", door.healthz), ("/readyz", door.readyz), ("/metrics", door.metrics)):
         web.add_api_route(path, shown, methods=["GET"], **openapi.shown(path))
     web.router.routes.extend(routes)

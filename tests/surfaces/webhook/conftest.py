@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,12 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.routing import BaseRoute
 
-from agent.case.incident import State
 from agent.clock import RealClock
 from agent.intake.inbox import Inbox
 from agent.settings import DoorSettings, Settings, read
-from agent.store import inbox as rows
-from agent.store import incidents
 from agent.store.database import Database
-from agent.store.inbox import Entry
 from agent.surfaces.webhook import Readiness, build
-from tools.context import Clock
+from tests.half import Half
 
 RECORDED = sorted((Path(__file__).parents[2] / "fixtures" / "alertmanager").glob("0.*/*.json"))
 TOKEN, OLDER = "the-token-in-use", "the-token-before"
@@ -32,37 +28,6 @@ AM, GRAFANA, EVENTS = "/v1/webhooks/alertmanager", "/v1/webhooks/grafana", "/v1/
 JSON = {"Content-Type": "application/json"}
 AT = "2026-11-24T03:00:00Z"
 LOCAL = "http://127.0.0.1:9099"
-
-
-@dataclass(frozen=True)
-class States:
-    db: Database
-
-    async def states(self) -> dict[State, int]:
-        async with self.db.read() as tx:
-            return await incidents.states(tx)
-
-
-@dataclass(frozen=True)
-class Half:
-    """What the door needs of the application."""
-
-    settings: Settings
-    db: Database
-    inbox: Inbox
-    clock: Clock = field(default_factory=RealClock)
-
-    @property
-    def desk(self) -> States:
-        return States(self.db)
-
-    async def entries(self) -> list[Entry]:
-        async with self.db.read() as tx:
-            return await rows.fresh(tx, 10_000)
-
-    async def quarantined(self) -> list[str]:
-        async with self.db.read() as tx:
-            return [why for _, _, _, why in await rows.quarantined(tx, 10_000)]
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import hashlib
 import json
 import zlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from agent.case.alert import Alert
 from agent.clock import iso, parse_time
@@ -85,16 +85,13 @@ async def keep(
     """Notifications, their new signals, and how often known ones were delivered again."""
     if fresh:
         await tx.execute(insert(signals), [{"key": k, "first_at": at, "last_at": at, "times": 1} for k in fresh])
-    for times in set(
-        again.values()
-    ):  # few: most were delivered as often as each other, and one statement counts them all
-        keys = [key for key, more in again.items() if more == times]
-        for start in range(0, len(keys), CHUNK):
-            some = update(signals).where(signals.c.key.in_(keys[start : start + CHUNK]))
-            await tx.execute(some.values(times=signals.c.times + times, last_at=at))
+    if again:
+        counted = update(signals).where(signals.c.key == bindparam("of")).values(
+            times=signals.c.times + bindparam("more"), last_at=bindparam("now")
+        )  # fmt: skip
+        await tx.execute(counted, [{"of": key, "more": times, "now": at} for key, times in again.items()])
     if posted:
-        names = [one.name for one in fields(Posted)]
-        await tx.execute(insert(table), [{name: getattr(one, name) for name in names} for one in posted])
+        await tx.execute(insert(table), [asdict(one) for one in posted])
 
 
 async def fresh(tx: Transaction, limit: int) -> list[Entry]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 
 class AlertStatus(StrEnum):
@@ -52,11 +52,19 @@ class Alert:
     @property
     def expression(self) -> str | None:
         """The rule's PromQL out of the generator URL (`g0.expr`), if it carries one."""
-        return parse_qs(urlsplit(self.generator_url).query).get("g0.expr", [None])[0]
+        return parse_qs(_split(self.generator_url).query).get("g0.expr", [None])[0]
 
     @property
     def runbook_slug(self) -> str | None:
         """Last path part of `runbook_url`, without ending. The address itself is never fetched."""
         url = self.annotations.get("runbook_url") or self.annotations.get("runbook") or ""
-        slug = urlsplit(url).path.rstrip("/").rsplit("/", 1)[-1]
+        slug = _split(url).path.rstrip("/").rsplit("/", 1)[-1]
         return slug.removesuffix(".md").removesuffix(".html") or None
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of an address from outside; of what is none, nothing."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -15,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from agent.case.alert import Alert, AlertStatus
 from agent.errors import UnusableInput
 
+_JSON = json.JSONDecoder(parse_constant=lambda word: None)  # making one takes longer than reading a body
 ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 DEEPEST = 20  # levels of what an alert may carry besides its own fields
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
@@ -148,7 +150,7 @@ def _json(body: bytes | str, dialect: Dialect) -> Mapping[str, Any]:
     if not body.strip():
         raise UnusableInput(f"The input is empty. Give the body of {dialect.called}, with at least one alert.")
     try:
-        data = json.loads(body, parse_constant=lambda word: None)
+        data = _JSON.decode(body if isinstance(body, str) else body.decode(json.detect_encoding(body)))
     except (ValueError, UnicodeDecodeError, RecursionError) as error:
         start = (body if isinstance(body, str) else body[:60].decode("utf-8", "replace"))[:40]
         raise UnusableInput(
@@ -176,9 +178,10 @@ def _some(data: Mapping[str, Any]) -> None:
 def _alert(one: AlertBody, notification: Notification, now: datetime, dialect: Dialect) -> Alert:
     if not one.labels:
         raise UnusableInput("An alert has no labels; every alert needs at least `alertname`.")
-    extra = dict(one.model_extra or {})
-    if any(_deep(value) for value in extra.values()):
+    given = one.model_extra or {}
+    if any(_deep(value) for value in given.values()):
         raise UnusableInput(f"An alert is nested more than {DEEPEST} levels deep.")
+    extra = {name: _finite(value) for name, value in given.items()}
     if isinstance(one.status, Mapping):
         extra["state"] = str(one.status.get("state", ""))  # as the API lists it: active, suppressed, unprocessed
     if notification.receiver:
@@ -206,6 +209,15 @@ def _deep(value: Any, levels: int = DEEPEST) -> bool:
     if not isinstance(value, dict | list):
         return False
     return levels == 0 or any(_deep(one, levels - 1) for one in (value.values() if isinstance(value, dict) else value))
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for every number without an end: `1e999` is JSON, and no timeline keeps what it is read as."""
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list) else value
 
 
 def _status(one: AlertBody, ends: datetime | None, now: datetime) -> AlertStatus:

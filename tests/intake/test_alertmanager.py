@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from agent.case.alert import AlertStatus
+from agent.case.timeline import canonical
 from agent.errors import UnusableInput
 from agent.intake.alertmanager import parse
+from agent.store.alerts import alert_json
 
 RECORDED = sorted((Path(__file__).parents[1] / "fixtures" / "alertmanager").glob("0.*/*.json"))
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
@@ -93,3 +95,23 @@ def test_what_is_no_body_is_refused_with_what_was_seen(body: bytes, says: str) -
     with pytest.raises(UnusableInput) as refused:
         parse(body, NOW)
     assert says in str(refused.value)
+
+
+def test_an_address_that_is_none_has_neither_rule_nor_runbook() -> None:
+    body = {
+        "alerts": [
+            {
+                "labels": {"alertname": "X"}, "startsAt": "2026-11-24T01:00:00Z", "generatorURL": "http://[::bad?g0.expr=up",
+                "annotations": {"runbook_url": "https://[runbooks/x"},
+            }
+        ]
+    }  # fmt: skip
+    (alert,) = parse(json.dumps(body), NOW)
+    assert (alert.expression, alert.runbook_slug) == (None, None)
+
+
+def test_a_number_without_an_end_is_null_so_that_the_timeline_can_keep_the_alert() -> None:
+    body = '{"alerts": [{"labels": {"alertname": "X"}, "startsAt": "2026-11-24T01:00:00Z", "values": {"B": [1e999, 1.5]}}]}'
+    (alert,) = parse(body, NOW)
+    assert alert.extra == {"values": {"B": [None, 1.5]}}
+    assert canonical(alert_json(alert))

@@ -1,0 +1,30 @@
+"""How often a signal was delivered is counted, whatever else is written in the same transaction."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import select
+
+from agent.store import inbox
+from agent.store.database import Database
+from agent.store.schema import signals
+
+AT = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+
+
+async def test_deliveries_are_counted_by_signal(database: Database) -> None:
+    many = {f"{n:064x}": 1 + n % 3 for n in range(inbox.CHUNK * 3)}
+    async with database.write() as tx:
+        await inbox.keep(tx, (), many, {}, AT)
+    async with database.write() as tx:
+        assert await inbox.known(tx, {*many, "unknown"}) == set(many)
+        await inbox.keep(
+            tx, [inbox.Posted("r1", "alertmanager", AT, inbox.packed((), ()))], {"f" * 64}, many, AT + timedelta(1)
+        )
+    async with database.read() as tx:
+        rows = {row.key: row for row in await tx.execute(select(signals))}
+        assert [one.receipt for one in await inbox.fresh(tx, 10)] == ["r1"]
+    assert {key: rows[key].times for key in many} == {key: 1 + more for key, more in many.items()}
+    assert {rows[key].last_at for key in many} == {AT + timedelta(1)}
+    assert (rows["f" * 64].times, rows["f" * 64].first_at) == (1, AT + timedelta(1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -62,16 +63,17 @@ class Feed:
         self._db = db
         self._listeners = tuple(listeners)
         self._seen = dict(seen)
+        self._turn = asyncio.Lock()
 
     async def publish(self, incident: str) -> None:
         if not self._listeners:
             return
-        async with self._db.read() as tx:
+        async with self._turn, self._db.read() as tx:  # two at once would tell the same events twice
             fresh = await timeline.events(tx, incident, self._seen.get(incident, 0))
-        for event in fresh:
-            self._seen[incident] = event.n
-            for listener in self._listeners:
-                listener(event)
+            for event in fresh:
+                self._seen[incident] = event.n
+                for listener in self._listeners:
+                    listener(event)
 
 
 class Again(httpx.AsyncHTTPTransport):

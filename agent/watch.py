@@ -14,10 +14,10 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
+from agent.case.alert import severity_rank
 from agent.case.attention import Attention, Depth
 from agent.case.dossier import Dossier
 from agent.case.incident import State
-from agent.intake.correlate import rank
 from agent.intake.inbox import Inbox
 from agent.intake.route import Routes, patient
 from agent.look import look
@@ -192,7 +192,7 @@ class Watch:
             return False
         async with self._notebook.db.read() as tx:
             due = await wakes.due_incidents(tx, self._notebook.clock.now(), besides=self._running)
-        chosen = sorted(due, key=lambda one: (rank(one[1]), one[2]))[:free]
+        chosen = sorted(due, key=lambda one: (severity_rank(one[1]), one[2]))[:free]
         for incident, _, _ in chosen:
             task = asyncio.create_task(self._attend(incident))
             self._running[incident] = task

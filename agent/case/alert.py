@@ -8,6 +8,14 @@ from datetime import datetime
 from enum import StrEnum
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
+SEVERITIES = ("critical", "page", "error", "warning", "info", "none", "")
+
+
+def severity_rank(severity: str) -> int:
+    """The lower the worse; a word nobody knows comes last."""
+    word = severity.lower()
+    return SEVERITIES.index(word) if word in SEVERITIES else len(SEVERITIES)
+
 
 class AlertStatus(StrEnum):
     FIRING = "firing"

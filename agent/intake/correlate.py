@@ -8,13 +8,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from agent.case.alert import Alert
+from agent.case.alert import Alert, severity_rank
 from agent.case.catalog import Catalog
 from agent.case.incident import Incident, Kind, State
 from agent.case.text import rounded
 
 WINDOW = timedelta(minutes=30)  # alerts further apart than this need the same fingerprint to be one incident
-_SEVERITIES = ("critical", "page", "error", "warning", "info", "none", "")
 _SHARED = ("service", "workload", "deployment", "job", "model", "app")  # labels that name one thing
 
 
@@ -125,13 +124,8 @@ def opened_by(alert: Alert) -> Incident:
 def joined(incident: Incident, alert: Alert) -> Incident:
     """The incident with one more alert: earliest start, worst severity, labels that all of them share."""
     shared: Mapping[str, str] = {k: v for k, v in incident.labels.items() if alert.labels.get(k) == v}
-    worst = min((incident.severity, alert.severity), key=rank)
+    worst = min((incident.severity, alert.severity), key=severity_rank)
     fingerprints = incident.alerts if alert.fingerprint in incident.alerts else (*incident.alerts, alert.fingerprint)
     return replace(
         incident, since=min(incident.since, alert.starts_at), severity=worst, alerts=fingerprints, labels=shared
     )
-
-
-def rank(severity: str) -> int:
-    """The lower the worse; a word nobody knows comes last."""
-    return _SEVERITIES.index(severity.lower()) if severity.lower() in _SEVERITIES else len(_SEVERITIES)

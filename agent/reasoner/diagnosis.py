@@ -205,7 +205,10 @@ def own_heads(view: View, evidence: Evidence | None, ending: str) -> list[str]:
 
 
 def _fleeting(view: View) -> bool:
-    """A habit explains an alert only where no change shortly before it could."""
+    """A habit explains an alert only where no change shortly before it could, and where it came alone: what usually clears
+    itself says nothing about others that fire with it."""
+    if len({alert.name for alert in view.alerts if alert.status == "firing"}) > 1:
+        return False
     if any(-AFTER_S <= onset(view) - at <= BEFORE_S for at, *_ in changes(view)):
         return False
     history = Shelf(view).of(history_call(view))

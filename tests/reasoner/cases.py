@@ -132,6 +132,7 @@ class Case:
     catalog: ListedCatalog = CATALOG
     with_book: bool = True
     book: str = BOOK
+    beside: tuple[Alert, ...] = ()  # what fires with it
 
     def view(self, **more: Any) -> View:
         labels = {"alertname": "Slow", "service": "web", "cluster": "eu-1", "namespace": "shop", "severity": "critical"}
@@ -143,7 +144,7 @@ class Case:
         incident = Incident("i1", State.INVESTIGATING, Kind.UNKNOWN, "Slow", began, alerts=("f1",), labels=labels)
         book = parse(self.book, "slow")
         return View(
-            incident=incident, alerts=(alert,), events=tuple(self.events), evidence=dict(self.evidence),
+            incident=incident, alerts=(alert, *self.beside), events=tuple(self.events), evidence=dict(self.evidence),
             runbooks=(Match("slow", 1.0, "", "alert name"),) if self.with_book else (), bodies={"slow": book}, catalog=self.catalog,
             service=self.catalog.service("web"), model=None, reads=TOOLS.reads, actions=TOOLS.actions, now=NOW, **more,
         )  # fmt: skip

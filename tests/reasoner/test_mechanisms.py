@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
+from agent.case.alert import Alert, AlertStatus
 from agent.case.cause import Fault
 from agent.reasoner.afresh import narrowed
+from agent.reasoner.first_minute import alert_of
 from agent.reasoner.measures import measured
 from agent.reasoner.moves import Conclude, Propose
 from agent.reasoner.runbook_reasoner import RunbookReasoner
-from tests.reasoner.cases import BEGAN, BOOK, Case, compared, deployed, series
+from tests.reasoner.cases import BEGAN, BOOK, NOW, Case, compared, deployed, series
 from tools.spec import Fact
 
 REASONER = RunbookReasoner()
@@ -170,3 +175,34 @@ async def test_an_error_is_a_versions_only_where_it_follows_a_promotion(hours_be
     assert isinstance(move, Conclude | Propose)
     assert move.cause.fault is fault
     assert move.cause.confidence >= 0.6  # nothing is left of a version that was promoted too long before
+
+
+def other(name: str, severity: str, minutes: int) -> Alert:
+    labels = {"alertname": name, "service": "web", "cluster": "eu-1", "severity": severity}
+    began = NOW - timedelta(minutes=minutes)
+    return Alert("alertmanager", name, AlertStatus.FIRING, labels, {"summary": name}, began)
+
+
+@pytest.mark.parametrize("severity", ["warning", "info", ""])
+def test_an_incident_is_read_by_its_most_severe_alert_not_by_the_first(severity: str) -> None:
+    view = Case().view()
+    assert view.alerts[0].severity == "critical"
+    joined = replace(view, alerts=(other("Throttled", severity, 40), *view.alerts))
+    assert alert_of(joined) == view.alerts[0]
+
+
+HABIT = (
+    Fact("count", "times", 23, "count"), Fact("earlier.count", "times before", 22, "count", {}, "2026-11-10T00:00:00Z/2026-11-24T03:20:00Z"),
+    Fact("median_duration", "median", 900, "s"),
+)  # fmt: skip
+
+
+async def test_a_habit_of_one_alert_does_not_excuse_what_fires_with_it() -> None:
+    answers = {"throttled": series(0.4, service="web"), "alert_history": HABIT}
+    alone = await Case(dict(answers)).end(REASONER)
+    assert isinstance(alone, Conclude)
+    assert alone.cause.fault is Fault.NONE
+    together = Case(dict(answers), beside=(other("ErrorsHigh", "warning", 14),))
+    move = await together.end(REASONER)
+    assert isinstance(move, Propose)
+    assert move.cause.fault is Fault.CPU_CONTENTION

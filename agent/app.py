@@ -20,10 +20,9 @@ from agent.clock import RealClock
 from agent.desk import Desk
 from agent.errors import BadArguments, BadConfiguration
 from agent.gate import approval
-from agent.gate import policy as policies
 from agent.gate.ledger import Ledger
 from agent.gate.obstacles import Entitled
-from agent.gate.policy import Policy
+from agent.gate.standing import StandingPolicy
 from agent.graph import Steps, build
 from agent.intake.inbox import Inbox
 from agent.intake.route import Routes
@@ -95,7 +94,7 @@ async def open_app(
         now = clock or RealClock()
         redact = Redactor(secret.get_secret_value() for secret in (*settings.every_secret, *settings.secrets.values()))
         catalog = catalogs.load(settings.catalog) if settings.catalog else Catalog()
-        policy = policies.load(settings.policy) if settings.policy else Policy.none()
+        policy = StandingPolicy(settings.policy)
         trusted = httpx.create_ssl_context(trust_env=False)  # reading the certificates takes 40 ms: once
         backends = await _backends(settings, trusted, stack)
         tools = installed(TOOLS).plus(actions=_declared(settings))
@@ -105,9 +104,7 @@ async def open_app(
         stack.push_async_callback(_disconnect, backends)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=10.0, trust_env=False, verify=trusted))
         notebook = Notebook(db, now, library, lambda: catalog, tools, backends, redact, settings.data / "reports", http)
-        ledger = Ledger(
-            db, now, lambda: policy, tools.by_name(), notebook.context_of, _entitled(catalog, settings.demo)
-        )
+        ledger = Ledger(db, now, policy, tools.by_name(), notebook.context_of, _entitled(catalog, settings.demo))
         judge = Judge(notebook, ledger)
         chosen = reasoner or _reasoner(settings, db, now)
         steps = Steps(notebook, chosen, judge, Verifier(notebook), settings.llm.budget.steps)

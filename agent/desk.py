@@ -15,7 +15,7 @@ from agent.case.text import visible
 from agent.case.timeline import Event, EventKind
 from agent.clock import iso
 from agent.errors import NotEntitled, UnusableInput
-from agent.gate import approval, audit, docket
+from agent.gate import audit, docket
 from agent.gate.preparation import Prepared
 from agent.gate.proposal import WAITING, Proposal, ProposalState
 from agent.judge import Judge
@@ -96,8 +96,11 @@ class Desk:
 
     async def missing(self, proposal: Proposal) -> int:
         """How many more people have to approve it."""
-        async with self.notebook.db.read() as tx:
-            return approval.missing(proposal, await decisions.of(tx, proposal.id))
+        return await self.judge.missing(proposal)
+
+    async def settle(self, proposal: str, person: Person, done: bool, reason: str) -> Proposal:
+        """A person says what became of an action whose outcome is UNKNOWN; the incident goes on from there."""
+        return await self.judge.settle(proposal, person, done, reason)
 
     async def edit(self, proposal: str, person: Person, changes: Mapping[str, Any]) -> Proposal:
         """A new proposal with some arguments changed; the old one is superseded."""

@@ -20,7 +20,7 @@ from agent.gate.verification import guard_value
 from agent.look import look, recorded
 from agent.notebook import Notebook
 from agent.reasoner.moves import Call, Propose
-from agent.store import executions
+from agent.store import decisions, executions
 from tools.context import Context
 
 PLATFORM_READS = frozenset(
@@ -150,9 +150,27 @@ class Judge:
         """One person's answer to exactly this proposal; Outdated or NotEntitled where it does not count."""
         book = self.notebook
         made = await approval.decide(
-            book.db, book.clock, proposal, digest, person, approval.Answer(answer), reason, demo=demo
+            book.db,
+            book.clock,
+            proposal,
+            digest,
+            person,
+            approval.Answer(answer),
+            reason,
+            demo=demo,
+            policy=self.ledger.policy,
         )
         return made.proposal
+
+    async def missing(self, proposal: Proposal) -> int:
+        """How many more people have to approve, by the stricter of what was sealed and what policy says today."""
+        async with self.notebook.db.read() as tx:
+            made = await decisions.of(tx, proposal.id)
+        return approval.missing(proposal, made, self.ledger.policy.rule(proposal.request(self.notebook.clock.now())))
+
+    async def settle(self, proposal: str, person: Person, done: bool, reason: str) -> Proposal:
+        """A person's word on an UNKNOWN."""
+        return await approval.settle(self.notebook.db, self.notebook.clock, proposal, person, done, reason)
 
     async def edit(self, proposal_id: str, person: Person, changes: Mapping[str, Any]) -> Proposal:
         """A new proposal with some arguments changed; the old one is superseded in the same transaction."""

@@ -63,11 +63,11 @@ class Policy:
 
     file: PolicyFile
     version: str
-    missing: bool = False
+    missing: str = ""  # why there is none, if that is so: then everything is denied
 
     @classmethod
-    def none(cls) -> Policy:
-        return cls(PolicyFile(), "none", missing=True)
+    def none(cls, why: str = "no policy: nothing may run. `stanch init` writes one to start from") -> Policy:
+        return cls(PolicyFile(), "none", missing=why)
 
     @property
     def budgets(self) -> Budgets:
@@ -76,7 +76,7 @@ class Policy:
     def rule(self, request: Request) -> Ruling:
         """The ruling; it depends on nothing but the file and the request."""
         if self.missing:
-            return Ruling(Verdict.DENY, "", "no policy: nothing may run. `stanch init` writes one to start from")
+            return Ruling(Verdict.DENY, "", self.missing)
         ruling = self._by_rules(request)
         for floor in _FLOORS:
             ruling = floor(self.file, request, ruling)

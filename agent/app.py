@@ -10,15 +10,15 @@ from ssl import SSLContext
 from typing import Any
 
 import httpx
-from pydantic import ValidationError
 
+from agent.actions import known
 from agent.application import App, Listener
 from agent.case import catalog as catalogs
 from agent.case.catalog import Catalog
 from agent.case.redact import Redactor
 from agent.clock import RealClock
 from agent.desk import Desk
-from agent.errors import BadArguments, BadConfiguration
+from agent.errors import BadConfiguration
 from agent.gate import approval
 from agent.gate.ledger import Ledger
 from agent.gate.obstacles import Entitled
@@ -42,11 +42,6 @@ from agent.verify import Verifier
 from agent.watch import Watch
 from agent.worker import Worker
 from tools.context import Backend, Backends, Clock
-from tools.http_action import declare_all
-from tools.http_spec import HttpActionSpec
-from tools.listing import TOOLS
-from tools.spec import Action
-from tools.toolbox import installed
 
 PAGER_S, RECONCILE_S = 15.0, 300.0  # seconds between two looks: for whom nobody answers, and for what was missed
 
@@ -97,7 +92,7 @@ async def open_app(
         policy = StandingPolicy(settings.policy)
         trusted = httpx.create_ssl_context(trust_env=False)  # reading the certificates takes 40 ms: once
         backends = await _backends(settings, trusted, stack)
-        tools = installed(TOOLS).plus(actions=_declared(settings))
+        tools = known(settings)
         db = await Database.open(settings.database_url, settings.data)
         stack.push_async_callback(db.close)
         library = Library.open(settings.runbooks, settings.data / "index")
@@ -204,23 +199,6 @@ def _entitled(catalog: Catalog, demo: bool) -> Entitled:
         return (demo and person == approval.DEMO) or approval.entitled(person, catalog.groups_of(person), approvers)
 
     return entitled
-
-
-def _declared(settings: Settings) -> tuple[type[Action], ...]:
-    """The actions that stanch.yaml declares; BadConfiguration names the action and what is wrong with it."""
-    specs = []
-    for place, body in enumerate(settings.actions):
-        try:
-            specs.append(HttpActionSpec.model_validate(body))
-        except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
-            raise BadConfiguration(
-                f"{settings.file}: actions.{place} ({body.get('name', 'no name')}): {problems}."
-            ) from None
-    try:
-        return declare_all(specs, settings.secrets)
-    except BadArguments as error:
-        raise BadConfiguration(f"{settings.file}: actions: {error}") from None
 
 
 def _reasoner(settings: Settings, db: Database, clock: Clock) -> Reasoner:

@@ -15,9 +15,12 @@ from agent.case.text import visible
 from agent.case.timeline import Event, EventKind
 from agent.clock import iso
 from agent.errors import NotEntitled, UnusableInput
-from agent.gate import audit, docket
+from agent.gate import audit, docket, stop
+from agent.gate.explain import Explanation
+from agent.gate.policy import Request
 from agent.gate.preparation import Prepared
 from agent.gate.proposal import WAITING, Proposal, ProposalState
+from agent.gate.stop import Stopped
 from agent.judge import Judge
 from agent.notebook import Notebook
 from agent.reception import Received, Reception
@@ -106,12 +109,38 @@ class Desk:
         """A new proposal with some arguments changed; the old one is superseded."""
         return await self.judge.edit(proposal, person, changes)
 
+    async def stop(self, person: Person, reason: str) -> Stopped | None:
+        """Nothing of this installation is started any more, until somebody resumes."""
+        return await stop.press(self.notebook.db, self.notebook.clock, person, True, reason)
+
+    async def resume(self, person: Person, reason: str) -> Stopped | None:
+        return await stop.press(self.notebook.db, self.notebook.clock, person, False, reason)
+
+    async def stopped(self) -> Stopped | None:
+        """Who has stopped everything, if anybody has."""
+        return await stop.stopped(self.notebook.db)
+
+    def request(
+        self,
+        action: str,
+        arguments: Mapping[str, Any],
+        where: Mapping[str, str],
+        at: datetime | None,
+        now: Mapping[str, Any],
+    ) -> Request:
+        """What policy would be asked about an action by hand; `where` and `at` instead of the catalog's word and the present."""
+        return self.judge.request(action, arguments, where, at, now)
+
+    async def explain(self, request: Request) -> Explanation:
+        """Rule by rule why policy says what it says, then freezes, budgets and the kill switch."""
+        return await self.judge.explain(request)
+
     # -- list and show ------------------------------------------------------------------------------------------------
 
     async def incidents(self, limit: int = 50, only_open: bool = False) -> list[Incident]:
         async with self.notebook.db.read() as tx:
             found = await incidents.listing(tx, limit, set(State) - ENDED if only_open else None)
-        return [incident for incident in found if not incident.id.startswith("ask-")]
+        return [incident for incident in found if not incident.id.startswith("ask-") and incident.id != stop.RECORD]
 
     async def find(self, prefix: str) -> Incident:
         """The one incident whose id starts so."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
-from agent.case.catalog import Person
+from agent.case.catalog import Catalog, Person
 from agent.case.cause import Cause, Fault
 from agent.case.check import Check, SuccessTest, expectation
 from agent.case.dossier import Dossier
 from agent.case.evidence import ReadOutcome
+from agent.case.incident import Incident, State
+from agent.case.incident import Kind as IncidentKind
 from agent.errors import BadArguments, Outdated, ToolError
-from agent.gate import approval, docket, provenance
+from agent.gate import approval, docket, provenance, stop
+from agent.gate.explain import Explanation, explain, standing
 from agent.gate.ledger import Ledger
+from agent.gate.policy import Request
 from agent.gate.preparation import Prepared, Wanted
 from agent.gate.proposal import WAITING, Proposal, ProposalState
 from agent.gate.verification import guard_value
@@ -21,7 +26,8 @@ from agent.look import look, recorded
 from agent.notebook import Notebook
 from agent.reasoner.moves import Call, Propose
 from agent.store import decisions, executions
-from tools.context import Context
+from tools.context import Context, Target
+from tools.spec import Action
 
 PLATFORM_READS = frozenset(
     {"describe_workload", "workload_events", "rollout_history", "model_versions", "model_lineage"}
@@ -200,6 +206,35 @@ class Judge:
             tuple(u for u in old.untrusted if arguments.get(u) == old.arguments.get(u)), old.baseline,
         )  # fmt: skip
 
+    async def explain(self, request: Request) -> Explanation:
+        """Why policy says what it says to this, and what else would be asked if it were to start now."""
+        book, policy = self.notebook, self.ledger.policy
+        now, halt = book.clock.now(), await stop.stopped(book.db)
+        async with book.db.read() as tx:
+            ran = await executions.count_since(tx, now - timedelta(hours=1), str(request.target))
+        return explain(policy, request, standing(policy, request, str(halt) if halt else None, *ran))
+
+    def request(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        where: Mapping[str, str],
+        at: datetime | None,
+        now: Mapping[str, Any],
+    ) -> Request:
+        """A request by hand: the target as the catalog knows it, and what `where` says of it instead."""
+        kind = self.notebook.tools.action(name)
+        context = self.notebook.context(
+            Dossier(Incident("by-hand", State.NEW, IncidentKind.NONE, "", self.notebook.clock.now()))
+        )
+        try:
+            target = kind.parse(arguments).resolved(context).target(context)
+        except ToolError:
+            target = _by_catalog(kind, arguments, self.notebook.catalog())
+        return Request(
+            name, dict(arguments), _placed(target, where), kind.risk, at or self.notebook.clock.now(), dict(now)
+        )
+
     async def preview(self, name: str, arguments: Mapping[str, Any], person: Person, incident: str) -> Prepared:
         """What an action would change and what policy says to it. Nothing is kept."""
         success = SuccessTest((Check("query_metrics", {"promql": "vector(1)"}, "== 1"),))
@@ -207,3 +242,29 @@ class Judge:
             name, arguments, success, "previewed by hand", Cause("", Fault.UNKNOWN), person.principal, person.name
         )
         return await self.ledger.preparation.prepare(incident, wanted)
+
+
+def _by_catalog(kind: type[Action], arguments: Mapping[str, Any], catalog: Catalog) -> Target:
+    """The target as far as the catalog alone can tell, where its platform is not configured here."""
+    for argument, what in kind.identifiers().items():
+        try:
+            load = catalog.workload(str(arguments.get(argument))) if what == "workload" else None
+        except ToolError:
+            continue
+        if load is not None:
+            entry = catalog.service(load.service)
+            confirmed = entry is not None and entry.confirmed
+            return Target(
+                "workload", load.name, load.cluster, load.namespace, load.environment, load.service, confirmed
+            )
+    return Target("workload", kind.name(), "")
+
+
+def _placed(target: Target, where: Mapping[str, str]) -> Target:
+    """The target with what a person says of its environment, cluster and service; the rest is the catalog's word."""
+    return replace(
+        target,
+        environment=where.get("environment") or target.environment,
+        cluster=where.get("cluster") or target.cluster,
+        service=where.get("service") or target.service,
+    )

@@ -210,7 +210,9 @@ class Poster:
         desk = self._app.desk
         proposals = {p.id: p for p in await desk.proposals_of(incident_id)}
         currency = self._app.settings.llm.prices.currency
-        return Scene(await desk.dossier(incident_id), attention, self._app.catalog, proposals, currency)
+        return Scene(
+            await desk.dossier(incident_id), attention, self._app.catalog, proposals, currency, await desk.stopped()
+        )
 
     async def _draw_digests(self, listed: Sequence[tuple[Incident, Attention]]) -> None:
         told: dict[str, list[tuple[Incident, Attention]]] = {}

@@ -87,13 +87,13 @@ async def open_app(
     """The application over one data folder. Nothing runs until the desk is asked to."""
     async with AsyncExitStack() as stack:
         now = clock or RealClock()
-        redact = Redactor(secret.get_secret_value() for secret in (*settings.every_secret, *settings.secrets.values()))
+        redact = Redactor(settings.every_secret)
         catalog = catalogs.load(settings.catalog) if settings.catalog else Catalog()
         policy = StandingPolicy(settings.policy)
         trusted = httpx.create_ssl_context(trust_env=False)  # reading the certificates takes 40 ms: once
         backends = await _backends(settings, trusted, stack)
         tools = known(settings)
-        db = await Database.open(settings.database_url, settings.data)
+        db = await Database.open(settings.database_url, settings.data, redact)
         stack.push_async_callback(db.close)
         library = Library.open(settings.runbooks, settings.data / "index")
         stack.push_async_callback(_disconnect, backends)
@@ -101,7 +101,7 @@ async def open_app(
         notebook = Notebook(db, now, library, lambda: catalog, tools, backends, redact, settings.data / "reports", http)
         ledger = Ledger(db, now, policy, tools.by_name(), notebook.context_of, _entitled(catalog, settings.demo))
         judge = Judge(notebook, ledger)
-        chosen = reasoner or _reasoner(settings, db, now)
+        chosen = reasoner or _reasoner(settings, db, now, redact)
         steps = Steps(notebook, chosen, judge, Verifier(notebook), settings.llm.budget.steps)
         async with db.read() as tx:
             feed = Feed(db, listeners, await timeline.heads(tx))
@@ -201,7 +201,7 @@ def _entitled(catalog: Catalog, demo: bool) -> Entitled:
     return entitled
 
 
-def _reasoner(settings: Settings, db: Database, clock: Clock) -> Reasoner:
+def _reasoner(settings: Settings, db: Database, clock: Clock, redact: Redactor) -> Reasoner:
     """The runbook reasoner, or a language model that fails over to it in mid-incident."""
     from agent.reasoner.runbook_reasoner import RunbookReasoner
 
@@ -220,6 +220,6 @@ def _reasoner(settings: Settings, db: Database, clock: Clock) -> Reasoner:
     first = OpenAIReasoner(
         model=llm.model, api_key=settings.api_key.get_secret_value(), prompts=shipped("prompts"), base_url=llm.base_url,
         timeout_s=llm.timeout_s, prices=Prices(llm.prices.prompt, llm.prices.completion),
-        limits=Limits(budget.steps, budget.tokens, budget.seconds, budget.money, budget.money_a_day), money_today=money_today,
+        limits=Limits(budget.steps, budget.tokens, budget.seconds, budget.money, budget.money_a_day), money_today=money_today, redact=redact,
     )  # fmt: skip
     return Failover(first, RunbookReasoner())

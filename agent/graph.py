@@ -251,7 +251,7 @@ def build(steps: Steps, saver: Any, after: Callable[[str], Awaitable[None]]) -> 
 
     def node(step: Step) -> Callable[[Run, RunnableConfig], Awaitable[Run]]:
         async def run_step(state: Run, config: RunnableConfig) -> Run:
-            changes = await step(state, int(config["configurable"]["run"]))
+            changes = steps.notebook.redact.value(await step(state, int(config["configurable"]["run"])))
             await after(state["incident"])
             return changes
 

@@ -55,14 +55,25 @@ class Judge:
             action=move.action,
             arguments=move.args,
             success=move.success,
-            why=dossier.why or move.why,
+            why=self.notebook.redact(dossier.why or move.why),
             cause=move.cause,
             requester=by,
             untrusted=self._untrusted(dossier, move),
             baseline=await self._baseline(dossier, move.success, number, run, context),
         )
         prepared = await self.ledger.preparation.prepare(dossier.incident.id, wanted)
+        self._check_secrets(prepared)
         return await self._submit(prepared, run, f"{number}")
+
+    def _check_secrets(self, prepared: Prepared) -> None:
+        """A proposal is shown to many and kept for ever: one that holds a secret is not made."""
+        sealed = prepared.proposal.sealed()
+        held = [name for name, value in sealed.items() if self.notebook.redact.value({name: value}) != {name: value}]
+        if held:
+            raise BadArguments(
+                f"{prepared.proposal.action}: {', '.join(held)} holds what looks like a secret, and proposals are shown "
+                "and kept. Let the action fetch it by reference (`secrets` of a declared action)."
+            )
 
     async def _submit(self, prepared: Prepared, run: int | None, step: str) -> Ruled:
         proposal = await self.ledger.preparation.submit(prepared, run, step)
@@ -194,6 +205,7 @@ class Judge:
         prepared = await self.ledger.preparation.prepare(
             old.incident, self._like(old, {**old.arguments, **changes}, person, old.success, old.why)
         )
+        self._check_secrets(prepared)
         made = await approval.edit(self.notebook.db, self.notebook.clock, old.id, old.digest, person, prepared)
         return made.proposal
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from agent.case.alert import Alert, AlertStatus
 from agent.case.incident import Incident, State
+from agent.case.redact import Redactor
 from agent.case.text import visible
 from agent.case.timeline import EventKind
 from agent.intake.correlate import Board, joined, opened_by
@@ -59,6 +60,7 @@ class Reception:
                 self._board.add(incident, await alerts.of(tx, incident))
 
     async def _one(self, tx: Transaction, alert: Alert) -> Received:
+        alert = redacted(alert, tx.redact)
         known = await alerts.incident_of(tx, alert.fingerprint, alert.starts_at)
         if known is not None:
             return await self._keep(tx, known, alert, "the same alert")
@@ -104,6 +106,14 @@ class Reception:
         since = self._notebook.clock.now() - STORM
         threads, mentioned = await attention.threads(tx, one.channel, since, besides=incident)
         await attention.put(tx, in_a_storm(one, threads, mentioned, self._most_threads))
+
+
+def redacted(alert: Alert, redact: Redactor) -> Alert:
+    """The alert without secrets in what people wrote into it. Its fingerprint stays, so that it is still the same alert."""
+    return replace(
+        alert, labels=redact.value(dict(alert.labels)), annotations=redact.value(dict(alert.annotations)),
+        generator_url=redact(alert.generator_url), extra=redact.value(dict(alert.extra)),
+    )  # fmt: skip
 
 
 def _short(data: dict[str, Any]) -> dict[str, Any]:

@@ -122,7 +122,7 @@ class Inbox:
             return [replace(Posted(receipt, one.source, now, body), state=QUARANTINED, note=why)]
         if not mine and not one.changes:
             return []
-        return [Posted(receipt, one.source, now, packed(mine, one.changes))]
+        return [Posted(receipt, one.source, now, packed(mine, one.changes, self._db.redact))]
 
 
 def _future() -> asyncio.Future[Receipt]:

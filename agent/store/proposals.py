@@ -57,5 +57,5 @@ async def set_state(
 ) -> bool:
     """False when the state was no longer `before`; then nothing is changed."""
     statement = update(table).where(table.c.id == proposal, table.c.state == before)
-    changed = await tx.execute(statement.values(state=after, note=note, execute_by=execute_by))
+    changed = await tx.execute(statement.values(state=after, note=tx.redact(note), execute_by=execute_by))
     return changed.rowcount == 1

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def serve(session: Session, host: str, port: int) -> int:
     """Answer Alertmanager's webhooks, work incidents, and talk in Slack, until stopped."""
-    log_as_json()
+    log_as_json(session.redactor())
     return run(_serve(session, host, port))
 
 

@@ -24,6 +24,7 @@ from agent.gate.ledger import Ledger
 from agent.gate.obstacles import Entitled
 from agent.gate.standing import StandingPolicy
 from agent.graph import Steps, build
+from agent.hindsight import Hindsight
 from agent.intake.inbox import Inbox
 from agent.intake.route import Routes
 from agent.judge import Judge
@@ -110,11 +111,16 @@ async def open_app(
             return build(steps, await _saver(settings, stack), feed.publish)
 
         worker = Worker(notebook, judge, graph)
-        desk = Desk(notebook, worker, judge, Talk(notebook, chosen))
+        hindsight = Hindsight(judge)
+        desk = Desk(notebook, worker, judge, Talk(notebook, chosen), hindsight)
         box = Inbox(db, now)
         routes = Routes.of(settings.routes, settings.slack.channel)
         pager = Pager(notebook, timedelta(minutes=settings.serve.remind_minutes), settings.serve.public_url)
-        chores = ((PAGER_S, pager.look), (RECONCILE_S, partial(_reconcile, notebook, box)))
+        chores = (
+            (PAGER_S, pager.look),
+            (RECONCILE_S, partial(_reconcile, notebook, box)),
+            (RECONCILE_S, hindsight.look),
+        )
         watch = Watch(notebook, worker, box, routes, settings.serve, feed.publish, chores)
         lock = RunnerLock(settings.data)
         stack.callback(lock.release)

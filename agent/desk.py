@@ -20,7 +20,9 @@ from agent.gate.explain import Explanation
 from agent.gate.policy import Request
 from agent.gate.preparation import Prepared
 from agent.gate.proposal import WAITING, Proposal, ProposalState
+from agent.gate.scorecard import Row, rows
 from agent.gate.stop import Stopped
+from agent.hindsight import Hindsight
 from agent.judge import Judge
 from agent.notebook import Notebook
 from agent.reception import Received, Reception
@@ -30,6 +32,7 @@ from agent.worker import Rest, Worker
 from tools.context import Context
 
 NO_INCIDENT = "by-hand"  # stands for an incident where a tool is called without one
+MOST_SCORED = 5_000  # incidents, the newest
 LONG = 4_000  # characters of one label or annotation that the timeline keeps; the alert's row keeps all
 
 
@@ -39,6 +42,7 @@ class Desk:
     worker: Worker
     judge: Judge
     talk: Talk
+    hindsight: Hindsight
 
     # -- receive ------------------------------------------------------------------------------------------------------
 
@@ -182,6 +186,13 @@ class Desk:
     async def preview(self, action: str, arguments: Mapping[str, Any], person: Person) -> Prepared:
         """What an action would change and what policy says; nothing is kept and nothing runs."""
         return await self.judge.preview(action, arguments, person, NO_INCIDENT)
+
+    async def scorecard(self) -> list[Row]:
+        """How proposals fared, by action and environment; suggestions that were followed by hand are looked for first."""
+        await self.hindsight.look()
+        async with self.notebook.db.read() as tx:
+            known = await incidents.listing(tx, MOST_SCORED)
+        return rows([await self.notebook.dossier(one.id) for one in known if one.id != stop.RECORD])
 
     async def audit(self) -> list[audit.Break]:
         """Where a timeline is not what was written."""

@@ -41,7 +41,7 @@ async def of(tx: Transaction, incident: str) -> list[ProposalRow]:
     return [ProposalRow(**row) for row in rows.mappings()]
 
 
-async def listing(tx: Transaction, states: Collection[str] | None = None, limit: int = 200) -> list[ProposalRow]:
+async def listing(tx: Transaction, states: Collection[str] | None = None, limit: int = 10_000) -> list[ProposalRow]:
     query = select(table).order_by(table.c.incident, table.c.n).limit(limit)
     if states is not None:
         query = query.where(table.c.state.in_(list(states)))

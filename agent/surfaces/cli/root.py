@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "policy": ("policy:policy", "Check, test and explain the policy file."),
     "stop": ("switch:stop", "Start nothing any more, whatever was approved."),
     "resume": ("switch:resume", "Let actions start again after stop."),
+    "scorecard": ("scorecard:scorecard", "How well proposals did, and what policy they would justify."),
     "audit": ("checks:audit", "Verify the chain of the timelines."),
     "slack": ("slack:slack", "Print the manifest of the Slack app."),
     "serve": ("serve:serve", "Answer Alertmanager, work incidents and talk in Slack, always on."),

@@ -11,21 +11,21 @@ from ssl import SSLContext
 from typing import Any
 
 import httpx
-from pydantic import ValidationError
 
+from agent.actions import known
 from agent.application import App, Listener
 from agent.case import catalog as catalogs
 from agent.case.catalog import Catalog
 from agent.case.redact import Redactor
 from agent.clock import RealClock
 from agent.desk import Desk
-from agent.errors import BadArguments, BadConfiguration
+from agent.errors import BadConfiguration
 from agent.gate import approval
-from agent.gate import policy as policies
 from agent.gate.ledger import Ledger
 from agent.gate.obstacles import Entitled
-from agent.gate.policy import Policy
+from agent.gate.standing import StandingPolicy
 from agent.graph import Steps, build
+from agent.hindsight import Hindsight
 from agent.intake.inbox import Inbox
 from agent.intake.reconcile import missed
 from agent.intake.route import Routes
@@ -44,11 +44,6 @@ from agent.verify import Verifier
 from agent.watch import Watch
 from agent.worker import Worker
 from tools.context import Backend, Backends, Clock
-from tools.http_action import declare_all
-from tools.http_spec import HttpActionSpec
-from tools.listing import TOOLS
-from tools.spec import Action
-from tools.toolbox import installed
 
 PAGER_S, RECONCILE_S = 15.0, 300.0  # seconds between two looks: for whom nobody answers, and for what was missed
 
@@ -95,23 +90,21 @@ async def open_app(
     """The application over one data folder. Nothing runs until the desk is asked to."""
     async with AsyncExitStack() as stack:
         now = clock or RealClock()
-        redact = Redactor(secret.get_secret_value() for secret in (*settings.every_secret, *settings.secrets.values()))
+        redact = Redactor(settings.every_secret)
         catalog = catalogs.load(settings.catalog) if settings.catalog else Catalog()
-        policy = policies.load(settings.policy) if settings.policy else Policy.none()
+        policy = StandingPolicy(settings.policy)
         trusted = httpx.create_ssl_context(trust_env=False)  # reading the certificates takes 40 ms: once
         backends = await _backends(settings, trusted, stack)
-        tools = installed(TOOLS).plus(actions=_declared(settings))
-        db = await Database.open(settings.database_url, settings.data)
+        tools = known(settings)
+        db = await Database.open(settings.database_url, settings.data, redact)
         stack.push_async_callback(db.close)
         library = Library.open(settings.runbooks, settings.data / "index")
         stack.push_async_callback(_disconnect, backends)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=10.0, trust_env=False, verify=trusted))
         notebook = Notebook(db, now, library, lambda: catalog, tools, backends, redact, settings.data / "reports", http)
-        ledger = Ledger(
-            db, now, lambda: policy, tools.by_name(), notebook.context_of, _entitled(catalog, settings.demo)
-        )
+        ledger = Ledger(db, now, policy, tools.by_name(), notebook.context_of, _entitled(catalog, settings.demo))
         judge = Judge(notebook, ledger)
-        chosen = reasoner or _reasoner(settings, db, now)
+        chosen = reasoner or _reasoner(settings, db, now, redact)
         steps = Steps(notebook, chosen, judge, Verifier(notebook), settings.llm.budget.steps)
         async with db.read() as tx:
             feed = Feed(db, listeners, await timeline.heads(tx))
@@ -120,11 +113,16 @@ async def open_app(
             return build(steps, await _saver(settings, stack), feed.publish)
 
         worker = Worker(notebook, judge, graph)
-        desk = Desk(notebook, worker, judge, Talk(notebook, chosen))
+        hindsight = Hindsight(judge)
+        desk = Desk(notebook, worker, judge, Talk(notebook, chosen), hindsight)
         box = Inbox(db, now)
         routes = Routes.of(settings.routes, settings.slack.channel)
         pager = Pager(notebook, timedelta(minutes=settings.serve.remind_minutes), settings.serve.public_url)
-        chores = ((PAGER_S, pager.look), (RECONCILE_S, partial(_reconcile, notebook, box)))
+        chores = (
+            (PAGER_S, pager.look),
+            (RECONCILE_S, partial(_reconcile, notebook, box)),
+            (RECONCILE_S, hindsight.look),
+        )
         watch = Watch(notebook, worker, box, routes, settings.serve, feed.publish, chores)
         lock = RunnerLock(settings.data)
         stack.callback(lock.release)
@@ -211,24 +209,7 @@ def _entitled(catalog: Catalog, demo: bool) -> Entitled:
     return entitled
 
 
-def _declared(settings: Settings) -> tuple[type[Action], ...]:
-    """The actions that stanch.yaml declares; BadConfiguration names the action and what is wrong with it."""
-    specs = []
-    for place, body in enumerate(settings.actions):
-        try:
-            specs.append(HttpActionSpec.model_validate(body))
-        except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
-            raise BadConfiguration(
-                f"{settings.file}: actions.{place} ({body.get('name', 'no name')}): {problems}."
-            ) from None
-    try:
-        return declare_all(specs, settings.secrets)
-    except BadArguments as error:
-        raise BadConfiguration(f"{settings.file}: actions: {error}") from None
-
-
-def _reasoner(settings: Settings, db: Database, clock: Clock) -> Reasoner:
+def _reasoner(settings: Settings, db: Database, clock: Clock, redact: Redactor) -> Reasoner:
     """The runbook reasoner, or a language model that fails over to it in mid-incident."""
     from agent.reasoner.runbook_reasoner import RunbookReasoner
 
@@ -247,6 +228,6 @@ def _reasoner(settings: Settings, db: Database, clock: Clock) -> Reasoner:
     first = OpenAIReasoner(
         model=llm.model, api_key=settings.api_key.get_secret_value(), prompts=shipped("prompts"), base_url=llm.base_url,
         timeout_s=llm.timeout_s, prices=Prices(llm.prices.prompt, llm.prices.completion),
-        limits=Limits(budget.steps, budget.tokens, budget.seconds, budget.money, budget.money_a_day), money_today=money_today,
+        limits=Limits(budget.steps, budget.tokens, budget.seconds, budget.money, budget.money_a_day), money_today=money_today, redact=redact,
     )  # fmt: skip
     return Failover(first, RunbookReasoner())

@@ -33,7 +33,7 @@ class App:
     clock: Clock
     desk: Desk
     catalog: Catalog
-    policy: Policy
+    policy: Callable[[], Policy]  # what holds at this moment
     library: Library
     tools: Tools
     backends: Backends

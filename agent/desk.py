@@ -15,9 +15,14 @@ from agent.case.text import visible
 from agent.case.timeline import Event, EventKind
 from agent.clock import iso
 from agent.errors import NotEntitled, UnusableInput
-from agent.gate import approval, audit, docket
+from agent.gate import audit, docket, stop
+from agent.gate.explain import Explanation
+from agent.gate.policy import Request
 from agent.gate.preparation import Prepared
 from agent.gate.proposal import WAITING, Proposal, ProposalState
+from agent.gate.scorecard import Row, rows
+from agent.gate.stop import Stopped
+from agent.hindsight import Hindsight
 from agent.judge import Judge
 from agent.notebook import Notebook
 from agent.reception import Received, Reception
@@ -27,6 +32,7 @@ from agent.worker import Rest, Worker
 from tools.context import Context
 
 NO_INCIDENT = "by-hand"  # stands for an incident where a tool is called without one
+MOST_SCORED = 5_000  # incidents, the newest
 LONG = 4_000  # characters of one label or annotation that the timeline keeps; the alert's row keeps all
 
 
@@ -36,6 +42,7 @@ class Desk:
     worker: Worker
     judge: Judge
     talk: Talk
+    hindsight: Hindsight
 
     # -- receive ------------------------------------------------------------------------------------------------------
 
@@ -96,19 +103,48 @@ class Desk:
 
     async def missing(self, proposal: Proposal) -> int:
         """How many more people have to approve it."""
-        async with self.notebook.db.read() as tx:
-            return approval.missing(proposal, await decisions.of(tx, proposal.id))
+        return await self.judge.missing(proposal)
+
+    async def settle(self, proposal: str, person: Person, done: bool, reason: str) -> Proposal:
+        """A person says what became of an action whose outcome is UNKNOWN; the incident goes on from there."""
+        return await self.judge.settle(proposal, person, done, reason)
 
     async def edit(self, proposal: str, person: Person, changes: Mapping[str, Any]) -> Proposal:
         """A new proposal with some arguments changed; the old one is superseded."""
         return await self.judge.edit(proposal, person, changes)
+
+    async def stop(self, person: Person, reason: str) -> Stopped | None:
+        """Nothing of this installation is started any more, until somebody resumes."""
+        return await stop.press(self.notebook.db, self.notebook.clock, person, True, reason)
+
+    async def resume(self, person: Person, reason: str) -> Stopped | None:
+        return await stop.press(self.notebook.db, self.notebook.clock, person, False, reason)
+
+    async def stopped(self) -> Stopped | None:
+        """Who has stopped everything, if anybody has."""
+        return await stop.stopped(self.notebook.db)
+
+    def request(
+        self,
+        action: str,
+        arguments: Mapping[str, Any],
+        where: Mapping[str, str],
+        at: datetime | None,
+        now: Mapping[str, Any],
+    ) -> Request:
+        """What policy would be asked about an action by hand; `where` and `at` instead of the catalog's word and the present."""
+        return self.judge.request(action, arguments, where, at, now)
+
+    async def explain(self, request: Request) -> Explanation:
+        """Rule by rule why policy says what it says, then freezes, budgets and the kill switch."""
+        return await self.judge.explain(request)
 
     # -- list and show ------------------------------------------------------------------------------------------------
 
     async def incidents(self, limit: int = 50, only_open: bool = False) -> list[Incident]:
         async with self.notebook.db.read() as tx:
             found = await incidents.listing(tx, limit, set(State) - ENDED if only_open else None)
-        return [incident for incident in found if not incident.id.startswith("ask-")]
+        return [incident for incident in found if not incident.id.startswith("ask-") and incident.id != stop.RECORD]
 
     async def states(self) -> dict[State, int]:
         """How many incidents are in each state."""
@@ -156,6 +192,13 @@ class Desk:
     async def preview(self, action: str, arguments: Mapping[str, Any], person: Person) -> Prepared:
         """What an action would change and what policy says; nothing is kept and nothing runs."""
         return await self.judge.preview(action, arguments, person, NO_INCIDENT)
+
+    async def scorecard(self) -> list[Row]:
+        """How proposals fared, by action and environment; suggestions that were followed by hand are looked for first."""
+        await self.hindsight.look()
+        async with self.notebook.db.read() as tx:
+            known = await incidents.listing(tx, MOST_SCORED)
+        return rows([await self.notebook.dossier(one.id) for one in known if one.id != stop.RECORD])
 
     async def audit(self) -> list[audit.Break]:
         """Where a timeline is not what was written."""

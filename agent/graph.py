@@ -251,7 +251,7 @@ def build(steps: Steps, saver: Any, after: Callable[[str], Awaitable[None]]) -> 
 
     def node(step: Step) -> Callable[[Run, RunnableConfig], Awaitable[Run]]:
         async def run_step(state: Run, config: RunnableConfig) -> Run:
-            changes = await step(state, int(config["configurable"]["run"]))
+            changes = steps.notebook.redact.value(await step(state, int(config["configurable"]["run"])))
             await after(state["incident"])
             return changes
 
@@ -263,7 +263,7 @@ def build(steps: Steps, saver: Any, after: Callable[[str], Awaitable[None]]) -> 
         return {"why": why, "proposal": proposal or state.get("proposal", "")}
 
     def after_wait(state: Run) -> str:
-        return {"approved": "act", "due": "verify", "outside": "verify"}.get(state["why"], "think")
+        return {"approved": "act", "due": "verify", "outside": "verify", "settled": "verify"}.get(state["why"], "think")
 
     def chosen(state: Run) -> str:
         return END if state["next"] == "end" else state["next"]

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
-from agent.case.catalog import Person
+from agent.case.catalog import Catalog, Person
 from agent.case.cause import Cause, Fault
 from agent.case.check import Check, SuccessTest, expectation
 from agent.case.dossier import Dossier
 from agent.case.evidence import ReadOutcome
+from agent.case.incident import Incident, State
+from agent.case.incident import Kind as IncidentKind
 from agent.errors import BadArguments, Outdated, ToolError
-from agent.gate import approval, docket, provenance
+from agent.gate import approval, docket, provenance, stop
+from agent.gate.explain import Explanation, explain, standing
 from agent.gate.ledger import Ledger
+from agent.gate.policy import Request
 from agent.gate.preparation import Prepared, Wanted
 from agent.gate.proposal import WAITING, Proposal, ProposalState
 from agent.gate.verification import guard_value
 from agent.look import look, recorded
 from agent.notebook import Notebook
 from agent.reasoner.moves import Call, Propose
-from agent.store import executions
-from tools.context import Context
+from agent.store import decisions, executions
+from tools.context import Context, Target
+from tools.spec import Action
 
 PLATFORM_READS = frozenset(
     {"describe_workload", "workload_events", "rollout_history", "model_versions", "model_lineage"}
@@ -49,14 +55,25 @@ class Judge:
             action=move.action,
             arguments=move.args,
             success=move.success,
-            why=dossier.why or move.why,
+            why=self.notebook.redact(dossier.why or move.why),
             cause=move.cause,
             requester=by,
             untrusted=self._untrusted(dossier, move),
             baseline=await self._baseline(dossier, move.success, number, run, context),
         )
         prepared = await self.ledger.preparation.prepare(dossier.incident.id, wanted)
+        self._check_secrets(prepared)
         return await self._submit(prepared, run, f"{number}")
+
+    def _check_secrets(self, prepared: Prepared) -> None:
+        """A proposal is shown to many and kept for ever: one that holds a secret is not made."""
+        sealed = prepared.proposal.sealed()
+        held = [name for name, value in sealed.items() if self.notebook.redact.value({name: value}) != {name: value}]
+        if held:
+            raise BadArguments(
+                f"{prepared.proposal.action}: {', '.join(held)} holds what looks like a secret, and proposals are shown "
+                "and kept. Let the action fetch it by reference (`secrets` of a declared action)."
+            )
 
     async def _submit(self, prepared: Prepared, run: int | None, step: str) -> Ruled:
         proposal = await self.ledger.preparation.submit(prepared, run, step)
@@ -150,9 +167,27 @@ class Judge:
         """One person's answer to exactly this proposal; Outdated or NotEntitled where it does not count."""
         book = self.notebook
         made = await approval.decide(
-            book.db, book.clock, proposal, digest, person, approval.Answer(answer), reason, demo=demo
+            book.db,
+            book.clock,
+            proposal,
+            digest,
+            person,
+            approval.Answer(answer),
+            reason,
+            demo=demo,
+            policy=self.ledger.policy,
         )
         return made.proposal
+
+    async def missing(self, proposal: Proposal) -> int:
+        """How many more people have to approve, by the stricter of what was sealed and what policy says today."""
+        async with self.notebook.db.read() as tx:
+            made = await decisions.of(tx, proposal.id)
+        return approval.missing(proposal, made, self.ledger.policy.rule(proposal.request(self.notebook.clock.now())))
+
+    async def settle(self, proposal: str, person: Person, done: bool, reason: str) -> Proposal:
+        """A person's word on an UNKNOWN."""
+        return await approval.settle(self.notebook.db, self.notebook.clock, proposal, person, done, reason)
 
     async def edit(self, proposal_id: str, person: Person, changes: Mapping[str, Any]) -> Proposal:
         """A new proposal with some arguments changed; the old one is superseded in the same transaction."""
@@ -170,6 +205,7 @@ class Judge:
         prepared = await self.ledger.preparation.prepare(
             old.incident, self._like(old, {**old.arguments, **changes}, person, old.success, old.why)
         )
+        self._check_secrets(prepared)
         made = await approval.edit(self.notebook.db, self.notebook.clock, old.id, old.digest, person, prepared)
         return made.proposal
 
@@ -182,6 +218,35 @@ class Judge:
             tuple(u for u in old.untrusted if arguments.get(u) == old.arguments.get(u)), old.baseline,
         )  # fmt: skip
 
+    async def explain(self, request: Request) -> Explanation:
+        """Why policy says what it says to this, and what else would be asked if it were to start now."""
+        book, policy = self.notebook, self.ledger.policy
+        now, halt = book.clock.now(), await stop.stopped(book.db)
+        async with book.db.read() as tx:
+            ran = await executions.count_since(tx, now - timedelta(hours=1), str(request.target))
+        return explain(policy, request, standing(policy, request, str(halt) if halt else None, *ran))
+
+    def request(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        where: Mapping[str, str],
+        at: datetime | None,
+        now: Mapping[str, Any],
+    ) -> Request:
+        """A request by hand: the target as the catalog knows it, and what `where` says of it instead."""
+        kind = self.notebook.tools.action(name)
+        context = self.notebook.context(
+            Dossier(Incident("by-hand", State.NEW, IncidentKind.NONE, "", self.notebook.clock.now()))
+        )
+        try:
+            target = kind.parse(arguments).resolved(context).target(context)
+        except ToolError:
+            target = _by_catalog(kind, arguments, self.notebook.catalog())
+        return Request(
+            name, dict(arguments), _placed(target, where), kind.risk, at or self.notebook.clock.now(), dict(now)
+        )
+
     async def preview(self, name: str, arguments: Mapping[str, Any], person: Person, incident: str) -> Prepared:
         """What an action would change and what policy says to it. Nothing is kept."""
         success = SuccessTest((Check("query_metrics", {"promql": "vector(1)"}, "== 1"),))
@@ -189,3 +254,29 @@ class Judge:
             name, arguments, success, "previewed by hand", Cause("", Fault.UNKNOWN), person.principal, person.name
         )
         return await self.ledger.preparation.prepare(incident, wanted)
+
+
+def _by_catalog(kind: type[Action], arguments: Mapping[str, Any], catalog: Catalog) -> Target:
+    """The target as far as the catalog alone can tell, where its platform is not configured here."""
+    for argument, what in kind.identifiers().items():
+        try:
+            load = catalog.workload(str(arguments.get(argument))) if what == "workload" else None
+        except ToolError:
+            continue
+        if load is not None:
+            entry = catalog.service(load.service)
+            confirmed = entry is not None and entry.confirmed
+            return Target(
+                "workload", load.name, load.cluster, load.namespace, load.environment, load.service, confirmed
+            )
+    return Target("workload", kind.name(), "")
+
+
+def _placed(target: Target, where: Mapping[str, str]) -> Target:
+    """The target with what a person says of its environment, cluster and service; the rest is the catalog's word."""
+    return replace(
+        target,
+        environment=where.get("environment") or target.environment,
+        cluster=where.get("cluster") or target.cluster,
+        service=where.get("service") or target.service,
+    )

@@ -10,6 +10,7 @@ from typing import Any
 from agent.case.alert import Alert, AlertStatus
 from agent.case.attention import Attention
 from agent.case.incident import Incident, State
+from agent.case.redact import Redactor
 from agent.case.text import visible
 from agent.case.timeline import EventKind
 from agent.intake.correlate import Board, joined, opened_by
@@ -63,6 +64,7 @@ class Reception:
                 self._board.add(incident, await alerts.of(tx, incident))
 
     async def _one(self, sitting: _Sitting, alert: Alert) -> Received:
+        alert = redacted(alert, sitting.tx.redact)
         known = sitting.incident_of(alert)
         if known is not None:
             return await self._keep(sitting, await sitting.incident(known), alert, "the same alert")
@@ -169,6 +171,14 @@ class _Sitting:
             if self.incidents[name] != self.stored.get(name):
                 await incidents.save(self.tx, self.incidents[name])
             await wakes.add(self.tx, name, "alert", self.now)
+
+
+def redacted(alert: Alert, redact: Redactor) -> Alert:
+    """The alert without secrets in what people wrote into it. Its fingerprint stays, so that it is still the same alert."""
+    return replace(
+        alert, labels=redact.value(dict(alert.labels)), annotations=redact.value(dict(alert.annotations)),
+        generator_url=redact(alert.generator_url), extra=redact.value(dict(alert.extra)),
+    )  # fmt: skip
 
 
 def _short(data: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -173,11 +174,22 @@ class Settings:
     demo: bool = False  # over the lab: here alone `demo:--approve` counts as an approver
 
     @property
-    def every_secret(self) -> tuple[SecretStr, ...]:
-        """What must never be shown, the environment variables besides that the configuration names."""
+    def every_secret(self) -> tuple[str, ...]:
+        """What must never be shown: tokens, the environment variables that the configuration names, passwords in addresses."""
         slack, door = self.slack, self.door
         of_slack = (slack.bot_token, slack.app_token, slack.signing_secret)
-        return (self.api_key, *of_slack, *door.tokens, door.grafana_secret, door.events_secret)
+        tokens = (self.api_key, *of_slack, *door.tokens, door.grafana_secret, door.events_secret)
+        urls = [self.database_url, self.llm.base_url, *(e.url for many in self.backends.values() for e in many)]
+        found = [secret.get_secret_value() for secret in (*tokens, *self.secrets.values())]
+        return tuple(one for one in (*found, *(_password(url) for url in urls)) if one)
+
+
+def _password(url: str) -> str:
+    """The password in an address, as it is meant; "" for none."""
+    try:
+        return unquote(urlsplit(url).password or "")
+    except ValueError:
+        return ""
 
 
 def user_config() -> Path:

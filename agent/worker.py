@@ -89,7 +89,7 @@ class Worker:
         if waits["for"] == "clock":
             return f"due:{waits['proposal']}" if next_due is not None and next_due <= now else None
         if waits["for"] == "person":
-            return "answered" if spoken_since_asked(dossier) else None
+            return settled_news(dossier) or ("answered" if spoken_since_asked(dossier) else None)
         proposal = await self._judge.current(incident)
         if proposal is None:
             return "superseded"
@@ -111,7 +111,7 @@ def approval_news(proposal: Proposal, dossier: Dossier, now: datetime) -> str | 
     """What has become of an approval that is awaited."""
     if proposal.state is ProposalState.APPROVED:
         return "approved"
-    if proposal.state in (ProposalState.DENIED, ProposalState.REVOKED):
+    if proposal.state in (ProposalState.DENIED, ProposalState.REVOKED, ProposalState.DENIED_BY_POLICY):
         return "denied"
     if proposal.approve_by is not None and proposal.approve_by <= now:
         return "expired"
@@ -135,6 +135,20 @@ def steered_since_proposed(dossier: Dossier, proposal: str) -> bool:
         if seen and event.kind is EventKind.NOTE and "steer" in event.data:
             return True
     return False
+
+
+def settled_news(dossier: Dossier) -> str | None:
+    """Whether a person has said since what became of an UNKNOWN: what was done is watched, else it is thought again."""
+    for event in reversed(dossier.events):
+        if event.kind is EventKind.QUESTION:
+            return None
+        if event.kind is EventKind.OUTCOME:
+            proposal = str(event.data["proposal"])
+            if "settled_by" not in event.data:
+                return None
+            undone = dossier.proposals.get(proposal, {}).get("parent")
+            return f"settled:{proposal}" if event.data["outcome"] == "DONE" and not undone else f"answered:{proposal}"
+    return None
 
 
 def spoken_since_asked(dossier: Dossier) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 
 from agent.errors import BadConfiguration
 
@@ -61,6 +61,11 @@ def _mistakes(error: ValidationError, node: yaml.Node | None, model: type[BaseMo
         yield f"{name}:{line_of(node, place)}: {where}: {one['msg']}.{mend}"
 
 
+def line_in(text: str, place: Place) -> int:
+    """As `line_of`, of a text that is known to be YAML."""
+    return line_of(yaml.compose(text, Loader=Loader), place)
+
+
 def line_of(node: yaml.Node | None, place: Place) -> int:
     """1-based line at which a place in the file stands, or the nearest thing around it."""
     line = node.start_mark.line + 1 if node else 1
@@ -79,6 +84,8 @@ def line_of(node: yaml.Node | None, place: Place) -> int:
 def _names(model: type[BaseModel], place: Sequence[str | int]) -> list[str]:
     """The keys that may stand at a place: follows fields and their item types."""
     current: type[BaseModel] = model
+    if issubclass(model, RootModel):
+        current = _model_in(model.model_fields["root"].annotation) or model
     for part in place:
         info = current.model_fields.get(str(part)) or next(
             (f for f in current.model_fields.values() if f.alias == part), None

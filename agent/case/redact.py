@@ -2,35 +2,97 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
+from urllib.parse import quote
 
+T = TypeVar("T")
+SHORTEST = 6  # a secret below is a word that stands everywhere
+
+_NAMES = r"password|passwd|passphrase|api[_-]?key|client[_-]?secret|secret[_-]?(?:access[_-]?)?key|(?:access|auth|refresh|id)[_-]?token|private[_-]?key"
+_SECRET_KEY = re.compile(rf"(?i)(?:.*[_.-])?(?:{_NAMES}|authorization)")
+_MAYBE_KEY = re.compile(r"(?i)(?:.*[_.-])?(?:secret|token)")  # also what an object is called
+_NO_NAME = re.compile(r"(?=.*\d)(?=.*[A-Za-z]).{8,}", re.S)
 _DETECTORS = {
-    "private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.S),
-    "AWS key": re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
-    "GitHub token": re.compile(r"\bgh[pousr]_[A-Za-z0-9]{30,}\b"),
-    "Slack token": re.compile(r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}"),
+    "private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S),
+    "AWS key": re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b"),
+    "GitHub token": re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,})"),
+    "GitLab token": re.compile(r"\bglpat-[A-Za-z0-9_-]{20,}"),
+    "Google key": re.compile(r"\bAIza[0-9A-Za-z_-]{35}"),
+    "Slack token": re.compile(r"\bx(?:ox[abeoprs]|app)-[A-Za-z0-9-]{10,}"),
+    "Slack webhook": re.compile(r"(?<=hooks\.slack\.com/services/)[A-Za-z0-9/]{20,}"),
     "API key": re.compile(r"\bsk-[A-Za-z0-9_-]{20,}"),
     "JWT": re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
-    "bearer token": re.compile(r"(?<=[Bb]earer )[A-Za-z0-9._~+/=-]{12,}"),
-    "password": re.compile(r"(?<=://)[^\s/:@]+:[^\s/@]+(?=@)"),
+    "bearer token": re.compile(r"(?i)(\bbearer[ \t:]+[\"']?)[A-Za-z0-9._~+/=-]{12,}"),
+    "basic credentials": re.compile(r"(?i)(\bbasic[ \t]+)(?=[A-Za-z0-9+/]*[0-9A-Z])[A-Za-z0-9+/]{12,}={0,2}"),
+    "password": re.compile(r"(?<=://)[^\s/:@\"'<>]*:[^\s/\"'<>]+(?=@)"),
     "secret value": re.compile(
-        r"(?i)(?<![A-Za-z])((?:password|passwd|secret|api[_-]?key|access[_-]?token)[\"']?\s*[:=]\s*[\"']?)[^\s\"',;&]{6,}"
+        rf"(?i)(?<![A-Za-z])((?:{_NAMES})\\?[\"']?\s*[:=]\s*\\?[\"']?)(?!\[redacted)[^\s\"',;&\\]{{6,}}"
+    ),
+    # a bare `secret=` is also a label of PromQL: there it counts only with a value that no object is called
+    "secret word": re.compile(
+        r"(?i)(?<![A-Za-z_{,])((?:secret|token)\\?[\"']?\s*[:=]\s*\\?[\"']?)(?!\[redacted)(?=[^\s\"',;&\\]*\d)(?=[^\s\"',;&\\]*[A-Za-z])[^\s\"',;&\\]{8,}"
     ),
 }
 
 
 class Redactor:
-    """`Redactor(secrets)(text)`: each secret becomes `[redacted: what]`. Short secrets (< 6) are left: they are words."""
+    """`Redactor(secrets)(text)`: each secret becomes `[redacted: what]`. Short secrets (< 6) are left: they are words.
+
+    A configured secret is found as it is, URL-encoded, in base64 and as JSON spells it.
+    """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = sorted({s for s in secrets if len(s) >= 6}, key=len, reverse=True)
+        spelled = {s for one in secrets if len(one) >= SHORTEST for s in _spellings(one)}
+        known = sorted(spelled, key=len, reverse=True)
         self._known = re.compile("|".join(re.escape(s) for s in known)) if known else None
 
     def __call__(self, text: str) -> str:
+        if len(text) < SHORTEST:
+            return text
         if self._known:
             text = self._known.sub("[redacted: configured secret]", text)
         for what, pattern in _DETECTORS.items():
             keep = r"\1" if pattern.groups else ""
             text = pattern.sub(f"{keep}[redacted: {what}]", text)
         return text
+
+    def value(self, value: T) -> T:
+        """Plain JSON with every text in it redacted, keys too, and whatever stands under a key that names a secret."""
+        found: T = self._inner(value)
+        return found
+
+    def _inner(self, value: T, named: bool = False) -> T:
+        found: object = value
+        if isinstance(value, str):
+            hidden = named and len(value) >= SHORTEST and "[redacted" not in value
+            found = "[redacted: secret value]" if hidden else self(value)
+        elif isinstance(value, Mapping):
+            found = {
+                self(key) if isinstance(key, str) else key: self._inner(inner, _names_a_secret(key, inner))
+                for key, inner in value.items()
+            }
+        elif isinstance(value, list):
+            found = [self._inner(inner, named) for inner in value]
+        elif isinstance(value, tuple):
+            found = tuple(self._inner(inner, named) for inner in value)
+        return found  # type: ignore[return-value]
+
+
+def _names_a_secret(key: object, value: object) -> bool:
+    if not isinstance(key, str):
+        return False
+    maybe = isinstance(value, str) and _NO_NAME.fullmatch(value) is not None
+    return _SECRET_KEY.fullmatch(key) is not None or (maybe and _MAYBE_KEY.fullmatch(key) is not None)
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    raw = secret.encode("utf-8", "surrogatepass")
+    yield secret
+    yield quote(secret, safe="", errors="replace")
+    yield json.dumps(secret)[1:-1]
+    yield base64.b64encode(raw).decode().rstrip("=")
+    yield base64.urlsafe_b64encode(raw).decode().rstrip("=")

@@ -13,10 +13,10 @@ from agent.clock import iso
 from agent.errors import NotEntitled, Outdated, StanchError, UnusableInput
 from agent.gate import docket
 from agent.gate.obstacles import quorum_of
-from agent.gate.policy import Ruling
+from agent.gate.policy import Policy, Ruling, Verdict
 from agent.gate.preparation import Prepared, enter
 from agent.gate.proposal import WAITING, Proposal, ProposalState
-from agent.store import decisions, timeline, wakes
+from agent.store import decisions, executions, timeline, wakes
 from agent.store.database import Database, Transaction
 from agent.store.decisions import Decision
 from tools.context import Clock
@@ -62,11 +62,13 @@ async def decide(
     answer: Answer | str,
     reason: str = "",
     demo: bool = False,
+    policy: Policy | None = None,
 ) -> Decided:
     """Record one person's approve, deny or revoke of the proposal with exactly this digest, and wake the incident.
 
-    The same answer by the same person again changes nothing. Raises Outdated (changed, ended or expired; the text says
-    what to do) and NotEntitled. `person` carries the groups that the catalog gives them now.
+    The same answer by the same person again changes nothing. Raises Outdated (changed, ended, expired or no longer allowed
+    by `policy`, which is asked again; the text says what to do) and NotEntitled. `person` carries the groups that the
+    catalog gives them now.
     """
     answer = Answer(answer)
     if answer is Answer.EDIT:
@@ -75,19 +77,52 @@ async def decide(
     async with db.write() as tx:
         proposal = await docket.held(tx, proposal_id)
         made = await decisions.of(tx, proposal_id)
+        ruling = policy.rule(proposal.request(clock.now())) if policy else _as_sealed(proposal)
         if not any((d.person, d.answer, d.digest) == (name, answer, digest) for d in made):
-            problem = _problem(proposal, digest, person, name, answer, clock.now(), made, demo)
+            begun = await _begun(tx, proposal)
+            problem = _problem(proposal, digest, person, name, answer, clock.now(), made, demo, begun)
+            if problem is None and answer is Answer.APPROVE:
+                problem = _stricter_now(proposal, person, name, ruling, demo)
             if problem is None:
                 decision = Decision(proposal_id, digest, person.principal, name, str(answer), reason, clock.now())
-                proposal = await _record(tx, proposal, decision, made)
+                proposal = await _record(tx, proposal, decision, made, ruling=ruling)
                 made = [*made, decision]
-            elif isinstance(problem, Outdated) and _expired(proposal, clock.now()):
-                await docket.move(tx, proposal, ProposalState.EXPIRED, "nobody decided in time")
+            elif isinstance(problem, Outdated):
+                await _end_if_over(tx, proposal, ruling, clock.now())
         else:
             problem = None
     if problem is not None:
         raise problem
-    return _decided(proposal, made)
+    return _decided(proposal, made, ruling)
+
+
+async def settle(
+    db: Database, clock: Clock, proposal_id: str, person: Person, done: bool, reason: str, demo: bool = False
+) -> Proposal:
+    """A person's word on what nobody could tell: an UNKNOWN was done, or was not. It starts nothing; the incident goes on.
+
+    What the ledger saw stays UNKNOWN in its own row, so an undo is asked for anew. Any person of the catalog may say it.
+    The first word stands: Outdated when the proposal is not UNKNOWN (any more).
+    """
+    name = _identified(person, demo)
+    if not reason.strip():
+        raise UnusableInput("Say how you know: --reason 'the dashboard shows six replicas'.")
+    outcome = executions.Outcome.DONE if done else executions.Outcome.NOT_DONE
+    async with db.write() as tx:
+        proposal = await docket.held(tx, proposal_id)
+        if proposal.state is not ProposalState.UNKNOWN:
+            raise Outdated(
+                f"{proposal_id} is {proposal.state}; only what is unknown can be settled by a person's word."
+            )
+        now, why = clock.now(), f"{name} says so: {reason}"
+        data = {
+            "proposal": proposal_id, "outcome": str(outcome), "why": why, "receipt": None, "lost": False,
+            "settled_by": name, "by": person.principal, "reason": reason,
+        }  # fmt: skip
+        key = f"settled:{proposal_id}"
+        await timeline.append(tx, proposal.incident, EventKind.OUTCOME, person.principal, data, now, key)
+        await wakes.add(tx, proposal.incident, f"{proposal_id} is settled", now)
+        return await docket.move(tx, proposal, ProposalState.DONE if done else ProposalState.NOT_DONE, why)
 
 
 async def edit(
@@ -130,8 +165,9 @@ def _problem(
     now: datetime,
     made: Sequence[Decision],
     demo: bool,
+    begun: bool = True,
 ) -> StanchError | None:
-    """Why this answer does not count, or None."""
+    """Why this answer does not count, or None. `begun` False: claimed perhaps, but nothing can have been sent yet."""
     if digest != proposal.digest or not proposal.intact:
         return Outdated(f"{proposal.id} is not what was shown: its digest is {proposal.digest[:12]}. Look at it again.")
     if _expired(proposal, now):
@@ -139,7 +175,8 @@ def _problem(
             f"{proposal.id} was to be decided by {iso(proposal.approve_by)}. Ask for a new proposal: stanch incidents resume {proposal.incident}."
         )
     ready = {ProposalState.OPEN} if answer is Answer.APPROVE else WAITING
-    if proposal.state not in ready:
+    held_up = proposal.state is ProposalState.CLAIMED and not begun and answer is Answer.REVOKE
+    if proposal.state not in ready and not held_up:
         return Outdated(f"{proposal.id} is {proposal.state} and can no longer be decided. {_instead(proposal)}")
     if demo and person.principal == DEMO:
         return None
@@ -167,9 +204,52 @@ def _instead(proposal: Proposal) -> str:
     return f"See stanch approvals show {proposal.id} and stanch approvals list."
 
 
+def _as_sealed(proposal: Proposal) -> Ruling:
+    return Ruling(
+        proposal.verdict, proposal.rule, proposal.note, proposal.approvers, proposal.quorum,
+        requester_may_approve=proposal.requester_may_approve,
+    )  # fmt: skip
+
+
+def _stricter_now(proposal: Proposal, person: Person, name: str, ruling: Ruling, demo: bool) -> StanchError | None:
+    """Policy may have changed while it waited: the stricter of what was sealed and what it says today holds."""
+    if ruling.verdict.looseness < Verdict.ASK.looseness:
+        return Outdated(
+            f"Policy now says {ruling.verdict} to {proposal.id}: {ruling.why}. It can no longer be approved."
+        )
+    if ruling.verdict is Verdict.ALLOW or (demo and person.principal == DEMO):
+        return None
+    if not entitled(name, person.groups, ruling.approvers):
+        return NotEntitled(
+            f"{name} may not approve {proposal.id} any more: {ruling.rule} now asks {', '.join(ruling.approvers)}."
+        )
+    if name == proposal.requester_person and not ruling.requester_may_approve:
+        return NotEntitled(f"{name} asked for {proposal.id}; by today's policy somebody else has to approve it.")
+    return None
+
+
+async def _begun(tx: Transaction, proposal: Proposal) -> bool:
+    """Whether its effect may have been sent: an intent stands in the ledger, or it has ended."""
+    row = await executions.get(tx, proposal.id) if proposal.state is ProposalState.CLAIMED else None
+    return row is None or row.intent_at is not None
+
+
+async def _end_if_over(tx: Transaction, proposal: Proposal, ruling: Ruling, now: datetime) -> None:
+    """An answer that came too late, or that policy does not want any more, also ends what it was given to."""
+    if _expired(proposal, now):
+        await docket.move(tx, proposal, ProposalState.EXPIRED, "nobody decided in time")
+    elif proposal.state is ProposalState.OPEN and proposal.intact and ruling.verdict.looseness < Verdict.ASK.looseness:
+        why = f"policy now says {ruling.verdict}: {ruling.why}"
+        data = {"text": f"{proposal.id}: {why}", "proposal": proposal.id, "state": str(ProposalState.DENIED_BY_POLICY)}
+        await timeline.append(tx, proposal.incident, EventKind.NOTE, "stanch", data, now, f"end:{proposal.id}")
+        await wakes.add(tx, proposal.incident, f"policy on {proposal.id}", now)
+        await docket.move(tx, proposal, ProposalState.DENIED_BY_POLICY, why)
+
+
 async def _record(
-    tx: Transaction, proposal: Proposal, decision: Decision, made: Sequence[Decision], note: str = ""
-) -> Proposal:
+    tx: Transaction, proposal: Proposal, decision: Decision, made: Sequence[Decision], note: str = "",
+    ruling: Ruling | None = None,
+) -> Proposal:  # fmt: skip
     """The decision, its event, its wake and the proposal's new state: all or nothing."""
     answer = Answer(decision.answer)
     await decisions.add(tx, decision)
@@ -180,21 +260,22 @@ async def _record(
     key = f"decision:{proposal.id}:{decision.person}:{answer}"
     await timeline.append(tx, proposal.incident, EventKind.DECISION, decision.principal, data, decision.at, key)
     await wakes.add(tx, proposal.incident, f"decision on {proposal.id}", decision.at)
+    if proposal.state is ProposalState.CLAIMED:
+        return proposal  # the ledger looks at decisions once more before its intent, and ends it
     if answer is not Answer.APPROVE:
         return await docket.move(tx, proposal, _ENDS[answer], note or f"{decision.principal}: {decision.reason}")
-    if missing(proposal, [*made, decision]) > 0:
+    if missing(proposal, [*made, decision], ruling) > 0:
         return proposal
     execute_by = decision.at + proposal.execute_within
     await wakes.add(tx, proposal.incident, f"expiry of {proposal.id}", execute_by)
     return await docket.move(tx, proposal, ProposalState.APPROVED, "approved", execute_by)
 
 
-def missing(proposal: Proposal, made: Sequence[Decision]) -> int:
-    """How many more people have to approve."""
+def missing(proposal: Proposal, made: Sequence[Decision], ruling: Ruling | None = None) -> int:
+    """How many more people have to approve, by what was sealed and by policy's `ruling` of today."""
     people = {d.person for d in made if d.answer == Answer.APPROVE and d.digest == proposal.digest}
-    sealed = Ruling(proposal.verdict, proposal.rule, "", quorum=proposal.quorum)
-    return max(quorum_of(proposal, sealed) - len(people), 0)
+    return max(quorum_of(proposal, ruling or _as_sealed(proposal)) - len(people), 0)
 
 
-def _decided(proposal: Proposal, made: Sequence[Decision]) -> Decided:
-    return Decided(proposal, tuple(made), missing(proposal, made))
+def _decided(proposal: Proposal, made: Sequence[Decision], ruling: Ruling) -> Decided:
+    return Decided(proposal, tuple(made), missing(proposal, made, ruling))

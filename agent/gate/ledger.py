@@ -71,6 +71,11 @@ class Ledger:
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # one call at a time for a proposal
         self.preparation = Preparation(db, clock, policy, actions, context)
 
+    @property
+    def policy(self) -> Policy:
+        """What holds at this moment."""
+        return self._policy()
+
     async def execute(self, proposal_id: str, run: int) -> Execution:
         """Start the proposal, or find out what became of it. Raises Overtaken when `run` is no longer the epoch."""
         async with self._turns[proposal_id]:

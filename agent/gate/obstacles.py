@@ -118,6 +118,9 @@ def _quorum(facts: Facts) -> Obstacle | None:
 
 
 def _budget(facts: Facts) -> Obstacle | None:
+    """A covered undo counts, and is not held up: a budget that stopped it would leave standing what did not help."""
+    if facts.proposal.covered:
+        return None
     spent = facts.budgets.spent(facts.this_hour, facts.on_target)
     return Obstacle(ProposalState.VOIDED, spent) if spent else None
 

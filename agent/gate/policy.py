@@ -15,7 +15,7 @@ from pathlib import Path
 
 from agent import yaml_file
 from agent.errors import BadConfiguration
-from agent.gate.policy_file import Budgets, PolicyFile, Rule, Verdict, doubts
+from agent.gate.policy_file import Budgets, PolicyFile, Rule, Verdict, answers_of
 from tools.context import Json, Target
 from tools.spec import Risk
 
@@ -63,11 +63,11 @@ class Policy:
 
     file: PolicyFile
     version: str
-    missing: bool = False
+    missing: str = ""  # why there is none, if that is so: then everything is denied
 
     @classmethod
-    def none(cls) -> Policy:
-        return cls(PolicyFile(), "none", missing=True)
+    def none(cls, why: str = "no policy: nothing may run. `stanch init` writes one to start from") -> Policy:
+        return cls(PolicyFile(), "none", missing=why)
 
     @property
     def budgets(self) -> Budgets:
@@ -76,11 +76,15 @@ class Policy:
     def rule(self, request: Request) -> Ruling:
         """The ruling; it depends on nothing but the file and the request."""
         if self.missing:
-            return Ruling(Verdict.DENY, "", "no policy: nothing may run. `stanch init` writes one to start from")
-        ruling = self._by_rules(request)
+            return Ruling(Verdict.DENY, "", self.missing)
+        return self.course(request)[-1]
+
+    def course(self, request: Request) -> tuple[Ruling, ...]:
+        """What the rules alone say, and then what each floor made of it, in order."""
+        rulings = [self._by_rules(request)]
         for floor in _FLOORS:
-            ruling = floor(self.file, request, ruling)
-        return ruling
+            rulings.append(floor(self.file, request, rulings[-1]))
+        return tuple(rulings)
 
     def stopped(self) -> str | None:
         """Why nothing may start at all, if that is so."""
@@ -92,11 +96,11 @@ class Policy:
     def _by_rules(self, request: Request) -> Ruling:
         doubtful: list[Ruling] = []
         for number, rule in enumerate(self.file.rules, 1):
-            answers = _answers(rule, request)
-            if False in answers:
+            told = answers(rule, request).values()
+            if False in told:
                 continue
             ruling = _ruling(rule, number, self.file)
-            if None not in answers:
+            if None not in told:
                 return stricter(ruling, *doubtful)
             doubtful.append(replace(ruling, why=f"{ruling.why}, which cannot be told to hold or not"))
         return Ruling(Verdict.DENY, "", f"no rule allows {request.action} here")
@@ -122,11 +126,13 @@ def stricter(first: Ruling, *others: Ruling) -> Ruling:
     return first
 
 
-def _answers(rule: Rule, request: Request) -> list[bool | None]:
+def answers(rule: Rule, request: Request) -> dict[str, bool | None]:
+    """Whether each condition holds; None: it cannot be told. An argument's limit stands under `arguments.NAME`."""
     where = {name: getattr(request.target, name) for name in ("environment", "cluster", "service")}
-    return doubts(rule, request.action, request.risk, where, request.at) + [
-        limit.holds(request.arguments.get(name), request.before.get(name)) for name, limit in rule.arguments.items()
-    ]
+    return answers_of(rule, request.action, request.risk, where, request.at) | {
+        f"arguments.{name}": limit.holds(request.arguments.get(name), request.before.get(name))
+        for name, limit in rule.arguments.items()
+    }
 
 
 def _ruling(rule: Rule, number: int, file: PolicyFile) -> Ruling:
@@ -193,14 +199,13 @@ def load(path: Path) -> Policy:
 def parse(text: str, name: str = "policy.yaml") -> Policy:
     file = yaml_file.parse(text, PolicyFile, name)
     nobody = [
-        rule.name or f"rule {number}"
-        for number, rule in enumerate(file.rules, 1)
+        f"{name}:{yaml_file.line_in(text, ('rules', i))}: {rule.name or f'rule {i + 1}'}: asks nobody. "
+        "Name approvers in the rule, or for all rules at the top."
+        for i, rule in enumerate(file.rules)
         if rule.verdict is Verdict.ASK and not (rule.approvers or file.approvers)
     ]
     if nobody:
-        raise BadConfiguration(
-            f"{name}: {', '.join(nobody)}: asks nobody. Name approvers in the rule, or for all rules at the top."
-        )
+        raise BadConfiguration("\n".join(nobody))
     return Policy(file, hashlib.sha256(text.encode()).hexdigest()[:16])
 
 
@@ -208,7 +213,8 @@ SUGGEST_EVERYTHING = """\
 # What Stanch may do. The first rule that fits decides; what no rule fits is denied.
 # Verdicts, from the strictest: deny, shadow (record only), suggest (show it with the command to copy), ask, allow.
 # Disruptive actions are always asked for and destructive ones need two people, whatever is written here.
-# `stanch policy check` reads this file and names every mistake.
+# `stanch policy check` names every mistake here, `policy explain` says why something gets its verdict, `policy test FILE`
+# runs your own cases. A change holds at once, also for what already waits: the stricter of then and now.
 
 # Who may approve where a rule does not say: groups or people of catalog.yaml.
 approvers: [oncall]
@@ -226,7 +232,7 @@ rules:
   #   arguments: {replicas: {max: 20, at_most_times: 3}}     # never more than three times what runs now
   #   verdict: ask
   #   approvers: [oncall]
-  #   quorum: 1
+  #   quorum: 1                      # how many people
   #   approve_within: 1h
   #   execute_within: 15m
   #   requester_may_approve: false
@@ -236,7 +242,7 @@ rules:
 # freezes:
 #   - {from: 2026-12-20, to: 2027-01-02, zone: Europe/Berlin, reason: end of year, except: [roll_back_*]}
 
-# How much may be started at most.
+# How much may be started at most. An undo that was approved together with its action counts, but is never held up by it.
 budgets: {per_hour: 10, per_target_per_hour: 3}
 
 # true: nothing is started until it is false again. So does a file, while it exists.

@@ -164,6 +164,8 @@ class Freeze(_Entry):
 
 
 class Budgets(_Entry):
+    """How much may be started. An undo that an approval covered counts, but is never held up by a budget."""
+
     per_hour: int | None = Field(None, ge=0)
     per_target_per_hour: int | None = Field(None, ge=0)
 
@@ -198,13 +200,13 @@ def matches(globs: list[str] | None, value: str) -> bool | None:
     return any(fnmatchcase(value, glob) for glob in globs) if value else None
 
 
-def doubts(rule: Rule, action: str, risk: Risk, where: Mapping[str, str], at: datetime) -> list[bool | None]:
-    """The answers of a rule's conditions but for its arguments."""
-    return [
-        matches(rule.action, action),
-        rule.risk is None or risk in rule.risk,
-        matches(rule.environment, where["environment"]),
-        matches(rule.cluster, where["cluster"]),
-        matches(rule.service, where["service"]),
-        rule.hours is None or rule.hours.hold(at),
-    ]
+def answers_of(rule: Rule, action: str, risk: Risk, where: Mapping[str, str], at: datetime) -> dict[str, bool | None]:
+    """The answers of a rule's conditions but for its arguments, by the condition's name."""
+    return {
+        "action": matches(rule.action, action),
+        "risk": rule.risk is None or risk in rule.risk,
+        "environment": matches(rule.environment, where["environment"]),
+        "cluster": matches(rule.cluster, where["cluster"]),
+        "service": matches(rule.service, where["service"]),
+        "hours": rule.hours is None or rule.hours.hold(at),
+    }

@@ -2,7 +2,8 @@
 
 suggested  shadowed  denied_by_policy                          it ends where it began
 open ──► approved ──► claimed ──► done | not_done | unknown    (allowed ──► claimed, without asking)
-any that waits ──► denied | revoked | expired | superseded | voided
+any that waits ──► denied | revoked | expired | superseded | voided | denied_by_policy
+unknown ──► done | not_done                                    (a person's word; nothing is started by it)
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ NEXT: Mapping[ProposalState, frozenset[ProposalState]] = {
     _S.APPROVED: frozenset({_S.CLAIMED} | _STOPPED),
     _S.ALLOWED: frozenset({_S.CLAIMED} | _STOPPED),
     _S.CLAIMED: frozenset({_S.DONE, _S.NOT_DONE, _S.UNKNOWN, _S.VOIDED}),
+    _S.UNKNOWN: frozenset({_S.DONE, _S.NOT_DONE}),
 }
 BEGINS_AS = {
     Verdict.DENY: _S.DENIED_BY_POLICY, Verdict.SHADOW: _S.SHADOWED, Verdict.SUGGEST: _S.SUGGESTED,

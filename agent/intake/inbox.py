@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy.exc import DBAPIError
 
 from agent.case.alert import Alert
+from agent.case.redact import Redactor
 from agent.errors import Overloaded
 from agent.store import inbox
 from agent.store.database import Database
@@ -63,14 +64,16 @@ class _Waiting:
         if self.body is not None:
             yield self.body[0]
 
-    def news(self, tally: _Tally, receipt: str, now: datetime) -> Posted | None:
+    def news(self, tally: _Tally, receipt: str, now: datetime, redact: Redactor) -> Posted | None:
         """What of it is kept; None when all of it is known."""
         if self.body is not None:
             key, body, why = self.body
             return Posted(receipt, self.source, now, body, QUARANTINED, why) if tally.first(key) else None
         alerts = [alert for key, alert in self.alerts if tally.first(key)]
         changes = [change for key, change in self.changes if tally.first(key)]
-        return Posted(receipt, self.source, now, packed(alerts, changes)) if alerts or changes else None
+        if not alerts and not changes:
+            return None
+        return Posted(receipt, self.source, now, packed(alerts, changes, redact))
 
 
 class Inbox:
@@ -142,7 +145,7 @@ class Inbox:
             tally = _Tally(await inbox.known(tx, {key for one in batch for key in one.signals()}))
             for one in batch:
                 receipt = secrets.token_hex(12)
-                kept = one.news(tally, receipt, now)
+                kept = one.news(tally, receipt, now, self._db.redact)
                 posted += [kept] if kept is not None else []
                 answers.append(Receipt(receipt, len(one.alerts), kept is None))
             await inbox.keep(tx, posted, tally.fresh, tally.again, now)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.case.redact import Redactor
 from agent.case.text import visible
 from agent.errors import BudgetSpent, ReasonerFailed
 from agent.reasoner.budget import Limits, Prices, estimate, exceeded, total, used
@@ -53,7 +54,9 @@ class OpenAIReasoner:
     def __init__(
         self, *, model: str, api_key: str, prompts: Path, base_url: str = "", timeout_s: float = 60.0,
         prices: Prices = FREE, limits: Limits = USUAL, money_today: Callable[[], Awaitable[float]] = _free,
+        redact: Redactor | None = None,
     ) -> None:  # fmt: skip
+        self._redact = redact or Redactor()
         self.model = model
         self.prices = prices
         self.limits = limits
@@ -71,7 +74,7 @@ class OpenAIReasoner:
         if why := exceeded(so_far, self.limits, await self._money_today()):
             raise BudgetSpent(f"{why[0].upper()}{why[1:]}.")
         prompt = self._prompts["incident" if view.question is None else "question"]
-        tools, sent = tools_of(view), messages(view, prompt.text)
+        tools, sent = tools_of(view), self._redact.value(messages(view, prompt.text))
         notes: list[dict[str, Json]] = [_from(prompt, self.model)]
         if tokens(sent, tools) > COMPACT_ABOVE:
             notes.append({"text": "the conversation grew long", "compaction": compaction(view)})
@@ -82,7 +85,7 @@ class OpenAIReasoner:
             move = _move_in(said, view)
         except Unusable as problem:
             notes.append({"text": f"repaired: {visible(str(problem), 300)}", "repair": visible(str(problem), 1000)})
-            said = await self._ask([*sent, _repair(problem)], tools, seconds)
+            said = await self._ask([*sent, self._redact.value(_repair(problem))], tools, seconds)
             spent.append(said.spent)
             move = self._second(said, view)
         return Thought(move, self.name, total(spent), tuple(notes))

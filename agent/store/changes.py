@@ -17,7 +17,7 @@ from tools.context import Change, Json
 
 async def add(tx: Transaction, change: Change) -> bool:
     """Keep the change; False when it is known."""
-    body = _body(change)
+    body = tx.redact.value(_body(change))
     key = hashlib.sha256(canonical(body | {"at": iso(change.at)})).hexdigest()
     if (await tx.execute(select(table.c.key).where(table.c.key == key))).first():
         return False

@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
+from agent.case.redact import Redactor
 from agent.errors import BadConfiguration
 from agent.store import anchors, migrate
 from agent.store.anchors import Head
@@ -40,6 +41,7 @@ class Transaction:
     audit_key: bytes
     heads: dict[str, Head] = field(default_factory=dict)  # timelines appended to, anchored after the commit
     held: dict[str, int] = field(default_factory=dict)  # incidents whose row is locked, and their epochs
+    redact: Redactor = field(default_factory=Redactor)  # what is written passes it
 
     async def execute(
         self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
@@ -58,7 +60,10 @@ class Transaction:
 class Database:
     """Open with `Database.open`. A `write()` inside a `write()` of the same task waits for itself: pass the transaction on."""
 
-    def __init__(self, engine: AsyncEngine | Engine, folder: Path, audit_key: bytes) -> None:
+    def __init__(
+        self, engine: AsyncEngine | Engine, folder: Path, audit_key: bytes, redact: Redactor | None = None
+    ) -> None:
+        self.redact = redact or Redactor()
         self.folder = folder
         self.audit_key = audit_key
         self.embedded = isinstance(engine, Engine)
@@ -67,14 +72,16 @@ class Database:
         self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if self.embedded else nullcontext()
 
     @classmethod
-    async def open(cls, url: str, folder: Path | None) -> Database:
-        """Connect, and bring the tables up to date. "" is SQLite in `folder`; BadConfiguration says what is wrong."""
+    async def open(cls, url: str, folder: Path | None, redact: Redactor | None = None) -> Database:
+        """Connect, and bring the tables up to date. "" is SQLite in `folder`; BadConfiguration says what is wrong.
+
+        `redact` knows the configuration's own secrets; without it only what looks like one is taken out."""
         place = _folder(url, folder)
         address = _address(url, place)
         key = _audit_key(place)
         if address.get_backend_name() == "sqlite" and address.database:
             os.close(os.open(address.database, os.O_RDWR | os.O_CREAT, 0o600))
-        database = cls(_engine(address), place, key)
+        database = cls(_engine(address), place, key, redact)
         try:
             async with database.read() as tx:
                 outdated = await tx.run_sync(migrate.outdated)
@@ -92,7 +99,7 @@ class Database:
         """A transaction that may change things; it commits at the end, or leaves nothing behind."""
         async with self._turn:
             async with self._begin(write=True) as connection:
-                transaction = Transaction(connection, self.audit_key)
+                transaction = Transaction(connection, self.audit_key, redact=self.redact)
                 yield transaction
             anchors.append(self.folder, transaction.heads)
 

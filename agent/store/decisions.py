@@ -26,7 +26,8 @@ class Decision:
 
 async def add(tx: Transaction, decision: Decision) -> None:
     """One person gives one answer once; the same again violates a constraint."""
-    await tx.execute(insert(table).values(**{name: getattr(decision, name) for name in decision.__slots__}))
+    values = {name: getattr(decision, name) for name in decision.__slots__}
+    await tx.execute(insert(table).values(**values | {"reason": tx.redact(decision.reason)}))
 
 
 async def of(tx: Transaction, proposal: str) -> list[Decision]:

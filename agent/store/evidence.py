@@ -26,15 +26,20 @@ async def record(tx: Transaction, incident: str, run: int, recorded: Recorded, a
     if known is not None:
         return evidence_from_json(known)
     n = ((await tx.execute(select(func.max(table.c.n)).where(table.c.incident == incident))).scalar() or 0) + 1
-    body = _bounded(recorded.body)
+    body = _bounded(tx.redact(recorded.body))
     found = Evidence(
         f"E{n}", recorded.read, dict(recorded.arguments), recorded.by, recorded.as_of, at, recorded.outcome,
         recorded.summary, recorded.facts, recorded.link, hashlib.sha256(body).hexdigest(), recorded.why,
     )  # fmt: skip
-    meta = found.to_json()
+    meta = tx.redact.value(found.to_json())
     await tx.execute(
         insert(table).values(
-            incident=incident, n=n, key=key, meta=meta, extra=dict(recorded.extra), body=zlib.compress(body, 6)
+            incident=incident,
+            n=n,
+            key=key,
+            meta=meta,
+            extra=tx.redact.value(dict(recorded.extra)),
+            body=zlib.compress(body, 6),
         )
     )
     data = meta | ({"extra": dict(recorded.extra)} if recorded.extra else {})

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import case, func, insert, select, update
 
@@ -69,14 +70,21 @@ async def intend(tx: Transaction, proposal: str, at: datetime) -> bool:
 
 
 async def answered(tx: Transaction, proposal: str, at: datetime, receipt: Mapping[str, Json]) -> None:
-    await tx.execute(update(table).where(table.c.proposal == proposal).values(answered_at=at, receipt=receipt))
+    statement = update(table).where(table.c.proposal == proposal)
+    await tx.execute(statement.values(answered_at=at, receipt=_clean(tx, receipt)))
 
 
 async def end(tx: Transaction, ended: Execution) -> bool:
     """Write the outcome and what the target answered, once; False when there was an outcome already."""
     statement = update(table).where(table.c.proposal == ended.proposal, table.c.outcome.is_(None))
-    values = {name: getattr(ended, name) for name in ("why", "ended_at", "answered_at", "receipt")}
+    values: dict[str, Any] = {"why": tx.redact(ended.why), "receipt": _clean(tx, ended.receipt)}
+    values |= {"ended_at": ended.ended_at, "answered_at": ended.answered_at}
     return (await tx.execute(statement.values(outcome=str(ended.outcome), **values))).rowcount == 1
+
+
+def _clean(tx: Transaction, receipt: Mapping[str, Json] | None) -> Mapping[str, Json] | None:
+    """The answer's words without secrets. Its values are names that the undo needs as they are."""
+    return receipt and {**receipt, "text": tx.redact(str(receipt.get("text", "")))}
 
 
 async def count_since(tx: Transaction, since: datetime, target: str) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import bindparam, func, insert, select, update
 
 from agent.case.alert import Alert
+from agent.case.redact import Redactor
 from agent.clock import iso, parse_time
 from agent.store.alerts import alert_from_json, alert_json
 from agent.store.database import Transaction
@@ -48,10 +49,10 @@ class Posted:
     note: str = ""
 
 
-def packed(alerts: Sequence[Alert], changes: Sequence[Change]) -> bytes:
-    """What a notification says, to be kept: zlib over JSON."""
+def packed(alerts: Sequence[Alert], changes: Sequence[Change], redact: Redactor) -> bytes:
+    """What a notification says, to be kept without secrets: zlib over JSON."""
     told = {"alerts": [alert_json(a) for a in alerts], "changes": [{**asdict(c), "at": iso(c.at)} for c in changes]}
-    return zlib.compress(json.dumps(told, separators=(",", ":")).encode(), 1)
+    return zlib.compress(json.dumps(redact.value(told), separators=(",", ":")).encode(), 1)
 
 
 def signal(alert: Alert) -> str:

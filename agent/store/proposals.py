@@ -41,7 +41,7 @@ async def of(tx: Transaction, incident: str) -> list[ProposalRow]:
     return [ProposalRow(**row) for row in rows.mappings()]
 
 
-async def listing(tx: Transaction, states: Collection[str] | None = None, limit: int = 200) -> list[ProposalRow]:
+async def listing(tx: Transaction, states: Collection[str] | None = None, limit: int = 10_000) -> list[ProposalRow]:
     query = select(table).order_by(table.c.incident, table.c.n).limit(limit)
     if states is not None:
         query = query.where(table.c.state.in_(list(states)))
@@ -57,5 +57,5 @@ async def set_state(
 ) -> bool:
     """False when the state was no longer `before`; then nothing is changed."""
     statement = update(table).where(table.c.id == proposal, table.c.state == before)
-    changed = await tx.execute(statement.values(state=after, note=note, execute_by=execute_by))
+    changed = await tx.execute(statement.values(state=after, note=tx.redact(note), execute_by=execute_by))
     return changed.rowcount == 1

@@ -29,21 +29,22 @@ async def append(
 ) -> Event:
     """Add one event, chained to the last. With a `key` that is known, nothing is added and the first event comes back.
 
-    `run` is the appender's epoch: Overtaken unless it is the incident's. None (a surface) takes the incident's.
-    `fresh` says that the key cannot be known yet, which saves a look.
+    Secrets are taken out of `data` first: what is chained has none. `run` is the appender's epoch: Overtaken unless it is
+    the incident's. None (a surface) takes the incident's. `fresh` says that the key cannot be known yet: no look for it.
     """
     epoch = await incidents.hold(tx, incident, run)
     if key is not None and not fresh and (known := await by_key(tx, incident, key)) is not None:
         return known
     last = tx.heads.get(incident) or await head(tx, incident)  # the row is held: nobody else appends
+    data = tx.redact.value(dict(data))
     when = at.astimezone(UTC)
     when = when.replace(microsecond=when.microsecond // 1000 * 1000)  # as exact as its JSON, which is what is hashed
     body: dict[str, Json] = {
         "n": last.n + 1, "incident": incident, "run": epoch, "at": iso(when), "kind": str(kind), "actor": actor,
-        "data": dict(data), "prev": last.hash,
+        "data": data, "prev": last.hash,
     }  # fmt: skip
     event = Event(
-        last.n + 1, incident, epoch, when, kind, actor, dict(data), last.hash, chain_hash(tx.audit_key, last.hash, body)
+        last.n + 1, incident, epoch, when, kind, actor, data, last.hash, chain_hash(tx.audit_key, last.hash, body)
     )
     await tx.execute(insert(table).values(**event.to_json() | {"at": when, "key": key}))
     tx.heads[incident] = Head(event.n, event.hash)

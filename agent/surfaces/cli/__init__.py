@@ -14,11 +14,14 @@ def main(opener: Opener) -> None:
     import click
 
     from agent.errors import StanchError
+    from agent.surfaces.cli.discretion import discreet
     from agent.surfaces.cli.root import command
     from agent.surfaces.cli.session import Session
 
+    session = Session(opener)
+    discreet(session.redactor)
     try:
-        code = command(standalone_mode=False, obj=Session(opener))
+        code = command(standalone_mode=False, obj=session)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -27,7 +30,7 @@ def main(opener: Opener) -> None:
     except StanchError as error:
         from agent.surfaces.cli.exit_codes import of_error
 
-        print(f"stanch: {error}", file=sys.stderr)  # noqa: T201
+        print(f"stanch: {session.redactor()(str(error))}", file=sys.stderr)  # noqa: T201
         code = int(of_error(error))
     except BrokenPipeError:
         code = 0

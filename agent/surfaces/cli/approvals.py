@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def approvals() -> None:
-    """List, show, approve, edit, deny and revoke proposals."""
+    """List, show, approve, edit, deny, revoke and settle proposals."""
 
 
 @approvals.command("list")
@@ -67,7 +67,7 @@ async def _show(session: Session, prefix: str, as_json: bool) -> int:
         if as_json:
             out_json(await app.desk.approval_json(proposal))
         else:
-            cards.approval(Console(highlight=False), proposal, app.catalog)
+            cards.approval(Console(highlight=False), proposal, app.catalog, await app.desk.stopped())
     return Exit.OK
 
 
@@ -125,6 +125,31 @@ def revoke(session: Session, proposal: str, reason: str, as_json: bool, jsonl: b
     return run(_decide(session, proposal, "revoke", reason, "", as_json, jsonl, no_wait))
 
 
+@approvals.command()
+@click.argument("proposal")
+@click.option("--done/--not-done", "done", default=None, help="What became of it, as you have seen it.")
+@click.option("--reason", required=True, help="How you know. Kept on the timeline as your word.")
+@output
+@click.pass_obj
+def settle(
+    session: Session, proposal: str, done: bool | None, reason: str, as_json: bool, jsonl: bool, no_wait: bool
+) -> int:
+    """Say what became of an action whose outcome is UNKNOWN. Nothing is run again by it; the incident goes on."""
+    if done is None:
+        raise UnusableInput("Say --done or --not-done, as you have seen it at the target.")
+    return run(_settle(session, proposal, done, reason, as_json, jsonl, no_wait))
+
+
+async def _settle(
+    session: Session, prefix: str, done: bool, reason: str, as_json: bool, jsonl: bool, no_wait: bool
+) -> int:
+    listeners, screen = followers(session, jsonl)
+    async with holding(session, lambda app: app.desk.proposal(prefix), listeners) as (app, proposal):
+        person = app.desk.person(f"os:{app.settings.os_user}")
+        settled = await app.desk.settle(proposal.id, person, done, reason)
+        return await _go_on(app, session, settled, screen, as_json, no_wait)
+
+
 async def _decide(
     session: Session, prefix: str, answer: str, reason: str, digest: str, as_json: bool, jsonl: bool, no_wait: bool
 ) -> int:
@@ -174,7 +199,7 @@ async def _edit(session: Session, prefix: str, sets: tuple[str, ...], as_json: b
         if as_json:
             out_json(await app.desk.approval_json(edited))
         else:
-            cards.approval(Console(highlight=False), edited, app.catalog)
+            cards.approval(Console(highlight=False), edited, app.catalog, await app.desk.stopped())
     return Exit.WAITS
 
 

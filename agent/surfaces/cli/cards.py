@@ -13,32 +13,35 @@ from rich.text import Text
 
 from agent.case.catalog import Catalog
 from agent.case.check import SuccessTest
-from agent.case.text import visible
+from agent.case.text import exact, visible
+from agent.gate.cautions import cautions
 from agent.gate.proposal import Proposal
+from agent.gate.stop import Stopped
 
 
-def approval(console: Console, proposal: Proposal, catalog: Catalog) -> None:
+def approval(console: Console, proposal: Proposal, catalog: Catalog, stopped: Stopped | None = None) -> None:
     """Print the card."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", justify="right", no_wrap=True)
     grid.add_column(overflow="fold")
-    for label, text in rows(proposal, catalog):
+    for label, text in rows(proposal, catalog, stopped):
         grid.add_row(label, text)
     console.print(Panel(grid, title=Text(f"{proposal.action} · {proposal.risk}", style="bold"), border_style="yellow"))
 
 
-def rows(proposal: Proposal, catalog: Catalog) -> Iterator[tuple[str, Text]]:
+def rows(proposal: Proposal, catalog: Catalog, stopped: Stopped | None = None) -> Iterator[tuple[str, Text]]:
     """Label and text of each line, in the order a tired person needs them."""
-    yield "target", Text(visible(str(proposal.target)), style="bold")
+    yield "target", Text(exact(str(proposal.target)), style="bold")
+    yield from (("mind", Text(visible(line), style="bold red")) for line in cautions(proposal, stopped))
     yield from (("change", line) for line in diff(proposal))
     yield "risk", Text(f"{proposal.risk}{'' if proposal.undo else ', cannot be undone by Stanch'}")
     if proposal.undo:
         covered = "approved together with this" if proposal.undo_covered else "asked for again"
-        yield "undo", Text(f"{visible(proposal.undo.command)}, {covered}")
+        yield "undo", Text(f"{exact(proposal.undo.command)}, {covered}")
     needed_by = catalog.dependents(proposal.target.service) if proposal.target.service else ()
     yield "also touches", Text(", ".join(needed_by) or "nothing the catalog knows of")
     yield "why", Text(visible(proposal.why))
-    yield "command", Text(visible(proposal.command), style="cyan")
+    yield "command", Text(exact(proposal.command), style="cyan")
     if proposal.dry_run:
         yield "dry run", Text(visible(proposal.dry_run, 600))
     yield from (("success", Text(visible(line))) for line in success(proposal.success))
@@ -53,10 +56,10 @@ def diff(proposal: Proposal) -> Iterator[Text]:
     for name, after in proposal.after.fields.items():
         before = proposal.before.fields.get(name)
         if before != after:
-            line = Text(f"{visible(name)}: ")
-            line.append(visible(_value(before)), style="red")
+            line = Text(f"{exact(name)}: ")
+            line.append(exact(_value(before)), style="red")
             line.append(" → ")
-            line.append(visible(_value(after)), style="bold green")
+            line.append(exact(_value(after)), style="bold green")
             yield line
 
 

@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from agent.case.redact import Redactor
 from agent.case.timeline import Event
 from agent.clock import iso
 
@@ -16,7 +17,11 @@ events = logging.getLogger("stanch.timeline")
 
 
 class JsonLines(logging.Formatter):
-    """`{"at", "level", "logger", "message", …}`; what was given as `extra` stands beside them."""
+    """`{"at", "level", "logger", "message", …}`; what was given as `extra` stands beside them. No secret passes."""
+
+    def __init__(self, redact: Redactor | None = None) -> None:
+        super().__init__()
+        self._redact = redact or Redactor()
 
     def format(self, record: logging.LogRecord) -> str:
         said: dict[str, Any] = {
@@ -26,13 +31,14 @@ class JsonLines(logging.Formatter):
         said |= {name: value for name, value in vars(record).items() if name not in _USUAL}
         if record.exc_info:
             said["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(said, ensure_ascii=False, default=str)
+        plain = json.loads(json.dumps(said, ensure_ascii=False, default=str))
+        return json.dumps(self._redact.value(plain), ensure_ascii=False)
 
 
-def log_as_json() -> None:
+def log_as_json(redact: Redactor) -> None:
     """Everything from INFO on to stderr; libraries only from WARNING on."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(JsonLines(redact))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("stanch").setLevel(logging.INFO)
 

@@ -33,7 +33,7 @@ def serve(session: Session, host: str, port: int) -> int:
     """Answer Alertmanager's webhooks, work incidents, and talk in Slack, until stopped."""
     from uvicorn import Config
 
-    log_as_json()
+    log_as_json(session.redactor())
     with asyncio.Runner(loop_factory=Config("", loop="auto").get_loop_factory()) as runner:  # uvloop where it is there
         runner.run(_serve(session, host, port))
     return 0

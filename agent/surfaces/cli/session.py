@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agent.errors import Busy, UnusableInput
+from agent.errors import Busy, StanchError, UnusableInput
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from agent.application import App, Listener, Opener
+    from agent.case.redact import Redactor
     from agent.settings import Settings
 
 T = TypeVar("T")
@@ -34,6 +35,15 @@ class Session:
         from agent.settings import read
 
         return read(self.flags)
+
+    def redactor(self) -> Redactor:
+        """Knows the configuration's secrets, as far as the configuration can be read."""
+        from agent.case.redact import Redactor
+
+        try:
+            return Redactor(self.settings().every_secret)
+        except StanchError:
+            return Redactor()
 
     @property
     def console(self) -> Console:

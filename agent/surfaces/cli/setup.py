@@ -146,7 +146,7 @@ async def _doctor(session: Session, as_json: bool) -> int:
     try:
         async with opened(session) as app:
             rows = [
-                *_configuration(app), *[await _backend(app, b) for b in app.backends.all], *_missing(app), *await _slack(app),
+                *_configuration(app), await _switch(app), *[await _backend(app, b) for b in app.backends.all], *_missing(app), *await _slack(app),
             ]  # fmt: skip
     except StanchError as error:
         rows = [("configuration", "wrong", str(error))]
@@ -178,6 +178,12 @@ def _configuration(app: App) -> list[Row]:
         ("runbooks", "ok" if app.library.names() else "wrong", f"{len(app.library.names())} runbooks"),
     ]  # fmt: skip
     return rows + [(f"runbook {one.path.name}", "wrong", one.why) for one in app.library.broken]
+
+
+async def _switch(app: App) -> Row:
+    """Who has stopped everything: people with `stanch stop`, or the policy file."""
+    why = await app.desk.stopped() or app.policy().stopped()
+    return ("kill switch", "wrong", f"{why}; `stanch resume` ends a stop") if why else ("kill switch", "ok", "off")
 
 
 def _missing(app: App) -> list[Row]:

@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from agent.case.check import SuccessTest
+from agent.case.text import exact
 from agent.case.timeline import Event
+from agent.gate.cautions import cautions
 from agent.gate.proposal import Proposal, ProposalState
 from agent.surfaces.slack.blocks import (
     NOTICE,
@@ -86,20 +88,23 @@ Row = tuple[str, Sequence[Block]]
 
 def _essential(scene: Scene, proposal: Proposal) -> Iterator[Row]:
     target = proposal.target
-    yield "Target", [span(str(target), "bold"), *([span(f", {target.environment}")] if target.environment else [])]
+    yield (
+        "Target",
+        [span(exact(str(target)), "bold"), *([span(f", {target.environment}")] if target.environment else [])],
+    )
     yield "Cluster", [span(target.cluster or "none named")]
     for name, before, after in _diff(proposal):
         yield "Change", [span(f"{name} "), span(before), span(" → "), span(after, "bold")]
     yield "Risk", [span(str(proposal.risk))]
     if proposal.undo:
         covered = "approved together with this" if proposal.undo_covered else "asked for again"
-        yield "Undo", [span(proposal.undo.command or words(proposal.undo.action), "code"), span(f", {covered}")]
+        yield "Undo", [span(exact(proposal.undo.command) or words(proposal.undo.action), "code"), span(f", {covered}")]
     else:
         yield "Undo", [span("Stanch cannot undo it", "bold")]
     also = scene.catalog.dependents(target.service) if target.service else ()
     yield "Also touches", [span(", ".join(also) or "nothing the catalog knows of")]
-    if proposal.untrusted:
-        yield "Mind", [span(f"named only in text from outside: {', '.join(proposal.untrusted)}", "bold")]
+    for caution in cautions(proposal, scene.stopped):
+        yield "Mind", [span(caution, "bold")]
     yield "Why", [span(proposal.why)]
     if proposal.state is _S.OPEN:
         yield "May approve", [span(_approvers(proposal))]
@@ -132,7 +137,7 @@ def _diff(proposal: Proposal) -> Iterator[tuple[str, str, str]]:
     for name, after in proposal.after.fields.items():
         before = proposal.before.fields.get(name)
         if before != after:
-            yield name, _value(before), _value(after)
+            yield exact(name), exact(_value(before)), exact(_value(after))
 
 
 def _value(value: object) -> str:

@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from slack_sdk.web.async_client import AsyncWebClient
-
 from agent.application import App
 from agent.case.attention import Attention
 from agent.case.incident import Incident
 from agent.case.timeline import Event
 from agent.postbox import Postbox, Sent
 from agent.surfaces.slack.delivery import Barred, Delivery, Gone, Rejected, Wait
+from agent.surfaces.slack.discreet import DiscreetClient
 from agent.surfaces.slack.scene import Scene
 from agent.surfaces.slack.thread import ROOT, Message, digest, digest_thread, in_digest, wanted
 from tools.context import Clock
@@ -96,7 +95,7 @@ class Poster:
 
     def __init__(self, app: App, postbox: Postbox, clock: Clock | None = None) -> None:
         token = app.settings.slack.bot_token.get_secret_value()
-        client = AsyncWebClient(token=token, base_url=app.settings.slack.api_url, timeout=10, retry_handlers=[])
+        client = DiscreetClient(app.redact, token, app.settings.slack.api_url, retry_handlers=[])
         self._app = app
         self._postbox = postbox
         self._clock = clock or app.clock
@@ -210,7 +209,9 @@ class Poster:
         desk = self._app.desk
         proposals = {p.id: p for p in await desk.proposals_of(incident_id)}
         currency = self._app.settings.llm.prices.currency
-        return Scene(await desk.dossier(incident_id), attention, self._app.catalog, proposals, currency)
+        return Scene(
+            await desk.dossier(incident_id), attention, self._app.catalog, proposals, currency, await desk.stopped()
+        )
 
     async def _draw_digests(self, listed: Sequence[tuple[Incident, Attention]]) -> None:
         told: dict[str, list[tuple[Incident, Attention]]] = {}

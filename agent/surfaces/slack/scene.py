@@ -14,6 +14,7 @@ from agent.case.dossier import Dossier
 from agent.case.incident import State
 from agent.case.timeline import EventKind
 from agent.gate.proposal import Proposal
+from agent.gate.stop import Stopped
 from agent.surfaces.slack.blocks import Block, link, span
 from tools.context import Service
 
@@ -41,6 +42,7 @@ class Scene:
     catalog: Catalog = field(default_factory=Catalog)
     proposals: Mapping[str, Proposal] = field(default_factory=dict)
     currency: str = "USD"
+    stopped: Stopped | None = None  # by the kill switch
 
     @property
     def service(self) -> Service | None:

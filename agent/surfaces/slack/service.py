@@ -6,10 +6,10 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from slack_sdk.web.async_client import AsyncWebClient
 from starlette.routing import Route
 
 from agent.case.timeline import Event
+from agent.surfaces.slack.discreet import DiscreetClient
 from agent.surfaces.slack.inbound import Inbound, attach
 from agent.surfaces.slack.poster import Poster
 
@@ -26,7 +26,7 @@ class SlackService:
     async def open(cls, app: App) -> SlackService:
         """BadConfiguration says which token is missing."""
         slack = app.settings.slack
-        client = AsyncWebClient(token=slack.bot_token.get_secret_value(), base_url=slack.api_url, timeout=10)
+        client = DiscreetClient(app.redact, slack.bot_token.get_secret_value(), slack.api_url)
         postbox = app.postbox("slack")
         poster = Poster(app, postbox)
         return cls(poster, await attach(app, postbox, client, heard=poster.look))

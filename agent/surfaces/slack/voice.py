@@ -11,8 +11,10 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
+from agent.case.redact import Redactor
 from agent.case.text import paragraph
 from agent.surfaces.slack.blocks import safe_lines
+from agent.surfaces.slack.discreet import DiscreetClient
 
 log = logging.getLogger("stanch.slack")
 SECTION = 2_900  # characters of one section; Slack takes 3,000
@@ -57,7 +59,8 @@ class Voice:
             return False
         try:
             hook = AsyncWebhookClient(place.response_url, timeout=10)
-            answer = await hook.send(response_type="ephemeral", replace_original=False, **shown)
+            redact = self.client.redact if isinstance(self.client, DiscreetClient) else Redactor()
+            answer = await hook.send(response_type="ephemeral", replace_original=False, **redact.value(shown))
         except (*AWAY, ValueError) as error:
             log.warning("slack: no answer to %s through response_url: %s", place.user, error)
             return False

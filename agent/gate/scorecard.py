@@ -1,0 +1,207 @@
+"""The scorecard: how proposals fared, by action and environment, out of the timelines alone. It is the reason for which an
+operator widens policy, or narrows it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from statistics import median
+from typing import Any
+
+from agent.case.dossier import Dossier
+from agent.case.timeline import EventKind
+from agent.clock import parse_time
+from agent.gate.ledger import OUTSIDE
+from tools.context import Json
+
+J = Mapping[str, Any]
+
+
+class Fate(StrEnum):
+    """What people did with a proposal. The first two agree with it, the next four do not, the rest say nothing of it."""
+
+    APPROVED = "approved"  # unchanged
+    OUTSIDE = "outside"  # done by hand, exactly so
+    EDITED = "edited"
+    DENIED = "denied"  # or revoked
+    OVERRULED = "overruled"  # steered elsewhere, or taken over, while it waited
+    LEFT = "left"  # suggested, and not done by hand
+    RAN = "ran"  # allowed: nobody was asked
+    OPEN = "open"
+    MOOT = "moot"  # expired, cleared by itself, or policy denied it
+
+
+AGREED = (Fate.APPROVED, Fate.OUTSIDE)
+DIFFERED = (Fate.EDITED, Fate.DENIED, Fate.OVERRULED, Fate.LEFT)
+OVERRIDES = (Fate.EDITED, Fate.DENIED, Fate.OVERRULED)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One proposal of a reasoner, and what became of it. `recovered` None: never verified."""
+
+    action: str
+    environment: str
+    verdict: str
+    rule: str
+    risk: str
+    at: str
+    fate: Fate
+    wrong_cause: bool
+    to_approve: timedelta | None
+    outcome: str | None
+    recovered: bool | None
+    undone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One action in one environment. `agreement` is the share of those that people judged; None where they judged none."""
+
+    action: str
+    environment: str
+    verdict: str  # of the newest
+    rule: str
+    risk: str
+    records: tuple[Record, ...]
+
+    def count(self, *fates: Fate) -> int:
+        return sum(one.fate in fates for one in self.records)
+
+    @property
+    def judged(self) -> int:
+        return self.count(*AGREED, *DIFFERED)
+
+    @property
+    def agreement(self) -> float | None:
+        return self.count(*AGREED) / self.judged if self.judged else None
+
+    @property
+    def wrong_causes(self) -> int:
+        return sum(one.wrong_cause for one in self.records)
+
+    @property
+    def minutes_to_approve(self) -> float | None:
+        waited = [one.to_approve.total_seconds() / 60 for one in self.records if one.to_approve is not None]
+        return round(median(waited), 1) if waited else None
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        return Counter(one.outcome for one in self.records if one.outcome)
+
+    @property
+    def undos(self) -> int:
+        return sum(one.undone for one in self.records)
+
+    @property
+    def overrides(self) -> int:
+        return self.count(*OVERRIDES)
+
+    @property
+    def not_recovered(self) -> int:
+        return sum(one.recovered is False for one in self.records)
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "action": self.action, "environment": self.environment or None, "risk": self.risk, "verdict": self.verdict,
+            "rule": self.rule, "proposals": len(self.records), "judged": self.judged,
+            "agreement": None if self.agreement is None else round(self.agreement, 3),
+            "fates": {str(fate): self.count(fate) for fate in Fate}, "wrong_causes": self.wrong_causes,
+            "minutes_to_approve": self.minutes_to_approve, "overrides": self.overrides, "undos": self.undos,
+            "outcomes": {name: self.outcomes[name] for name in ("DONE", "NOT_DONE", "UNKNOWN")},
+            "recovered": sum(one.recovered is True for one in self.records), "not_recovered": self.not_recovered,
+        }  # fmt: skip
+
+
+def rows(dossiers: Iterable[Dossier]) -> list[Row]:
+    """Most proposed first."""
+    found: dict[tuple[str, str], list[Record]] = {}
+    for dossier in dossiers:
+        for record in records_of(dossier):
+            found.setdefault((record.action, record.environment), []).append(record)
+    made = [_row(sorted(many, key=lambda one: one.at)) for many in found.values()]
+    return sorted(made, key=lambda row: (-len(row.records), row.action, row.environment))
+
+
+def _row(records: Sequence[Record]) -> Row:
+    newest = records[-1]
+    return Row(newest.action, newest.environment, newest.verdict, newest.rule, newest.risk, tuple(records))
+
+
+def records_of(dossier: Dossier) -> list[Record]:
+    """Those that a reasoner made: an undo is counted with its parent, and what a person typed is a person's word."""
+    return [
+        _record(dossier, proposal)
+        for proposal in dossier.proposals.values()
+        if not proposal.get("parent") and not proposal.get("requester_person")
+    ]
+
+
+def _record(dossier: Dossier, proposal: J) -> Record:
+    name = str(proposal["id"])
+    fate = fate_of(dossier, proposal)
+    outcome = dossier.outcomes.get(name)
+    verified = dossier.verification_of(name)
+    recovered = verified.data["recovered"] if verified is not None and verified.data.get("final") else None
+    children = [str(p["id"]) for p in dossier.proposals.values() if p.get("parent") == name]
+    undone = any(child in dossier.outcomes and dossier.outcomes[child].data["outcome"] == "DONE" for child in children)
+    return Record(
+        str(proposal["action"]), str(proposal["place"]["environment"]), str(proposal["verdict"]), str(proposal["rule"]),
+        str(proposal["risk"]), str(proposal["created_at"]), fate, _wrong_cause(dossier, proposal, fate, recovered),
+        _to_approve(dossier, proposal) if fate is Fate.APPROVED else None,
+        str(outcome.data["outcome"]) if outcome is not None else None, recovered, undone,
+    )  # fmt: skip
+
+
+def fate_of(dossier: Dossier, proposal: J) -> Fate:
+    """What people did with it, by their decisions first and by what was noted of it after."""
+    name = str(proposal["id"])
+    answers = [str(d["answer"]) for d in dossier.decisions if d["proposal"] == name]
+    outcome = dossier.outcomes.get(name)
+    if outcome is not None and outcome.data.get("why") == OUTSIDE:
+        return Fate.OUTSIDE
+    for answer, fate in (("edit", Fate.EDITED), ("deny", Fate.DENIED), ("revoke", Fate.DENIED)):
+        if answer in answers:
+            return fate
+    if (noted := _noted(dossier, name)) is not None:
+        return noted
+    if str(proposal["verdict"]) == "allow":
+        return Fate.RAN
+    if "approve" in answers:
+        return Fate.APPROVED
+    return Fate.OPEN if str(proposal["verdict"]) == "ask" and not dossier.incident.state.ended else Fate.MOOT
+
+
+def _noted(dossier: Dossier, name: str) -> Fate | None:
+    """By the notes of its end and of hindsight; `voided: outside`, `voided: steered` are the worker's words."""
+    for event in dossier.events:
+        data = event.data
+        if event.kind is not EventKind.NOTE:
+            continue
+        if data.get("hindsight") == name:
+            return Fate.OUTSIDE if data["same"] else Fate.LEFT
+        if data.get("proposal") == name and "state" in data:
+            why = str(data["text"]).rpartition(": ")[2]
+            if why == "outside":
+                return Fate.OUTSIDE
+            overruled = why == "steered" or why.startswith(("paused", "taken over", "a person said stop"))
+            return Fate.OVERRULED if overruled else Fate.MOOT
+    return None
+
+
+def _wrong_cause(dossier: Dossier, proposal: J, fate: Fate, recovered: bool | None) -> bool:
+    """People did not follow it, or it did not help, and in the end the incident was put down to something else."""
+    final, then = dossier.cause, proposal["cause"]
+    if final is None or str(final.fault) == "unknown" or (fate in AGREED and recovered is True):
+        return False
+    unfollowed = fate in DIFFERED or recovered is False
+    return unfollowed and (str(final.fault), final.component) != (then["fault"], then["component"])
+
+
+def _to_approve(dossier: Dossier, proposal: J) -> timedelta | None:
+    """From the proposal to the approval that completed it."""
+    given = [str(d["at"]) for d in dossier.decisions if d["proposal"] == proposal["id"] and d["answer"] == "approve"]
+    return parse_time(given[-1]) - parse_time(str(proposal["created_at"])) if given else None

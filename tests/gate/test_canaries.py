@@ -1,0 +1,231 @@
+"""Canaries: a secret that comes in anywhere comes out nowhere. Whole data folders are searched, byte by byte."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+import logging
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from agent.app import open_app
+from agent.application import App, Listener
+from agent.case.alert import Alert, AlertStatus
+from agent.case.redact import Redactor
+from agent.case.timeline import EventKind
+from agent.errors import BadArguments, StanchError
+from agent.intake.inbox import Inbox
+from agent.reasoner.moves import AskPerson
+from agent.settings import Settings
+from agent.store import inbox
+from agent.store.database import Database
+from agent.surfaces.cli import stage
+from agent.surfaces.cli.logs import JsonLines
+from agent.surfaces.cli.session import Session
+from agent.surfaces.slack.discreet import DiscreetClient
+from agent.surfaces.slack.voice import Place, Voice
+from tests.fake_slack import FakeSlack
+from tests.gate.world import NOON, LateClock
+from tests.reasoner.cases import Case
+from tests.reasoner.test_openai_reasoner import QUERY, thought
+from tests.scripted_llm import look
+from tests.test_graph import END, LOOK, Scripted, finish, me, scale
+from tools.context import Clock
+
+CONFIGURED = "zq-Configured/Secret+7781"
+CANARIES = {
+    "AWS key": "AKIACANARY7CANARY7AB",
+    "bearer": "Authorization: Bearer canaryBearer9canaryBearer9",
+    "private key": "-----BEGIN RSA PRIVATE KEY-----\nCANARYKEYBODY\n-----END RSA PRIVATE KEY-----",
+    "Slack": "xoxb-424242424242-canaryslacktoken",
+    "Slack app": "xapp-1-A0CANARY-424242-canaryapptoken",
+    "address": "postgresql://canary:canaryPassw0rd@db.internal/x",
+    "JWT": "eyJhbGciOiJIUzI1NiJ9.eyJjYW5hcnkiOiJ5ZXMifQ.canarySignature12",
+    "GitHub": "ghp_canaryCanaryCanaryCanaryCanary12345",
+    "password": "password=canaryPlainPassword",
+    "configured": f"it is {CONFIGURED} they say",
+}  # fmt: skip
+HIDDEN = (
+    "AKIACANARY7CANARY7AB", "canaryBearer9", "CANARYKEYBODY", "canaryslacktoken", "canaryapptoken", "canaryPassw0rd",
+    "canarySignature12", "ghp_canary", "canaryPlainPassword", CONFIGURED,
+    base64.b64encode(CONFIGURED.encode()).decode().rstrip("="),
+)  # fmt: skip
+ALL = " | ".join(CANARIES.values())
+
+
+def leaked(text: str) -> list[str]:
+    return [one for one in HIDDEN if one in text]
+
+
+# -- the redactor -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("canary", CANARIES.values(), ids=CANARIES.keys())
+def test_every_kind_of_secret_is_taken_out(canary: str) -> None:
+    redact = Redactor([CONFIGURED])
+    for text in (canary, f"before {canary} after", json.dumps({"x": canary}), json.dumps(json.dumps({"x": canary}))):
+        assert leaked(redact(text)) == []
+        assert "[redacted: " in redact(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'kube_secret_info{secret="checkout-tls"}', "tokens: 1234", "the secret is out", "basic checks passed",
+        "https://grafana.example/d/abc?from=now-1h", "rate(token_requests_total[5m]) > 3", "ratio 0.5: password reset mails",
+        '{"tokens": 120000, "secret": "checkout-tls"}', "bearer of bad news", "asks on-call, sk-1",
+    ],
+)  # fmt: skip
+def test_words_of_the_trade_stay(text: str) -> None:
+    assert Redactor(["short"])(text) == text
+
+
+def test_a_secret_is_found_as_others_spell_it() -> None:
+    redact = Redactor([CONFIGURED, 'quo"te\\d secret'])
+    for text in (
+        "zq-Configured%2FSecret%2B7781", base64.b64encode(CONFIGURED.encode()).decode(), json.dumps('quo"te\\d secret'),
+    ):  # fmt: skip
+        assert "[redacted: configured secret]" in redact(text)
+
+
+def test_what_stands_under_a_key_that_names_a_secret_is_taken_out() -> None:
+    value = {"db": {"Password": "plainwords", "user": "ann"}, "x_api_key": ["plainwords"], "labels": {"secret": "tls"}}
+    assert Redactor().value(value) == {
+        "db": {"Password": "[redacted: secret value]", "user": "ann"},
+        "x_api_key": ["[redacted: secret value]"],
+        "labels": {"secret": "tls"},
+    }
+
+
+@given(st.text(max_size=60), st.sampled_from(sorted(CANARIES.values())), st.text(max_size=60))
+def test_redacting_twice_is_redacting_once(before: str, canary: str, after: str) -> None:
+    redact = Redactor([CONFIGURED])
+    once = redact(f"{before} {canary} {after}")
+    assert redact(once) == once
+
+
+# -- a whole incident -------------------------------------------------------------------------------------------------
+
+
+def with_secret(
+    reasoner: Scripted, settings: Settings, clock: Clock | None = None, listeners: Sequence[Listener] = ()
+) -> AbstractAsyncContextManager[App]:
+    return open_app(replace(settings, api_key=SecretStr(CONFIGURED)), clock, listeners, reasoner)
+
+
+@asynccontextmanager
+async def poisoned(tmp_path: Path, reasoner: Scripted) -> AsyncIterator[tuple[App, str]]:
+    """An incident whose alert carries every canary."""
+    session = Session(functools.partial(with_secret, reasoner), {"data": str(tmp_path)})
+    async with stage.begun(session, [], "forecast-contention", 1) as (app, alerts, _):
+        (received,) = await app.desk.receive([_with_canaries(alerts[0])])
+        assert received.incident is not None
+        yield app, received.incident
+
+
+def _with_canaries(alert: Alert) -> Alert:
+    return replace(
+        alert, annotations={**alert.annotations, "description": ALL, "password": "canaryPlainPassword"},
+        labels={**alert.labels, "note": ALL}, extra={"seen": [ALL]},
+    )  # fmt: skip
+
+
+def everything_in(folder: Path) -> str:
+    """Every file of a data folder: database, checkpoints, anchors, reports."""
+    return "\n".join(p.read_bytes().decode("latin-1") for p in folder.rglob("*") if p.is_file())
+
+
+async def test_secrets_that_came_in_are_nowhere_in_the_data_folder(tmp_path: Path) -> None:
+    ask = AskPerson(f"Is this it? {ALL}")
+    reasoner = Scripted([LOOK, scale(), ask, END])
+    async with poisoned(tmp_path, reasoner) as (app, identity):
+        rest = await app.desk.work(identity)
+        await app.desk.ask(f"what of {ALL}", me(app), identity)
+        proposal = await app.desk.proposal(str(rest.proposal))
+        await app.desk.decide(proposal.id, proposal.digest, me(app), "deny", f"no: {ALL}")
+        await app.desk.work(identity)
+        await app.desk.steer(identity, me(app), f"use {ALL}")
+        _, dossier = await finish(app, identity)
+        events = json.dumps([e.to_json() for e in await app.desk.events(identity)], ensure_ascii=False)
+        bodies = [str(await app.desk.evidence_body(identity, one)) for one in dossier.evidence]
+        prompts = json.dumps([[e.to_json() for e in view.events] for view in reasoner.views], ensure_ascii=False)
+        alerts = str([(a.labels, a.annotations, a.extra) for view in reasoner.views for a in view.alerts])
+        assert dossier.report is not None
+        for where in (events, "\n".join(bodies), prompts, alerts, Path(dossier.report).read_text()):
+            assert leaked(where) == []
+        assert events.count("[redacted: ") > 20
+        assert await app.desk.audit() == []
+    searched = everything_in(tmp_path / "demo")
+    assert "[redacted: configured secret]" in searched
+    assert leaked(searched) == []
+
+
+async def test_a_proposal_that_holds_a_secret_is_not_made(tmp_path: Path) -> None:
+    silence = replace(
+        scale(), action="silence_alert",
+        args={"alertname": "ForecastLatencyHigh", "labels": {"service": "demand-forecast", "cluster": "eu-1"}, "minutes": 15, "reason": "being mended"},
+    )  # fmt: skip
+    async with poisoned(tmp_path, Scripted([LOOK, silence, END])) as (app, identity):
+        await app.desk.steer(identity, me(app), "silence ForecastLatencyHigh if you must")
+        rest = await app.desk.work(identity)
+        proposal = await app.desk.proposal(str(rest.proposal))
+        with pytest.raises(BadArguments, match=r"silence_alert: arguments, .*holds what looks like a secret"):
+            await app.desk.edit(proposal.id, me(app), {"reason": CANARIES["AWS key"]})
+        assert [p.id for p in await app.desk.proposals()] == [proposal.id], "the one that waits still does"
+
+
+async def test_what_waits_in_the_inbox_is_kept_without_secrets(tmp_path: Path) -> None:
+    db = await Database.open("", tmp_path, Redactor([CONFIGURED]))
+    box = Inbox(db, LateClock(NOON))
+    alert = Alert("alertmanager", "f1", AlertStatus.FIRING, {"alertname": "A"}, {"description": ALL}, NOON)
+    await box.accept("alertmanager", [alert])
+    await box.close()
+    async with db.read() as tx:
+        (entry,) = await inbox.fresh(tx, 9)
+    await db.close()
+    assert leaked(str(entry.alerts[0].annotations)) == []
+    assert entry.alerts[0].fingerprint == "f1"
+
+
+# -- prompt, log, traceback, Slack ------------------------------------------------------------------------------------
+
+
+async def test_no_secret_reaches_a_language_model() -> None:
+    case = Case(book=f"---\nname: slow\ndescription: d\n---\n## Meaning\n{ALL}\n")
+    case.note(EventKind.NOTE, {"text": ALL, "steer": ALL}, "os:ann")
+    _, llm = await thought([look(QUERY)], case, redact=Redactor([CONFIGURED]))
+    sent = json.dumps(llm.requests, ensure_ascii=False)
+    assert leaked(sent) == []
+    assert "[redacted: AWS key]" in sent
+
+
+def test_no_secret_reaches_a_log_line_or_the_traceback_in_it() -> None:
+    lines = JsonLines(Redactor([CONFIGURED]))
+    try:
+        raise StanchError(ALL)
+    except StanchError:
+        record = logging.LogRecord("stanch", logging.ERROR, "f", 1, "failed with %s", (ALL,), sys.exc_info())
+    record.detail = {"password": "canaryPlainPassword", "said": [ALL]}
+    line = lines.format(record)
+    assert leaked(line) == []
+    assert set(json.loads(line)) >= {"at", "level", "message", "traceback", "detail"}
+
+
+async def test_no_secret_is_said_in_slack() -> None:
+    async with FakeSlack.start() as slack:
+        client = DiscreetClient(Redactor([CONFIGURED]), "xoxb-test", slack.url)
+        block = {"type": "section", "text": {"type": "mrkdwn", "text": ALL}}
+        await client.chat_postMessage(channel="C1", text=ALL, blocks=[block])
+        await Voice(client).privately(Place("C1", "U1"), ALL)
+        said = json.dumps([call.body for call in slack.calls], ensure_ascii=False)
+        assert leaked(said) == []
+        assert said.count("[redacted: configured secret]") >= 3

@@ -1,0 +1,67 @@
+"""After an UNKNOWN the incident waits for a person; their word lets it go on, to verification or to thinking again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from agent.application import App
+from agent.case.incident import State
+from agent.gate.ledger import Ledger
+from agent.worker import RestKind
+from tests.test_graph import END, LOOK, MENDED, Scripted, finish, incident, me, replicas, scale
+from tools.context import Context
+from tools.spec import Receipt
+from tools.spec import State as Seen
+from tools.workload_actions import ScaleWorkload
+
+
+class ScaleWorkloadAndSeeNothing(ScaleWorkload):
+    """The platform takes it and does nothing, so that nobody can tell."""
+
+    sent: ClassVar[list[str]] = []
+
+    @classmethod
+    def name(cls) -> str:
+        return "scale_workload"
+
+    async def apply(self, context: Context, before: Seen, key: str) -> Receipt:
+        self.sent.append(key)
+        return Receipt("accepted")
+
+
+def swallowing(app: App) -> None:
+    """A ledger over a platform that swallows what it takes."""
+    book, old = app.desk.notebook, app.desk.judge.ledger
+    actions = app.tools.by_name() | {"scale_workload": ScaleWorkloadAndSeeNothing}
+    policy = old.policy
+    app.desk.judge.ledger = Ledger(book.db, book.clock, lambda: policy, actions, book.context_of, lambda _p, _a: True)
+
+
+@pytest.mark.parametrize("done", [True, False])
+async def test_a_persons_word_lets_the_incident_go_on(tmp_path: Path, done: bool) -> None:
+    ScaleWorkloadAndSeeNothing.sent.clear()
+    reasoner = Scripted([LOOK, scale(), MENDED if done else END])
+    async with incident(tmp_path, reasoner) as (app, identity):
+        swallowing(app)
+        rest = await app.desk.work(identity)
+        proposal = await app.desk.proposal(str(rest.proposal))
+        await app.desk.decide(proposal.id, proposal.digest, me(app), "approve")
+        rest = await app.desk.work(identity)
+        assert (rest.kind, rest.waits_for) == (RestKind.PERSON, "person")
+        assert (await app.desk.dossier(identity)).incident.state is State.NEEDS_INPUT
+        assert (await app.desk.work(identity)).kind is RestKind.PERSON, "nothing goes on by itself"
+        if done:  # a person finished the job by hand, and says so
+            action = ScaleWorkload.parse(dict(proposal.arguments)).resolved(app.desk.context())
+            await action.apply(app.desk.context(), await action.observe(app.desk.context()), "by-hand")
+        await app.desk.settle(proposal.id, me(app), done, "I looked at the cluster")
+        rest, dossier = await finish(app, identity)
+        assert rest.kind is RestKind.ENDED
+        assert dossier.incident.state is (State.RECOVERED if done else State.HANDED_OVER)
+        assert bool(dossier.verifications.get(proposal.id)) is done
+        assert await replicas(app) == (6 if done else 3)
+        assert dossier.outcomes[proposal.id].actor == me(app).principal
+        assert await app.desk.audit() == []
+    assert len(ScaleWorkloadAndSeeNothing.sent) == 1, "what was settled is never sent again"

@@ -15,6 +15,7 @@ from sqlalchemy import Text, cast, select, type_coerce
 
 from agent.case.timeline import FIRST, canonical, chain_hash
 from agent.clock import iso, parse_time
+from agent.gate import books
 from agent.store import anchors
 from agent.store.anchors import Head
 from agent.store.database import Database, Transaction
@@ -25,7 +26,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?[+-]\d\d(:\d\d)?")  #
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """Where a timeline no longer is what was written. `n` is the first event concerned."""
+    """Where a timeline no longer is what was written. `n` is the first event concerned; 0: a row that no event tells of."""
 
     incident: str
     n: int
@@ -50,15 +51,17 @@ class Row:
 
 
 async def verify(db: Database) -> list[Break]:
-    """All breaks, at most one a timeline: the first. Empty when everything is as it was written."""
+    """All breaks, at most one an incident: the first of its chain, or of the tables that the gate decides by, which have to
+    say what its chain says. Empty when everything is as it was written."""
     anchored = anchors.read(db.folder)
     found = []
     async with db.read() as tx:
-        written = set((await tx.execute(select(table.c.incident).distinct())).scalars())
-        for incident in sorted(written | set(anchored)):
+        for incident in sorted({*await books.incidents_with_rows(tx), *anchored}):
             rows = await _rows(tx, incident)
             if one := first_break(db.audit_key, incident, rows, anchored.get(incident, ())):
                 found.append(one)
+            elif (differs := await books.first_difference(tx, incident)) is not None:
+                found.append(Break(incident, *differs))
     return found
 
 

@@ -46,15 +46,17 @@ def approval_notice(proposal: Proposal) -> str:
     end = f", {undo}, until {clock(proposal.approve_by)}" if proposal.state is _S.OPEN else ""
     start = _TITLES[proposal.state].split(" ", 1)[1]
     changed = ", ".join(f"{name} {before}→{after}" for name, before, after in _diff(proposal))
-    short = f"{words(proposal.action)} of {proposal.target.name}"
-    full = f"{start}{'' if start.endswith('?') else ':'} {proposal.target.name} {changed}{end}"
+    short = f"{words(proposal.action)} of {exact(proposal.target.name)}"
+    full = f"{start}{'' if start.endswith('?') else ':'} {exact(proposal.target.name)} {changed}{end}"
     return full if len(full) <= NOTICE else f"{start} {short}{end}"
 
 
 def approval(scene: Scene, proposal: Proposal) -> list[Part]:
     """What is to be decided stands before the buttons, what proves it after them; settled, what became of it comes first."""
     colon = "" if proposal.state is _S.OPEN else ":"
-    parts: list[Part] = [header(f"{_TITLES[proposal.state]}{colon} {words(proposal.action)} of {proposal.target.name}")]
+    parts: list[Part] = [
+        header(f"{_TITLES[proposal.state]}{colon} {words(proposal.action)} of {exact(proposal.target.name)}")
+    ]
     if proposal.state is _S.OPEN:
         parts += rows([*_essential(scene, proposal), *_decided(scene, proposal)])
         parts.append(buttons(proposal))
@@ -74,7 +76,7 @@ def buttons(proposal: Proposal) -> Block:
     changed = "; ".join(f"{name} {before} → {after}" for name, before, after in _diff(proposal))
     undo = "It can be undone." if proposal.undo else "Stanch cannot undo it."
     asked = confirmation(
-        "Run this now?", f"{proposal.target}: {changed}. {proposal.risk}. {undo}", "Approve", "Not yet"
+        "Run this now?", f"{exact(str(proposal.target))}: {changed}. {proposal.risk}. {undo}", "Approve", "Not yet"
     )
     return actions(
         f"stanch:{proposal.id}",
@@ -92,7 +94,7 @@ def _essential(scene: Scene, proposal: Proposal) -> Iterator[Row]:
         "Target",
         [span(exact(str(target)), "bold"), *([span(f", {target.environment}")] if target.environment else [])],
     )
-    yield "Cluster", [span(target.cluster or "none named")]
+    yield "Cluster", [span(exact(target.cluster) or "none named")]
     for name, before, after in _diff(proposal):
         yield "Change", [span(f"{name} "), span(before), span(" → "), span(after, "bold")]
     yield "Risk", [span(str(proposal.risk))]

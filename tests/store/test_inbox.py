@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
 
+from agent.case.redact import Redactor
 from agent.store import inbox
 from agent.store.database import Database
 from agent.store.schema import signals
@@ -20,7 +21,11 @@ async def test_deliveries_are_counted_by_signal(database: Database) -> None:
     async with database.write() as tx:
         assert await inbox.known(tx, {*many, "unknown"}) == set(many)
         await inbox.keep(
-            tx, [inbox.Posted("r1", "alertmanager", AT, inbox.packed((), ()))], {"f" * 64}, many, AT + timedelta(1)
+            tx,
+            [inbox.Posted("r1", "alertmanager", AT, inbox.packed((), (), Redactor(())))],
+            {"f" * 64},
+            many,
+            AT + timedelta(1),
         )
     async with database.read() as tx:
         rows = {row.key: row for row in await tx.execute(select(signals))}

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from agent.case.alert import AlertStatus, standing
 from agent.case.dossier import Dossier
 from agent.case.timeline import EventKind
 from agent.gate.proposal import Proposal, ProposalState
@@ -124,8 +125,7 @@ def approval_news(proposal: Proposal, dossier: Dossier, now: datetime) -> str | 
 
 def all_cleared(dossier: Dossier) -> bool:
     """Whether the newest signal of every alert says resolved."""
-    latest = {alert.fingerprint: alert.status for alert in dossier.alerts}
-    return all(status == "resolved" for status in latest.values())
+    return all(alert.status is AlertStatus.RESOLVED for alert in standing(dossier.alerts))
 
 
 def steered_since_proposed(dossier: Dossier, proposal: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -76,3 +76,20 @@ def _split(url: str) -> SplitResult:
         return urlsplit(url)
     except ValueError:
         return urlsplit("")
+
+
+def standing(alerts: Iterable[Alert]) -> list[Alert]:
+    """How each alert stands: of one fingerprint the signal that began last, and of one beginning its end before its start.
+
+    By startsAt, never by arrival: what is sent again may arrive after what came later.
+    """
+    newest: dict[str, Alert] = {}
+    for alert in alerts:
+        known = newest.get(alert.fingerprint)
+        if known is None or _order(alert) >= _order(known):
+            newest[alert.fingerprint] = alert
+    return list(newest.values())
+
+
+def _order(alert: Alert) -> tuple[datetime, bool]:
+    return alert.starts_at, alert.status is AlertStatus.RESOLVED

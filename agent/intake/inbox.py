@@ -100,6 +100,11 @@ class Inbox:
         async with self._db.read() as tx:
             return await inbox.waiting(tx)
 
+    async def quarantined(self, limit: int) -> list[tuple[str, str, datetime, str]]:
+        """(receipt, source, received at, why) of what was kept for a person, the newest first."""
+        async with self._db.read() as tx:
+            return await inbox.quarantined(tx, limit)
+
     async def close(self) -> None:
         """Write what waits."""
         if self._committer is not None:

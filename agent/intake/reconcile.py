@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import httpx
 
-from agent.case.alert import Alert, AlertStatus
+from agent.case.alert import Alert, AlertStatus, standing
 from agent.clock import parse_time
 from agent.errors import UnusableInput
 from agent.intake.alertmanager import ALERTMANAGER, Delivery, delivered
@@ -61,8 +61,8 @@ async def _open(notebook: Notebook) -> tuple[list[Alert], frozenset[str]]:
     firing: list[Alert] = []
     async with notebook.db.read() as tx:
         for incident in await incidents.open_ids(tx, MOST_OPEN):
-            last = {alert.fingerprint: alert for alert in await alerts.of(tx, incident)}
-            firing += [a for a in last.values() if a.status is AlertStatus.FIRING and _brought(a)]
+            stand = standing(await alerts.of(tx, incident))
+            firing += [a for a in stand if a.status is AlertStatus.FIRING and _brought(a)]
         newest = await alerts.newest(tx, NEWEST)
     return firing, frozenset(str(a.extra["receiver"]) for a in newest if "receiver" in a.extra)
 

@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 
+from agent.case.alert import standing
 from agent.case.cause import MODEL_FAULTS, Cause, Fault
 from agent.case.evidence import Evidence
 from agent.case.incident import Kind
@@ -207,7 +208,7 @@ def own_heads(view: View, evidence: Evidence | None, ending: str) -> list[str]:
 def _fleeting(view: View) -> bool:
     """A habit explains an alert only where no change shortly before it could, and where it came alone: what usually clears
     itself says nothing about others that fire with it."""
-    if len({alert.name for alert in view.alerts if alert.status == "firing"}) > 1:
+    if len({alert.name for alert in standing(view.alerts) if alert.status == "firing"}) > 1:
         return False
     if any(-AFTER_S <= onset(view) - at <= BEFORE_S for at, *_ in changes(view)):
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.case.alert import Alert, severity_rank
+from agent.case.alert import Alert, severity_rank, standing
 from agent.reasoner.calls import Shelf, ask, labels_of, number, present
 from agent.reasoner.moves import Call, View
 from tools.breach import breach_of
@@ -15,8 +15,8 @@ CHANGES_HOURS = 24
 
 def alert_of(view: View) -> Alert | None:
     """The alert the incident is read by: of those that fire the most severe, of these the earliest."""
-    latest = {(a.fingerprint, a.starts_at): a for a in view.alerts}.values()
-    firing = [a for a in latest if a.status == "firing"] or list(latest)
+    stand = standing(view.alerts)
+    firing = [a for a in stand if a.status == "firing"] or stand
     return min(firing, key=lambda a: (severity_rank(a.severity), a.starts_at), default=None)
 
 

@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from tests.conftest import need
-from tests.fake_slack import FakeSlack, click
+from tests.fake_slack import FakeSlack, click, sign
 from tests.servers.conftest import Filled, free
 from tests.servers.machines import STANCH, answers, ended, prometheus_command, running, until
 from tests.servers.test_alertmanager_webhook import PROMETHEUS
@@ -182,7 +182,8 @@ def _alert_events(live: Live, status: str) -> list[dict[str, Any]]:
 async def test_with_nothing_but_a_prometheus_the_first_minutes_work_stands_in_the_thread(
     filled: Filled, tmp_path: Path
 ) -> None:
-    """No catalog, no Kubernetes, no MLflow, no key."""
+    """No catalog, no Kubernetes, no MLflow, no key; Slack calls over HTTP here."""
+    (tmp_path / "stanch.yaml").write_text("slack: {mode: http}\n")
     bare = {"STANCH_PROMETHEUS_URL": filled.url, "STANCH_SLACK_CHANNEL": "C1"}
     async with FakeSlack.start() as slack, serving(tmp_path, free(), slack, **bare) as url:
         began = time.monotonic()
@@ -199,6 +200,21 @@ async def test_with_nothing_but_a_prometheus_the_first_minutes_work_stands_in_th
         )
         assert "it fired" in shown(slack).lower() or "fired" in shown(slack)
         assert "not checked" in shown(slack).lower()
+        await asyncio.to_thread(knocks, url)
+
+
+def knocks(url: str) -> None:
+    """Slack's own door is open to who signs; everything else but the two signs of life wants a token."""
+    body = json.dumps({"type": "url_verification", "challenge": "c-1", "token": "t"})
+    signed = httpx.post(f"{url}/slack/events", content=body, headers=sign("secret", body, time.time()))
+    assert (signed.status_code, "c-1" in signed.text) == (200, True)
+    forged = httpx.post(f"{url}/slack/events", content=body, headers=sign("other", body, time.time()))
+    assert forged.status_code == 401
+    for path, status in {"/healthz": 200, "/readyz": 200, "/metrics": 401, "/docs": 401, "/openapi.json": 401}.items():
+        assert httpx.get(url + path).status_code == status, path
+    measured = httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text
+    assert 'stanch_notifications_total{answer="202",source="alertmanager"} 1.0' in measured
+    assert "stanch_slack_behind 0.0" in measured
 
 
 ROUTES = """

@@ -66,6 +66,8 @@ async def _run(app: App, slack: SlackService | None, listener: socket.socket, lo
 
     readiness = Readiness()
     api = build(app, readiness, loopback, slack.routes() if slack else ())
+    if slack:
+        slack.measure(api.state.measures.registry)
     server = _server(api)
     stop = asyncio.Event()
     for one in (signal.SIGTERM, signal.SIGINT):

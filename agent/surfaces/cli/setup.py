@@ -142,11 +142,25 @@ def doctor(session: Session, as_json: bool) -> int:
     return run(_doctor(session, as_json))
 
 
+async def _inbox(app: App) -> list[tuple[str, str, str]]:
+    """Notifications that were kept and could not be read, for a person to look at."""
+    from agent.case.text import visible
+
+    return [
+        (
+            "inbox",
+            "wrong",
+            f"{source} sent {receipt} at {at:%Y-%m-%d %H:%M} UTC: {visible(why, 200)} It is kept; mend the sender.",
+        )
+        for receipt, source, at, why in await app.inbox.quarantined(5)
+    ]
+
+
 async def _doctor(session: Session, as_json: bool) -> int:
     try:
         async with opened(session) as app:
             rows = [
-                *_configuration(app), await _switch(app), *[await _backend(app, b) for b in app.backends.all], *_missing(app), *await _slack(app),
+                *_configuration(app), await _switch(app), *[await _backend(app, b) for b in app.backends.all], *_missing(app), *await _inbox(app), *await _slack(app),
             ]  # fmt: skip
     except StanchError as error:
         rows = [("configuration", "wrong", str(error))]

@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from prometheus_client import CollectorRegistry, Gauge
 from starlette.routing import Route
 
 from agent.case.timeline import Event
@@ -33,6 +34,13 @@ class SlackService:
 
     def heard(self, event: Event) -> None:
         self.poster.heard(event)
+
+    def measure(self, registry: CollectorRegistry) -> None:
+        """What /metrics says of Slack."""
+        behind = Gauge("stanch_slack_behind", "Posts and edits that are still to be made.", registry=registry)
+        behind.set_function(lambda: self.poster.behind)
+        barred = Gauge("stanch_slack_barred", "1 while Slack refuses what only a person can mend.", registry=registry)
+        barred.set_function(lambda: float(self.poster.problem is not None))
 
     def routes(self) -> Sequence[Route]:
         """What has to be mounted on our own server, in HTTP mode."""

@@ -214,7 +214,7 @@ def knocks(url: str) -> None:
         assert httpx.get(url + path).status_code == status, path
     measured = httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text
     assert 'stanch_notifications_total{answer="202",source="alertmanager"} 1.0' in measured
-    assert "stanch_slack_behind 0.0" in measured
+    assert "stanch_slack_barred 0.0" in measured
 
 
 ROUTES = """

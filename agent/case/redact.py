@@ -25,18 +25,26 @@ _DETECTORS = {
     "Slack token": re.compile(r"\bx(?:ox[abeoprs]|app)-[A-Za-z0-9-]{10,}"),
     "Slack webhook": re.compile(r"(?<=hooks\.slack\.com/services/)[A-Za-z0-9/]{20,}"),
     "API key": re.compile(r"\bsk-[A-Za-z0-9_-]{20,}"),
-    "JWT": re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
+    "JWT": re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
     "bearer token": re.compile(r"(?i)(\bbearer[ \t:]+[\"']?)[A-Za-z0-9._~+/=-]{12,}"),
-    "basic credentials": re.compile(r"(?i)(\bbasic[ \t]+)(?=[A-Za-z0-9+/]*[0-9A-Z])[A-Za-z0-9+/]{12,}={0,2}"),
+    "basic credentials": re.compile(r"(?i)(\bbasic[ \t]+)(?=[A-Za-z0-9+/]{0,99}[0-9A-Z])[A-Za-z0-9+/]{12,}={0,2}"),
     "password": re.compile(r"(?<=://)[^\s/:@\"'<>]*:[^\s/\"'<>]+(?=@)"),
     "secret value": re.compile(
         rf"(?i)(?<![A-Za-z])((?:{_NAMES})\\?[\"']?\s*[:=]\s*\\?[\"']?)(?!\[redacted)[^\s\"',;&\\]{{6,}}"
     ),
     # a bare `secret=` is also a label of PromQL: there it counts only with a value that no object is called
     "secret word": re.compile(
-        r"(?i)(?<![A-Za-z_{,])((?:secret|token)\\?[\"']?\s*[:=]\s*\\?[\"']?)(?!\[redacted)(?=[^\s\"',;&\\]*\d)(?=[^\s\"',;&\\]*[A-Za-z])[^\s\"',;&\\]{8,}"
+        r"(?i)(?<![A-Za-z_{,])((?:secret|token)\\?[\"']?\s*[:=]\s*\\?[\"']?)(?!\[redacted)(?=[^\s\"',;&\\]{0,99}\d)(?=[^\s\"',;&\\]{0,99}[A-Za-z])[^\s\"',;&\\]{8,}"
     ),
 }
+# a detector runs only where one of its words stands: looking for words is a hundred times as fast
+_HINTS = {
+    "private key": ("-----begin",), "AWS key": ("akia", "asia", "abia", "acca"), "GitHub token": ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
+    "GitLab token": ("glpat-",), "Google key": ("aiza",), "Slack token": ("xox", "xapp-"), "Slack webhook": ("hooks.slack.com",),
+    "API key": ("sk-",), "JWT": ("eyj",), "bearer token": ("bearer",), "basic credentials": ("basic",), "password": ("://",),
+    "secret value": ("pass", "key", "secret", "token"), "secret word": ("secret", "token"),
+}  # fmt: skip
+_ANY_HINT = tuple(dict.fromkeys(hint for hints in _HINTS.values() for hint in hints))
 
 
 class Redactor:
@@ -55,7 +63,12 @@ class Redactor:
             return text
         if self._known:
             text = self._known.sub("[redacted: configured secret]", text)
+        lower = text.lower()
+        if not any(hint in lower for hint in _ANY_HINT):
+            return text
         for what, pattern in _DETECTORS.items():
+            if not any(hint in lower for hint in _HINTS[what]):
+                continue
             keep = r"\1" if pattern.groups else ""
             text = pattern.sub(f"{keep}[redacted: {what}]", text)
         return text
@@ -83,10 +96,11 @@ class Redactor:
 
 
 def _names_a_secret(key: object, value: object) -> bool:
-    if not isinstance(key, str):
+    lower = key.lower() if isinstance(key, str) else ""
+    if not any(word in lower for word in ("pass", "key", "secret", "token", "auth")):
         return False
     maybe = isinstance(value, str) and _NO_NAME.fullmatch(value) is not None
-    return _SECRET_KEY.fullmatch(key) is not None or (maybe and _MAYBE_KEY.fullmatch(key) is not None)
+    return _SECRET_KEY.fullmatch(lower) is not None or (maybe and _MAYBE_KEY.fullmatch(lower) is not None)
 
 
 def _spellings(secret: str) -> Iterator[str]:

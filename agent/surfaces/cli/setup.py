@@ -27,10 +27,11 @@ def version() -> int:
 
 
 @click.command()
-@click.argument("file", type=click.Choice(["stanch", "catalog", "policy", "scenario"]))
+@click.argument("file", type=click.Choice(["stanch", "catalog", "policy", "cases", "scenario"]))
 def schema(file: str) -> int:
-    """Print the JSON schema of stanch.yaml, catalog.yaml, policy.yaml or a scenario, for an editor to check against."""
+    """Print the JSON schema of stanch.yaml, catalog.yaml, policy.yaml, a table of policy cases or a scenario, for an editor to check against."""
     from agent.case.catalog import CatalogFile
+    from agent.gate.cases import Cases
     from agent.gate.policy_file import PolicyFile
     from agent.lab.scenario import Scenario
     from agent.settings import StanchFile
@@ -39,6 +40,7 @@ def schema(file: str) -> int:
         "stanch": StanchFile,
         "catalog": CatalogFile,
         "policy": PolicyFile,
+        "cases": Cases,
         "scenario": Scenario,
     }
     out_json(kinds[file].model_json_schema())

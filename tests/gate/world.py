@@ -244,9 +244,13 @@ class Scene:
         self.clock = LateClock(NOON)
         self.clock.here = self.world
         self.policy: Policy = parse(policy)
-        self.groups: dict[str, list[str]] = {name: list(members) for name, members in GROUPS.items()}
+        self.groups = self.groups_at_first()
         self.ledger = Ledger(db, self.clock, lambda: self.policy, ACTIONS, self.context, self.entitled)
         self.run = 0
+
+    @staticmethod
+    def groups_at_first() -> dict[str, list[str]]:
+        return {name: list(members) for name, members in GROUPS.items()}
 
     async def context(self, incident: str) -> Context:
         nothing: Any = None

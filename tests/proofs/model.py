@@ -55,7 +55,11 @@ class Rules:
 
     def text(self) -> str:
         limit = f"arguments: {{replicas: {{max: {self.most}}}}}, " if self.most is not None else ""
-        budgets = [f"{name}: {n}" for name, n in (("per_hour", self.per_hour), ("per_target_per_hour", self.per_target)) if n is not None]
+        budgets = [
+            f"{name}: {n}"
+            for name, n in (("per_hour", self.per_hour), ("per_target_per_hour", self.per_target))
+            if n is not None
+        ]
         return f"""
 rules:
   - {{name: one, {limit}verdict: {self.verdict}, approvers: [{', '.join(self.approvers)}], quorum: {self.quorum},
@@ -119,7 +123,9 @@ class Model:
     held: list[Held] = field(default_factory=list)
 
     def entitled(self, name: str, approvers: tuple[str, ...]) -> bool:
-        return name in approvers or any(name in members and group in approvers for group, members in self.groups.items())
+        return name in approvers or any(
+            name in members and group in approvers for group, members in self.groups.items()
+        )
 
     def today(self, held: Held) -> Said:
         one = held.proposal

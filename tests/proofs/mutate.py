@@ -1,0 +1,142 @@
+"""Does a proof notice a mutant? `python -m tests.proofs.mutate [NAME…]` prints each mutant with what kills it.
+
+A process that has imported no code of ours forks a child for each mutant; there the mutated module is imported in the place
+of the real one, and the proofs run until one fails.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
+from typing import Any
+
+from tests.proofs.mutants import MUTANTS, TOP, Mutant
+
+LIMIT_S = 20.0
+LIBRARIES = (
+    "alembic.command", "alembic.config", "asyncio", "hypothesis.stateful", "pydantic", "sqlalchemy.dialects.sqlite",
+    "sqlalchemy.ext.asyncio", "yaml", "zoneinfo",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of a mutant. `by` names the proof that failed and `said` what it said; "" when it lives."""
+
+    name: str
+    breaks: str
+    by: str
+    said: str
+    seconds: float
+
+
+class Mutated(SourceFileLoader):
+    source = ""
+
+    def get_code(self, fullname: str) -> Any:
+        return compile(self.source, self.path, "exec", dont_inherit=True)
+
+
+class Swap(MetaPathFinder):
+    """Imports one module from the mutant's source."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        self._module = mutant.file.removesuffix(".py").replace("/", ".")
+        self._path, self._source = str(TOP / mutant.file), mutant.source()
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        if fullname != self._module:
+            return None
+        loader = Mutated(fullname, self._path)
+        loader.source = self._source
+        return spec_from_file_location(fullname, self._path, loader=loader)
+
+
+def verdict(mutant: Mutant) -> tuple[str, str]:
+    """(proof, what it said) of the first proof that fails with the mutant in place."""
+    sys.meta_path.insert(0, Swap(mutant))
+    from tests.proofs import proofs
+
+    order = sorted(proofs.PROOFS, key=lambda proof: mutant.breaks not in proof.first_for)
+    for proof in order:
+        try:
+            proof.run()
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a mutant breaks is its end
+            lines = str(error).strip().splitlines() or [""]
+            return proof.name, f"{type(error).__name__}: {lines[0]}"[:160].removeprefix("AssertionError: ")
+    return "", ""
+
+
+def fate(mutant: Mutant) -> Fate:
+    """Try the mutant in a child, for as long as it may take."""
+    began = time.monotonic()
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(read)
+        os.write(write, json.dumps(verdict(mutant)).encode())
+        os._exit(0)
+    os.close(write)
+    ready = bool(select.select([read], [], [], LIMIT_S)[0])
+    told = os.read(read, 65_536) if ready else b""
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(read)
+    if ready and not told:
+        raise RuntimeError(f"The proofs could not even be tried on {mutant.name!r}; its child died.")
+    by, said = json.loads(told or b'["", "time was up"]')
+    return Fate(mutant.name, mutant.breaks, by, said, round(time.monotonic() - began, 1))
+
+
+def serve() -> None:
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    assert not [name for name in sys.modules if name.split(".")[0] in ("agent", "tools")]
+    gc.freeze()
+    by_name = {mutant.name: mutant for mutant in MUTANTS}
+    for line in sys.stdin:
+        print(json.dumps(asdict(fate(by_name[line.strip()]))), flush=True)
+
+
+def fates(mutants: Iterable[Mutant], workers: int = 2) -> list[Fate]:
+    """What becomes of each, tried side by side."""
+    waiting = list(mutants)
+    shares = [waiting[n::workers] for n in range(workers)]
+
+    def work(share: list[Mutant]) -> list[Fate]:
+        command = [sys.executable, "-m", "tests.proofs.mutate", "--serve"]
+        names = "".join(f"{mutant.name}\n" for mutant in share)
+        told = subprocess.run(command, cwd=TOP, input=names, stdout=subprocess.PIPE, text=True, check=True)
+        return [Fate(**json.loads(line)) for line in told.stdout.splitlines() if line.startswith("{")]
+
+    with ThreadPoolExecutor(workers) as pool:
+        found = {one.name: one for some in pool.map(work, shares) for one in some}
+    return [found[mutant.name] for mutant in waiting]
+
+
+def main() -> None:
+    if sys.argv[1:] == ["--serve"]:
+        serve()
+        return
+    chosen = [m for m in MUTANTS if not sys.argv[1:] or any(word in m.name for word in sys.argv[1:])]
+    for one in fates(chosen):
+        print(f"{one.breaks:4} {one.seconds:5.1f} s  {one.name}: {one.by or 'LIVES'}: {one.said}")
+
+
+if __name__ == "__main__":
+    main()

@@ -11,14 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import update
 
 from agent.case.catalog import Person
 from agent.errors import NotEntitled, Outdated, Overtaken, Refused, Unreachable
-from agent.gate import docket
+from agent.gate import audit, docket
 from agent.gate.approval import decide
 from agent.gate.policy import parse
 from agent.gate.proposal import Proposal, ProposalState, digest_of
@@ -37,7 +36,7 @@ COMES_BETWEEN = ("nothing", "nothing", "stop", "policy", "leave", "version", "by
 
 rules_of_today = st.builds(
     Rules,
-    verdict=st.sampled_from(("ask", "ask", "ask", "allow", "allow", "suggest", "shadow", "deny")),
+    verdict=st.sampled_from(("ask",) * 5 + ("allow",) * 3 + ("suggest", "shadow", "deny")),
     approvers=st.sampled_from((("oncall",), ("oncall",), ("oncall", "leads"), ("leads",))),
     quorum=st.sampled_from((1, 1, 1, 2)),
     requester_may=st.booleans(),
@@ -48,8 +47,31 @@ rules_of_today = st.builds(
     per_hour=st.sampled_from((None, None, None, 1, 2)),
     per_target=st.sampled_from((None, None, None, 1)),
 )
+willing = st.builds(
+    Rules,
+    verdict=st.sampled_from(("ask", "ask", "ask", "allow")),
+    quorum=st.sampled_from((1, 1, 2)),
+    requester_may=st.booleans(),
+    untrusted=st.sampled_from(("deny", "two_people")),
+    per_hour=st.sampled_from((None, None, None, 1)),
+    per_target=st.sampled_from((None, None, None, 1)),
+)
 which = st.integers(0, 5)
+PROPOSED: dict[str, Any] = {
+    "kind": st.sampled_from(KINDS), "replicas": st.integers(1, 9), "workload": st.sampled_from(("web", "web", "api")),
+    "requester": st.sampled_from((None, "ann", "bob")), "untrusted": st.sampled_from((False,) * 5 + (True,)),
+    "approvers": st.integers(0, 3), "twice": st.sampled_from((False, False, False, True)),
+}  # fmt: skip
 people = st.sampled_from(PEOPLE)
+
+
+def has(*states: str) -> Any:
+    """The rule applies only while a proposal is in one of the states."""
+    return precondition(lambda self: any(held.state in states for held in self.model.held))
+
+
+WAITING = ("open", "approved", "allowed")
+READY = ("approved", "allowed")
 
 
 class Gate(RuleBasedStateMachine):
@@ -59,23 +81,29 @@ class Gate(RuleBasedStateMachine):
         self.place = Path(tempfile.mkdtemp(prefix="stanch-gate-"))
         self.model = Model(Rules(), Scene.groups_at_first())
         self.never: set[str] = set()  # keys of which it was said that nothing happened
-        self.steps = 0
+        self.begun = 0
 
-    @initialize(rules=rules_of_today)
+    @initialize(rules=willing)
     def begin(self, rules: Rules) -> None:
-        self.model.rules = rules
-        self.stage: Stage = self.run(Stage.opened(self.place, rules.text()))
+        self.model, self.never = Model(rules, Scene.groups_at_first()), set()
+        self.begun += 1
+        self.stage: Stage = self.run(Stage.opened(self.place / str(self.begun), rules.text()))
         self.run(self.stage.open())
         self.stage.groups = self.model.groups
         type(self.stage.world).point = staticmethod(self.stage.before_effect)
 
+    def end(self) -> None:
+        """Whatever was still on its way arrives, and nothing has come about that was denied."""
+        self.stage.at = 0
+        self.stage.clock.advance(timedelta(hours=1))
+        self.promises()
+        assert self.run(audit.verify(self.stage.db)) == [], "I9: a timeline that nobody touched"
+        type(self.stage.world).point = staticmethod(lambda _key: None)
+        self.run(self.stage.db.close())
+
     def teardown(self) -> None:
-        if hasattr(self, "stage"):
-            self.stage.at = 0
-            self.stage.clock.advance(timedelta(hours=1))
-            self.promises()
-            type(self.stage.world).point = staticmethod(lambda _key: None)
-            self.run(self.stage.db.close())
+        if self.begun:
+            self.end()
         self.loop.close()
         shutil.rmtree(self.place)
 
@@ -124,11 +152,7 @@ class Gate(RuleBasedStateMachine):
 
     # -- proposing ----------------------------------------------------------------------------------------------------
 
-    @rule(
-        kind=st.sampled_from(KINDS), replicas=st.integers(1, 9), workload=st.sampled_from(("web", "web", "api")),
-        requester=st.sampled_from((None, "ann", "bob")), untrusted=st.sampled_from((False, False, False, True)),
-        approvers=st.integers(0, 3), twice=st.booleans(),
-    )  # fmt: skip
+    @rule(**PROPOSED)
     def propose(
         self,
         kind: str,
@@ -161,10 +185,9 @@ class Gate(RuleBasedStateMachine):
 
     def pick(self, number: int, *states: str) -> Held:
         found = [h for h in self.model.held if h.state in states] if states else self.model.held
-        assume(found)
         return found[-1 - number % len(found)]
 
-    @precondition(lambda self: self.model.held)
+    @has(*WAITING)
     @rule(
         number=which,
         person=people,
@@ -172,7 +195,7 @@ class Gate(RuleBasedStateMachine):
         right=st.sampled_from((True,) * 5 + (False,)),
     )
     def decide(self, number: int, person: Person, answer: str, right: bool) -> None:
-        held = self.pick(number, "open", "approved", "allowed")
+        held = self.pick(number, *WAITING)
         self._answer(held, person, answer, held.proposal.digest if right else "0" * 64)
 
     def _answer(self, held: Held, person: Person, answer: str, digest: str) -> None:
@@ -214,12 +237,12 @@ class Gate(RuleBasedStateMachine):
         assert found is not None
         held.state = str(found.state)
 
-    @precondition(lambda self: self.model.held)
+    @has(*WAITING)
     @rule(number=which, what=st.sampled_from(("arguments", "quorum", "approvers", "sealed anew")))
     def somebody_tampers(self, number: int, what: str) -> None:
-        held = (
-            self.pick(number, "open", "approved", "allowed") if what != "sealed anew" else self.pick(number, "approved")
-        )
+        held = self.pick(number, *WAITING)
+        if what == "sealed anew" and held.state != "approved":
+            return  # whoever can write everything can also write that policy allows it
         sealed = {**held.proposal.sealed()}
         match what:
             case "arguments" | "sealed anew":
@@ -246,15 +269,15 @@ class Gate(RuleBasedStateMachine):
     def execute(self, number: int, between: str, other: Rules) -> None:
         self._execute(self.pick(number), between, other)
 
-    @precondition(lambda self: self.model.held)
+    @has(*READY)
     @rule(number=which, between=st.sampled_from(COMES_BETWEEN), other=rules_of_today)
     def execute_what_may_start(self, number: int, between: str, other: Rules) -> None:
-        self._execute(self.pick(number, "approved", "allowed"), between, other)
+        self._execute(self.pick(number, *READY), between, other)
 
-    @precondition(lambda self: self.model.held)
+    @has(*READY)
     @rule(number=which)
     def a_stale_runner_executes(self, number: int) -> None:
-        held, before = self.pick(number, "approved", "allowed"), self.stage.effects()
+        held, before = self.pick(number, *READY), self.stage.effects()
         old = self.stage.run
         self.run(self.stage.open())
         try:
@@ -369,7 +392,7 @@ class Gate(RuleBasedStateMachine):
 
     @invariant()
     def promises(self) -> None:
-        if not hasattr(self, "stage"):
+        if not self.begun:
             return
         effects = self.stage.effects()
         assert len(effects) == len(set(effects)), f"I6: an effect came twice: {effects}"

@@ -42,6 +42,9 @@ class Fate:
     said: str
     seconds: float
 
+    def __str__(self) -> str:
+        return f"{self.breaks:4} {self.seconds:5.1f} s  {self.name}: {self.by or 'LIVES'}: {self.said}"
+
 
 class Mutated(SourceFileLoader):
     source = ""
@@ -68,14 +71,16 @@ class Swap(MetaPathFinder):
 def verdict(mutant: Mutant) -> tuple[str, str]:
     """(proof, what it said) of the first proof that fails with the mutant in place."""
     sys.meta_path.insert(0, Swap(mutant))
+    from hypothesis.errors import HypothesisException
+
     from tests.proofs import proofs
 
     order = sorted(proofs.PROOFS, key=lambda proof: mutant.breaks not in proof.first_for)
     for proof in order:
         try:
             proof.run()
-        except (KeyboardInterrupt, SystemExit):
-            raise
+        except (KeyboardInterrupt, SystemExit, HypothesisException):
+            raise  # of us, not of the mutant
         except BaseException as error:  # noqa: BLE001 - whatever a mutant breaks is its end
             lines = str(error).strip().splitlines() or [""]
             return proof.name, f"{type(error).__name__}: {lines[0]}"[:160].removeprefix("AssertionError: ")
@@ -121,8 +126,17 @@ def fates(mutants: Iterable[Mutant], workers: int = 2) -> list[Fate]:
     def work(share: list[Mutant]) -> list[Fate]:
         command = [sys.executable, "-m", "tests.proofs.mutate", "--serve"]
         names = "".join(f"{mutant.name}\n" for mutant in share)
-        told = subprocess.run(command, cwd=TOP, input=names, stdout=subprocess.PIPE, text=True, check=True)
-        return [Fate(**json.loads(line)) for line in told.stdout.splitlines() if line.startswith("{")]
+        found = []
+        with subprocess.Popen(command, cwd=TOP, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(names)
+            process.stdin.close()
+            for line in process.stdout:
+                if line.startswith("{"):
+                    found.append(Fate(**json.loads(line)))
+                    print(found[-1], flush=True)
+        return found
 
     with ThreadPoolExecutor(workers) as pool:
         found = {one.name: one for some in pool.map(work, shares) for one in some}
@@ -134,8 +148,8 @@ def main() -> None:
         serve()
         return
     chosen = [m for m in MUTANTS if not sys.argv[1:] or any(word in m.name for word in sys.argv[1:])]
-    for one in fates(chosen):
-        print(f"{one.breaks:4} {one.seconds:5.1f} s  {one.name}: {one.by or 'LIVES'}: {one.said}")
+    found = fates(chosen)
+    print(f"{sum(bool(one.by) for one in found)} of {len(found)} killed")
 
 
 if __name__ == "__main__":

@@ -296,12 +296,12 @@ class Gate(RuleBasedStateMachine):
         happened = {"may": may, "taken over": False}
 
         async def meanwhile() -> None:
-            await self._come_between(held, between, other, happened)
-            happened["may"] = (
-                may
-                and self.model.may_start(replace(held, state="claimed"), stage.clock.now())
-                and self._as_sealed(held)
-            )
+            for moment in ("before", "after"):  # a successor does what was to be done: what held before it counts
+                if moment == ("before" if between == "takeover" else "after"):
+                    still = self.model.may_start(replace(held, state="claimed"), stage.clock.now())
+                    happened["may"] = may and still and self._as_sealed(held)
+                if moment == "before":
+                    await self._come_between(held, between, other, happened)
             happened["mode"] = self._mode(held)
 
         stage.meanwhile, stage.slept = meanwhile, False

@@ -251,6 +251,10 @@ class Ledger:
             if not await executions.end(tx, ended):
                 found = await executions.get(tx, proposal.id)
                 assert found is not None
+                if found.outcome is None:
+                    raise Overtaken(
+                        f"{proposal.id} is being executed by somebody else, who will say what became of it."
+                    )
                 return found
             await docket.move(tx, proposal, state or _ENDS_AS[outcome], why)
             await self._note_outcome(tx, ended, hand.run, lost)

@@ -73,8 +73,11 @@ async def answered(tx: Transaction, proposal: str, at: datetime, receipt: Mappin
 
 
 async def end(tx: Transaction, ended: Execution) -> bool:
-    """Write the outcome and what the target answered, once; False when there was an outcome already."""
+    """Write the outcome and what the target answered, once; False when there was an outcome already, or when it ends
+    without an intent and somebody else has written one meanwhile."""
     statement = update(table).where(table.c.proposal == ended.proposal, table.c.outcome.is_(None))
+    if ended.intent_at is None:
+        statement = statement.where(table.c.intent_at.is_(None))
     values = {name: getattr(ended, name) for name in ("why", "ended_at", "answered_at", "receipt")}
     return (await tx.execute(statement.values(outcome=str(ended.outcome), **values))).rowcount == 1
 

@@ -23,7 +23,9 @@ from tests.gate.world import ACTIONS, Scene, World
 from tools.context import Context
 
 
-class Crash(Exception):  # a BaseException would have SQLAlchemy close the connection under an open cursor, and leave its lock
+class Crash(
+    Exception
+):  # a BaseException would have SQLAlchemy close the connection under an open cursor, and leave its lock
     """The process is gone: nothing of ours catches this."""
 
 

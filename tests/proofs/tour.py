@@ -171,7 +171,7 @@ def who_dies_where() -> None:
         ("set_replicas", "well", ASK), ("probed", "well", ALLOW), ("set_replicas", "swallowed", ALLOW), ("blind", "done, no answer", ASK),
         ("set_replicas", "late, no answer", ALLOW),
     ):  # fmt: skip
-        for point in range(4, 60, 1 if mode == "well" else 2):
+        for point in range(4, 60, 2 if mode == "well" else 5):
             with gate(rules) as machine:
                 machine._dies(proposed(machine, mode, kind=kind), point, ("nothing", "late", "stop")[point % 3], DENY)
                 machine.promises()

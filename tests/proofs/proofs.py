@@ -28,14 +28,15 @@ class Proof:
 
 
 PROOFS = (
+    Proof("what a budget allows", tour.what_a_budget_allows, ("I15",)),
     Proof("what comes between", tour.what_comes_between, ("I4", "I5", "I15")),
     Proof("what changes after the approval", tour.what_changes_after_the_approval, ("I2", "I3", "I4", "I15")),
-    Proof("what policy says", tour.what_policy_says, ("I12", "I13", "I16", "I15")),
+    Proof("what policy says", tour.what_policy_says, ("I12", "I13", "I16")),
     Proof("who decides", tour.who_decides, ("I2", "I3", "I4", "I1")),
     Proof("what is told", tour.what_is_told, ("I7", "I8")),
-    Proof("who dies where", tour.who_dies_where, ("I6", "I7", "I8", "I9")),
     Proof("who is held up", tour.who_is_held_up, ("I6",)),
     Proof("who acts at once", tour.who_acts_at_once, ("I6", "I7")),
+    Proof("who dies where", tour.who_dies_where, ("I6", "I7", "I8", "I9")),
     Proof("who tampers", tour.who_tampers, ("I1", "I2")),
     Proof("what is undone", tour.what_is_undone, ("I1", "I2")),
     Proof("what the audit finds", tour.what_the_audit_finds, ("I9",)),

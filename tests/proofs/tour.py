@@ -117,6 +117,9 @@ def what_policy_says() -> None:
     for rules in (Rules(frozen=True), Rules(verdict="allow", frozen=True), Rules(verdict="allow", switched_off=True)):
         with gate(rules) as machine:
             executed(machine)
+
+
+def what_a_budget_allows() -> None:
     for rules in (
         Rules(per_hour=1),
         Rules(per_target=1),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import case, func, insert, select, update
+from sqlalchemy import bindparam, case, func, insert, select, update
 
 from agent.clock import iso
 from agent.store.database import Transaction
@@ -50,13 +50,20 @@ class Execution:
         }
 
 
+# built once: building a statement costs more than SQLite needs to answer it
+_GET = select(table).where(table.c.proposal == bindparam("id"))
+_COUNT = select(
+    func.count().label("everywhere"), func.count(case((table.c.target == bindparam("place"), 1))).label("on_target")
+).where(table.c.claimed_at > bindparam("since"))
+
+
 async def add(tx: Transaction, execution: Execution) -> None:
     """Claim: the primary key and the unique key admit one."""
     await tx.execute(insert(table).values(**{name: getattr(execution, name) for name in execution.__slots__}))
 
 
 async def get(tx: Transaction, proposal: str) -> Execution | None:
-    row = (await tx.execute(select(table).where(table.c.proposal == proposal))).mappings().first()
+    row = (await tx.execute(_GET, {"id": proposal})).mappings().first()
     if row is None:
         return None
     return Execution(**dict(row) | {"outcome": Outcome(row["outcome"]) if row["outcome"] else None})
@@ -84,7 +91,5 @@ async def end(tx: Transaction, ended: Execution) -> bool:
 
 async def count_since(tx: Transaction, since: datetime, target: str) -> tuple[int, int]:
     """How many were claimed after `since`: on all targets, and on this one."""
-    on_target = func.count(case((table.c.target == target, 1))).label("on_target")
-    query = select(func.count().label("everywhere"), on_target).where(table.c.claimed_at > since)
-    row = (await tx.execute(query)).one()
+    row = (await tx.execute(_COUNT, {"since": since, "place": target})).one()
     return int(row.everywhere), int(row.on_target)

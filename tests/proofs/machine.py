@@ -16,12 +16,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import update
 
 from agent.case.catalog import Person
+from agent.case.timeline import EventKind
 from agent.errors import NotEntitled, Outdated, Overtaken, Refused, Unreachable
 from agent.gate import audit, docket
 from agent.gate.approval import decide
 from agent.gate.policy import parse
 from agent.gate.proposal import Proposal, ProposalState, digest_of
-from agent.store import switches
+from agent.store import switches, timeline
 from agent.store.schema import proposals as proposals_table
 from tests.gate.world import ANN, BOB, CEM, DORA, EVE, NOON, Scene
 from tests.proofs.model import BEGINS, OUTCOMES, SEEN, Held, Model, Rules
@@ -374,6 +375,11 @@ class Gate(RuleBasedStateMachine):
                 await stage.open()
                 await stage.runner(stage.db).execute(proposal.id, stage.run)
 
+    async def _ends(self, proposal: str) -> list[str]:
+        async with self.stage.db.read() as tx:
+            events = await timeline.events(tx, "inc")
+        return [e.data["outcome"] for e in events if e.kind is EventKind.OUTCOME and e.data["proposal"] == proposal]
+
     def _claimed(self, held: Held, now: Any) -> None:
         row = self.run(self.stage.row(held.proposal.id))
         if row is not None and held.claimed_at is None:
@@ -383,6 +389,8 @@ class Gate(RuleBasedStateMachine):
         row = self.run(self.stage.row(held.proposal.id))
         if row is not None:
             held.outcome = outcome
+            ends = self.run(self._ends(held.proposal.id))
+            assert ends == [outcome], f"I7, I9: {outcome}, and the timeline tells {ends}"
         if outcome == "NOT_DONE" and row is not None:
             self.never.add(held.proposal.key)
         if outcome == "DONE":

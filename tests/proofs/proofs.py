@@ -34,6 +34,7 @@ PROOFS = (
     Proof("what policy says", tour.what_policy_says, ("I12", "I13", "I16")),
     Proof("who decides", tour.who_decides, ("I2", "I3", "I4", "I1")),
     Proof("what is told", tour.what_is_told, ("I7", "I8")),
+    Proof("what a twin does", tour.what_a_twin_does, ("I6", "I7")),
     Proof("who is held up", tour.who_is_held_up, ("I6",)),
     Proof("who acts at once", tour.who_acts_at_once, ("I6", "I7")),
     Proof("who dies where", tour.who_dies_where, ("I6", "I7", "I8", "I9")),

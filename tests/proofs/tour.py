@@ -6,12 +6,15 @@ What hypothesis finds by chance in minutes, the tour passes by in seconds; what 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from agent.errors import Overtaken
+from agent.store.database import Database
 from tests.gate.world import ANN, BOB
 from tests.proofs.machine import AGENT, ANN_IN_CHAT, COMES_BETWEEN, NOBODY, PEOPLE
 from tests.proofs.model import OUTCOMES, SEEN, Held, Rules
+from tests.proofs.stage import Crash
 from tests.proofs.under_fire import BY_HAND, GateUnderFire
 
 ASK, ALLOW, DENY = Rules(), Rules(verdict="allow"), Rules(verdict="deny")
@@ -210,6 +213,40 @@ def who_acts_at_once() -> None:
     with gate(ASK) as machine:
         proposed(machine, approvers=0)
         machine.all_at_once(0, ["approve ann", "approve bob", "deny bob", "execute 0", "execute 1"], False)
+
+
+def what_a_twin_does() -> None:
+    """Another runner under the same run comes in between claim and intent, and gets as far as each point."""
+    for kind in ("set_replicas", "blind"):
+        for point in (*range(18, 50, 2), 0):
+            with gate(ASK) as machine:
+                held = proposed(machine, kind=kind)
+                machine.run(_beside_a_twin(machine, held, point))
+                machine.promises()
+                told = machine.run(machine.stage.ledger.execute(held.proposal.id, machine.stage.run))
+                happened = held.proposal.key in machine.stage.effects()
+                assert told.outcome in (("DONE", "UNKNOWN") if happened else ("NOT_DONE", "UNKNOWN")), f"I7: {told.why}"
+                machine._told(held, str(told.outcome))
+
+
+async def _beside_a_twin(machine: GateUnderFire, held: Held, point: int) -> None:
+    stage = machine.stage
+
+    async def twin() -> None:
+        other = await Database.open("", stage.db.folder)
+        stage._watch(other)
+        stage.at, stage.then = point, stage.crash
+        with suppress(Crash):
+            await stage.runner(other).execute(held.proposal.id, stage.run)
+        stage.at = 0
+        await other.close()
+
+    stage.meanwhile = twin
+    with suppress(Overtaken):
+        told = await stage.ledger.execute(held.proposal.id, stage.run)
+        row = await stage.row(held.proposal.id)
+        stands = row.outcome if row else None
+        assert stands == told.outcome, f"I7: told {told.outcome}, and {stands} stands there"
 
 
 def who_tampers() -> None:

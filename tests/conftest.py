@@ -38,6 +38,10 @@ class Garbage:
             self._last = time.monotonic()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--prove", action="store_true", help="run the proofs in full and write proof.json")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Garbage())
 

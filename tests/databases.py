@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 
 from agent.store.database import Database
-from tests.postgres_server import postgres
+from tests.postgres_server import postgres, postgres_server, second_postgres
 
-__all__ = ["address", "database", "postgres"]
+__all__ = ["address", "database", "postgres", "postgres_server", "second_postgres"]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

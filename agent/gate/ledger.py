@@ -110,7 +110,8 @@ class Ledger:
         parent = await docket.find(tx, proposal.parent) if proposal.parent else None
         if proposal.covered and not await _is_undo_of(tx, proposal, parent):
             return Obstacle(ProposalState.VOIDED, "it is not the undo that was approved")
-        this_hour, on_target = await executions.count_since(tx, now - HOUR, str(proposal.target))
+        counted = budgets != Budgets()  # where nothing is limited nothing is counted
+        this_hour, on_target = await executions.count_since(tx, now - HOUR, str(proposal.target)) if counted else (0, 0)
         facts = Facts(
             proposal=proposal,
             decisions=await decisions.of(tx, proposal.id),
@@ -133,7 +134,10 @@ class Ledger:
             objection = replace(objection, state=ProposalState.NOT_DONE)
         if known is not None:
             ended = replace(ended, claimed_at=known.claimed_at, ended_at=self._clock.now())
-            await executions.end(tx, ended)
+            if not await executions.end(tx, ended):
+                raise Overtaken(
+                    f"{proposal.id} was executed by somebody else meanwhile; what became of it stands there."
+                )
         if proposal.state in (ProposalState.APPROVED, ProposalState.ALLOWED, ProposalState.CLAIMED):
             await docket.move(tx, proposal, objection.state, objection.why)
             await self._note_outcome(tx, ended, run)
@@ -256,6 +260,10 @@ class Ledger:
             if not await executions.end(tx, ended):
                 found = await executions.get(tx, proposal.id)
                 assert found is not None
+                if found.outcome is None:
+                    raise Overtaken(
+                        f"{proposal.id} is being executed by somebody else, who will say what became of it."
+                    )
                 return found
             await docket.move(tx, proposal, state or _ENDS_AS[outcome], why)
             await self._note_outcome(tx, ended, hand.run, lost)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 
 from agent.store.database import Transaction
 from agent.store.schema import decisions as table
@@ -24,6 +24,13 @@ class Decision:
     at: datetime
 
 
+_OF = (
+    select(*(table.c[name] for name in Decision.__slots__))
+    .where(table.c.proposal == bindparam("of"))
+    .order_by(table.c.id)
+)
+
+
 async def add(tx: Transaction, decision: Decision) -> None:
     """One person gives one answer once; the same again violates a constraint."""
     values = {name: getattr(decision, name) for name in decision.__slots__}
@@ -32,6 +39,5 @@ async def add(tx: Transaction, decision: Decision) -> None:
 
 async def of(tx: Transaction, proposal: str) -> list[Decision]:
     """In the order they were made."""
-    columns = [table.c[name] for name in Decision.__slots__]
-    rows = await tx.execute(select(*columns).where(table.c.proposal == proposal).order_by(table.c.id))
+    rows = await tx.execute(_OF, {"of": proposal})
     return [Decision(**row) for row in rows.mappings()]

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import case, func, insert, select, update
+from sqlalchemy import bindparam, case, func, insert, select, update
 
 from agent.clock import iso
 from agent.store.database import Transaction
@@ -51,13 +51,20 @@ class Execution:
         }
 
 
+# built once: building a statement costs more than SQLite needs to answer it
+_GET = select(table).where(table.c.proposal == bindparam("id"))
+_COUNT = select(
+    func.count().label("everywhere"), func.count(case((table.c.target == bindparam("place"), 1))).label("on_target")
+).where(table.c.claimed_at > bindparam("since"))
+
+
 async def add(tx: Transaction, execution: Execution) -> None:
     """Claim: the primary key and the unique key admit one."""
     await tx.execute(insert(table).values(**{name: getattr(execution, name) for name in execution.__slots__}))
 
 
 async def get(tx: Transaction, proposal: str) -> Execution | None:
-    row = (await tx.execute(select(table).where(table.c.proposal == proposal))).mappings().first()
+    row = (await tx.execute(_GET, {"id": proposal})).mappings().first()
     if row is None:
         return None
     return Execution(**dict(row) | {"outcome": Outcome(row["outcome"]) if row["outcome"] else None})
@@ -75,8 +82,11 @@ async def answered(tx: Transaction, proposal: str, at: datetime, receipt: Mappin
 
 
 async def end(tx: Transaction, ended: Execution) -> bool:
-    """Write the outcome and what the target answered, once; False when there was an outcome already."""
+    """Write the outcome and what the target answered, once; False when there was an outcome already, or when it ends
+    without an intent and somebody else has written one meanwhile."""
     statement = update(table).where(table.c.proposal == ended.proposal, table.c.outcome.is_(None))
+    if ended.intent_at is None:
+        statement = statement.where(table.c.intent_at.is_(None))
     values: dict[str, Any] = {"why": tx.redact(ended.why), "receipt": _clean(tx, ended.receipt)}
     values |= {"ended_at": ended.ended_at, "answered_at": ended.answered_at}
     return (await tx.execute(statement.values(outcome=str(ended.outcome), **values))).rowcount == 1
@@ -89,7 +99,5 @@ def _clean(tx: Transaction, receipt: Mapping[str, Json] | None) -> Mapping[str, 
 
 async def count_since(tx: Transaction, since: datetime, target: str) -> tuple[int, int]:
     """How many were claimed after `since`: on all targets, and on this one."""
-    on_target = func.count(case((table.c.target == target, 1))).label("on_target")
-    query = select(func.count().label("everywhere"), on_target).where(table.c.claimed_at > since)
-    row = (await tx.execute(query)).one()
+    row = (await tx.execute(_COUNT, {"since": since, "place": target})).one()
     return int(row.everywhere), int(row.on_target)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import RowMapping, func, insert, select, update
+from sqlalchemy import RowMapping, bindparam, func, insert, select, update
 
 from agent.case.incident import ENDED, Incident, Kind, State
 from agent.errors import Overtaken, UnusableInput
 from agent.store.database import Transaction
 from agent.store.schema import incidents
+
+_HOLD = select(incidents.c.run).where(incidents.c.id == bindparam("incident")).with_for_update()
 
 
 async def add(tx: Transaction, incident: Incident) -> None:
@@ -72,7 +74,7 @@ async def claim_run(tx: Transaction, incident: str) -> int:
 async def hold(tx: Transaction, incident: str, run: int | None = None) -> int:
     """Lock the incident's row until the transaction ends and give its epoch; Overtaken if `run` is another."""
     if incident not in tx.held:
-        row = (await tx.execute(select(incidents.c.run).where(incidents.c.id == incident).with_for_update())).first()
+        row = (await tx.execute(_HOLD, {"incident": incident})).first()
         if row is None:
             raise _unknown(incident)
         tx.held[incident] = row.run

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from agent.store.database import Transaction
 from agent.store.schema import proposals as table
@@ -25,13 +25,17 @@ class ProposalRow:
     sealed: Mapping[str, Json]
 
 
+_GET = select(table).where(table.c.id == bindparam("of"))
+_SET_STATE = update(table).where(table.c.id == bindparam("of"), table.c.state == bindparam("before"))
+
+
 async def add(tx: Transaction, row: ProposalRow) -> None:
     values = {name: getattr(row, name) for name in row.__slots__}
     await tx.execute(insert(table).values(**values))
 
 
 async def get(tx: Transaction, proposal: str) -> ProposalRow | None:
-    row = (await tx.execute(select(table).where(table.c.id == proposal))).mappings().first()
+    row = (await tx.execute(_GET, {"of": proposal})).mappings().first()
     return ProposalRow(**row) if row else None
 
 
@@ -56,6 +60,7 @@ async def set_state(
     tx: Transaction, proposal: str, before: str, after: str, note: str, execute_by: datetime | None
 ) -> bool:
     """False when the state was no longer `before`; then nothing is changed."""
-    statement = update(table).where(table.c.id == proposal, table.c.state == before)
-    changed = await tx.execute(statement.values(state=after, note=tx.redact(note), execute_by=execute_by))
+    said = tx.redact(note)
+    values = {"of": proposal, "before": before, "state": after, "note": said, "execute_by": execute_by}
+    changed = await tx.execute(_SET_STATE, values)
     return changed.rowcount == 1

@@ -22,6 +22,9 @@ class Switch:
     at: datetime | None
 
 
+_HELD_STOP = select(table).where(table.c.name == STOP).with_for_update()
+
+
 async def set_stop(tx: Transaction, stopped: bool, actor: str, reason: str, at: datetime) -> None:
     """Stop every action from being started, or let them start again."""
     values = {"is_on": stopped, "actor": actor, "reason": reason, "at": at}
@@ -34,7 +37,7 @@ async def stop(tx: Transaction) -> Switch:
 
 async def hold_stop(tx: Transaction) -> Switch:
     """The kill switch, locked until the transaction ends: whoever claims counts budgets alone."""
-    return _switch((await tx.execute(select(table).where(table.c.name == STOP).with_for_update())).mappings().one())
+    return _switch((await tx.execute(_HELD_STOP)).mappings().one())
 
 
 def _switch(row: RowMapping) -> Switch:

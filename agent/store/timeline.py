@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from sqlalchemy import RowMapping, func, insert, select
+from sqlalchemy import RowMapping, bindparam, func, insert, select
 
 from agent.case.timeline import FIRST, Event, EventKind, chain_hash
 from agent.clock import iso
@@ -14,6 +14,10 @@ from agent.store.anchors import Head
 from agent.store.database import Transaction
 from agent.store.schema import events as table
 from tools.context import Json
+
+_INSERT = insert(table)
+_HEAD = select(table.c.n, table.c.hash).where(table.c.incident == bindparam("of")).order_by(table.c.n.desc()).limit(1)
+_BY_KEY = select(table).where(table.c.incident == bindparam("of"), table.c.key == bindparam("under"))
 
 
 async def append(
@@ -46,7 +50,7 @@ async def append(
     event = Event(
         last.n + 1, incident, epoch, when, kind, actor, data, last.hash, chain_hash(tx.audit_key, last.hash, body)
     )
-    await tx.execute(insert(table).values(**event.to_json() | {"at": when, "key": key}))
+    await tx.execute(_INSERT, event.to_json() | {"at": when, "key": key})
     tx.heads[incident] = Head(event.n, event.hash)
     return event
 
@@ -66,8 +70,7 @@ async def money_since(tx: Transaction, since: datetime) -> float:
 
 async def head(tx: Transaction, incident: str) -> Head:
     """The last event's number and hash; number 0 for an empty timeline."""
-    query = select(table.c.n, table.c.hash).where(table.c.incident == incident).order_by(table.c.n.desc()).limit(1)
-    row = (await tx.execute(query)).first()
+    row = (await tx.execute(_HEAD, {"of": incident})).first()
     return Head(row.n, row.hash) if row else Head(0, FIRST)
 
 
@@ -79,7 +82,7 @@ async def heads(tx: Transaction) -> dict[str, int]:
 
 async def by_key(tx: Transaction, incident: str, key: str) -> Event | None:
     """The event that was appended under a key."""
-    row = (await tx.execute(select(table).where(table.c.incident == incident, table.c.key == key))).mappings().first()
+    row = (await tx.execute(_BY_KEY, {"of": incident, "under": key})).mappings().first()
     return _event(row) if row else None
 
 

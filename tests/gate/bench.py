@@ -38,7 +38,7 @@ async def measure(count: int) -> list[tuple[float, float]]:
         scene.policy = parse(ALLOW)
         actions = {**ACTIONS, "set_replicas": Instant}
         scene.ledger = Ledger(db, scene.clock, lambda: scene.policy, actions, scene.context, scene.entitled)
-        times = []
+        now["replicas"], times = 0, []
         for n in range(count):
             proposal = await scene.propose(step=str(n), arguments={"replicas": 1 + n % 100})
             begun = time.perf_counter(), time.process_time()

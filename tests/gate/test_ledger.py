@@ -362,6 +362,35 @@ async def test_the_effect_follows_a_durable_intent(scene: Scene) -> None:
     assert seen == [[proposal.key]]
 
 
+async def test_a_twin_that_looks_after_the_effect_does_not_call_it_not_done(scene: Scene) -> None:
+    proposal = await scene.approve(await scene.propose())
+    claimed, effect, told = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    class Slow(ACTIONS["set_replicas"]):  # type: ignore[misc]
+        async def apply(self, context: Any, before: Any, key: str) -> Any:
+            receipt = await super().apply(context, before, key)
+            effect.set()
+            await told.wait()
+            return receipt
+
+    async def after_the_effect(incident: str) -> Any:
+        claimed.set()
+        await effect.wait()
+        return await scene.context(incident)
+
+    policy = lambda: scene.policy  # noqa: E731
+    first = Ledger(scene.db, scene.clock, policy, {**ACTIONS, "set_replicas": Slow}, scene.context, scene.entitled)
+    twin = Ledger(scene.db, scene.clock, policy, ACTIONS, after_the_effect, scene.entitled)
+    late = asyncio.create_task(twin.execute(proposal.id, scene.run))
+    await claimed.wait()
+    acting = asyncio.create_task(first.execute(proposal.id, scene.run))
+    with pytest.raises(Overtaken):
+        await late
+    told.set()
+    assert (await acting).outcome is Outcome.DONE
+    assert scene.world.effects == [proposal.key]
+
+
 async def test_an_undo_that_the_approval_covered_runs_as_a_child_of_its_own(scene: Scene) -> None:
     proposal = await scene.approve(await scene.propose())
     done = await scene.ledger.execute(proposal.id, scene.run)

@@ -17,7 +17,7 @@ from agent.case.cause import Cause, Fault
 from agent.case.check import Check, SuccessTest
 from agent.case.incident import Incident, Kind
 from agent.case.incident import State as IncidentState
-from agent.clock import MovedClock
+from agent.clock import MovedClock, iso, parse_time
 from agent.gate.approval import Answer, decide
 from agent.gate.approval import entitled as by_names
 from agent.gate.ledger import Ledger
@@ -47,7 +47,7 @@ ALLOW = "rules: [{name: allow, verdict: allow, approvers: [oncall]}]"
 class World:
     """`mode` says how the target takes an effect; `effects` are the keys of all that ever came about."""
 
-    point: ClassVar[Callable[[], None]] = staticmethod(lambda: None)  # where a process may die
+    point: ClassVar[Callable[[str], None]] = staticmethod(lambda _key: None)  # before and after each effect
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -83,13 +83,15 @@ class World:
 
     def take(self, key: str, **changes: Any) -> None:
         """One effect: it is counted and the fields change, both or neither."""
-        self.point()
+        self.point(key)
         self.write("state", {"effects": [*self.effects, key], "fields": self.fields() | changes})
-        self.point()
+        self.point(key)
 
 
-def world(context: Context) -> World:
-    return World(Path(context.labels["world"]))
+def world(context: Context, workload: str = "web") -> World:
+    """Each workload is a target of its own."""
+    place = Path(context.labels["world"])
+    return World(place if workload == "web" else place / workload)
 
 
 class Base(Action):
@@ -100,7 +102,7 @@ class Base(Action):
         return Target("workload", self.workload, "eu-1", "shop", "production", "web")
 
     async def observe(self, context: Context) -> State:
-        here = world(context)
+        here = world(context, self.workload)
         if here.mode == "dark" or (here.mode == "dark afterwards" and here.read("sent", False)):
             raise Unreachable("the target does not answer")
         return State(self.owned(here), str(here.read("version", "")))
@@ -115,7 +117,7 @@ class Base(Action):
         return State(dict(before.fields) | self.wanted(key), before.version)
 
     async def apply(self, context: Context, before: State, key: str) -> Receipt:
-        here = world(context)
+        here = world(context, self.workload)
         here.write("sent", True)
         match here.mode:
             case "refuse":
@@ -124,11 +126,15 @@ class Base(Action):
                 raise ToolFailed("timed out")
             case "swallowed":
                 return Receipt("accepted")
-            case "late":
-                here.write("pending", key)
-                return Receipt("accepted")
+            case "late" | "late, no answer":
+                here.write("pending", {"key": key, "since": iso(context.clock.now()), "changes": self.wanted(key)})
+                if here.mode == "late":
+                    return Receipt("accepted")
+                raise ToolFailed("timed out")
         here.take(key, **self.wanted(key))
-        if here.mode in ("done, no answer", "dark afterwards"):
+        if here.mode == "overwritten":
+            here.set(replicas=97, event="somebody else's")
+        if here.mode in ("done, no answer", "dark afterwards", "overwritten"):
             raise ToolFailed("timed out")
         return Receipt("accepted", {"id": f"thing-{key[-4:]}"})
 
@@ -161,7 +167,7 @@ class Probed(Base):
     """A target that remembers keys."""
 
     async def probe(self, context: Context, key: str) -> bool | None:
-        return key in world(context).effects
+        return key in world(context, self.workload).effects
 
 
 class Blind(Base):
@@ -199,22 +205,34 @@ class Destroy(Base):
     risk: ClassVar[Risk] = Risk.DESTRUCTIVE
 
 
-ACTIONS = {c.name(): c for c in (SetReplicas, Restart, Probed, Blind, BlindProbed, Create, Remove, Destroy)}
+class Nowhere(Base):
+    """A target whose cluster nobody knows."""
+
+    def target(self, context: Context) -> Target:
+        return Target("workload", self.workload, "", "shop", "production", "web")
+
+
+ACTIONS = {c.name(): c for c in (SetReplicas, Restart, Probed, Blind, BlindProbed, Create, Remove, Destroy, Nowhere)}
 
 
 class LateClock(MovedClock):
-    """A clock under which a late effect comes about when somebody has waited for it."""
+    """A clock under which a late effect comes about when its time has come."""
 
     here: World | None = None
     after = timedelta(seconds=8)
-    waited = timedelta()
+    point: Callable[[], None] = staticmethod(lambda: None)  # whenever somebody waits
 
     async def sleep(self, seconds: float) -> None:
+        self.point()
         await super().sleep(seconds)
-        self.waited += timedelta(seconds=seconds)
-        if self.here is not None and self.waited >= self.after and (key := self.here.read("pending", None)):
+
+    def advance(self, by: timedelta) -> None:
+        super().advance(by)
+        if self.here is None or not (pending := self.here.read("pending", None)):
+            return
+        if self.now() >= parse_time(pending["since"]) + self.after:
             self.here.write("pending", None)
-            self.here.take(key, replicas=6)
+            self.here.take(pending["key"], **pending["changes"])
 
 
 class Scene:
@@ -226,9 +244,13 @@ class Scene:
         self.clock = LateClock(NOON)
         self.clock.here = self.world
         self.policy: Policy = parse(policy)
-        self.groups: dict[str, list[str]] = {name: list(members) for name, members in GROUPS.items()}
+        self.groups = self.groups_at_first()
         self.ledger = Ledger(db, self.clock, lambda: self.policy, ACTIONS, self.context, self.entitled)
         self.run = 0
+
+    @staticmethod
+    def groups_at_first() -> dict[str, list[str]]:
+        return {name: list(members) for name, members in GROUPS.items()}
 
     async def context(self, incident: str) -> Context:
         nothing: Any = None

@@ -1,1 +1,1 @@
-from tests.databases import address, database, postgres  # noqa: F401
+from tests.databases import address, database, postgres, postgres_server  # noqa: F401

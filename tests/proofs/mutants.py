@@ -1,0 +1,112 @@
+"""Mutants of the gate: each a small mistake that somebody could make, as what stands in the source and what would stand there.
+
+They were written before the generators that have to find them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+TOP = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """`old` stands exactly once in `file`. `breaks` is the invariant of DESIGN.md that the mistake would break."""
+
+    name: str
+    breaks: str
+    file: str
+    old: str
+    new: str
+
+    def source(self) -> str:
+        return (TOP / self.file).read_text().replace(self.old, self.new)
+
+
+LEDGER, APPROVAL, OBSTACLES = "agent/gate/ledger.py", "agent/gate/approval.py", "agent/gate/obstacles.py"
+OUTCOME, PROPOSAL, POLICY = "agent/gate/outcome.py", "agent/gate/proposal.py", "agent/gate/policy.py"
+POLICY_FILE, PREPARATION, AUDIT = "agent/gate/policy_file.py", "agent/gate/preparation.py", "agent/gate/audit.py"
+VERIFICATION, PROVENANCE = "agent/gate/verification.py", "agent/gate/provenance.py"
+EXECUTIONS, INCIDENTS, DATABASE = "agent/store/executions.py", "agent/store/incidents.py", "agent/store/database.py"
+
+MUTANTS = (
+    # -- the ledger
+    Mutant("sends again after a crash", "I6", LEDGER, "else self._reconcile(hand))", "else self._apply(replace(hand, execution=replace(execution, intent_at=self._clock.now())), await self._now(hand), proposal.before))"),
+    Mutant("a crash behind the intent is taken for one before it", "I7", LEDGER, "if known is not None and (known.outcome is not None or known.intent_at is not None):", "if known is not None and known.outcome is not None:"),
+    Mutant("budgets are not asked in the claim", "I15", LEDGER, "Budgets() if known else self._policy().budgets", "Budgets()"),
+    Mutant("nothing is asked again before the intent", "I4", LEDGER, "if (objection := await self._obstacle(tx, proposal, Budgets())) is not None:", "if (objection := None) is not None:"),
+    Mutant("the state is not looked at again", "I5", LEDGER, "if not unchanged(seen, hand.proposal.before):", "if as_wanted(seen, hand.proposal) and not unchanged(seen, hand.proposal.before):"),
+    Mutant("two runners may both intend", "I6", EXECUTIONS, "statement = update(table).where(table.c.proposal == proposal, table.c.intent_at.is_(None))", "statement = update(table).where(table.c.proposal == proposal)"),
+    Mutant("the intent is not on the timeline", "I8", LEDGER, "await timeline.append(tx, proposal.incident, EventKind.INTENT, \"stanch\", data, now, key, hand.run)", "await timeline.head(tx, proposal.incident)"),
+    Mutant("the effect comes before its intent", "I8", LEDGER, "        async with self._db.write() as tx:\n            hand = replace(hand, execution=await self._intend(tx, hand))", "        sent = await hand.action.apply(context, seen, hand.proposal.key)\n        async with self._db.write() as tx:\n            hand = replace(hand, execution=await self._intend(tx, hand))\n        return await self._settle(hand, sent.text)"),
+    Mutant("a runner that was paused sends all the same", "I6", LEDGER, "if self._clock.now() - hand.execution.intent_at > PATIENCE:", "if self._clock.now() - hand.execution.intent_at > 1000 * PATIENCE:"),
+    Mutant("no answer is taken for a refusal", "I7", LEDGER, "return await self._settle(hand, f\"no clear answer: {error}\")", "return await self._end(hand, Outcome.NOT_DONE, f\"no clear answer: {error}\")"),
+    Mutant("a refusal is taken for an effect", "I7", LEDGER, "return await self._end(hand, Outcome.NOT_DONE, f\"refused: {error}\")", "return await self._end(hand, Outcome.DONE, f\"refused: {error}\")"),
+    Mutant("what can never be seen is called done", "I7", LEDGER, "return await self._end(hand, Outcome.UNKNOWN, f\"{said}; its effect can never be seen\")", "return await self._end(hand, Outcome.DONE, f\"{said}; its effect can never be seen\")"),
+    Mutant("the target's answer is not kept before waiting", "I7", LEDGER, "await executions.answered(tx, hand.proposal.id, execution.answered_at, execution.receipt)", "assert execution.answered_at"),
+    Mutant("the outcome is not on the timeline", "I9", LEDGER, "await timeline.append(tx, ended.incident, EventKind.OUTCOME, \"stanch\", data, now, key, run)", "await timeline.head(tx, ended.incident)"),
+    Mutant("a second outcome overwrites the first", "I7", EXECUTIONS, "statement = update(table).where(table.c.proposal == ended.proposal, table.c.outcome.is_(None))", "statement = update(table).where(table.c.proposal == ended.proposal)"),
+    Mutant("an overtaken runner goes on", "I6", INCIDENTS, "if run is not None and run != found:", "if run is not None and run > found:"),
+    Mutant("any undo passes for the approved one", "I1", LEDGER, "for name, value in parent.undo.arguments.items()} == dict(proposal.arguments)", "for name, value in parent.undo.arguments.items()} is not None"),
+    Mutant("an undo runs though its parent did not", "I2", LEDGER, "if ran is None or ran.outcome is not Outcome.DONE or proposal.action != parent.undo.action:", "if ran is None or proposal.action != parent.undo.action:"),
+    # -- what stands in the way
+    Mutant("a changed proposal is not noticed", "I1", OBSTACLES, "if facts.proposal.intact:", "if facts.proposal.digest:"),
+    Mutant("the kill switch is not asked", "I15", OBSTACLES, "return Obstacle(ProposalState.VOIDED, facts.stopped) if facts.stopped else None", "return None"),
+    Mutant("the execution clock is not asked", "I3", OBSTACLES, "if until is not None and facts.now <= until:", "if until is not None:"),
+    Mutant("a policy that has become stricter is not noticed", "I4", OBSTACLES, "if verdict.looseness < Verdict.ASK.looseness:", "if verdict.looseness < Verdict.DENY.looseness:"),
+    Mutant("what was allowed need not be asked for later", "I2", OBSTACLES, "if verdict is Verdict.ASK and facts.proposal.verdict is not Verdict.ASK and not facts.proposal.covered:", "if verdict is Verdict.ASK and facts.proposal.verdict is Verdict.DENY:"),
+    Mutant("one entitled person is quorum enough at execution", "I2", OBSTACLES, "if len(counted) >= needed:", "if len(counted) >= min(needed, 1):"),
+    Mutant("approvals of another digest count", "I1", OBSTACLES, "        and d.digest == sealed.digest\n", ""),
+    Mutant("who left the group since still counts", "I2", OBSTACLES, "        and facts.entitled(d.person, sealed.approvers)\n", ""),
+    Mutant("who may approve by today's policy is not asked", "I2", OBSTACLES, "        and (ruling.verdict is not Verdict.ASK or facts.entitled(d.person, ruling.approvers))\n", ""),
+    Mutant("a requester counts though policy no longer lets them", "I2", OBSTACLES, "requester_may = sealed.requester_may_approve and (ruling.requester_may_approve or ruling.verdict is Verdict.ALLOW)", "requester_may = sealed.requester_may_approve"),
+    Mutant("a quorum that policy has raised is not noticed", "I2", OBSTACLES, "ruling.quorum if ruling.verdict is Verdict.ASK else 1,", "1,"),
+    Mutant("one more than the budget", "I15", POLICY_FILE, "if self.per_hour is not None and this_hour >= self.per_hour:", "if self.per_hour is not None and this_hour > self.per_hour:"),
+    Mutant("the budget of a target counts nothing", "I15", EXECUTIONS, "return int(row.everywhere), int(row.on_target)", "return int(row.everywhere), 0"),
+    # -- decisions
+    Mutant("a decision on another digest counts", "I1", APPROVAL, "if digest != proposal.digest or not proposal.intact:", "if not proposal.intact:"),
+    Mutant("a decision on a changed proposal counts", "I1", APPROVAL, "if digest != proposal.digest or not proposal.intact:", "if digest != proposal.digest:"),
+    Mutant("approval never expires", "I3", APPROVAL, "return proposal.state is ProposalState.OPEN and now > proposal.approve_by", "return proposal.state is ProposalState.OPEN and now > proposal.approve_by + proposal.execute_within * 1000"),
+    Mutant("anybody may approve", "I2", APPROVAL, "    if not may:\n", "    if not may and answer is not Answer.APPROVE:\n"),
+    Mutant("a requester may approve", "I2", APPROVAL, "if answer is Answer.APPROVE and name == proposal.requester_person and not proposal.requester_may_approve:", "if answer is Answer.APPROVE and name == proposal.requester_person and not proposal.approvers:"),
+    Mutant("two identities of one person are two people", "I2", APPROVAL, "    return person.name\n", "    return person.principal\n"),
+    Mutant("an agent may decide", "I2", APPROVAL, "if person.name is None or not person.principal.startswith(PEOPLE):", "if person.name is None:"),
+    Mutant("a denial is only written down", "I4", APPROVAL, "return await docket.move(tx, proposal, _ENDS[answer], note or f\"{decision.principal}: {decision.reason}\")", "return proposal"),
+    Mutant("the execution clock starts at the end of the approval clock", "I3", APPROVAL, "execute_by = decision.at + proposal.execute_within", "execute_by = proposal.approve_by + proposal.execute_within"),
+    Mutant("the first approval is enough", "I2", APPROVAL, "if missing(proposal, [*made, decision]) > 0:", "if missing(proposal, [*made, decision]) > 1:"),
+    # -- the seal
+    Mutant("the digest leaves out the arguments", "I1", PROPOSAL, "hashlib.sha256(b\"stanch proposal 1\\n\" + canonical(sealed)).hexdigest()", "hashlib.sha256(b\"stanch proposal 1\\n\" + canonical({k: v for k, v in sealed.items() if k != \"arguments\"})).hexdigest()"),
+    Mutant("the digest leaves out who approves", "I2", PROPOSAL, "hashlib.sha256(b\"stanch proposal 1\\n\" + canonical(sealed)).hexdigest()", "hashlib.sha256(b\"stanch proposal 1\\n\" + canonical({k: v for k, v in sealed.items() if k not in (\"approvers\", \"quorum\")})).hexdigest()"),
+    Mutant("an undo is covered though somebody changed the target since", "I1", PREPARATION, "covered = proposal.undo_covered and ours and execution.outcome is Outcome.DONE", "covered = proposal.undo_covered and execution.outcome is Outcome.DONE"),
+    Mutant("the same step proposes twice", "I6", PREPARATION, "f\"proposal:{step}\")) is not None:", "f\"proposal:{step}?\")) is not None:"),
+    # -- what became of it
+    Mutant("the target's version is not compared", "I5", OUTCOME, "return dict(seen.fields) == dict(before.fields) and seen.version == before.version", "return dict(seen.fields) == dict(before.fields)"),
+    Mutant("accepted and never seen is called not done", "I7", OUTCOME, "    if answered:\n", "    if answered and seen.state is None:\n"),
+    Mutant("a target that went dark is called not done", "I7", OUTCOME, "return Outcome.UNKNOWN, \"the target gave no answer, and could not be looked at afterwards\"", "return Outcome.NOT_DONE, \"the target gave no answer, and could not be looked at afterwards\""),
+    Mutant("neither as before nor as wanted is called not done", "I7", OUTCOME, "    if as_it_was(seen.state, proposal):\n", "    if seen.state.fields:\n"),
+    Mutant("nobody waits for the effect", "I7", OUTCOME, "    while left > timedelta(0):", "    while left > settle:"),
+    # -- policy
+    Mutant("a freeze is not kept", "I15", POLICY, "return ruling.no_looser_than(Verdict.DENY, f\"there is a freeze: {freeze.reason}\")", "return ruling"),
+    Mutant("a name out of untrusted text passes", "I13", POLICY, "    if not request.untrusted:\n", "    if request.untrusted != (\"*\",):\n"),
+    Mutant("a name out of untrusted text needs one person", "I13", POLICY, "return replace(asked, quorum=max(asked.quorum, 2))\n    return ruling if", "return asked\n    return ruling if"),
+    Mutant("a target without a cluster passes", "I16", POLICY, "return ruling if request.target.cluster else", "return ruling if request.target else"),
+    Mutant("the kill switch of the policy file is not kept", "I15", POLICY, "if self.file.kill_switch:", "if self.file.kill_switch and self.missing:"),
+    Mutant("what no rule names is suggested", "I12", POLICY, "return Ruling(Verdict.DENY, \"\", f\"no rule allows {request.action} here\")", "return Ruling(Verdict.SUGGEST, \"\", f\"no rule allows {request.action} here\")"),
+    Mutant("what disrupts may run without asking", "I2", POLICY, "if request.risk is Risk.REVERSIBLE:", "if request.risk is not Risk.DESTRUCTIVE:"),
+    Mutant("what destroys needs one person", "I2", POLICY, "return replace(asked, quorum=max(asked.quorum, 2)) if request.risk is Risk.DESTRUCTIVE else asked", "return asked"),
+    Mutant("the limit of an argument is not kept", "I12", POLICY_FILE, "self.max is None or value <= self.max]", "True]"),
+    # -- the record
+    Mutant("a changed event is not found", "I9", AUDIT, "if not same_spelling or chain_hash(key, row.prev, body) != row.hash:", "if not same_spelling:"),
+    Mutant("a dropped event is not found", "I9", AUDIT, "        if row.n != place:\n            return Break(incident, place, f\"it is missing; event {row.n} stands in its place\")\n        if row.prev != prev:", "        if row.n < place:"),
+    Mutant("a cut-off tail is not found", "I9", AUDIT, "        if head.n > len(rows):\n            return Break(incident, len(rows) + 1, f\"it is missing; events up to {head.n} had been written\")", "        if head.n > len(rows):\n            continue"),
+    Mutant("heads are not anchored", "I9", DATABASE, "            anchors.append(self.folder, transaction.heads)", "            anchors.append(self.folder, {})"),
+    Mutant("a write transaction begins as a read", "I6", DATABASE, "\"BEGIN IMMEDIATE\" if writes else \"BEGIN\"", "\"BEGIN\""),
+    # -- recovery
+    Mutant("no data passes for good data", "I17", VERIFICATION, "all(c is True for c in one.checks)", "all(c is not False for c in one.checks)"),
+    Mutant("stale data passes", "I17", VERIFICATION, "return at - parse_time(fact.window.rsplit(\"/\", 1)[-1]) > STALE", "return at - parse_time(fact.window.rsplit(\"/\", 1)[-1]) > 100 * STALE"),
+    Mutant("a guard without data passes", "I17", VERIFICATION, "all(kept is True for kept in guards)", "all(kept is not False for kept in guards)"),
+    Mutant("a gap in the looking passes", "I17", VERIFICATION, "(first is not None and first.at - one.at > 3 * cadence(test))", "(first is None and one is None)"),
+    Mutant("one good look is recovery", "I17", VERIFICATION, "if held is not None and held >= test.hold and", "if held is not None and"),
+)  # fmt: skip

@@ -22,7 +22,7 @@ from agent.gate import audit, docket
 from agent.gate.approval import decide
 from agent.gate.policy import parse
 from agent.gate.proposal import Proposal, ProposalState, digest_of
-from agent.store import switches, timeline
+from agent.store import executions, switches, timeline
 from agent.store.schema import proposals as proposals_table
 from tests.gate.world import ANN, BOB, CEM, DORA, EVE, NOON, Scene
 from tests.proofs.model import BEGINS, OUTCOMES, SEEN, Held, Model, Rules
@@ -98,7 +98,8 @@ class Gate(RuleBasedStateMachine):
         self.stage.at = 0
         self.stage.clock.advance(timedelta(hours=1))
         self.promises()
-        assert self.run(audit.verify(self.stage.db)) == [], "I9: a timeline that nobody touched"
+        found, tampered = self.run(audit.verify(self.stage.db)), any(held.tampered for held in self.model.held)
+        assert bool(found) == tampered, f"I9: what nobody touched is whole, and what somebody did shows: {found}"
         type(self.stage.world).point = staticmethod(lambda _key: None)
         self.run(self.stage.db.close())
 
@@ -304,6 +305,7 @@ class Gate(RuleBasedStateMachine):
                 if moment == "before":
                     await self._come_between(held, between, other, happened)
             happened["mode"] = self._mode(held)
+            happened["may"] = happened["may"] and not happened.get("revoked")
 
         stage.meanwhile, stage.slept = meanwhile, False
         try:
@@ -369,7 +371,10 @@ class Gate(RuleBasedStateMachine):
                     )
                 except (Outdated, NotEntitled):
                     return  # it has started
-                raise AssertionError("I4: revoked after it had started")
+                async with stage.db.read() as tx:
+                    row = await executions.get(tx, proposal.id)
+                assert row is None or row.intent_at is None, "I4: revoked after it had started"
+                happened["revoked"] = True
             case "takeover":
                 happened["taken over"] = True
                 await stage.open()
@@ -393,7 +398,8 @@ class Gate(RuleBasedStateMachine):
             assert ends == [outcome], f"I7, I9: {outcome}, and the timeline tells {ends}"
         if outcome == "NOT_DONE" and row is not None:
             self.never.add(held.proposal.key)
-        if outcome == "DONE":
+        lied = held.proposal.action == "blind" and self.stage.world.mode == "swallowed"
+        if outcome == "DONE" and not lied:
             assert held.proposal.key in self.stage.effects(), "I7: done, and nothing happened"
 
     # -- always -------------------------------------------------------------------------------------------------------

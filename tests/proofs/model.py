@@ -22,6 +22,8 @@ PROBED = SEEN | {"dark afterwards": ("DONE", 1), "overwritten": ("DONE", 1)}
 BLIND = {
     "well": ("DONE", 1), "refuse": ("NOT_DONE", 0), "done, no answer": ("UNKNOWN", 1), "lost": ("UNKNOWN", 0),
     "dark afterwards": ("UNKNOWN", 1), "overwritten": ("UNKNOWN", 1),
+    "late, no answer": ("UNKNOWN", 0),  # of the blind
+    "swallowed": ("DONE", 0),  # the target said that it took it, and nobody can ever see otherwise
 }  # fmt: skip
 OUTCOMES = {"probed": PROBED, "blind": BLIND}
 

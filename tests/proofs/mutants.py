@@ -75,7 +75,7 @@ MUTANTS = (
     Mutant("an agent may decide", "I2", APPROVAL, "if person.name is None or not person.principal.startswith(PEOPLE):", "if person.name is None:"),
     Mutant("a denial is only written down", "I4", APPROVAL, "return await docket.move(tx, proposal, _ENDS[answer], note or f\"{decision.principal}: {decision.reason}\")", "return proposal"),
     Mutant("the execution clock starts at the end of the approval clock", "I3", APPROVAL, "execute_by = decision.at + proposal.execute_within", "execute_by = proposal.approve_by + proposal.execute_within"),
-    Mutant("the first approval is enough", "I2", APPROVAL, "if missing(proposal, [*made, decision]) > 0:", "if missing(proposal, [*made, decision]) > 1:"),
+    Mutant("the first approval is enough", "I2", APPROVAL, "if missing(proposal, [*made, decision], ruling) > 0:", "if missing(proposal, [*made, decision], ruling) > 1:"),
     # -- the seal
     Mutant("the digest leaves out the arguments", "I1", PROPOSAL, "hashlib.sha256(b\"stanch proposal 1\\n\" + canonical(sealed)).hexdigest()", "hashlib.sha256(b\"stanch proposal 1\\n\" + canonical({k: v for k, v in sealed.items() if k != \"arguments\"})).hexdigest()"),
     Mutant("the digest leaves out who approves", "I2", PROPOSAL, "hashlib.sha256(b\"stanch proposal 1\\n\" + canonical(sealed)).hexdigest()", "hashlib.sha256(b\"stanch proposal 1\\n\" + canonical({k: v for k, v in sealed.items() if k not in (\"approvers\", \"quorum\")})).hexdigest()"),

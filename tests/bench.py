@@ -98,7 +98,7 @@ async def _proposed(seed: int) -> float:
             watching = asyncio.create_task(app.watch.run())
             await app.inbox.accept("alertmanager", alerts)
             began = time.perf_counter()
-            while await app.inbox.waiting() or app.watch.busy or not await app.desk.incidents():  # noqa: ASYNC110
+            while not await app.desk.proposals() and not any(i.state.ended for i in await app.desk.incidents()):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
             took = time.perf_counter() - began
             app.watch.stop()

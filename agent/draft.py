@@ -13,7 +13,7 @@ SERVICE_LABELS = ("service", "app", "app_kubernetes_io_name", "job")  # the firs
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was found. `targets` are label sets of scrape targets, `deployments` of kube_deployment_spec_replicas."""
+    """What was found. `targets` are label sets of scrape targets, `deployments` as kube-state-metrics labels them."""
 
     targets: Sequence[Mapping[str, str]]
     services: Mapping[str, Sequence[str]] = field(default_factory=dict)  # label name → values
@@ -50,7 +50,8 @@ def _service(name: str, label: str, seen: Seen) -> dict[str, Any]:
         if deployment.get("deployment") == name or deployment.get(label) == name:
             load = {"name": deployment["deployment"], "namespace": deployment.get("namespace", "")}
             load["cluster"] = deployment.get("cluster") or seen.cluster or "unknown"
-            loads.append(load)
+            if load not in loads:  # Prometheus and Kubernetes may both tell of it
+                loads.append(load)
     if loads:
         entry["workloads"] = loads
     return entry | {"depends_on": [], "owner": "", "environment": ""}

@@ -1,4 +1,7 @@
-"""What a platform says of itself: scrape targets, label values, deployments, rules and registered models."""
+"""What a platform says of itself: scrape targets, label values, deployments, rules and registered models.
+
+Prometheus is asked for all it knows, Kubernetes and MLflow where they are configured.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ async def survey(context: Context) -> dict[str, Any]:
     return {
         "targets": [dict(t.get("labels", {})) for t in targets.get("activeTargets", [])],
         "services": values,
-        "deployments": [dict(one["metric"]) for one in deployments.get("result", [])],
+        "deployments": [*(dict(one["metric"]) for one in deployments.get("result", [])), *await _deployments(context)],
         "rules": [
             {"name": rule.get("name", ""), "labels": dict(rule.get("labels", {}))}
             for group in groups.get("groups", [])
@@ -46,6 +49,20 @@ async def _cluster(backend: Backend) -> str:
     """The external label `cluster` or the one value of the label, if there is exactly one."""
     values = await _data(backend, "/api/v1/label/cluster/values")
     return str(values[0]) if len(values) == 1 else ""
+
+
+async def _deployments(context: Context) -> list[dict[str, str]]:
+    """As kube-state-metrics would name them, from each configured cluster itself, with the labels they carry."""
+    found = []
+    for backend in context.backends.of("kubernetes"):
+        from tools.kubernetes import connect
+
+        cluster = await connect(backend)
+        for one in await cluster.list("/apis/apps/v1/deployments"):
+            about = one["metadata"]
+            named = {"deployment": about["name"], "namespace": about.get("namespace", "")}
+            found.append({**(about.get("labels") or {}), **named, "cluster": backend.match.get("cluster", "")})
+    return found
 
 
 async def _models(context: Context) -> list[dict[str, Json]]:

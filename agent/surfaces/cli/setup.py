@@ -116,7 +116,7 @@ def _placed(path: Path, text: str, write: bool) -> bool:
 
 
 async def _seen(session: Session, backends: dict[str, str]) -> Seen:
-    """What Prometheus (and MLflow) say of the platform, through the tools' own clients."""
+    """What Prometheus, Kubernetes and MLflow say of the platform, through the tools' own clients."""
     from dataclasses import replace
 
     from agent.settings import BackendEntry
@@ -124,9 +124,12 @@ async def _seen(session: Session, backends: dict[str, str]) -> Seen:
 
     settings = session.settings()
     entries: dict[str, tuple[BackendEntry, ...]] = {
-        kind: (BackendEntry(name=kind, url=url, kubeconfig=None),)
-        for kind, url in backends.items()
-        if kind != "kubernetes"
+        kind: (
+            BackendEntry(name=kind, kubeconfig=Path(place))
+            if kind == "kubernetes"
+            else BackendEntry(name=kind, url=place),
+        )
+        for kind, place in backends.items()
     }
     plain = replace(settings, backends=entries, catalog=None, policy=None, runbooks=())
     async with session.open(plain) as app:

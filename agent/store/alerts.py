@@ -10,7 +10,6 @@ from sqlalchemy import insert, select
 
 from agent.case.alert import Alert, AlertStatus
 from agent.clock import iso, parse_time
-from agent.store import incidents
 from agent.store.database import Transaction
 from agent.store.schema import alerts as table
 from tools.context import Json
@@ -51,27 +50,10 @@ async def add(tx: Transaction, alerts: Sequence[tuple[str, Alert]]) -> None:
         await tx.execute(insert(table), rows)
 
 
-async def put(tx: Transaction, incident: str, alert: Alert) -> bool:
-    """Keep the alert; False when the incident knows this very signal already."""
-    await incidents.hold(tx, incident)
-    known = select(table.c.id).where(table.c.incident == incident, table.c.key == alert.key)
-    if (await tx.execute(known)).first():
-        return False
-    await add(tx, [(incident, alert)])
-    return True
-
-
 async def of(tx: Transaction, incident: str) -> list[Alert]:
     """In the order of arrival."""
     rows = await tx.execute(select(table.c.body).where(table.c.incident == incident).order_by(table.c.id))
     return [alert_from_json(body) for body in rows.scalars()]
-
-
-async def incident_of(tx: Transaction, fingerprint: str, starts_at: datetime) -> str | None:
-    """The incident that a delivery belongs to: the newest that has an alert of this fingerprint and start."""
-    query = select(table.c.incident).where(table.c.fingerprint == fingerprint, table.c.starts_at == starts_at)
-    found: str | None = (await tx.execute(query.order_by(table.c.id.desc()).limit(1))).scalar()
-    return found
 
 
 async def known(tx: Transaction, fingerprint: str, since: datetime, width: timedelta) -> bool:

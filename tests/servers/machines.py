@@ -92,3 +92,11 @@ def prometheus_command(prometheus: str, folder: Path, port: int) -> list[str]:
         prometheus, f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=100y",
     ]  # fmt: skip
+
+
+def alertmanager_command(alertmanager: str, folder: Path, port: int) -> list[str]:
+    """Over `folder`, which holds alertmanager.yml."""
+    return [
+        alertmanager, f"--config.file={folder / 'alertmanager.yml'}", f"--storage.path={folder / 'am'}",
+        f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=",
+    ]  # fmt: skip

@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import need
 from tests.servers.conftest import free
-from tests.servers.machines import STANCH, Ran, prometheus_command, running, stanch, until
+from tests.servers.machines import STANCH, Ran, alertmanager_command, prometheus_command, running, stanch, until
 
 pytestmark = pytest.mark.server
 SERVICE = "checkout"  # leaks in the scenario memory-leak
@@ -93,8 +93,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         )
         urls = {name: f"http://127.0.0.1:{ports[name]}" for name in ("prometheus", "alertmanager")}
         stack.enter_context(running(
-            [alertmanager, f"--config.file={folder / 'alertmanager.yml'}", f"--storage.path={folder / 'am'}",
-             f"--web.listen-address=127.0.0.1:{ports['alertmanager']}", "--cluster.listen-address="],
+            alertmanager_command(alertmanager, folder, ports["alertmanager"]),
             folder / "am.log", f"{urls['alertmanager']}/-/ready",
         ))  # fmt: skip
         stack.enter_context(

@@ -19,7 +19,7 @@ from agent.settings import BackendEntry, read
 from agent.store import attention, incidents, timeline
 from tests.conftest import need
 from tests.servers.conftest import free
-from tests.servers.machines import running
+from tests.servers.machines import alertmanager_command, running
 
 pytestmark = pytest.mark.server
 ROUTE = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
@@ -29,12 +29,10 @@ WAITED = timedelta(minutes=20)
 @pytest.fixture
 def alertmanager(tmp_path: Path) -> Iterator[str]:
     program, port = need("prometheus-alertmanager", "prometheus-alertmanager"), free()
-    (tmp_path / "am.yml").write_text(ROUTE)
-    command = [
-        program, f"--config.file={tmp_path / 'am.yml'}", f"--storage.path={tmp_path / 'am'}",
-        f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=",
-    ]  # fmt: skip
-    with running(command, tmp_path / "am.log", f"http://127.0.0.1:{port}/-/ready"):
+    (tmp_path / "alertmanager.yml").write_text(ROUTE)
+    with running(
+        alertmanager_command(program, tmp_path, port), tmp_path / "am.log", f"http://127.0.0.1:{port}/-/ready"
+    ):
         yield f"http://127.0.0.1:{port}"
 
 

@@ -22,7 +22,7 @@ from agent.intake.reconcile import missed
 from agent.settings import BackendEntry, read
 from tests.conftest import need
 from tests.servers.conftest import free
-from tests.servers.machines import running, until
+from tests.servers.machines import alertmanager_command, running, until
 
 pytestmark = pytest.mark.server
 ROUTES = """
@@ -35,12 +35,10 @@ LATER = timedelta(minutes=10)
 @pytest.fixture
 def alertmanager(tmp_path: Path) -> Iterator[str]:
     program, port = need("prometheus-alertmanager", "prometheus-alertmanager"), free()
-    (tmp_path / "am.yml").write_text(ROUTES)
-    command = [
-        program, f"--config.file={tmp_path / 'am.yml'}", f"--storage.path={tmp_path / 'am'}",
-        f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=",
-    ]  # fmt: skip
-    with running(command, tmp_path / "am.log", f"http://127.0.0.1:{port}/-/ready"):
+    (tmp_path / "alertmanager.yml").write_text(ROUTES)
+    with running(
+        alertmanager_command(program, tmp_path, port), tmp_path / "am.log", f"http://127.0.0.1:{port}/-/ready"
+    ):
         yield f"http://127.0.0.1:{port}"
 
 

@@ -22,7 +22,7 @@ import yaml
 from tests.conftest import need
 from tests.fake_slack import FakeSlack, click, sign
 from tests.servers.conftest import Filled, free
-from tests.servers.machines import STANCH, answers, ended, prometheus_command, running, until
+from tests.servers.machines import STANCH, alertmanager_command, answers, ended, prometheus_command, running, until
 from tests.servers.test_alertmanager_webhook import PROMETHEUS
 
 pytestmark = pytest.mark.server
@@ -80,8 +80,7 @@ def live(tmp_path: Path) -> Iterator[Live]:
         until(lambda: (configured / "catalog.yaml").exists(), "the lab writes a configuration")
         configure(configured, ports)
         stack.enter_context(running(
-            [alertmanager, f"--config.file={monitoring / 'alertmanager.yml'}", f"--storage.path={monitoring / 'am'}",
-             f"--web.listen-address=127.0.0.1:{ports['alertmanager']}", "--cluster.listen-address="],
+            alertmanager_command(alertmanager, monitoring, ports["alertmanager"]),
             monitoring / "am.log", f"http://127.0.0.1:{ports['alertmanager']}/-/ready",
         ))  # fmt: skip
         stack.enter_context(running(
@@ -238,19 +237,16 @@ async def test_six_alerts_over_three_routes_and_a_killed_service_are_one_inciden
     """Alertmanager finds nobody, then a service that is killed, then one that stays: nothing is lost or taken twice."""
     program = need("prometheus-alertmanager", "prometheus-alertmanager")
     ports = {"service": free(), "alertmanager": free()}
-    (tmp_path / "am.yml").write_text(ROUTES.format(**ports, token=TOKEN))
+    (tmp_path / "alertmanager.yml").write_text(ROUTES.format(**ports, token=TOKEN))
     (tmp_path / "catalog.yaml").write_text("services: {web: {depends_on: [checkout]}, checkout: {}}\n")
     url = f"http://127.0.0.1:{ports['alertmanager']}"
-    command = [
-        program, f"--config.file={tmp_path / 'am.yml'}", f"--storage.path={tmp_path / 'am'}",
-        f"--web.listen-address=127.0.0.1:{ports['alertmanager']}", "--cluster.listen-address=",
-    ]  # fmt: skip
     six = [
         {"labels": {"alertname": name, "service": service, "pod": f"{service}-{n}", "severity": "critical"}}
         for n, (name, service) in enumerate(
             (a, s) for a in ("HighLatency", "HighErrors", "Throttled") for s in ("web", "checkout")
         )
     ]
+    command = alertmanager_command(program, tmp_path, ports["alertmanager"])
     with running(command, tmp_path / "am.log", f"{url}/-/ready"):
         async with FakeSlack.start() as slack:
             posted = await asyncio.to_thread(httpx.post, f"{url}/api/v2/alerts", json=six)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from agent.case.alert import Alert, AlertStatus
 from agent.case.evidence import ReadOutcome, Recorded
@@ -170,16 +171,18 @@ async def test_evidence_is_numbered_kept_whole_and_recorded_once(database: Datab
     assert kinds == [(EventKind.EVIDENCE, "E1", {"step": 2}), (EventKind.EVIDENCE, "E2", {"step": 2})]
 
 
-async def test_the_same_signal_is_kept_once_and_leads_to_its_incident(database: Database) -> None:
+async def test_a_signal_leads_to_its_incident_and_cannot_be_kept_twice(database: Database) -> None:
     cleared = alert(status=AlertStatus.RESOLVED, ends_at=NOON + timedelta(minutes=5), extra={"x": [1]})
     async with database.write() as tx:
         await incidents.add(tx, incident())
-        answers = [await alerts.put(tx, "inc-1", one) for one in (alert(), alert(), cleared)]
-    assert answers == [True, False, True]
+        await alerts.add(tx, [("inc-1", alert()), ("inc-1", cleared)])
     async with database.read() as tx:
         assert await alerts.of(tx, "inc-1") == [alert(), cleared]
-        assert await alerts.incident_of(tx, "f1", NOON) == "inc-1"
-        assert await alerts.incident_of(tx, "f1", NOON + timedelta(seconds=1)) is None
+        kept = await alerts.kept(tx, {"f1", "nobody's"})
+    assert [(k.incident, k.starts_at, k.key) for k in kept] == [("inc-1", NOON, one.key) for one in (alert(), cleared)]
+    with pytest.raises(IntegrityError):
+        async with database.write() as tx:
+            await alerts.add(tx, [("inc-1", alert())])
 
 
 async def test_wakes_are_due_in_order_and_cleared_as_far_as_they_were_seen(database: Database) -> None:

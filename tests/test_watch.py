@@ -17,10 +17,12 @@ from agent.case.attention import Attention, Depth
 from agent.case.dossier import Dossier
 from agent.case.incident import State
 from agent.case.timeline import EventKind
+from agent.intake.route import Routes
 from agent.reasoner.moves import Reasoner
 from agent.store import wakes
 from agent.surfaces.cli import stage
 from agent.surfaces.cli.session import Session
+from agent.watch import Watch
 from tests.test_graph import END, LOOK, MENDED, Scripted, me, scale
 
 SECONDS = 60.0
@@ -33,7 +35,18 @@ async def shop(
 ) -> AsyncIterator[tuple[App, list[Alert]]]:
     session = Session(functools.partial(open_app, reasoner=reasoner), {"data": str(tmp_path), "reasoner": "runbook"})
     async with stage.begun(session, [], scenario, 1) as (app, alerts, _):
-        yield app, alerts
+        yield without_chores(app), alerts
+
+
+def without_chores(app: App) -> App:
+    """Reconciling would bring in the lab's other alerts whenever it comes to it; it has tests of its own."""
+
+    async def nobody(incident: str) -> None:
+        return
+
+    desk, settings = app.desk, app.settings
+    routes = Routes.of(settings.routes, settings.slack.channel)
+    return replace(app, watch=Watch(desk.notebook, desk.worker, app.inbox, routes, settings.serve, nobody))
 
 
 @asynccontextmanager
@@ -147,7 +160,7 @@ async def test_a_watch_that_stopped_goes_on_where_it_rested(tmp_path: Path) -> N
             State.AWAITING_APPROVAL,
         )
     session = Session(functools.partial(open_app, reasoner=Scripted([LOOK, scale(), MENDED])), {"data": str(tmp_path)})
-    async with stage.staged(session) as app, watching(app):
+    async with stage.staged(session) as staged, watching(app := without_chores(staged)):
         await until(app, incident, in_state(State.AWAITING_APPROVAL))
         assert len(await app.desk.proposals()) == 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from ssl import SSLContext
@@ -44,7 +44,9 @@ from agent.verify import Verifier
 from agent.watch import Watch
 from agent.worker import Worker
 from tools.context import Backend, Backends, Clock
+from tools.errors import ToolFailed
 
+SIGN_IN_S = 3.0  # at most, for each cluster, before the service is ready
 PAGER_S, RECONCILE_S = 15.0, 300.0  # seconds between two looks: for whom nobody answers, and for what was missed
 
 
@@ -128,7 +130,7 @@ async def open_app(
         stack.callback(lock.release)
         yield App(
             settings, now, desk, catalog, policy, library, tools, backends, lock, redact, box, watch, pager,
-            partial(Postbox, db, now),
+            partial(Postbox, db, now), partial(_warm, worker, library, backends),
         )  # fmt: skip
 
 
@@ -136,6 +138,18 @@ async def _reconcile(notebook: Notebook, box: Inbox) -> None:
     """What fired or cleared while nobody listened goes the way of a notification."""
     if alerts := await missed(notebook):
         await box.accept("reconcile", alerts)
+
+
+async def _warm(worker: Worker, library: Library, backends: Backends) -> None:
+    """Load what the first incident would wait for: the graph, the runbooks' index, the way into each cluster."""
+    await worker.warm()
+    await asyncio.to_thread(library.search, "what only words and meaning can find")
+    for backend in backends.of("kubernetes"):
+        from tools.kubernetes import connect
+
+        with suppress(ToolFailed, TimeoutError):  # a cluster that does not answer is told of by the read that wants it
+            async with asyncio.timeout(SIGN_IN_S):
+                await connect(backend)
 
 
 async def _disconnect(backends: Backends) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -43,7 +44,12 @@ class Worker:
         self._judge = judge
         self._build = build
         self._graph: Any = None
+        self._building = asyncio.Lock()
         self._stopping = False
+
+    async def warm(self) -> None:
+        """Have the graph ready before the first run, which would otherwise wait for LangGraph to load."""
+        await self._ready()
 
     def stop(self) -> None:
         """From now on runs rest after the step they are at, at its checkpoint."""
@@ -53,7 +59,7 @@ class Worker:
         """Go on until the run ends, or nothing new has happened that it waits for."""
         from langgraph.types import Command
 
-        graph = self._graph = self._graph or await self._build()
+        graph = await self._ready()
         async with self._notebook.db.write() as tx:
             epoch = await incidents.claim_run(tx, incident)
         config = {"configurable": {"thread_id": incident, "run": epoch}, "recursion_limit": 500}
@@ -72,6 +78,11 @@ class Worker:
             else:
                 return Rest(RestKind.ENDED)
         return Rest(RestKind.STOPPED)
+
+    async def _ready(self) -> Any:
+        async with self._building:  # runs that begin side by side share one graph and one file of checkpoints
+            self._graph = self._graph or await self._build()
+        return self._graph
 
     async def _go(self, graph: Any, given: Any, config: Mapping[str, Any]) -> None:
         """Step by step; the checkpoint of a step is written before the next one begins."""

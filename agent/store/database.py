@@ -124,7 +124,10 @@ class Database:
         with self._engine.connect().execution_options(write=write) as embedded:
             transaction = await _in_thread(embedded.begin) if write else embedded.begin()
             yield embedded  # an error leaves the `with`, which rolls back
-            await _in_thread(transaction.commit)
+            if write:
+                await _in_thread(transaction.commit)
+            else:
+                transaction.commit()  # it waits for no disk
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

@@ -141,9 +141,9 @@ async def _reconcile(notebook: Notebook, box: Inbox) -> None:
 
 
 async def _warm(worker: Worker, library: Library, backends: Backends) -> None:
-    """Load what the first incident would wait for: the graph, the runbooks' index, the way into each cluster."""
+    """Load what the first incident would wait for: the runbooks' index, the graph, the way into each cluster."""
+    await asyncio.to_thread(library.search, "what only words and meaning can find")  # first: loading takes most memory
     await worker.warm()
-    await asyncio.to_thread(library.search, "what only words and meaning can find")
     for backend in backends.of("kubernetes"):
         from tools.kubernetes import connect
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from agent.case.alert import AlertStatus, standing
+from agent.case.alert import Alert, AlertStatus, standing
 from agent.case.dossier import Dossier
 from agent.case.timeline import EventKind
 from agent.gate.proposal import Proposal, ProposalState
@@ -127,16 +127,16 @@ def approval_news(proposal: Proposal, dossier: Dossier, now: datetime) -> str | 
         return "denied"
     if proposal.approve_by is not None and proposal.approve_by <= now:
         return "expired"
-    if dossier.alerts and all_cleared(dossier):
+    if dossier.alerts and cleared(dossier.alerts):
         return "cleared"
     if steered_since_proposed(dossier, proposal.id):
         return "steered"
     return None
 
 
-def all_cleared(dossier: Dossier) -> bool:
+def cleared(alerts: Sequence[Alert]) -> bool:
     """Whether the newest signal of every alert says resolved."""
-    return all(alert.status is AlertStatus.RESOLVED for alert in standing(dossier.alerts))
+    return all(alert.status is AlertStatus.RESOLVED for alert in standing(alerts))
 
 
 def steered_since_proposed(dossier: Dossier, proposal: str) -> bool:

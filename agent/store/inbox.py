@@ -95,10 +95,18 @@ async def keep(
         await tx.execute(insert(table), [asdict(one) for one in posted])
 
 
-async def fresh(tx: Transaction, limit: int) -> list[Entry]:
-    """The oldest that nobody has worked."""
+async def fresh(tx: Transaction, limit: int, alerts: int | None = None) -> list[Entry]:
+    """The oldest that nobody has worked: up to `limit`, with up to so many alerts in all, one at least."""
     query = select(table).where(table.c.state == NEW).order_by(table.c.id).limit(limit)
-    return [_entry(dict(row)) for row in (await tx.execute(query)).mappings()]
+    found: list[Entry] = []
+    total = 0
+    for row in (await tx.execute(query)).mappings():
+        entry = _entry(dict(row))
+        total += len(entry.alerts)
+        if found and alerts is not None and total > alerts:
+            break
+        found.append(entry)
+    return found
 
 
 async def done(tx: Transaction, ids: Sequence[int]) -> None:

@@ -47,7 +47,11 @@ from tools.context import Backend, Backends, Clock
 from tools.errors import ToolFailed
 
 SIGN_IN_S = 3.0  # at most, for each cluster, before the service is ready
-PAGER_S, RECONCILE_S = 15.0, 300.0  # seconds between two looks: for whom nobody answers, and for what was missed
+PAGER_S, RECONCILE_S, PRUNE_S = (
+    15.0,
+    300.0,
+    3_600.0,
+)  # seconds between two looks: at whom nobody answers, at what was missed, at what is old
 
 
 class Feed:
@@ -124,6 +128,7 @@ async def open_app(
             (PAGER_S, pager.look),
             (RECONCILE_S, partial(_reconcile, notebook, box)),
             (RECONCILE_S, hindsight.look),
+            (PRUNE_S, box.prune),
         )
         watch = Watch(notebook, worker, box, routes, settings.serve, feed.publish, chores)
         lock = RunnerLock(settings.data)
@@ -142,7 +147,7 @@ async def _reconcile(notebook: Notebook, box: Inbox) -> None:
 
 async def _warm(worker: Worker, library: Library, backends: Backends) -> None:
     """Load what the first incident would wait for: the runbooks' index, the graph, the way into each cluster."""
-    await asyncio.to_thread(library.search, "what only words and meaning can find")  # first: loading takes most memory
+    await asyncio.to_thread(library.warm)
     await worker.warm()
     for backend in backends.of("kubernetes"):
         from tools.kubernetes import connect

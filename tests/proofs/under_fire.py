@@ -116,13 +116,11 @@ class GateUnderFire(Gate):
 
     def _looks_only(self, held: Held, said: bool) -> None:
         """There was an intent: nothing is sent any more, and what is told is true."""
-        stage, before = self.stage, self.stage.effects()
-        pending = stage.world.read("pending", None)
+        stage, before = self.stage, self.stage.caused()
         told = self.run(stage.ledger.execute(held.proposal.id, stage.run))
         self.resync(held)
-        fresh = [key for key in stage.effects() if key not in before]
-        assert fresh == [] or pending, "I6: sent again after a crash"
-        happened = held.proposal.key in stage.effects()
+        assert set(stage.caused()) == set(before), "I6: sent again after a crash"
+        happened = held.proposal.key in before
         outcome, mode = str(told.outcome), self._mode(held)
         truth = "DONE" if happened else "NOT_DONE"
         probed = held.proposal.action == "probed"
@@ -131,7 +129,7 @@ class GateUnderFire(Gate):
         )
         if said:
             assert outcome == "UNKNOWN", "I7: the target took it, and that was forgotten"
-        elif held.proposal.action == "blind" or hidden:
+        elif held.proposal.action == "blind" or hidden or (not probed and self._disturbed(held)):
             assert outcome in (truth, "UNKNOWN"), f"I7: {truth}, and it is told as {outcome}: {told.why}"
         else:
             assert outcome == truth, f"I7: {truth} under {mode}, and it is told as {outcome}: {told.why}"
@@ -151,7 +149,7 @@ class GateUnderFire(Gate):
         for one in both:
             self.resync(one)
             self.run(self._relearn(one))
-        fresh = [h for h in both if h.claimed_at and h not in spent and h.outcome]
+        fresh = [h for h in both if h.claimed_at and h not in spent and h.outcome and not h.covered]
         most = self.model.rules.per_hour
         assert not fresh or most is None or len(spent) + len(fresh) <= most, "I15: more than the budget"
         rules = self.model.rules
@@ -213,7 +211,7 @@ class GateUnderFire(Gate):
         held.outcome = outcome
         if outcome == "NOT_DONE":
             self.never.add(held.proposal.key)
-        assert outcome != "DONE" or held.proposal.key in self.stage.effects() or self._mode(held) == "swallowed"
+        assert outcome != "DONE" or held.proposal.key in self.stage.caused() or self._mode(held) == "swallowed"
 
     # -- in one go: what is rare by itself -------------------------------------------------------------------------------
 
@@ -285,8 +283,9 @@ class GateUnderFire(Gate):
         said = self.model.rules.says(shown.action, shown.arguments, bool(shown.untrusted))
         covered = shown.covered
         if not forged:
-            here = self.stage.targets()[0 if held.proposal.arguments.get("workload", "web") == "web" else 1]
-            ours = all(here.fields()[name] == held.proposal.after.fields[name] for name in held.proposal.altered)
+            ours = all(
+                self._here(held).fields()[name] == held.proposal.after.fields[name] for name in held.proposal.altered
+            )
             assert covered == (held.proposal.undo_covered and ours), "I1: covered is what we left, and nothing else"
             assert str(shown.state) == ("allowed" if covered else BEGINS[said.verdict])
         said = replace(said, verdict="allow") if covered else said

@@ -32,7 +32,7 @@ from tools.spec import Action, State
 __all__ = ["Execution", "Ledger", "Outcome"]
 
 HOUR = timedelta(hours=1)
-SETTLE = timedelta(seconds=5)  # for a target that shows nothing but knows its keys
+SETTLE = timedelta(seconds=30)  # for a target that shows nothing but knows its keys: what actions have by default
 PATIENCE = timedelta(seconds=10)  # between intent and effect; a runner paused for longer may have a successor
 _ENDS_AS = {
     Outcome.DONE: ProposalState.DONE, Outcome.NOT_DONE: ProposalState.NOT_DONE, Outcome.UNKNOWN: ProposalState.UNKNOWN,
@@ -194,8 +194,6 @@ class Ledger:
             return await self._settle(hand, f"no clear answer: {error}")
         answer = {"text": receipt.text, "values": dict(receipt.values)}
         hand = replace(hand, execution=replace(hand.execution, receipt=answer, answered_at=self._clock.now()))
-        if hand.action.settle is None:
-            return await self._end(hand, Outcome.DONE, "the target took it; its effect cannot be seen")
         return await self._settle(hand, receipt.text)
 
     # -- outcome --------------------------------------------------------------------------------------------------------
@@ -209,6 +207,8 @@ class Ledger:
         still on its way when we began to look has arrived by its end."""
         seen = await self._look(hand)
         if hand.action.settle is None and seen.probed is None:
+            if hand.execution.receipt is not None:
+                return await self._end(hand, Outcome.DONE, "the target took it; its effect cannot be seen")
             return await self._end(hand, Outcome.UNKNOWN, f"{said}; its effect can never be seen")
         if happened(seen, hand.proposal):
             return await self._end(hand, Outcome.DONE, said)

@@ -24,46 +24,10 @@ from agent.gate.policy import parse
 from agent.gate.proposal import Proposal, ProposalState, digest_of
 from agent.store import executions, switches, timeline
 from agent.store.schema import proposals as proposals_table
-from tests.gate.world import ANN, BOB, CEM, DORA, EVE, NOON, Scene, World
-from tests.proofs.model import BEGINS, OUTCOMES, SEEN, Held, Model, Rules
+from tests.gate.world import ANN, NOON, Scene, World
+from tests.proofs.choices import COMES_BETWEEN, MODES, PEOPLE, PROPOSED, people, rules_of_today, which, willing
+from tests.proofs.model import BEGINS, OUTCOMES, PROBING, SEEN, UNSEEN, Held, Model, Rules
 from tests.proofs.stage import Stage
-
-ANN_IN_CHAT = Person("slack:T1/U1", "ann")
-AGENT, NOBODY = Person("openai", "ann", ("oncall",)), Person("os:zoe", None, ("oncall",))
-PEOPLE = (ANN, BOB, CEM, DORA, EVE, ANN_IN_CHAT, AGENT, NOBODY)
-KINDS = ("set_replicas",) * 4 + ("restart", "probed", "blind", "create", "destroy", "nowhere")
-MODES = ("well", *SEEN)
-COMES_BETWEEN = ("nothing", "nothing", "stop", "policy", "leave", "version", "by hand", "late", "revoke", "takeover")
-
-rules_of_today = st.builds(
-    Rules,
-    verdict=st.sampled_from(("ask",) * 5 + ("allow",) * 3 + ("suggest", "shadow", "deny")),
-    approvers=st.sampled_from((("oncall",), ("oncall",), ("oncall", "leads"), ("leads",))),
-    quorum=st.sampled_from((1, 1, 1, 2)),
-    requester_may=st.booleans(),
-    most=st.sampled_from((None, None, None, 6)),
-    untrusted=st.sampled_from(("deny", "two_people")),
-    frozen=st.sampled_from((False,) * 7 + (True,)),
-    switched_off=st.sampled_from((False,) * 7 + (True,)),
-    per_hour=st.sampled_from((None, None, None, 1, 2)),
-    per_target=st.sampled_from((None, None, None, 1)),
-)
-willing = st.builds(
-    Rules,
-    verdict=st.sampled_from(("ask", "ask", "ask", "allow")),
-    quorum=st.sampled_from((1, 1, 2)),
-    requester_may=st.booleans(),
-    untrusted=st.sampled_from(("deny", "two_people")),
-    per_hour=st.sampled_from((None, None, None, 1)),
-    per_target=st.sampled_from((None, None, None, 1)),
-)
-which = st.integers(0, 5)
-PROPOSED: dict[str, Any] = {
-    "kind": st.sampled_from(KINDS), "replicas": st.integers(1, 9), "workload": st.sampled_from(("web", "web", "api")),
-    "requester": st.sampled_from((None, "ann", "bob")), "untrusted": st.sampled_from((False,) * 5 + (True,)),
-    "approvers": st.integers(0, 3), "twice": st.sampled_from((False, False, False, True)),
-}  # fmt: skip
-people = st.sampled_from(PEOPLE)
 
 
 def has(*states: str) -> Any:
@@ -342,6 +306,8 @@ class Gate(RuleBasedStateMachine):
 
     def _disturbed(self, held: Held) -> bool:
         """Whether something else, that came late, has changed what was to be seen: neither as before nor as wanted."""
+        if held.proposal.action in PROBING:
+            return False
         proposal, now = held.proposal, self._here(held).fields()
         return any(now[n] not in (proposal.before.fields[n], proposal.after.fields[n]) for n in proposal.altered)
 
@@ -349,7 +315,7 @@ class Gate(RuleBasedStateMachine):
         """Whether the target is still as it was when the proposal was sealed."""
         here = self._here(held)
         before = held.proposal.before
-        now = {name: "" if held.proposal.action == "blind" else here.fields()[name] for name in before.fields}
+        now = {name: "" if held.proposal.action in UNSEEN else here.fields()[name] for name in before.fields}
         return now == dict(before.fields) and str(here.read("version", "")) == before.version
 
     async def _come_between(self, held: Held, between: str, other: Rules, happened: dict[str, Any]) -> None:

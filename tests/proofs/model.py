@@ -26,7 +26,8 @@ BLIND = {
     "late": ("DONE", 1), "late, no answer": ("UNKNOWN", 1),
     "swallowed": ("DONE", 0),  # the target said that it took it, and nobody can ever see otherwise
 }  # fmt: skip
-OUTCOMES = {"probed": PROBED, "blind": BLIND}
+OUTCOMES = {"probed": PROBED, "blind": BLIND, "blind_probed": PROBED}
+PROBING, UNSEEN = ("probed", "blind_probed"), ("blind", "blind_probed")  # it knows keys; its fields show nothing
 
 
 @dataclass(frozen=True)

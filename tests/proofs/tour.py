@@ -12,7 +12,7 @@ from typing import Any
 from agent.errors import Overtaken
 from agent.store.database import Database
 from tests.gate.world import ANN, BOB
-from tests.proofs.machine import AGENT, ANN_IN_CHAT, COMES_BETWEEN, NOBODY, PEOPLE
+from tests.proofs.choices import AGENT, ANN_IN_CHAT, COMES_BETWEEN, NOBODY, PEOPLE
 from tests.proofs.model import OUTCOMES, SEEN, Held, Rules
 from tests.proofs.stage import Crash
 from tests.proofs.under_fire import BY_HAND, GateUnderFire
@@ -166,7 +166,7 @@ def who_decides() -> None:
 
 
 def what_is_told() -> None:
-    for kind in ("set_replicas", "probed", "blind", "create"):
+    for kind in ("set_replicas", "probed", "blind", "blind_probed", "create"):
         for mode in ("dark", *OUTCOMES.get(kind, SEEN)):
             with gate() as machine:
                 executed(machine, mode, kind=kind)

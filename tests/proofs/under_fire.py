@@ -20,19 +20,9 @@ from agent.gate.proposal import ProposalState, seal
 from agent.store import decisions, switches, timeline
 from agent.store.database import Database
 from tests.gate.world import ANN, BOB, CEM, NOON
-from tests.proofs.machine import (
-    COMES_BETWEEN,
-    MODES,
-    PROPOSED,
-    READY,
-    WAITING,
-    Gate,
-    has,
-    rules_of_today,
-    which,
-    willing,
-)
-from tests.proofs.model import BEGINS, Held, Rules
+from tests.proofs.choices import COMES_BETWEEN, MODES, PROPOSED, rules_of_today, which, willing
+from tests.proofs.machine import READY, WAITING, Gate, has
+from tests.proofs.model import BEGINS, PROBING, Held, Rules
 from tests.proofs.stage import Crash, vandalised
 
 OPS = (
@@ -123,13 +113,13 @@ class GateUnderFire(Gate):
         happened = held.proposal.key in before
         outcome, mode = str(told.outcome), self._mode(held)
         truth = "DONE" if happened else "NOT_DONE"
-        probed = held.proposal.action == "probed"
+        probed = held.proposal.action in PROBING
         hidden = mode in ("dark", "dark afterwards", "overwritten", "swallowed") and not (
             probed and mode != "swallowed"
         )
         if said:
             assert outcome == "UNKNOWN", "I7: the target took it, and that was forgotten"
-        elif held.proposal.action == "blind" or hidden or (not probed and self._disturbed(held)):
+        elif held.proposal.action == "blind" or hidden or self._disturbed(held):
             assert outcome in (truth, "UNKNOWN"), f"I7: {truth}, and it is told as {outcome}: {told.why}"
         else:
             assert outcome == truth, f"I7: {truth} under {mode}, and it is told as {outcome}: {told.why}"

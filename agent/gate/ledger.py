@@ -23,6 +23,7 @@ from agent.gate.policy import Policy, Ruling, Verdict
 from agent.gate.policy_file import Budgets
 from agent.gate.preparation import ContextOf, Preparation, resolved
 from agent.gate.proposal import Proposal, ProposalState
+from agent.gate.witness import contradicts, vouched_done
 from agent.store import decisions, executions, switches, timeline
 from agent.store.database import Database, Transaction
 from agent.store.executions import Execution, Outcome
@@ -112,9 +113,10 @@ class Ledger:
             return Obstacle(ProposalState.VOIDED, "it is not the undo that was approved")
         counted = budgets != Budgets()  # where nothing is limited nothing is counted
         this_hour, on_target = await executions.count_since(tx, now - HOUR, str(proposal.target)) if counted else (0, 0)
+        made = await decisions.of(tx, proposal.id)
         facts = Facts(
             proposal=proposal,
-            decisions=await decisions.of(tx, proposal.id),
+            decisions=made,
             ruling=_ruling(policy, proposal, parent, self._clock),
             now=now,
             entitled=self._entitled,
@@ -122,6 +124,7 @@ class Ledger:
             budgets=budgets,
             this_hour=this_hour,
             on_target=on_target,
+            contradicted=await contradicts(tx, proposal, made),
         )
         return obstacle(facts)
 
@@ -301,6 +304,8 @@ async def _is_undo_of(tx: Transaction, proposal: Proposal, parent: Proposal | No
     if parent is None or parent.undo is None or not parent.undo_covered or not parent.intact:
         return False
     ran = await executions.get(tx, parent.id)
+    if not await vouched_done(tx, parent):
+        return False
     if ran is None or ran.outcome is not Outcome.DONE or proposal.action != parent.undo.action:
         return False
     try:

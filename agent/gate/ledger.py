@@ -96,7 +96,7 @@ class Ledger:
         known = await executions.get(tx, proposal_id)
         if known is not None and (known.outcome is not None or known.intent_at is not None):
             return proposal, known
-        objection = await self._obstacle(tx, proposal, Budgets() if known else self._policy().budgets)
+        objection = await self._obstacle(tx, proposal, Budgets() if known else self._policy().budgets, claiming=True)
         if objection is not None:
             return proposal, await self._refuse(tx, proposal, known, objection, run)
         if known is not None:
@@ -105,7 +105,9 @@ class Ledger:
         await executions.add(tx, claimed)
         return await docket.move(tx, proposal, ProposalState.CLAIMED, "claimed"), claimed
 
-    async def _obstacle(self, tx: Transaction, proposal: Proposal, budgets: Budgets) -> Obstacle | None:
+    async def _obstacle(
+        self, tx: Transaction, proposal: Proposal, budgets: Budgets, claiming: bool = False
+    ) -> Obstacle | None:
         stop = await switches.hold_stop(tx)  # also puts all claims in a line, so that budgets are counted right
         policy, now = self._policy(), self._clock.now()
         parent = await docket.find(tx, proposal.parent) if proposal.parent else None
@@ -124,7 +126,7 @@ class Ledger:
             budgets=budgets,
             this_hour=this_hour,
             on_target=on_target,
-            contradicted=await contradicts(tx, proposal, made),
+            contradicted=await contradicts(tx, proposal, made) if claiming else None,
         )
         return obstacle(facts)
 

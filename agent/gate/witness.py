@@ -18,11 +18,10 @@ from agent.store.decisions import Decision
 async def contradicts(tx: Transaction, proposal: Proposal, made: Sequence[Decision]) -> str | None:
     """Why the proposal with these decisions may not start by its timeline, or None: it tells of exactly them, of no intent
     and of no end. An end of the chain that was cut off is not seen here: `stanch audit verify` finds it."""
-    first = await timeline.by_key(tx, proposal.incident, f"verdict:{proposal.id}")
-    if first is None or not vouches(tx.audit_key, first, proposal):
+    events = await timeline.from_key(tx, proposal.incident, f"verdict:{proposal.id}")
+    if not events or not vouches(tx.audit_key, events[0], proposal):
         return "its timeline does not tell that it was sealed like this"
-    events = await timeline.events(tx, proposal.incident, after=first.n - 1)
-    if (place := _broken(tx.audit_key, first, events)) is not None:
+    if (place := _broken(tx.audit_key, events)) is not None:
         return f"its timeline was changed at event {place}"
     mine = [event for event in events if event.data.get("proposal") == proposal.id]
     if any(_is_over(event) for event in mine):
@@ -55,10 +54,10 @@ def _genuine(key: bytes, event: Event) -> bool:
     return event.hash == chain_hash(key, event.prev, event.to_json())
 
 
-def _broken(key: bytes, first: Event, events: Sequence[Event]) -> int | None:
-    """The first event that is not genuine or does not follow from the one before."""
-    prev = first.prev
-    for place, event in enumerate(events, first.n):
+def _broken(key: bytes, events: Sequence[Event]) -> int | None:
+    """The first event that is not genuine or does not follow from the one before. The first of all is known to be genuine."""
+    prev = events[0].hash
+    for place, event in enumerate(events[1:], events[0].n + 1):
         if event.n != place or event.prev != prev or not _genuine(key, event):
             return place
         prev = event.hash

@@ -13,7 +13,6 @@ from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from sqlalchemy import update
 
 from agent.case.catalog import Person
 from agent.case.timeline import EventKind
@@ -21,9 +20,8 @@ from agent.errors import NotEntitled, Outdated, Overtaken, Refused, Unreachable
 from agent.gate import audit, docket
 from agent.gate.approval import decide
 from agent.gate.policy import parse
-from agent.gate.proposal import Proposal, ProposalState, digest_of
+from agent.gate.proposal import Proposal, ProposalState
 from agent.store import executions, switches, timeline
-from agent.store.schema import proposals as proposals_table
 from tests.gate.world import ANN, NOON, Scene, World
 from tests.proofs.choices import COMES_BETWEEN, MODES, PEOPLE, PROPOSED, people, rules_of_today, which, willing
 from tests.proofs.model import BEGINS, OUTCOMES, PROBING, SEEN, UNSEEN, Held, Model, Rules
@@ -202,31 +200,6 @@ class Gate(RuleBasedStateMachine):
         found = self.run(look())
         assert found is not None
         held.state = str(found.state)
-
-    @has(*WAITING)
-    @rule(number=which, what=st.sampled_from(("arguments", "quorum", "approvers", "sealed anew")))
-    def somebody_tampers(self, number: int, what: str) -> None:
-        held = self.pick(number, *WAITING)
-        if what == "sealed anew" and held.state != "approved":
-            return  # whoever can write everything can also write that policy allows it
-        sealed = {**held.proposal.sealed()}
-        match what:
-            case "arguments" | "sealed anew":
-                sealed["arguments"] = {**held.proposal.arguments, "workload": "other"}
-            case "quorum":
-                sealed["quorum"] = 0
-            case "approvers":
-                sealed["approvers"] = ["eve", *held.proposal.approvers]
-        values: dict[str, Any] = {"sealed": sealed} | ({"digest": digest_of(sealed)} if what == "sealed anew" else {})
-
-        async def write() -> None:
-            async with self.stage.db.write() as tx:
-                await tx.execute(
-                    update(proposals_table).where(proposals_table.c.id == held.proposal.id).values(**values)
-                )
-
-        self.run(write())
-        held.tampered = what
 
     # -- executing ----------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,8 @@ from tests.gate.world import ANN, BOB
 from tests.proofs.choices import AGENT, ANN_IN_CHAT, COMES_BETWEEN, NOBODY, PEOPLE
 from tests.proofs.model import OUTCOMES, SEEN, Held, Rules
 from tests.proofs.stage import Crash
-from tests.proofs.under_fire import BY_HAND, GateUnderFire
+from tests.proofs.under_fire import GateUnderFire
+from tests.proofs.vandals import BY_HAND, TAMPERED
 
 ASK, ALLOW, DENY = Rules(), Rules(verdict="allow"), Rules(verdict="deny")
 USUAL: dict[str, Any] = {
@@ -250,13 +251,19 @@ async def _beside_a_twin(machine: GateUnderFire, held: Held, point: int) -> None
 
 
 def who_tampers() -> None:
-    for what in ("arguments", "quorum", "approvers", "sealed anew"):
+    for what, rules in ((what, rules) for what in TAMPERED for rules in (ASK, ALLOW)):
         for approvers in (0, 1):
-            with gate(ASK) as machine:
+            with gate(rules) as machine:
                 held = proposed(machine, approvers=approvers)
                 machine.somebody_tampers(0, what)
                 machine._answer(held, ANN, "approve", held.proposal.digest)
                 machine._execute(held, "nothing", ASK)
+
+    for approvers in (0, 1):
+        for minutes in (0, 16):
+            with gate(ASK) as machine:
+                proposed(machine, approvers=approvers)
+                machine.somebody_forges_approvals(0, minutes)
 
 
 def what_is_undone() -> None:

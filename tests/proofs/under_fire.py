@@ -1,4 +1,4 @@
-"""The machine goes on: processes die and are held up, people and runners act at once, undos are forged, rows are changed."""
+"""The machine goes on: processes die and are held up, people and runners act at once, undos are forged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import rule
 
 from agent.case.timeline import EventKind
 from agent.errors import NotEntitled, Outdated, Overtaken, Refused, ToolError
@@ -21,9 +21,10 @@ from agent.store import decisions, switches, timeline
 from agent.store.database import Database
 from tests.gate.world import ANN, BOB, CEM, NOON
 from tests.proofs.choices import COMES_BETWEEN, MODES, PROPOSED, rules_of_today, which, willing
-from tests.proofs.machine import READY, WAITING, Gate, has
+from tests.proofs.machine import READY, WAITING, has
 from tests.proofs.model import BEGINS, PROBING, Held, Rules
-from tests.proofs.stage import Crash, vandalised
+from tests.proofs.stage import Crash
+from tests.proofs.vandals import Vandals
 
 OPS = (
     "approve ann",
@@ -40,15 +41,9 @@ OPS = (
 ACTED = PROPOSED | {"rules": st.one_of(willing, willing, willing, st.none()), "approvers": st.integers(1, 3)}
 BETWEEN_LIVES = ("nothing", "nothing", "nothing", "policy", "late", "stop", "version")
 WHO = {"ann": ANN, "bob": BOB, "cem": CEM}
-BY_HAND = {
-    "change": ["UPDATE events SET data = '{\"forged\":true}' WHERE n = {n}"],
-    "drop": ["DELETE FROM events WHERE n = {n}"],
-    "swap": ["UPDATE events SET n = -1 WHERE n = {n}", "UPDATE events SET n = {n} WHERE n = {n} + 1", "UPDATE events SET n = {n} + 1 WHERE n = -1"],
-    "cut": ["DELETE FROM events WHERE n > {n}"],
-}  # fmt: skip
 
 
-class GateUnderFire(Gate):
+class GateUnderFire(Vandals):
     # -- dying --------------------------------------------------------------------------------------------------------
 
     @has(*READY)
@@ -312,21 +307,3 @@ class GateUnderFire(Gate):
         until = stage.clock.now() + timedelta(minutes=15)
         sealed = seal(replace(proposal, covered=True, parent=held.proposal.id, verdict=type(proposal.verdict).ALLOW))
         return replace(prepared, proposal=replace(sealed, state=ProposalState.ALLOWED, execute_by=until))
-
-    # -- the record ---------------------------------------------------------------------------------------------------
-
-    @precondition(lambda self: self.model.held)
-    @rule(what=st.sampled_from(tuple(BY_HAND)), place=st.integers(1, 30), anchors_too=st.booleans())
-    def somebody_changes_rows(self, what: str, place: int, anchors_too: bool) -> None:
-        count = self.run(self._count())
-        n = 1 + place % max(count - 1, 1)
-        if n >= count:
-            return
-        statements = [statement.replace("{n}", str(n)) for statement in BY_HAND[what]]
-        gone = anchors_too and what != "cut"
-        found = self.run(vandalised(self.stage.db.folder, statements, without_anchors=gone))
-        assert found, f"I9: {what} at {n} of {count} is not found"
-
-    async def _count(self) -> int:
-        async with self.stage.db.read() as tx:
-            return (await timeline.head(tx, "inc")).n

@@ -32,11 +32,12 @@ class Vandals(Gate):
     def somebody_tampers(self, number: int, what: str) -> None:
         held = self.pick(number, *WAITING)
         sealed = {**held.proposal.sealed()}
+        elsewhere = "api" if held.proposal.arguments.get("workload") != "api" else "web"
         match what:
             case "arguments" | "sealed anew":
-                sealed["arguments"] = {**held.proposal.arguments, "workload": "api"}
+                sealed["arguments"] = {**held.proposal.arguments, "workload": elsewhere}
             case "allowed":
-                sealed |= {"arguments": {**held.proposal.arguments, "workload": "api"}, "verdict": "allow"}
+                sealed |= {"arguments": {**held.proposal.arguments, "workload": elsewhere}, "verdict": "allow"}
             case "quorum":
                 sealed["quorum"] = 0
             case "approvers":

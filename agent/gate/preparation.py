@@ -164,6 +164,7 @@ def verdict_json(proposal: Proposal, ruling: Ruling) -> dict[str, Json]:
     return {
         "proposal": proposal.id, "verdict": str(ruling.verdict), "rule": ruling.rule, "why": ruling.why,
         "approvers": list(ruling.approvers), "quorum": ruling.quorum, "policy_version": proposal.policy_version,
+        "digest": proposal.digest,
     }  # fmt: skip
 
 

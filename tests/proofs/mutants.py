@@ -28,6 +28,7 @@ class Mutant:
 LEDGER, APPROVAL, OBSTACLES = "agent/gate/ledger.py", "agent/gate/approval.py", "agent/gate/obstacles.py"
 OUTCOME, PROPOSAL, POLICY = "agent/gate/outcome.py", "agent/gate/proposal.py", "agent/gate/policy.py"
 POLICY_FILE, PREPARATION, AUDIT = "agent/gate/policy_file.py", "agent/gate/preparation.py", "agent/gate/audit.py"
+WITNESS = "agent/gate/witness.py"
 VERIFICATION, PROVENANCE = "agent/gate/verification.py", "agent/gate/provenance.py"
 EXECUTIONS, INCIDENTS, DATABASE = "agent/store/executions.py", "agent/store/incidents.py", "agent/store/database.py"
 
@@ -51,6 +52,15 @@ MUTANTS = (
     Mutant("an overtaken runner goes on", "I6", INCIDENTS, "if run is not None and run != found:", "if run is not None and run > found:"),
     Mutant("any undo passes for the approved one", "I1", LEDGER, "for name, value in parent.undo.arguments.items()} == dict(proposal.arguments)", "for name, value in parent.undo.arguments.items()} is not None"),
     Mutant("an undo runs though its parent did not", "I2", LEDGER, "if ran is None or ran.outcome is not Outcome.DONE or proposal.action != parent.undo.action:", "if ran is None or proposal.action != parent.undo.action:"),
+    Mutant("what can never be seen is called not done", "I7", LEDGER, "return await self._end(hand, Outcome.UNKNOWN, f\"{said}; its effect can never be seen\")", "return await self._end(hand, Outcome.NOT_DONE, f\"{said}; its effect can never be seen\")"),
+    Mutant("an answer is taken for the effect though the target knows better", "I7", LEDGER, "        return await self._settle(hand, receipt.text)\n", "        if hand.action.settle is None:\n            return await self._end(hand, Outcome.DONE, receipt.text)\n        return await self._settle(hand, receipt.text)\n"),
+    Mutant("what knows its keys is not waited for", "I7", LEDGER, "SETTLE = timedelta(seconds=30)", "SETTLE = timedelta(seconds=3)"),
+    Mutant("no answer is sent once more", "I6", LEDGER, "            return await self._settle(hand, f\"no clear answer: {error}\")", "            try:\n                await hand.action.apply(context, seen, hand.proposal.key)\n            except ToolError:\n                pass\n            return await self._settle(hand, f\"no clear answer: {error}\")"),
+    # -- what the timeline is a witness of
+    Mutant("a row that its timeline does not tell of may start", "I1", WITNESS, "if not events or not vouches(tx.audit_key, events[0], proposal):", "if not events:"),
+    Mutant("a verdict on something else vouches", "I1", WITNESS, "told == (proposal.id, proposal.digest) and", "told[0] == proposal.id and"),
+    Mutant("approvals that no event tells of count", "I2", WITNESS, "sorted(told ^ held)", "sorted(told - held)"),
+    Mutant("the execution clock is what the row says", "I3", OBSTACLES, "return min(proposal.execute_by, max(began) + proposal.execute_within)", "return proposal.execute_by"),
     # -- what stands in the way
     Mutant("a changed proposal is not noticed", "I1", OBSTACLES, "if facts.proposal.intact:", "if facts.proposal.digest:"),
     Mutant("the kill switch is not asked", "I15", OBSTACLES, "return Obstacle(ProposalState.VOIDED, facts.stopped) if facts.stopped else None", "return None"),

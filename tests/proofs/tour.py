@@ -12,10 +12,11 @@ from typing import Any
 from agent.errors import Overtaken
 from agent.store.database import Database
 from tests.gate.world import ANN, BOB
-from tests.proofs.machine import AGENT, ANN_IN_CHAT, COMES_BETWEEN, NOBODY, PEOPLE
+from tests.proofs.choices import AGENT, ANN_IN_CHAT, COMES_BETWEEN, NOBODY, PEOPLE
 from tests.proofs.model import OUTCOMES, SEEN, Held, Rules
 from tests.proofs.stage import Crash
-from tests.proofs.under_fire import BY_HAND, GateUnderFire
+from tests.proofs.under_fire import GateUnderFire
+from tests.proofs.vandals import BY_HAND, TAMPERED
 
 ASK, ALLOW, DENY = Rules(), Rules(verdict="allow"), Rules(verdict="deny")
 USUAL: dict[str, Any] = {
@@ -166,7 +167,7 @@ def who_decides() -> None:
 
 
 def what_is_told() -> None:
-    for kind in ("set_replicas", "probed", "blind", "create"):
+    for kind in ("set_replicas", "probed", "blind", "blind_probed", "create"):
         for mode in ("dark", *OUTCOMES.get(kind, SEEN)):
             with gate() as machine:
                 executed(machine, mode, kind=kind)
@@ -250,13 +251,19 @@ async def _beside_a_twin(machine: GateUnderFire, held: Held, point: int) -> None
 
 
 def who_tampers() -> None:
-    for what in ("arguments", "quorum", "approvers", "sealed anew"):
+    for what, rules in ((what, rules) for what in TAMPERED for rules in (ASK, ALLOW)):
         for approvers in (0, 1):
-            with gate(ASK) as machine:
+            with gate(rules) as machine:
                 held = proposed(machine, approvers=approvers)
                 machine.somebody_tampers(0, what)
                 machine._answer(held, ANN, "approve", held.proposal.digest)
                 machine._execute(held, "nothing", ASK)
+
+    for approvers in (0, 1):
+        for minutes in (0, 16):
+            with gate(ASK) as machine:
+                proposed(machine, approvers=approvers)
+                machine.somebody_forges_approvals(0, minutes)
 
 
 def what_is_undone() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from agent import checkpoints
 from agent.actions import known
 from agent.application import App, Listener
 from agent.case import catalog as catalogs
@@ -94,6 +95,7 @@ async def open_app(
     settings: Settings, clock: Clock | None = None, listeners: Sequence[Listener] = (), reasoner: Reasoner | None = None
 ) -> AsyncIterator[App]:
     """The application over one data folder. Nothing runs until the desk is asked to."""
+    checkpoints.require_strict()
     async with AsyncExitStack() as stack:
         now = clock or RealClock()
         redact = Redactor(settings.every_secret)
@@ -175,7 +177,7 @@ async def _saver(settings: Settings, stack: AsyncExitStack) -> Any:
     path.touch(mode=0o600)
     connection = await stack.enter_async_context(aiosqlite.connect(path))
     await connection.execute("PRAGMA synchronous=FULL")
-    saver = AsyncSqliteSaver(connection)
+    saver = AsyncSqliteSaver(connection, serde=checkpoints.serializer())
     await saver.setup()
     return saver
 

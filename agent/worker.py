@@ -13,10 +13,15 @@ from typing import Any
 from agent.case.alert import Alert, AlertStatus, standing
 from agent.case.dossier import Dossier
 from agent.case.timeline import EventKind
+from agent.errors import UnusableInput
 from agent.gate.proposal import Proposal, ProposalState
 from agent.judge import Judge
 from agent.notebook import Notebook
 from agent.store import incidents, wakes
+
+_NOT_OURS = (
+    "Something else has written to checkpoints.db. What was done stands in stanch.db; a person has to take over."
+)
 
 
 class RestKind(StrEnum):
@@ -67,6 +72,8 @@ class Worker:
             state = await graph.aget_state(config)
             if state.created_at is None:
                 await self._go(graph, {"incident": incident}, config)
+            elif str(state.values.get("incident")) != incident:
+                raise UnusableInput(f"The checkpoint of {incident} is not its own. {_NOT_OURS}")
             elif state.interrupts:
                 interrupt = state.interrupts[0]
                 why = await self._news(incident, interrupt.value, epoch)
@@ -86,10 +93,14 @@ class Worker:
 
     async def _go(self, graph: Any, given: Any, config: Mapping[str, Any]) -> None:
         """Step by step; the checkpoint of a step is written before the next one begins."""
+        moved = False
         async with aclosing(graph.astream(given, config, durability="sync", stream_mode="updates")) as steps:
             async for _ in steps:
+                moved = True
                 if self._stopping:
                     return
+        if not moved:  # the same checkpoint again and again, for ever
+            raise UnusableInput(f"The checkpoint of {config['configurable']['thread_id']} leads nowhere. {_NOT_OURS}")
 
     async def _news(self, incident: str, waits: Mapping[str, Any], epoch: int) -> str | None:
         """The reason to answer the interrupt with, or None. Proposals that lost their reason are voided on the way."""

@@ -31,7 +31,7 @@ from tests.proofs.faults import SERVER, WRITTEN
 PATIENCE_S = 1.5  # of one answer, as configured: what hangs is given up then
 DEADLINE_S = 90.0  # of one incident, in which it has to end or wait
 BUDGET = BudgetSection(steps=8, tokens=60_000, seconds=30)
-STEPS = ("look", "judge", "act", "verify")
+STEPS = ("look", "judge", "act", "effect", "verify")
 TURNS = ("look", "propose", "conclude")
 READY = 'kube_deployment_status_replicas_available{cluster="eu-1",deployment="forecast-server"}'
 SERVED = 'count(model_served_version_info{model="demand-forecast",version="4"})'
@@ -121,8 +121,8 @@ def combinations() -> list[tuple[Play, Fault]]:
     found += [(SCALE, Fault("llm", what, TURNS[0], True)) for what in (*SERVER, *WRITTEN)]
     for who, play, steps in (
         ("prometheus", SCALE, ("look", "judge", "verify")),  # nobody asks it while it is acted
-        ("kubernetes", SCALE, ("look", "judge", "act", "verify")),
-        ("mlflow", POINT, ("look", "judge", "act")),
+        ("kubernetes", SCALE, ("look", "judge", "act", "effect")),
+        ("mlflow", POINT, ("look", "judge", "act", "effect")),
     ):
         found += [(play, Fault(who, what, step)) for what in SERVER for step in steps]
         found += [(play, Fault(who, what, steps[0], True)) for what in SERVER]

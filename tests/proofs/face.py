@@ -99,6 +99,8 @@ class Face:
 
     async def _answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Sent:
         who = "llm" if target.endswith("/chat/completions") else target.split("/")[1]
+        if self.step == "act" and method not in ("GET", "HEAD") and who in ("kubernetes", "mlflow"):
+            self.step = "effect"  # the answer to the change itself, and what is asked after it
         self.asked[f"{who} {self.step}"] += 1
         broken = self._broken(who)
         self.hit += broken

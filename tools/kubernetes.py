@@ -19,6 +19,7 @@ import yaml
 
 from tools.context import Backend, Context, Json, Workload
 from tools.errors import NotConfigured, Refused, TargetUnclear, ToolFailed, Unreachable
+from tools.kubernetes_shape import Misshapen, shaped
 from tools.wording import clean
 
 PLURALS: Mapping[str, str] = {"Deployment": "deployments", "StatefulSet": "statefulsets"}
@@ -132,7 +133,8 @@ class Cluster:
 
 
 # What kr8s lets through from reading a kubeconfig, running an exec plug-in and loading certificates.
-_SIGN_IN_ERRORS = (ValueError, KeyError, TypeError, OSError, RuntimeError, yaml.YAMLError)
+# Its AttributeError is a /version that is not what a server answers.
+_SIGN_IN_ERRORS = (ValueError, KeyError, TypeError, AttributeError, OSError, RuntimeError, yaml.YAMLError)
 
 
 @dataclass(slots=True)
@@ -275,8 +277,12 @@ def _message(response: httpx.Response) -> str:
 
 def _json(response: httpx.Response, backend: Backend, path: str) -> Json:
     try:
-        return response.json()
-    except ValueError:
+        return shaped(response.json())
+    except Misshapen as error:
+        raise ToolFailed(
+            f"{_name(backend)} answered {path} with something that is no object of its API: {error}. Is it an API server?"
+        ) from None
+    except (ValueError, RecursionError):
         raise ToolFailed(
             f"{_name(backend)} answered {path} with {response.headers.get('content-type', 'no content type')} instead of "
             "JSON. Check that the address is that of an API server and not of a proxy or a log-in page."

@@ -18,7 +18,7 @@ from agent.errors import StanchError, UnusableInput
 from agent.library.index import Library, LibraryShelf
 from agent.reasoner import move_json
 from agent.reasoner.moves import AskPerson, Conclude, Move, Propose, Thought
-from agent.store import alerts, changes, evidence, incidents, timeline
+from agent.store import alerts, changes, evidence, incidents, timeline, wakes
 from agent.store.database import Database, Transaction
 from agent.think import Checked, note, subject
 from tools.context import Backends, Change, Clock, Context
@@ -185,8 +185,11 @@ class Notebook:
                 await self._move(tx, incident_id, run, State.HANDED_OVER, why)
 
     async def close(self, dossier: Dossier, run: int, end: State, move: Conclude) -> None:
-        """The last state, and the report that shows it."""
-        await self.move_to(dossier.incident.id, run, end, str(move.cause))
+        """The last state, and the report that shows it. What has ended is not gone on with by itself: until the run has
+        ended too, a wake stands for a report that a crash may have cut off."""
+        async with self.db.write() as tx:
+            await self._move(tx, dossier.incident.id, run, end, str(move.cause))
+            await wakes.add(tx, dossier.incident.id, "report", self.clock.now())
         path = self.reports / f"{dossier.incident.id}.md"
         whole = self.redact(render(await self.dossier(dossier.incident.id)))
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -195,7 +198,8 @@ class Notebook:
         part.replace(path)
         async with self.db.write() as tx:
             data = {"text": f"report: {path}", "report": str(path)}
-            await timeline.append(tx, dossier.incident.id, EventKind.NOTE, "stanch", data, self.clock.now(), None, run)
+            now = self.clock.now()
+            await timeline.append(tx, dossier.incident.id, EventKind.NOTE, "stanch", data, now, "report", run)
 
     async def _move(self, tx: Transaction, incident_id: str, run: int, state: State, why: str) -> None:
         """Legal transitions only; being there already is no event."""

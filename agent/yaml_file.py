@@ -13,6 +13,9 @@ from pydantic import BaseModel, RootModel, ValidationError
 from agent.errors import BadConfiguration
 
 M = TypeVar("M", bound=BaseModel)
+DEEPEST, MOST_VALUES = 50, 100_000  # levels and values of one file, aliases followed
+# what PyYAML's constructors raise for a date, a number or a boolean that only looks like one
+UNREADABLE = (ValueError, OverflowError, LookupError, AttributeError)
 Place = tuple[str | int, ...]
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where it is there: ten times as fast
 
@@ -28,19 +31,75 @@ def load(path: Path, model: type[M]) -> M:
 
 def parse(text: str, model: type[M], name: str) -> M:
     """As `load`, from text; `name` stands for the file in messages."""
+    node: yaml.Node | None = None
     try:
+        if (endless := _endless(text)) is not None:
+            raise BadConfiguration(f"{name}:{endless[0]}: {endless[1]}")
         node = yaml.compose(text, Loader=Loader)
         data = yaml.load(text, Loader=Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         raise BadConfiguration(f"{name}:{line}: not YAML: {getattr(error, 'problem', None) or error}.") from None
+    except UNREADABLE as error:
+        line = next((one.start_mark.line + 1 for one in _scalars(node) if not _readable(one)), 1)
+        raise BadConfiguration(f"{name}:{line}: not YAML: {error}. Quote the value.") from None
     if (twice := _duplicate(node)) is not None:
         raise BadConfiguration(f"{name}:{twice[1]}: {twice[0]!r} stands twice; keep one.")
     try:
         return model.model_validate({} if data is None else data)
     except ValidationError as error:
         raise BadConfiguration("\n".join(_mistakes(error, node, model, name))) from None
+
+
+def _endless(text: str) -> tuple[int, str] | None:
+    """Line and mistake where the text nests too deep, holds itself, or grows without end when its aliases are followed.
+
+    Told from the events, before anything is built: libyaml builds nested nodes by recursion in C.
+    """
+    open_ones: list[tuple[str | None, int]] = [(None, 0)]  # anchor and size of each collection that is open
+    sizes: dict[str, int | None] = {}  # of what stands under an anchor; None while it is open
+    for event in yaml.parse(text, Loader=Loader):
+        line, size = (event.start_mark.line if event.start_mark else 0) + 1, 0
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_ones.append((event.anchor, 1))
+            if len(open_ones) > DEEPEST:
+                return line, f"nested more than {DEEPEST} deep. Flatten it."
+            sizes |= {event.anchor: None} if event.anchor else {}
+            continue
+        if isinstance(event, yaml.AliasEvent):
+            found = sizes.get(event.anchor or "", 0)
+            if found is None:
+                return line, f"*{event.anchor} stands within what it names. Write the value out."
+            size = found
+        elif isinstance(event, yaml.ScalarEvent):
+            size = 1
+            sizes |= {event.anchor: 1} if event.anchor else {}
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = open_ones.pop()
+            sizes |= {anchor: size} if anchor else {}
+        anchor, before = open_ones[-1]
+        open_ones[-1] = (anchor, before + size)
+        if before + size > MOST_VALUES:
+            return line, f"more than {MOST_VALUES:,} values. Split it, or use fewer aliases."
+    return None
+
+
+def _scalars(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    elif isinstance(node, yaml.CollectionNode):
+        for one in node.value:
+            for part in one if isinstance(one, tuple) else (one,):
+                yield from _scalars(part)
+
+
+def _readable(node: yaml.ScalarNode) -> bool:
+    try:
+        yaml.SafeLoader("").construct_object(node)
+    except UNREADABLE:
+        return False
+    return True
 
 
 def _mistakes(error: ValidationError, node: yaml.Node | None, model: type[BaseModel], name: str) -> Iterator[str]:

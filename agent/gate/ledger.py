@@ -181,7 +181,7 @@ class Ledger:
             "arguments": dict(proposal.arguments),
         }  # fmt: skip
         key = f"intent:{proposal.id}"
-        await timeline.append(tx, proposal.incident, EventKind.INTENT, "stanch", data, now, key, hand.run)
+        await timeline.append(tx, proposal.incident, EventKind.INTENT, "stanch", data, now, key, hand.run, fresh=True)
         return replace(hand.execution, intent_at=now)
 
     async def _apply(self, hand: _Hand, context: Context, seen: State) -> Execution:
@@ -271,10 +271,12 @@ class Ledger:
                     )
                 return found
             await docket.move(tx, proposal, state or _ENDS_AS[outcome], why)
-            await self._note_outcome(tx, ended, hand.run, lost)
+            await self._note_outcome(tx, ended, hand.run, lost, fresh=True)
         return ended
 
-    async def _note_outcome(self, tx: Transaction, ended: Execution, run: int, lost: bool = False) -> None:
+    async def _note_outcome(
+        self, tx: Transaction, ended: Execution, run: int, lost: bool = False, fresh: bool = False
+    ) -> None:
         receipt = ended.receipt["text"] if ended.receipt else None
         data = {
             "proposal": ended.proposal,
@@ -284,7 +286,7 @@ class Ledger:
             "lost": lost,
         }
         key, now = f"outcome:{ended.proposal}", self._clock.now()
-        await timeline.append(tx, ended.incident, EventKind.OUTCOME, "stanch", data, now, key, run)
+        await timeline.append(tx, ended.incident, EventKind.OUTCOME, "stanch", data, now, key, run, fresh)
 
 
 def _row(proposal: Proposal, run: int) -> Execution:

@@ -161,7 +161,7 @@ def safe_yaml(text: str, line: int) -> Json:
         mark = getattr(error, "problem_mark", None)
         what = str(getattr(error, "problem", None) or error).splitlines()[0]
         raise UnusableInput(f"line {line + (mark.line if mark else 0)}: not YAML: {what}. {_mend(text)}") from None
-    except (ValueError, OverflowError) as error:  # a date or a number that only looks like one
+    except yaml_file.UNREADABLE as error:
         raise UnusableInput(f"line {line}: not YAML: {error}. Quote the value.") from None
 
 

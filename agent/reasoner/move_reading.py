@@ -57,7 +57,7 @@ def read_moves(written: Sequence[Written], view: View) -> Move:
 def _arguments(name: str, written: str) -> dict[str, Any]:
     try:
         found = json.loads(written or "{}")
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise Unusable(
             f"The arguments of {name} are no valid JSON ({error}); they may have been cut off. Write less."
         ) from None

@@ -7,7 +7,8 @@ content is never null, the system role is `system`. One answer that cannot be us
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import json
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 ANSWER_TOKENS = 2_500
 FREE, USUAL = Prices(), Limits()
+MOST_COUNTED = 100_000_000  # tokens of one request that are believed
 AGAIN_AFTER_S = 1.0  # one more attempt after 429 or 5xx
 
 
@@ -160,35 +162,43 @@ class OpenAIReasoner:
         return self._base_url or "the OpenAI API"
 
     def _said(self, answer: Any, sent: Sequence[Message], tools: Sequence[dict[str, Any]], seconds: float) -> Said:
+        """The SDK takes any JSON for an answer, so every part of it may be of any type."""
         choices = getattr(answer, "choices", None)
-        message = getattr(choices[0], "message", None) if choices else None
-        if not choices or message is None:
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        message = getattr(choice, "message", None)
+        if message is None or not hasattr(message, "content"):
             raise ReasonerFailed(
                 f"{self._place} answered something that is no chat completion. Is it the right address?"
             )
-        calls = tuple(
-            (str(c.function.name or ""), str(c.function.arguments or ""))
-            for c in message.tool_calls or () if getattr(c, "function", None) is not None
-        )  # fmt: skip
+        calls = tuple(_calls(getattr(message, "tool_calls", None)))
         text = message.content if isinstance(message.content, str) else ""
-        refusal = getattr(message, "refusal", None) or ""
         written = text + "".join(name + arguments for name, arguments in calls)
+        spent = self._spent(getattr(answer, "usage", None), sent, tools, written, seconds)
         return Said(
-            text,
-            calls,
-            str(choices[0].finish_reason or ""),
-            str(refusal),
-            self._spent(answer, sent, tools, written, seconds),
-        )
+            text, calls, str(getattr(choice, "finish_reason", "") or ""), str(getattr(message, "refusal", "") or ""), spent
+        )  # fmt: skip
 
     def _spent(
-        self, answer: Any, sent: Sequence[Message], tools: Sequence[dict[str, Any]], written: str, seconds: float
+        self, usage: Any, sent: Sequence[Message], tools: Sequence[dict[str, Any]], written: str, seconds: float
     ) -> Spent:
-        """By the server's own count; estimated where it gives none."""
-        usage = getattr(answer, "usage", None)
-        asked = int(getattr(usage, "prompt_tokens", 0) or 0) or tokens(sent, tools)
-        answered = int(getattr(usage, "completion_tokens", 0) or 0) or estimate(written)
+        """By the server's own count; estimated where it gives none that can be one."""
+        asked = _count(getattr(usage, "prompt_tokens", None)) or tokens(sent, tools)
+        answered = _count(getattr(usage, "completion_tokens", None)) or estimate(written)
         return Spent(asked, answered, self.prices.of(asked, answered), round(seconds, 3))
+
+
+def _calls(written: Any) -> Iterator[tuple[str, str]]:
+    """Name and arguments of each tool call that has them."""
+    for one in written if isinstance(written, list) else ():
+        function: Any = getattr(one, "function", None)
+        if hasattr(function, "name"):
+            arguments = getattr(function, "arguments", None)
+            yield str(function.name or ""), arguments if isinstance(arguments, str) else json.dumps(arguments or {})
+
+
+def _count(value: Any) -> int:
+    """A number of tokens, or 0 where it is none: a server's word must not lift a budget."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_COUNTED else 0
 
 
 def _lengths(base_url: str) -> tuple[str, ...]:

@@ -248,12 +248,15 @@ def serve(address: str, folder: Path) -> None:
 class Workers:
     """Workers side by side, each with a process and a database of its own. "" is SQLite."""
 
+    module = "tests.proofs.kills"  # what they run, and what it tells of an order
+    story: type[Any] = Story
+
     def __init__(self, addresses: Sequence[str]) -> None:
         self.database = "postgresql" if addresses[0] else "sqlite"
         self._places = [tempfile.TemporaryDirectory(prefix="stanch-kills-") for _ in addresses]
         self._processes = [
             subprocess.Popen(
-                [sys.executable, "-m", "tests.proofs.kills", address, place.name], cwd=TOP, stdin=subprocess.PIPE,
+                [sys.executable, "-m", self.module, address, place.name], cwd=TOP, stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE, text=True,
             )
             for place, address in zip(self._places, addresses, strict=True)
@@ -268,14 +271,14 @@ class Workers:
         for place in self._places:
             place.cleanup()
 
-    def tell(self, orders: Sequence[Order]) -> list[Story]:
+    def tell(self, orders: Sequence[Any]) -> list[Any]:
         """What became of each order, in their sequence."""
-        waiting = queue.SimpleQueue[tuple[int, Order] | None]()
+        waiting = queue.SimpleQueue[tuple[int, Any] | None]()
         for numbered in enumerate(orders):
             waiting.put(numbered)
         for _ in self._processes:
             waiting.put(None)
-        found: dict[int, Story] = {}
+        found: dict[int, Any] = {}
 
         def work(process: subprocess.Popen[str]) -> None:
             assert process.stdin is not None
@@ -283,7 +286,7 @@ class Workers:
             while (numbered := waiting.get()) is not None:
                 process.stdin.write(json.dumps(asdict(numbered[1])) + "\n")
                 process.stdin.flush()
-                found[numbered[0]] = Story(**json.loads(process.stdout.readline()))
+                found[numbered[0]] = self.story(**json.loads(process.stdout.readline()))
 
         with ThreadPoolExecutor(len(self._processes)) as pool:
             list(pool.map(work, self._processes))

@@ -308,9 +308,7 @@ async def _is_undo_of(tx: Transaction, proposal: Proposal, parent: Proposal | No
     if parent is None or parent.undo is None or not parent.undo_covered or not parent.intact:
         return False
     ran = await executions.get(tx, parent.id)
-    if not await vouched_done(tx, parent):
-        return False
-    if ran is None or ran.outcome is not Outcome.DONE or proposal.action != parent.undo.action:
+    if ran is None or not await vouched_done(tx, parent) or proposal.action != parent.undo.action:
         return False
     try:
         return {name: resolved(value, ran) for name, value in parent.undo.arguments.items()} == dict(proposal.arguments)

@@ -217,21 +217,32 @@ def who_acts_at_once() -> None:
 
 
 def what_a_twin_does() -> None:
-    """Another runner under the same run comes in between claim and intent, and gets as far as each point."""
+    """Another runner under the same run comes in between claim and intent, and gets as far as each point; or it comes when
+    the effect is sent, and is the first to say what became of it."""
+    for kind in ("set_replicas", "blind", "blind_probed"):
+        for mode in ("well", "swallowed"):
+            _with_a_twin(kind, mode, 0, sent=True)
     for kind in ("set_replicas", "blind"):
         for point in (*range(18, 50, 2), 0):
-            with gate(ASK) as machine:
-                held = proposed(machine, kind=kind)
-                machine.run(_beside_a_twin(machine, held, point))
-                machine.promises()
-                told = machine.run(machine.stage.ledger.execute(held.proposal.id, machine.stage.run))
-                happened = held.proposal.key in machine.stage.effects()
-                assert told.outcome in (("DONE", "UNKNOWN") if happened else ("NOT_DONE", "UNKNOWN")), f"I7: {told.why}"
-                machine._told(held, str(told.outcome))
+            _with_a_twin(kind, "well", point, sent=False)
 
 
-async def _beside_a_twin(machine: GateUnderFire, held: Held, point: int) -> None:
+def _with_a_twin(kind: str, mode: str, point: int, sent: bool) -> None:
+    with gate(ASK) as machine:
+        held = proposed(machine, mode, kind=kind)
+        machine.run(_beside_a_twin(machine, held, point, sent))
+        machine.promises()
+        told = machine.run(machine.stage.ledger.execute(held.proposal.id, machine.stage.run))
+        happened = held.proposal.key in machine.stage.effects()
+        assert told.outcome in (("DONE", "UNKNOWN") if happened else ("NOT_DONE", "UNKNOWN")), f"I7: {told.why}"
+        machine._told(held, str(told.outcome))
+
+
+async def _beside_a_twin(machine: GateUnderFire, held: Held, point: int, sent: bool) -> None:
     stage = machine.stage
+
+    async def once_it_is_sent() -> None:
+        stage.meanwhile = twin  # the next time that anybody looks
 
     async def twin() -> None:
         other = await Database.open("", stage.db.folder)
@@ -242,7 +253,7 @@ async def _beside_a_twin(machine: GateUnderFire, held: Held, point: int) -> None
         stage.at = 0
         await other.close()
 
-    stage.meanwhile = twin
+    stage.meanwhile = once_it_is_sent if sent else twin
     with suppress(Overtaken):
         told = await stage.ledger.execute(held.proposal.id, stage.run)
         row = await stage.row(held.proposal.id)

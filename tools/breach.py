@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -41,7 +42,8 @@ class Breach:
 def expression_in(text: str) -> str:
     """PromQL as it is, or out of a generator URL's `g0.expr`."""
     if text.startswith(("http://", "https://", "/graph", "/query")):
-        return parse_qs(urlsplit(text).query).get("g0.expr", [text])[0]
+        with suppress(ValueError):  # an address that is none, such as http://[::1/
+            return parse_qs(urlsplit(text).query).get("g0.expr", [text])[0]
     return text
 
 

@@ -140,8 +140,11 @@ async def _listing(backend: Backend) -> list[Found]:
 def _within(backend: Backend, entry: dict[str, object]) -> str:
     """The address of a listed report if it lies on the same server, else its name below the server's address."""
     base = backend.url.rstrip("/") + "/"
-    url = urljoin(base, str(entry.get("url") or ""))
-    same = urlsplit(url)[:2] == urlsplit(base)[:2] and entry.get("url")
+    try:
+        url = urljoin(base, str(entry.get("url") or ""))
+        same = urlsplit(url)[:2] == urlsplit(base)[:2] and entry.get("url")
+    except ValueError:  # an address that is none, such as http://[::1/
+        same = False
     return url if same else quote(str(entry["name"]))
 
 

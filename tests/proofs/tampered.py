@@ -81,7 +81,9 @@ class Rows:
             f"SELECT thread_id, checkpoint_ns, checkpoint_id, task_id FROM writes WHERE {LAST} LIMIT 1",
             (self.incident,),
         ).fetchone()
-        row = (*found, -4 if channel == "__resume__" else 7, channel, "msgpack", PACK(given))
+        resumes = channel == "__resume__"
+        row = (*found, -4 if resumes else 7, channel, "msgpack", PACK([given] if resumes else given))
+        self.database.execute(f"DELETE FROM writes WHERE {LAST} AND channel = '__interrupt__'", (self.incident,))
         names = "thread_id, checkpoint_ns, checkpoint_id, task_id, idx, channel, type, value"
         self.database.execute(f"INSERT OR REPLACE INTO writes ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 

@@ -18,9 +18,9 @@ from tests.real_prometheus import running
 from tools.promql import matchers_of, metric_of, selectors
 
 ALL = 1_000
-SHORT, SHORT_OF_READS = 160, 40  # what a read does with a value costs a hundred times as much
+SHORT, SHORT_OF_READS = 160, 20  # what a read does with a value costs a hundred times as much
 REAL, REAL_OF_READS = 1_000, 100
-REAL_SHORT, REAL_SHORT_OF_READS = 60, 8
+REAL_SHORT, REAL_SHORT_OF_READS = 40, 5
 HARMLESS = "harmless"
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _GO = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
-from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from agent.case.redact import Redactor
 from agent.case.text import paragraph
@@ -20,6 +20,7 @@ log = logging.getLogger("stanch.slack")
 SECTION = 2_900  # characters of one section; Slack takes 3,000
 MOST_SECTIONS = 45
 AWAY = (SlackClientError, aiohttp.ClientError, TimeoutError, OSError)  # Slack is away, or does not want this
+HOOKS = ("hooks.slack.com", "hooks.slack-gov.com")  # where response_url leads
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
@@ -57,14 +58,20 @@ class Voice:
     async def _respond(self, place: Place, shown: dict[str, Any]) -> bool:
         if not place.response_url:
             return False
+        if not of_slack(place.response_url, self.client.base_url):
+            log.warning("slack: no answer to %s: response_url is not an address of Slack's", place.user)
+            return False
+        redact = self.client.redact if isinstance(self.client, DiscreetClient) else Redactor()
+        body = {"response_type": "ephemeral", "replace_original": False, **redact.value(shown)}
         try:
-            hook = AsyncWebhookClient(place.response_url, timeout=10)
-            redact = self.client.redact if isinstance(self.client, DiscreetClient) else Redactor()
-            answer = await hook.send(response_type="ephemeral", replace_original=False, **redact.value(shown))
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as http,
+                http.post(place.response_url, json=body, allow_redirects=False) as answer,
+            ):
+                return answer.status == 200
         except (*AWAY, ValueError) as error:
             log.warning("slack: no answer to %s through response_url: %s", place.user, error)
             return False
-        return answer.status_code == 200
 
     async def openly(self, place: Place, text: str) -> bool:
         """Where they spoke, for everybody there."""
@@ -87,6 +94,15 @@ class Voice:
                 )
             except AWAY as error:
                 log.debug("slack: no status in %s: %s", place.channel, error)
+
+
+def of_slack(address: str, api: str) -> bool:
+    """Whether an address out of a payload leads to Slack: its hooks, or the server whose API is configured."""
+    try:
+        parts, own = urlsplit(address), urlsplit(api)
+        return parts[:2] == own[:2] or (parts.scheme == "https" and parts.netloc in HOOKS)
+    except ValueError:
+        return False
 
 
 def escaped(text: str, limit: int | None = None) -> str:

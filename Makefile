@@ -27,8 +27,9 @@ $(DEV): $(SETUP)
 demo: $(SETUP)
 	@if [ -t 0 ]; then $(RUN)stanch demo; else $(RUN)stanch demo --approve; fi
 
+# In as many processes as there are cores, file by file; each starts the servers that its files need.
 test: $(DEV)
-	@$(RUN)python -m pytest $(ARGS)
+	@$(RUN)python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: $(DEV)
 	@$(RUN)ruff format --check . && $(RUN)ruff check . && $(RUN)mypy && $(RUN)python -m pytest tests/test_shape.py

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from ssl import SSLContext
@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from agent import checkpoints
 from agent.actions import known
 from agent.application import App, Listener
 from agent.case import catalog as catalogs
@@ -44,8 +45,14 @@ from agent.verify import Verifier
 from agent.watch import Watch
 from agent.worker import Worker
 from tools.context import Backend, Backends, Clock
+from tools.errors import ToolFailed
 
-PAGER_S, RECONCILE_S = 15.0, 300.0  # seconds between two looks: for whom nobody answers, and for what was missed
+SIGN_IN_S = 3.0  # at most, for each cluster, before the service is ready
+PAGER_S, RECONCILE_S, PRUNE_S = (
+    15.0,
+    300.0,
+    3_600.0,
+)  # seconds between two looks: at whom nobody answers, at what was missed, at what is old
 
 
 class Feed:
@@ -88,6 +95,7 @@ async def open_app(
     settings: Settings, clock: Clock | None = None, listeners: Sequence[Listener] = (), reasoner: Reasoner | None = None
 ) -> AsyncIterator[App]:
     """The application over one data folder. Nothing runs until the desk is asked to."""
+    checkpoints.require_strict()
     async with AsyncExitStack() as stack:
         now = clock or RealClock()
         redact = Redactor(settings.every_secret)
@@ -122,13 +130,14 @@ async def open_app(
             (PAGER_S, pager.look),
             (RECONCILE_S, partial(_reconcile, notebook, box)),
             (RECONCILE_S, hindsight.look),
+            (PRUNE_S, box.prune),
         )
         watch = Watch(notebook, worker, box, routes, settings.serve, feed.publish, chores)
         lock = RunnerLock(settings.data)
         stack.callback(lock.release)
         yield App(
             settings, now, desk, catalog, policy, library, tools, backends, lock, redact, box, watch, pager,
-            partial(Postbox, db, now),
+            partial(Postbox, db, now), partial(_warm, worker, library, backends),
         )  # fmt: skip
 
 
@@ -136,6 +145,18 @@ async def _reconcile(notebook: Notebook, box: Inbox) -> None:
     """What fired or cleared while nobody listened goes the way of a notification."""
     if alerts := await missed(notebook):
         await box.accept("reconcile", alerts)
+
+
+async def _warm(worker: Worker, library: Library, backends: Backends) -> None:
+    """Load what the first incident would wait for: the runbooks' index, the graph, the way into each cluster."""
+    await asyncio.to_thread(library.warm)
+    await worker.warm()
+    for backend in backends.of("kubernetes"):
+        from tools.kubernetes import connect
+
+        with suppress(ToolFailed, TimeoutError):  # a cluster that does not answer is told of by the read that wants it
+            async with asyncio.timeout(SIGN_IN_S):
+                await connect(backend)
 
 
 async def _disconnect(backends: Backends) -> None:
@@ -156,7 +177,7 @@ async def _saver(settings: Settings, stack: AsyncExitStack) -> Any:
     path.touch(mode=0o600)
     connection = await stack.enter_async_context(aiosqlite.connect(path))
     await connection.execute("PRAGMA synchronous=FULL")
-    saver = AsyncSqliteSaver(connection)
+    saver = AsyncSqliteSaver(connection, serde=checkpoints.serializer())
     await saver.setup()
     return saver
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -43,6 +43,7 @@ class App:
     watch: Watch
     pager: Pager
     postbox: Callable[[str], Postbox]  # of a surface, by its name
+    warm: Callable[[], Awaitable[None]]  # loads ahead of the first incident; without it that one waits 2 s longer
 
 
 class Opener(Protocol):

@@ -26,6 +26,7 @@ from agent.look import look, recorded
 from agent.notebook import Notebook
 from agent.reasoner.moves import Call, Propose
 from agent.store import decisions, executions
+from agent.think import named_in, subject
 from tools.context import Context, Target
 from tools.spec import Action
 
@@ -60,10 +61,16 @@ class Judge:
             requester=by,
             untrusted=self._untrusted(dossier, move),
             baseline=await self._baseline(dossier, move.success, number, run, context),
+            about=self._about(dossier),
         )
         prepared = await self.ledger.preparation.prepare(dossier.incident.id, wanted)
         self._check_secrets(prepared)
         return await self._submit(prepared, run, f"{number}")
+
+    def _about(self, dossier: Dossier) -> frozenset[str]:
+        """The service that the alerts are about, by the catalog."""
+        service, _ = subject(self.notebook.catalog(), dossier.incident.labels, dossier.alerts)
+        return frozenset({service.name} if service else ())
 
     def _check_secrets(self, prepared: Prepared) -> None:
         """A proposal is shown to many and kept for ever: one that holds a secret is not made."""
@@ -96,14 +103,21 @@ class Judge:
             catalog=self.notebook.catalog().names()
             | {str(w) for s in self.notebook.catalog().services() for w in s.workloads},
             platform=provenance.names_of_platform(dossier.events, PLATFORM_READS),
-            people=provenance.words_of_people(dossier.events),
-            runbook=self._written_out(move),
+            people=provenance.words_of_people(
+                e for e in dossier.events if self.notebook.catalog().person(e.actor).name
+            ),
+            runbook=self._written_out(dossier, move),
         )
         return provenance.untrusted(move.args, kind.identifiers(), sources)
 
-    def _written_out(self, move: Propose) -> frozenset[str]:
-        """Names that the runbook's own action block spells out."""
-        book = self.notebook.library.book(move.source.split("#")[0]) if move.source else None
+    def _written_out(self, dossier: Dossier, move: Propose) -> frozenset[str]:
+        """Names that the action block of a runbook of this incident spells out, or of one that such a runbook names."""
+        library = self.notebook.library
+        found = {str(match["name"]) for match in dossier.runbooks}
+        books = [book for name in found if (book := library.book(name))]
+        found |= {name for book in books for name in named_in(book, library.names())}
+        source = move.source.split("#")[0]
+        book = library.book(source) if source in found else None
         blocks = [block for block in book.actions if block.action == move.action] if book else []
         return frozenset(name for block in blocks for name in provenance.written_out(block.args))
 

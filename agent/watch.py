@@ -15,7 +15,7 @@ from datetime import timedelta
 from functools import partial
 
 from agent.case.alert import severity_rank
-from agent.case.attention import Attention, Depth
+from agent.case.attention import Depth
 from agent.case.dossier import Dossier
 from agent.case.incident import State
 from agent.intake.inbox import Inbox
@@ -26,10 +26,10 @@ from agent.reasoner.first_minute import PLACE
 from agent.reasoner.moves import Call
 from agent.reception import MOST_OPEN, Received, Reception
 from agent.settings import ServeSection
-from agent.store import attention, changes, inbox, incidents, wakes
+from agent.store import alerts, attention, changes, inbox, incidents, wakes
 from agent.store.database import Transaction
 from agent.store.inbox import Entry
-from agent.worker import RestKind, Worker, all_cleared
+from agent.worker import RestKind, Worker, cleared
 
 log = logging.getLogger("stanch.watch")
 LOOK = 0.25  # seconds between two looks for what other processes committed
@@ -107,7 +107,7 @@ class Watch:
     async def take_in(self) -> int:
         """The oldest notifications that nobody has looked at; how many there were."""
         async with self._notebook.db.read() as tx:
-            entries = bounded(await inbox.fresh(tx, BATCH))
+            entries = await inbox.fresh(tx, BATCH, ALERTS)
         if entries:
             await self._take(entries)
         return len(entries)
@@ -214,21 +214,22 @@ class Watch:
                 if rest.kind is RestKind.ENDED:
                     await self._forget(incident)
             else:
-                await self._shallow(incident, known)
+                await self._shallow(incident)
             self._failed.pop(incident, None)
         except Exception as error:  # noqa: BLE001 (one incident's defect must not end the others)
             await self._defect(incident, error)
         await self._publish(incident)
 
-    async def _shallow(self, incident: str, known: Attention) -> None:
+    async def _shallow(self, incident: str) -> None:
         """An incident nobody investigates: it ends with its alerts."""
         now = self._notebook.clock.now()
         async with self._notebook.db.write() as tx:
             await wakes.clear(tx, incident, now)
+            known, signals = await incidents.get(tx, incident), await alerts.of(tx, incident)
+            if known is None or known.state is not State.NEW or not signals or not cleared(signals):
+                return
             epoch = await incidents.claim_run(tx, incident)
-        dossier = await self._notebook.dossier(incident)
-        if dossier.alerts and all_cleared(dossier) and dossier.incident.state is State.NEW:
-            await self._notebook.move_to(incident, epoch, State.CLOSED, "its alerts cleared by themselves")
+        await self._notebook.move_to(incident, epoch, State.CLOSED, "its alerts cleared by themselves")
 
     async def _forget(self, incident: str) -> None:
         async with self._notebook.db.write() as tx:
@@ -264,13 +265,3 @@ class Watch:
         self._news.clear()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._news.wait(), seconds)
-
-
-def bounded(entries: Sequence[Entry]) -> Sequence[Entry]:
-    """The first of them, up to so many alerts; one at least."""
-    total = 0
-    for n, entry in enumerate(entries):
-        total += len(entry.alerts)
-        if total > ALERTS and n:
-            return entries[:n]
-    return entries

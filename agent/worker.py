@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from agent.case.alert import AlertStatus, standing
+from agent.case.alert import Alert, AlertStatus, standing
 from agent.case.dossier import Dossier
 from agent.case.timeline import EventKind
+from agent.errors import UnusableInput
 from agent.gate.proposal import Proposal, ProposalState
 from agent.judge import Judge
 from agent.notebook import Notebook
 from agent.store import incidents, wakes
+
+_NOT_OURS = (
+    "Something else has written to checkpoints.db. What was done stands in stanch.db; a person has to take over."
+)
 
 
 class RestKind(StrEnum):
@@ -43,7 +49,12 @@ class Worker:
         self._judge = judge
         self._build = build
         self._graph: Any = None
+        self._building = asyncio.Lock()
         self._stopping = False
+
+    async def warm(self) -> None:
+        """Have the graph ready before the first run, which would otherwise wait for LangGraph to load."""
+        await self._ready()
 
     def stop(self) -> None:
         """From now on runs rest after the step they are at, at its checkpoint."""
@@ -53,7 +64,7 @@ class Worker:
         """Go on until the run ends, or nothing new has happened that it waits for."""
         from langgraph.types import Command
 
-        graph = self._graph = self._graph or await self._build()
+        graph = await self._ready()
         async with self._notebook.db.write() as tx:
             epoch = await incidents.claim_run(tx, incident)
         config = {"configurable": {"thread_id": incident, "run": epoch}, "recursion_limit": 500}
@@ -61,6 +72,8 @@ class Worker:
             state = await graph.aget_state(config)
             if state.created_at is None:
                 await self._go(graph, {"incident": incident}, config)
+            elif str(state.values.get("incident")) != incident:
+                raise UnusableInput(f"The checkpoint of {incident} is not its own. {_NOT_OURS}")
             elif state.interrupts:
                 interrupt = state.interrupts[0]
                 why = await self._news(incident, interrupt.value, epoch)
@@ -73,12 +86,21 @@ class Worker:
                 return Rest(RestKind.ENDED)
         return Rest(RestKind.STOPPED)
 
+    async def _ready(self) -> Any:
+        async with self._building:  # runs that begin side by side share one graph and one file of checkpoints
+            self._graph = self._graph or await self._build()
+        return self._graph
+
     async def _go(self, graph: Any, given: Any, config: Mapping[str, Any]) -> None:
         """Step by step; the checkpoint of a step is written before the next one begins."""
+        moved = False
         async with aclosing(graph.astream(given, config, durability="sync", stream_mode="updates")) as steps:
             async for _ in steps:
+                moved = True
                 if self._stopping:
                     return
+        if not moved:  # the same checkpoint again and again, for ever
+            raise UnusableInput(f"The checkpoint of {config['configurable']['thread_id']} leads nowhere. {_NOT_OURS}")
 
     async def _news(self, incident: str, waits: Mapping[str, Any], epoch: int) -> str | None:
         """The reason to answer the interrupt with, or None. Proposals that lost their reason are voided on the way."""
@@ -116,16 +138,16 @@ def approval_news(proposal: Proposal, dossier: Dossier, now: datetime) -> str | 
         return "denied"
     if proposal.approve_by is not None and proposal.approve_by <= now:
         return "expired"
-    if dossier.alerts and all_cleared(dossier):
+    if dossier.alerts and cleared(dossier.alerts):
         return "cleared"
     if steered_since_proposed(dossier, proposal.id):
         return "steered"
     return None
 
 
-def all_cleared(dossier: Dossier) -> bool:
+def cleared(alerts: Sequence[Alert]) -> bool:
     """Whether the newest signal of every alert says resolved."""
-    return all(alert.status is AlertStatus.RESOLVED for alert in standing(dossier.alerts))
+    return all(alert.status is AlertStatus.RESOLVED for alert in standing(alerts))
 
 
 def steered_since_proposed(dossier: Dossier, proposal: str) -> bool:

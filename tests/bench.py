@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tests.bench_service import kept_to_proposal
+
 STANCH = str(Path(sys.executable).parent / "stanch")
 
 
@@ -75,35 +77,6 @@ def demo() -> list[tuple[str, str]]:
         ("demo: proposal", f"{seen['proposal']:.1f} s"),
         ("demo: recovered and written down", f"{whole:.1f} s"),
     ]
-
-
-def kept_to_proposal(times: int = 12) -> list[tuple[str, str]]:
-    """From a notification on disk to the proposal that waits, in the service with the runbook reasoner. The lab that answers
-    its reads runs in the same process, so its own work is in the figure."""
-    took = sorted(asyncio.run(_proposed(seed)) for seed in range(1, times + 2))[
-        :-1
-    ]  # the first one loads the libraries
-    return [("kept → proposal waits", f"{took[len(took) // 2]:.2f} s, 95 % within {took[int(len(took) * 0.95)]:.2f} s")]
-
-
-async def _proposed(seed: int) -> float:
-    from agent.app import open_app
-    from agent.surfaces.cli import stage
-    from agent.surfaces.cli.session import Session
-
-    with tempfile.TemporaryDirectory() as place:
-        session = Session(open_app, {"data": place, "reasoner": "runbook"})
-        async with stage.begun(session, [], "forecast-contention", seed) as (app, alerts, lab):
-            lab.alerts()  # what the lab has to work out once is no part of it
-            watching = asyncio.create_task(app.watch.run())
-            await app.inbox.accept("alertmanager", alerts)
-            began = time.perf_counter()
-            while not await app.desk.proposals() and not any(i.state.ended for i in await app.desk.incidents()):  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-            took = time.perf_counter() - began
-            app.watch.stop()
-            await watching
-    return took
 
 
 def step_overhead() -> list[tuple[str, str]]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+
+from tests.conftest import need
 
 AS_OF = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 END = int(AS_OF.timestamp())
@@ -113,6 +117,25 @@ def start(prometheus: str, promtool: str, folder: Path, port: int) -> tuple[subp
     subprocess.run(
         [*blocks, str(folder / "history.om"), str(folder / "data")], check=True, capture_output=True, timeout=120
     )
+    return serve(prometheus, folder, port)
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[str]:
+    """The address of a Prometheus without history; the test is skipped where none is installed."""
+    program = need("prometheus", "prometheus")
+    (folder / "prometheus.yml").write_text("")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    server, url = serve(program, folder, port)
+    yield url
+    server.terminate()
+    server.wait(timeout=10)
+
+
+def serve(prometheus: str, folder: Path, port: int) -> tuple[subprocess.Popen[bytes], str]:
+    """Start over what lies in a folder."""
     log = (folder / "log").open("wb")
     server = subprocess.Popen(
         [

@@ -22,10 +22,16 @@ MOST_CHARACTERS = 4000
 MOST_DEPTH = 60  # promql-parser recurses on the C stack: very deep nesting ends the process
 MOST_POINTS = 2000  # of one series in one answer
 MOST_INNER_POINTS = 1500  # one subquery, one evaluation
-MOST_EVALUATIONS = 100_000  # inner points over the whole query
+MOST_EVALUATIONS = 100_000  # points over the whole query, of each selector and within subqueries
 MOST_RANGE = timedelta(days=31)
 MOST_WINDOW_SECONDS = 30_000_000  # evaluations times range: samples a server has to walk, in seconds of history
+MOST_RELABELS = 3  # label_replace and label_join within one another: each may multiply the length of a label's value
+MOST_REFERENCES = 8  # to other labels' values, in one of them
 _ASSUMED_SUBQUERY_STEP = 15  # seconds, where a subquery leaves its step to the server
+
+_NO_TIME = "{0!r} names a time or a length beyond any calendar. Write unix seconds after @, and ranges as [1h]."
+_LONGEST_PATTERN = 200
+_NOBODYS_NAMES = ("q", "zq9", "Zq_9x", ":q:z9")  # short, so that no pattern takes long over them
 
 _NAME = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -64,8 +70,8 @@ def _label(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """A regular expression that matches exactly this text, in the syntax Prometheus knows."""
-    return re.escape(text)
+    """A regular expression that matches exactly this text (as `quote` sends it), in the syntax Prometheus knows."""
+    return re.escape(text.encode("utf-8", "replace").decode())
 
 
 def parse(promql: str) -> Node:
@@ -74,15 +80,33 @@ def parse(promql: str) -> Node:
         raise BadArguments(f"The query has {len(promql)} characters; at most {MOST_CHARACTERS} are sent.")
     if "\x00" in promql or _depth(promql) > MOST_DEPTH:
         raise BadArguments(f"The query is nested deeper than {MOST_DEPTH} brackets. Write it flatter.")
+    tree = _parsed(promql.encode("utf-8", "replace").decode())
+    for depth, _ in _walk(tree):
+        if depth > MOST_DEPTH:
+            raise BadArguments(f"The query joins more than {MOST_DEPTH} terms in a row. Ask in several queries.")
+    return tree
+
+
+def _parsed(promql: str) -> Node:
+    """Parsed, and every time and length in it read once: those beyond any calendar fail only then."""
     try:
-        tree = pp.parse(promql.encode("utf-8", "replace").decode())
+        tree = pp.parse(promql)
+        for _, node in _walk(tree):
+            at = getattr(node, "at", None)
+            if at is not None and at.type == pp.AtModifierType.At:
+                at.at.timestamp()
+            for name in ("range", "step", "offset"):
+                getattr(node, name, None)
+    except OverflowError:
+        raise BadArguments(_NO_TIME.format(promql)) from None
     except ValueError as error:
         raise BadArguments(
             f"{promql!r} is not PromQL: {error}. Names of metrics are listed by find_metrics; ranges look like [5m]."
         ) from None
-    for depth, _ in _walk(tree):
-        if depth > MOST_DEPTH:
-            raise BadArguments(f"The query joins more than {MOST_DEPTH} terms in a row. Ask in several queries.")
+    except BaseException as error:  # a panic in the parser's Rust is no Exception: `up @ -5`, `up[1e30]`
+        if type(error).__module__ != "pyo3_runtime":
+            raise
+        raise BadArguments(_NO_TIME.format(promql)) from None
     return tree
 
 
@@ -164,25 +188,68 @@ def guard(tree: Node, points: int, as_of: datetime) -> None:
         raise BadArguments(f"That is {points} points a series; at most {MOST_POINTS} are read. Use a larger step_s.")
     if type(tree).__name__ in ("MatrixSelector", "StringLiteral", "SubqueryExpr"):
         raise BadArguments("The query is a range or a string. Wrap it: rate(x[5m]), max_over_time(x[1h]).")
-    stack = [(tree, points)]
+    stack, points_in_all, seconds_in_all = [(tree, points, 0)], 0, 0.0
     while stack:
-        node, evaluations = stack.pop()
+        node, evaluations, relabels = stack.pop()
         check = _CHECKS.get(type(node).__name__)
         inner = check(node, evaluations, as_of) if check else evaluations
-        stack += [(child, inner) for child in children(node)]
+        relabels += _check_relabel(node, relabels)
+        stack += [(child, inner, relabels) for child in children(node)]
+        points_in_all += inner if type(node).__name__ == "VectorSelector" else 0
+        seconds_in_all += inner * node.range.total_seconds() if type(node).__name__ == "MatrixSelector" else 0
+    if points_in_all > MOST_EVALUATIONS or seconds_in_all > MOST_WINDOW_SECONDS:
+        raise BadArguments(
+            f"All parts of the query together are too much for one query: {points_in_all} evaluations of selectors, "
+            f"{seconds_in_all:.0f} s of history. Ask for fewer parts, shorter ranges or a larger step (step_s)."
+        )
 
 
 def _check_selector(node: Node, evaluations: int, as_of: datetime) -> int:
     _check_time(node, as_of)
-    if not metric_of(node) and not any(op == "=" and value for _, op, value in matchers_of(node)):
+    if metric_of(node):
+        return evaluations
+    if any(op == "=" and value for _, op, value in matchers_of(node)) and _narrows_names(node):
+        return evaluations
+    if not any(op == "=" and value for _, op, value in matchers_of(node)):
         raise BadArguments(
             f"{render(node)} may match every series. Name a metric (find_metrics lists them) or one label's value."
+        )
+    if evaluations > 1:  # one label's value may be that of a whole cluster
+        raise BadArguments(
+            f"{render(node)} names no metric and would be read at {evaluations} points. Name a metric (find_metrics "
+            "lists them), or ask for one instant (minutes=0)."
         )
     return evaluations
 
 
+def _narrows_names(node: Node) -> bool:
+    """Whether a pattern for the metric's name leaves out names that nobody has: `.+_info` does, `.+` and `.*|up` do not."""
+    for one in node.matchers.matchers:
+        if one.name == "__name__" and _OPERATORS[str(one.op)] == "=~" and len(one.value) <= _LONGEST_PATTERN:
+            try:
+                return not any(re.fullmatch(one.value, name) for name in _NOBODYS_NAMES)
+            except re.error:  # RE2 knows a little that Python does not
+                return False
+    return False
+
+
+def _check_relabel(node: Node, around: int) -> int:
+    """1 for label_replace and label_join: what they write is read by the next, so that nested ones multiply."""
+    if type(node).__name__ != "Call" or node.func.name not in ("label_replace", "label_join"):
+        return 0
+    if around == MOST_RELABELS:
+        raise BadArguments(f"More than {MOST_RELABELS} label_replace or label_join within one another. Drop some.")
+    texts = [str(arg.val) for arg in node.args if type(arg).__name__ == "StringLiteral"]
+    references = texts[1].count("$") if node.func.name == "label_replace" else len(texts) - 2
+    if references > MOST_REFERENCES:
+        raise BadArguments(f"{node.func.name} puts together {references} values; at most {MOST_REFERENCES} are asked.")
+    return 1
+
+
 def _check_range(node: Node, evaluations: int, as_of: datetime) -> int:
     seconds = node.range.total_seconds()
+    if not (metric_of(node.vector_selector) or _narrows_names(node.vector_selector)):
+        raise BadArguments(f"{render(node)} names no metric. A range needs one: find_metrics lists them.")
     if node.range > MOST_RANGE:
         raise BadArguments(f"A range of {node.range.days} days is too long; at most {MOST_RANGE.days} days are asked.")
     if evaluations * seconds > MOST_WINDOW_SECONDS:
@@ -262,7 +329,7 @@ def render(node: Node, edit: Callable[[Node], str | None] = lambda _: None) -> s
 def aggregate_text(node: Node, grouping: str, edit: Callable[[Node], str | None]) -> str:
     """An aggregation with this grouping (`by (a, b)`, `without (c)` or "")."""
     param = f"{render(node.param, edit)}, " if node.param is not None else ""
-    return f"{node.op} {grouping} ({param}{render(node.expr, edit)})".replace("  ", " ", 1)
+    return f"{node.op} {grouping}{' ' if grouping else ''}({param}{render(node.expr, edit)})"
 
 
 def selector_text(node: Node) -> str:

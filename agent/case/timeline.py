@@ -23,7 +23,7 @@ class EventKind(StrEnum):
     QUESTION = "question"  # data: {text}: to a person (actor = reasoner) or from one (actor = person)
     REPLY = "reply"  # data: {text, evidence[], to}
     PROPOSAL = "proposal"  # data: the sealed proposal (proposal_json)
-    VERDICT = "verdict"  # data: {proposal, verdict, rule, why, approvers, quorum}
+    VERDICT = "verdict"  # data: {proposal, digest, verdict, rule, why, approvers, quorum}
     DECISION = "decision"  # data: {proposal, answer, by, reason, digest}
     INTENT = "intent"  # data: {proposal, key, digest, arguments}
     OUTCOME = "outcome"  # data: {proposal, outcome, why, receipt}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from agent.case.text import oddities
+from agent.case.text import oddities, visible
+from agent.case.timeline import Event, EventKind
 from agent.gate.proposal import WAITING, Proposal
 from agent.gate.stop import Stopped
 from tools.context import Json
@@ -12,9 +13,11 @@ from tools.context import Json
 LONG = 300  # characters of one value that nobody reads to the end without being told
 
 
-def cautions(proposal: Proposal, stopped: Stopped | None = None) -> list[str]:
-    """One sentence each; empty when there is nothing to mind."""
+def cautions(proposal: Proposal, stopped: Stopped | None = None, events: Sequence[Event] = ()) -> list[str]:
+    """One sentence each; empty when there is nothing to mind. `events` are the incident's."""
     found = []
+    if proposal.state in WAITING and (late := _joined_since(proposal.id, events)):
+        found.append(f"Since this was proposed, {', '.join(late)} fired as well; it was proposed without knowing that.")
     if stopped is not None and proposal.state in WAITING:
         found.append(f"{stopped}. Nothing starts until `stanch resume`.")
     if proposal.untrusted:
@@ -26,6 +29,21 @@ def cautions(proposal: Proposal, stopped: Stopped | None = None) -> list[str]:
         if len(value) > LONG:
             found.append(f"{name} is {len(value):,} characters long; it is shown in full.")
     return found
+
+
+def _joined_since(proposal: str, events: Sequence[Event]) -> list[str]:
+    """Names of the alerts that fired for the first time after the proposal was made."""
+    known: set[str] = set()
+    late: list[str] | None = None
+    for event in events:
+        if event.kind is EventKind.PROPOSAL and event.data["id"] == proposal:
+            late = []
+        elif event.kind is EventKind.ALERT and event.data["status"] == "firing":
+            fingerprint = str(event.data["fingerprint"])
+            if late is not None and fingerprint not in known:
+                late.append(visible(str(event.data["labels"].get("alertname", fingerprint)), LONG))
+            known.add(fingerprint)
+    return list(dict.fromkeys(late or ()))
 
 
 def _values(proposal: Proposal) -> Iterator[tuple[str, str]]:

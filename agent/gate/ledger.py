@@ -23,6 +23,7 @@ from agent.gate.policy import Policy, Ruling, Verdict
 from agent.gate.policy_file import Budgets
 from agent.gate.preparation import ContextOf, Preparation, resolved
 from agent.gate.proposal import Proposal, ProposalState
+from agent.gate.witness import contradicts, vouched_done
 from agent.store import decisions, executions, switches, timeline
 from agent.store.database import Database, Transaction
 from agent.store.executions import Execution, Outcome
@@ -32,7 +33,7 @@ from tools.spec import Action, State
 __all__ = ["Execution", "Ledger", "Outcome"]
 
 HOUR = timedelta(hours=1)
-SETTLE = timedelta(seconds=5)  # for a target that shows nothing but knows its keys
+SETTLE = timedelta(seconds=30)  # for a target that shows nothing but knows its keys: what actions have by default
 PATIENCE = timedelta(seconds=10)  # between intent and effect; a runner paused for longer may have a successor
 _ENDS_AS = {
     Outcome.DONE: ProposalState.DONE, Outcome.NOT_DONE: ProposalState.NOT_DONE, Outcome.UNKNOWN: ProposalState.UNKNOWN,
@@ -95,7 +96,7 @@ class Ledger:
         known = await executions.get(tx, proposal_id)
         if known is not None and (known.outcome is not None or known.intent_at is not None):
             return proposal, known
-        objection = await self._obstacle(tx, proposal, Budgets() if known else self._policy().budgets)
+        objection = await self._obstacle(tx, proposal, Budgets() if known else self._policy().budgets, claiming=True)
         if objection is not None:
             return proposal, await self._refuse(tx, proposal, known, objection, run)
         if known is not None:
@@ -104,7 +105,9 @@ class Ledger:
         await executions.add(tx, claimed)
         return await docket.move(tx, proposal, ProposalState.CLAIMED, "claimed"), claimed
 
-    async def _obstacle(self, tx: Transaction, proposal: Proposal, budgets: Budgets) -> Obstacle | None:
+    async def _obstacle(
+        self, tx: Transaction, proposal: Proposal, budgets: Budgets, claiming: bool = False
+    ) -> Obstacle | None:
         stop = await switches.hold_stop(tx)  # also puts all claims in a line, so that budgets are counted right
         policy, now = self._policy(), self._clock.now()
         parent = await docket.find(tx, proposal.parent) if proposal.parent else None
@@ -112,9 +115,10 @@ class Ledger:
             return Obstacle(ProposalState.VOIDED, "it is not the undo that was approved")
         counted = budgets != Budgets()  # where nothing is limited nothing is counted
         this_hour, on_target = await executions.count_since(tx, now - HOUR, str(proposal.target)) if counted else (0, 0)
+        made = await decisions.of(tx, proposal.id)
         facts = Facts(
             proposal=proposal,
-            decisions=await decisions.of(tx, proposal.id),
+            decisions=made,
             ruling=_ruling(policy, proposal, parent, self._clock),
             now=now,
             entitled=self._entitled,
@@ -122,6 +126,7 @@ class Ledger:
             budgets=budgets,
             this_hour=this_hour,
             on_target=on_target,
+            contradicted=await contradicts(tx, proposal, made) if claiming else None,
         )
         return obstacle(facts)
 
@@ -176,7 +181,7 @@ class Ledger:
             "arguments": dict(proposal.arguments),
         }  # fmt: skip
         key = f"intent:{proposal.id}"
-        await timeline.append(tx, proposal.incident, EventKind.INTENT, "stanch", data, now, key, hand.run)
+        await timeline.append(tx, proposal.incident, EventKind.INTENT, "stanch", data, now, key, hand.run, fresh=True)
         return replace(hand.execution, intent_at=now)
 
     async def _apply(self, hand: _Hand, context: Context, seen: State) -> Execution:
@@ -194,8 +199,6 @@ class Ledger:
             return await self._settle(hand, f"no clear answer: {error}")
         answer = {"text": receipt.text, "values": dict(receipt.values)}
         hand = replace(hand, execution=replace(hand.execution, receipt=answer, answered_at=self._clock.now()))
-        if hand.action.settle is None:
-            return await self._end(hand, Outcome.DONE, "the target took it; its effect cannot be seen")
         return await self._settle(hand, receipt.text)
 
     # -- outcome --------------------------------------------------------------------------------------------------------
@@ -209,6 +212,8 @@ class Ledger:
         still on its way when we began to look has arrived by its end."""
         seen = await self._look(hand)
         if hand.action.settle is None and seen.probed is None:
+            if hand.execution.receipt is not None:
+                return await self._end(hand, Outcome.DONE, "the target took it; its effect cannot be seen")
             return await self._end(hand, Outcome.UNKNOWN, f"{said}; its effect can never be seen")
         if happened(seen, hand.proposal):
             return await self._end(hand, Outcome.DONE, said)
@@ -266,10 +271,12 @@ class Ledger:
                     )
                 return found
             await docket.move(tx, proposal, state or _ENDS_AS[outcome], why)
-            await self._note_outcome(tx, ended, hand.run, lost)
+            await self._note_outcome(tx, ended, hand.run, lost, fresh=True)
         return ended
 
-    async def _note_outcome(self, tx: Transaction, ended: Execution, run: int, lost: bool = False) -> None:
+    async def _note_outcome(
+        self, tx: Transaction, ended: Execution, run: int, lost: bool = False, fresh: bool = False
+    ) -> None:
         receipt = ended.receipt["text"] if ended.receipt else None
         data = {
             "proposal": ended.proposal,
@@ -279,7 +286,7 @@ class Ledger:
             "lost": lost,
         }
         key, now = f"outcome:{ended.proposal}", self._clock.now()
-        await timeline.append(tx, ended.incident, EventKind.OUTCOME, "stanch", data, now, key, run)
+        await timeline.append(tx, ended.incident, EventKind.OUTCOME, "stanch", data, now, key, run, fresh)
 
 
 def _row(proposal: Proposal, run: int) -> Execution:
@@ -301,7 +308,7 @@ async def _is_undo_of(tx: Transaction, proposal: Proposal, parent: Proposal | No
     if parent is None or parent.undo is None or not parent.undo_covered or not parent.intact:
         return False
     ran = await executions.get(tx, parent.id)
-    if ran is None or ran.outcome is not Outcome.DONE or proposal.action != parent.undo.action:
+    if ran is None or not await vouched_done(tx, parent) or proposal.action != parent.undo.action:
         return False
     try:
         return {name: resolved(value, ran) for name, value in parent.undo.arguments.items()} == dict(proposal.arguments)

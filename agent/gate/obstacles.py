@@ -26,7 +26,8 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything the checks look at, read inside one transaction. `ruling` is policy's answer of this moment."""
+    """Everything the checks look at, read inside one transaction. `ruling` is policy's answer of this moment,
+    `contradicted` what the keyed timeline says against these rows."""
 
     proposal: Proposal
     decisions: Sequence[Decision]
@@ -37,6 +38,7 @@ class Facts:
     budgets: Budgets
     this_hour: int
     on_target: int
+    contradicted: str | None = None
 
 
 def obstacle(facts: Facts) -> Obstacle | None:
@@ -74,6 +76,10 @@ def _changed(facts: Facts) -> Obstacle | None:
     return Obstacle(ProposalState.VOIDED, "it is no longer what was sealed: its digest does not fit")
 
 
+def _contradicted(facts: Facts) -> Obstacle | None:
+    return Obstacle(ProposalState.VOIDED, facts.contradicted) if facts.contradicted else None
+
+
 def _not_ready(facts: Facts) -> Obstacle | None:
     state = facts.proposal.state
     if state in (ProposalState.APPROVED, ProposalState.ALLOWED, ProposalState.CLAIMED):
@@ -91,10 +97,21 @@ def _stopped(facts: Facts) -> Obstacle | None:
 
 
 def _late(facts: Facts) -> Obstacle | None:
-    until = facts.proposal.execute_by
+    until = _until(facts)
     if until is not None and facts.now <= until:
         return None
     return Obstacle(ProposalState.EXPIRED, f"it was to be started by {iso(until) if until else 'a time never set'}")
+
+
+def _until(facts: Facts) -> datetime | None:
+    """The end of the execution clock: as it stands, and never later than what was sealed counts from its beginning."""
+    proposal = facts.proposal
+    began = [d.at for d in facts.decisions if d.answer == "approve" and d.digest == proposal.digest]
+    if proposal.verdict is Verdict.ALLOW:
+        began = [proposal.created_at]
+    if proposal.execute_by is None or not began:
+        return None
+    return min(proposal.execute_by, max(began) + proposal.execute_within)
 
 
 def _policy(facts: Facts) -> Obstacle | None:
@@ -125,4 +142,4 @@ def _budget(facts: Facts) -> Obstacle | None:
     return Obstacle(ProposalState.VOIDED, spent) if spent else None
 
 
-_CHECKS = (_changed, _not_ready, _taken_back, _stopped, _late, _policy, _quorum, _budget)
+_CHECKS = (_changed, _not_ready, _contradicted, _taken_back, _stopped, _late, _policy, _quorum, _budget)

@@ -25,7 +25,7 @@ __all__ = ["SUGGEST_EVERYTHING", "Policy", "Request", "Ruling", "Verdict", "load
 @dataclass(frozen=True, slots=True)
 class Request:
     """What policy is asked about. `before` holds the fields the action owns, `untrusted` the arguments whose names stand
-    only in text that anybody may have written."""
+    only in text that anybody may have written; `aside`: its target is not what the incident's alerts are about."""
 
     action: str
     arguments: Mapping[str, Json]
@@ -34,6 +34,7 @@ class Request:
     at: datetime
     before: Mapping[str, Json] = field(default_factory=dict)
     untrusted: tuple[str, ...] = ()
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,13 @@ def _untrusted_names(_file: PolicyFile, request: Request, ruling: Ruling) -> Rul
     return ruling if ruling.verdict is Verdict.SHADOW else ruling.no_looser_than(Verdict.DENY, named)
 
 
+def _beside_the_incident(_file: PolicyFile, request: Request, ruling: Ruling) -> Ruling:
+    """A name is trusted wherever the catalog knows it, and any text may write it down: what nobody is asked about has to
+    be about the thing that is ill."""
+    why = f"{request.target} is not what this incident's alerts are about"
+    return ruling.no_looser_than(Verdict.ASK, why) if request.aside else ruling
+
+
 def _freezes(file: PolicyFile, request: Request, ruling: Ruling) -> Ruling:
     freeze = next((f for f in file.freezes if f.holds(request.at, request.action)), None)
     if freeze is None or ruling.verdict.looseness < Verdict.ASK.looseness:
@@ -184,7 +192,15 @@ def _somebody_to_ask(_file: PolicyFile, _request: Request, ruling: Ruling) -> Ru
     return ruling.no_looser_than(Verdict.DENY, "it has to be asked for and nobody is named as approver")
 
 
-_FLOORS = (_needs_a_cluster, _needs_a_confirmed_target, _risk_floor, _untrusted_names, _freezes, _somebody_to_ask)
+_FLOORS = (
+    _needs_a_cluster,
+    _needs_a_confirmed_target,
+    _risk_floor,
+    _untrusted_names,
+    _beside_the_incident,
+    _freezes,
+    _somebody_to_ask,
+)
 
 
 def load(path: Path) -> Policy:

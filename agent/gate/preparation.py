@@ -32,7 +32,8 @@ _HARM = list(Risk)
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What somebody wants done and why. `untrusted` are the arguments whose names stand only in untrusted text;
-    `baseline` are the values of the success test's guards just now, in their order."""
+    `baseline` are the values of the success test's guards just now, in their order. `about` are the services that the
+    incident's alerts are about; None where a person wants it, who knows what it is about."""
 
     action: str
     arguments: Mapping[str, Json]
@@ -43,6 +44,7 @@ class Wanted:
     requester_person: str | None = None
     untrusted: tuple[str, ...] = ()
     baseline: tuple[float | None, ...] = ()
+    about: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,9 @@ class Preparation:
         dry_run = await action.dry_run(context, before)
         undo = action.undo(before)
         policy, now = self._policy(), self._clock.now()
-        ruling = policy.rule(Request(wanted.action, arguments, target, kind.risk, now, before.fields, wanted.untrusted))
+        aside = wanted.about is not None and target.service not in wanted.about
+        request = Request(wanted.action, arguments, target, kind.risk, now, before.fields, wanted.untrusted, aside)
+        ruling = policy.rule(request)
         proposal = Proposal(
             id=f"{incident}-p{number}", incident=incident, n=number, parent=parent, action=wanted.action,
             arguments=arguments, target=target, risk=kind.risk, before=before, after=after, key=key,
@@ -130,7 +134,7 @@ class Preparation:
             dry_run=dry_run, why=wanted.why, cause=wanted.cause, requester=wanted.requester,
             requester_person=wanted.requester_person, created_at=now, approve_by=now + ruling.approve_within,
             execute_within=ruling.execute_within, quorum=ruling.quorum, approvers=ruling.approvers,
-            requester_may_approve=ruling.requester_may_approve,
+            requester_may_approve=ruling.requester_may_approve, aside=aside,
         )  # fmt: skip
         if covered:
             ruling = replace(ruling, verdict=Verdict.ALLOW, why=f"the approval of {parent} covers its undo")
@@ -164,6 +168,7 @@ def verdict_json(proposal: Proposal, ruling: Ruling) -> dict[str, Json]:
     return {
         "proposal": proposal.id, "verdict": str(ruling.verdict), "rule": ruling.rule, "why": ruling.why,
         "approvers": list(ruling.approvers), "quorum": ruling.quorum, "policy_version": proposal.policy_version,
+        "digest": proposal.digest,
     }  # fmt: skip
 
 

@@ -107,6 +107,7 @@ class Proposal:
     quorum: int
     approvers: tuple[str, ...]
     requester_may_approve: bool
+    aside: bool = False  # its target is not what the incident's alerts are about
     digest: str = ""
     state: ProposalState = ProposalState.OPEN
     note: str = ""
@@ -133,8 +134,9 @@ class Proposal:
     def request(self, at: datetime) -> Request:
         """What policy is asked about it."""
         return Request(
-            self.action, self.arguments, self.target, self.risk, at, dict(self.before.fields), self.untrusted
-        )
+            self.action, self.arguments, self.target, self.risk, at, dict(self.before.fields), self.untrusted,
+            self.aside,
+        )  # fmt: skip
 
     def sealed(self) -> dict[str, Json]:
         """What the digest covers, as plain JSON."""
@@ -153,7 +155,7 @@ class Proposal:
             "approve_by": iso(self.approve_by), "execute_within_s": self.execute_within.total_seconds(),
             "quorum": self.quorum, "approvers": list(self.approvers),
             "requester_may_approve": self.requester_may_approve,
-        }  # fmt: skip
+        } | ({"aside": True} if self.aside else {})  # fmt: skip
 
     def to_json(self) -> dict[str, Json]:
         """For the timeline and `approvals show`: what was sealed, with the target as words, and what has become of it."""

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.exc import DBAPIError
 
@@ -21,6 +21,7 @@ from agent.store.inbox import QUARANTINED, Posted, packed, signal, signal_of_bod
 from tools.context import Change, Clock
 
 AT_ONCE = 500  # notifications of one commit
+KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,11 @@ class Inbox:
         """(receipt, source, received at, why) of what was kept for a person, the newest first."""
         async with self._db.read() as tx:
             return await inbox.quarantined(tx, limit)
+
+    async def prune(self) -> None:
+        """Forget notifications that nobody will ask for any more; incidents keep their alerts themselves."""
+        async with self._db.write() as tx:
+            await inbox.prune(tx, self._clock.now() - KEPT)
 
     async def close(self) -> None:
         """Write what waits."""

@@ -100,6 +100,13 @@ class Library:
                 if book_.matchers and not book_.alerts and _fits(book_.matchers, alert.labels):
                     yield Match(book_.name, 0.85, "", "matcher")
 
+    def warm(self) -> None:
+        """Load what the first search by text would load; the model before Chroma, for it takes most memory meanwhile."""
+        with self._lock:
+            if not isinstance(self._embedder, NoEmbedder):
+                self._embedder.embed(["warm"])
+        self.search("what only words and meaning can find")
+
     def search(self, text: str, limit: int = 5) -> list[Match]:
         """Runbooks for a text, best first; [] when none is likely enough. A name in the text that we know is enough."""
         return self.search_many([text], limit)[0]

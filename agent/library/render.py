@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, Undefined, nodes
+from jinja2 import StrictUndefined, Template, TemplateError, Undefined, nodes, pass_context
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from agent.case.check import Check, Guard, SuccessTest, expectation
@@ -33,6 +34,7 @@ _ALLOWED = (
     nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.CondExpr, nodes.Filter, nodes.List, nodes.Tuple,
 )  # fmt: skip
 _CLUSTER = re.compile(r"\bcluster\s*=\s*\{\{\s*cluster\s*\}\}")  # also the series that lack the label
+_FOUND = " found"  # no name of a block can have a space
 _FILTERS = frozenset({"int", "round", "abs", "min", "max", "lower", "upper"})
 
 
@@ -170,14 +172,8 @@ def _render_text(text: str, values: Mapping[str, Json], promql: bool) -> Json:
         text = _CLUSTER.sub("cluster=~{{ cluster }}", text)
     _parsed(text)
     found: list[Json] = []
-
-    def keep(value: Any) -> str:
-        found.append(_plain(value))
-        return f"{MARK}{len(found) - 1}{MARK}"
-
-    environment = _Sandbox(undefined=StrictUndefined, finalize=keep, autoescape=False, keep_trailing_newline=True)
     try:
-        out = environment.from_string(text).render(values)
+        out = _template(text).render({**values, _FOUND: found})
     except (TemplateError, ArithmeticError, TypeError, ValueError, LookupError) as error:
         raise UnusableInput(f"{error}.") from None
     if promql:
@@ -217,6 +213,21 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         if operator == "**" or not (isinstance(left, int | float) and isinstance(right, int | float)):
             raise TypeError(f"{operator} goes with numbers only")
         return super().call_binop(context, operator, left, right)
+
+
+@pass_context
+def _keep(context: Context, value: Any) -> str:
+    """A mark in the value's place. It takes the context so that jinja2 cannot do this once and for all when it compiles."""
+    found: list[Json] = context[_FOUND]
+    found.append(_plain(value))
+    return f"{MARK}{len(found) - 1}{MARK}"
+
+
+@lru_cache(maxsize=1024)
+def _template(text: str) -> Template:
+    return _Sandbox(
+        undefined=StrictUndefined, finalize=_keep, autoescape=False, keep_trailing_newline=True
+    ).from_string(text)
 
 
 @lru_cache(maxsize=1024)

@@ -1,7 +1,7 @@
 """The database: one engine, transactions that read and transactions that write, and the key of the audit chain.
 
 PostgreSQL is spoken to through its asynchronous driver. SQLite's statements take microseconds and run where they are called;
-what may wait (for the lock at BEGIN, for the disk at COMMIT) runs in a thread. An asynchronous driver for SQLite hops between
+what waits (for another process at BEGIN, for the disk at COMMIT) runs in a thread. An asynchronous driver for SQLite hops between
 threads four times a statement, which cost more than everything else the gate does.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -17,8 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import CursorResult, Engine, Executable, create_engine, event
-from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.engine import URL, Connection, RootTransaction, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
@@ -122,9 +123,22 @@ class Database:
                 yield connection
             return
         with self._engine.connect().execution_options(write=write) as embedded:
-            transaction = await _in_thread(embedded.begin) if write else embedded.begin()
+            transaction = await _begun(embedded)
             yield embedded  # an error leaves the `with`, which rolls back
-            await _in_thread(transaction.commit)
+            if write:
+                await _in_thread(transaction.commit)
+            else:
+                transaction.commit()  # it waits for no disk
+
+
+async def _begun(connection: Connection) -> RootTransaction:
+    """A transaction at once, as nearly always; in a thread where another process writes and has to be waited for."""
+    try:
+        return connection.execution_options(patience_ms=0).begin()
+    except OperationalError as error:
+        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+    return await _in_thread(connection.execution_options(patience_ms=BUSY_MS).begin)
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
@@ -206,8 +220,16 @@ def _behave(engine: Engine) -> None:
         cursor.close()
 
     def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("write")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        options = connection.get_execution_options()
+        if not options.get("write"):
+            connection.exec_driver_sql("BEGIN")
+            return
+        raw: Any = connection.connection.dbapi_connection
+        raw.execute(f"PRAGMA busy_timeout={options['patience_ms']}")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        finally:
+            raw.execute(f"PRAGMA busy_timeout={BUSY_MS}")
 
     event.listen(engine, "connect", connected)
     event.listen(engine, "begin", begin)

@@ -56,11 +56,19 @@ _GET = select(table).where(table.c.proposal == bindparam("id"))
 _COUNT = select(
     func.count().label("everywhere"), func.count(case((table.c.target == bindparam("place"), 1))).label("on_target")
 ).where(table.c.claimed_at > bindparam("since"))
+_ADD = insert(table)
+_OF = update(table).where(table.c.proposal == bindparam("id"))
+_INTEND = _OF.where(table.c.intent_at.is_(None)).values(intent_at=bindparam("now"))
+_END = _OF.where(table.c.outcome.is_(None)).values(
+    outcome=bindparam("as"), why=bindparam("because"), receipt=bindparam("told", type_=table.c.receipt.type),
+    ended_at=bindparam("ended"), answered_at=bindparam("answered"),
+)  # fmt: skip
+_END_UNSENT = _END.where(table.c.intent_at.is_(None))
 
 
 async def add(tx: Transaction, execution: Execution) -> None:
     """Claim: the primary key and the unique key admit one."""
-    await tx.execute(insert(table).values(**{name: getattr(execution, name) for name in execution.__slots__}))
+    await tx.execute(_ADD, {name: getattr(execution, name) for name in execution.__slots__})
 
 
 async def get(tx: Transaction, proposal: str) -> Execution | None:
@@ -72,8 +80,7 @@ async def get(tx: Transaction, proposal: str) -> Execution | None:
 
 async def intend(tx: Transaction, proposal: str, at: datetime) -> bool:
     """Write the intent, once; False when there was one already: then somebody else may have sent it."""
-    statement = update(table).where(table.c.proposal == proposal, table.c.intent_at.is_(None))
-    return (await tx.execute(statement.values(intent_at=at))).rowcount == 1
+    return (await tx.execute(_INTEND, {"id": proposal, "now": at})).rowcount == 1
 
 
 async def answered(tx: Transaction, proposal: str, at: datetime, receipt: Mapping[str, Json]) -> None:
@@ -84,12 +91,9 @@ async def answered(tx: Transaction, proposal: str, at: datetime, receipt: Mappin
 async def end(tx: Transaction, ended: Execution) -> bool:
     """Write the outcome and what the target answered, once; False when there was an outcome already, or when it ends
     without an intent and somebody else has written one meanwhile."""
-    statement = update(table).where(table.c.proposal == ended.proposal, table.c.outcome.is_(None))
-    if ended.intent_at is None:
-        statement = statement.where(table.c.intent_at.is_(None))
-    values: dict[str, Any] = {"why": tx.redact(ended.why), "receipt": _clean(tx, ended.receipt)}
-    values |= {"ended_at": ended.ended_at, "answered_at": ended.answered_at}
-    return (await tx.execute(statement.values(outcome=str(ended.outcome), **values))).rowcount == 1
+    values: dict[str, Any] = {"id": ended.proposal, "as": str(ended.outcome), "because": tx.redact(ended.why)}
+    values |= {"told": _clean(tx, ended.receipt), "ended": ended.ended_at, "answered": ended.answered_at}
+    return (await tx.execute(_END_UNSENT if ended.intent_at is None else _END, values)).rowcount == 1
 
 
 def _clean(tx: Transaction, receipt: Mapping[str, Json] | None) -> Mapping[str, Json] | None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from agent.case.alert import Alert
 from agent.case.redact import Redactor
@@ -95,10 +95,18 @@ async def keep(
         await tx.execute(insert(table), [asdict(one) for one in posted])
 
 
-async def fresh(tx: Transaction, limit: int) -> list[Entry]:
-    """The oldest that nobody has worked."""
+async def fresh(tx: Transaction, limit: int, alerts: int | None = None) -> list[Entry]:
+    """The oldest that nobody has worked: up to `limit`, with up to so many alerts in all, one at least."""
     query = select(table).where(table.c.state == NEW).order_by(table.c.id).limit(limit)
-    return [_entry(dict(row)) for row in (await tx.execute(query)).mappings()]
+    found: list[Entry] = []
+    total = 0
+    for row in (await tx.execute(query)).mappings():
+        entry = _entry(dict(row))
+        total += len(entry.alerts)
+        if found and alerts is not None and total > alerts:
+            break
+        found.append(entry)
+    return found
 
 
 async def done(tx: Transaction, ids: Sequence[int]) -> None:
@@ -108,6 +116,12 @@ async def done(tx: Transaction, ids: Sequence[int]) -> None:
 async def set_aside(tx: Transaction, entry: int, why: str) -> None:
     """It could not be worked; it is kept, and shown by `stanch doctor`."""
     await tx.execute(update(table).where(table.c.id == entry).values(state=QUARANTINED, note=why))
+
+
+async def prune(tx: Transaction, before: datetime) -> None:
+    """Forget what was worked, or only delivered again, before then. What waits stays."""
+    await tx.execute(delete(table).where(table.c.state != NEW, table.c.received_at < before))
+    await tx.execute(delete(signals).where(signals.c.last_at < before))
 
 
 async def quarantined(tx: Transaction, limit: int) -> list[tuple[str, str, datetime, str]]:

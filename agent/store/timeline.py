@@ -19,6 +19,10 @@ from tools.context import Json
 _INSERT = insert(table)
 _HEAD = select(table.c.n, table.c.hash).where(table.c.incident == bindparam("of")).order_by(table.c.n.desc()).limit(1)
 _BY_KEY = select(table).where(table.c.incident == bindparam("of"), table.c.key == bindparam("under"))
+_FIRST = (
+    select(table.c.n).where(table.c.incident == bindparam("of"), table.c.key == bindparam("under")).scalar_subquery()
+)
+_FROM = select(table).where(table.c.incident == bindparam("of"), table.c.n >= _FIRST).order_by(table.c.n)
 
 
 async def append(
@@ -85,6 +89,11 @@ async def by_key(tx: Transaction, incident: str, key: str) -> Event | None:
     """The event that was appended under a key."""
     row = (await tx.execute(_BY_KEY, {"of": incident, "under": key})).mappings().first()
     return _event(row) if row else None
+
+
+async def from_key(tx: Transaction, incident: str, key: str) -> list[Event]:
+    """In order, the event that was appended under a key and all after it; none where the key is unknown."""
+    return [_event(row) for row in (await tx.execute(_FROM, {"of": incident, "under": key})).mappings()]
 
 
 async def incidents_with_events(tx: Transaction) -> list[str]:

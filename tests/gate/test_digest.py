@@ -40,7 +40,7 @@ OTHERWISE: dict[str, Any] = {
     "untrusted": ("workload",), "policy_version": "v2", "verdict": Verdict.ALLOW, "rule": "other", "command": "x",
     "dry_run": "ok", "why": "so", "cause": Cause("web", Fault.UNKNOWN), "requester": "os:ann", "requester_person": "ann",
     "created_at": NOON + timedelta(seconds=1), "approve_by": NOON, "execute_within": timedelta(minutes=16), "quorum": 2,
-    "approvers": ("oncall", "leads"), "requester_may_approve": True,
+    "approvers": ("oncall", "leads"), "requester_may_approve": True, "aside": True,
 }  # fmt: skip
 UNSEALED = {"digest", "state", "note", "execute_by"}
 

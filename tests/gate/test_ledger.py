@@ -257,6 +257,9 @@ async def test_a_target_that_cannot_be_looked_at_is_not_touched(scene: Scene) ->
         ("blind", "refuse", Outcome.NOT_DONE, 0, "refused"),
         ("blind_probed", "done, no answer", Outcome.DONE, 1, "timed out"),
         ("blind_probed", "lost", Outcome.NOT_DONE, 0, "never happened"),
+        ("blind_probed", "well", Outcome.DONE, 1, "accepted"),
+        ("blind_probed", "swallowed", Outcome.UNKNOWN, 0, "never seen"),
+        ("blind_probed", "late, no answer", Outcome.DONE, 1, "timed out"),
     ],
 )
 async def test_the_outcome_is_what_can_truly_be_said(

@@ -45,9 +45,11 @@ ALLOW = "rules: [{name: allow, verdict: allow, approvers: [oncall]}]"
 
 
 class World:
-    """`mode` says how the target takes an effect; `effects` are the keys of all that ever came about."""
+    """`mode` says how the target takes an effect; `effects` are the keys of all that ever came about, `coming` those of all
+    that it has taken and not done yet."""
 
     point: ClassVar[Callable[[str], None]] = staticmethod(lambda _key: None)  # before and after each effect
+    reached: ClassVar[Callable[[str], None]] = staticmethod(lambda _key: None)  # by a request, whatever comes of it
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -74,6 +76,10 @@ class World:
     def effects(self) -> list[str]:
         return list(self.state["effects"])
 
+    @property
+    def coming(self) -> list[str]:
+        return [one["key"] for one in self.read("pending", [])]
+
     def fields(self) -> dict[str, Any]:
         return dict(self.state["fields"])
 
@@ -84,8 +90,22 @@ class World:
     def take(self, key: str, **changes: Any) -> None:
         """One effect: it is counted and the fields change, both or neither."""
         self.point(key)
-        self.write("state", {"effects": [*self.effects, key], "fields": self.fields() | changes})
+        self._come(key, changes)
         self.point(key)
+
+    def take_later(self, key: str, now: datetime, changes: dict[str, Any]) -> None:
+        self.write("pending", [*self.read("pending", []), {"key": key, "since": iso(now), "changes": changes}])
+
+    def catch_up(self, now: datetime, after: timedelta) -> None:
+        """What was taken `after` ago comes about: of the target's own accord, whoever has died or waits."""
+        taken = self.read("pending", [])
+        due = [one for one in taken if now >= parse_time(one["since"]) + after]
+        self.write("pending", [one for one in taken if one not in due])
+        for one in due:
+            self._come(one["key"], one["changes"])
+
+    def _come(self, key: str, changes: dict[str, Any]) -> None:
+        self.write("state", {"effects": [*self.effects, key], "fields": self.fields() | changes})
 
 
 def world(context: Context, workload: str = "web") -> World:
@@ -118,6 +138,7 @@ class Base(Action):
 
     async def apply(self, context: Context, before: State, key: str) -> Receipt:
         here = world(context, self.workload)
+        here.reached(key)
         here.write("sent", True)
         match here.mode:
             case "refuse":
@@ -127,7 +148,7 @@ class Base(Action):
             case "swallowed":
                 return Receipt("accepted")
             case "late" | "late, no answer":
-                here.write("pending", {"key": key, "since": iso(context.clock.now()), "changes": self.wanted(key)})
+                here.take_later(key, context.clock.now(), self.wanted(key))
                 if here.mode == "late":
                     return Receipt("accepted")
                 raise ToolFailed("timed out")
@@ -228,11 +249,8 @@ class LateClock(MovedClock):
 
     def advance(self, by: timedelta) -> None:
         super().advance(by)
-        if self.here is None or not (pending := self.here.read("pending", None)):
-            return
-        if self.now() >= parse_time(pending["since"]) + self.after:
-            self.here.write("pending", None)
-            self.here.take(pending["key"], **pending["changes"])
+        if self.here is not None and self.here.coming:
+            self.here.catch_up(self.now(), self.after)
 
 
 class Scene:

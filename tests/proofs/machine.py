@@ -13,7 +13,6 @@ from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from sqlalchemy import update
 
 from agent.case.catalog import Person
 from agent.case.timeline import EventKind
@@ -21,49 +20,12 @@ from agent.errors import NotEntitled, Outdated, Overtaken, Refused, Unreachable
 from agent.gate import audit, docket
 from agent.gate.approval import decide
 from agent.gate.policy import parse
-from agent.gate.proposal import Proposal, ProposalState, digest_of
+from agent.gate.proposal import Proposal, ProposalState
 from agent.store import executions, switches, timeline
-from agent.store.schema import proposals as proposals_table
-from tests.gate.world import ANN, BOB, CEM, DORA, EVE, NOON, Scene
-from tests.proofs.model import BEGINS, OUTCOMES, SEEN, Held, Model, Rules
+from tests.gate.world import ANN, NOON, Scene, World
+from tests.proofs.choices import COMES_BETWEEN, MODES, PEOPLE, PROPOSED, people, rules_of_today, which, willing
+from tests.proofs.model import BEGINS, OUTCOMES, PROBING, SEEN, UNSEEN, Held, Model, Rules
 from tests.proofs.stage import Stage
-
-ANN_IN_CHAT = Person("slack:T1/U1", "ann")
-AGENT, NOBODY = Person("openai", "ann", ("oncall",)), Person("os:zoe", None, ("oncall",))
-PEOPLE = (ANN, BOB, CEM, DORA, EVE, ANN_IN_CHAT, AGENT, NOBODY)
-KINDS = ("set_replicas",) * 4 + ("restart", "probed", "blind", "create", "destroy", "nowhere")
-MODES = ("well", *SEEN)
-COMES_BETWEEN = ("nothing", "nothing", "stop", "policy", "leave", "version", "by hand", "late", "revoke", "takeover")
-
-rules_of_today = st.builds(
-    Rules,
-    verdict=st.sampled_from(("ask",) * 5 + ("allow",) * 3 + ("suggest", "shadow", "deny")),
-    approvers=st.sampled_from((("oncall",), ("oncall",), ("oncall", "leads"), ("leads",))),
-    quorum=st.sampled_from((1, 1, 1, 2)),
-    requester_may=st.booleans(),
-    most=st.sampled_from((None, None, None, 6)),
-    untrusted=st.sampled_from(("deny", "two_people")),
-    frozen=st.sampled_from((False,) * 7 + (True,)),
-    switched_off=st.sampled_from((False,) * 7 + (True,)),
-    per_hour=st.sampled_from((None, None, None, 1, 2)),
-    per_target=st.sampled_from((None, None, None, 1)),
-)
-willing = st.builds(
-    Rules,
-    verdict=st.sampled_from(("ask", "ask", "ask", "allow")),
-    quorum=st.sampled_from((1, 1, 2)),
-    requester_may=st.booleans(),
-    untrusted=st.sampled_from(("deny", "two_people")),
-    per_hour=st.sampled_from((None, None, None, 1)),
-    per_target=st.sampled_from((None, None, None, 1)),
-)
-which = st.integers(0, 5)
-PROPOSED: dict[str, Any] = {
-    "kind": st.sampled_from(KINDS), "replicas": st.integers(1, 9), "workload": st.sampled_from(("web", "web", "api")),
-    "requester": st.sampled_from((None, "ann", "bob")), "untrusted": st.sampled_from((False,) * 5 + (True,)),
-    "approvers": st.integers(0, 3), "twice": st.sampled_from((False, False, False, True)),
-}  # fmt: skip
-people = st.sampled_from(PEOPLE)
 
 
 def has(*states: str) -> Any:
@@ -91,7 +53,7 @@ class Gate(RuleBasedStateMachine):
         self.stage: Stage = self.run(Stage.opened(self.place / str(self.begun), rules.text()))
         self.run(self.stage.open())
         self.stage.groups = self.model.groups
-        type(self.stage.world).point = staticmethod(self.stage.before_effect)
+        World.point, World.reached = staticmethod(self.stage._point), staticmethod(self.stage.sending)
 
     def end(self) -> None:
         """Whatever was still on its way arrives, and nothing has come about that was denied."""
@@ -100,7 +62,7 @@ class Gate(RuleBasedStateMachine):
         self.promises()
         found, tampered = self.run(audit.verify(self.stage.db)), any(held.tampered for held in self.model.held)
         assert bool(found) == tampered, f"I9: what nobody touched is whole, and what somebody did shows: {found}"
-        type(self.stage.world).point = staticmethod(lambda _key: None)
+        World.point = World.reached = staticmethod(lambda _key: None)
         self.run(self.stage.db.close())
 
     def teardown(self) -> None:
@@ -239,31 +201,6 @@ class Gate(RuleBasedStateMachine):
         assert found is not None
         held.state = str(found.state)
 
-    @has(*WAITING)
-    @rule(number=which, what=st.sampled_from(("arguments", "quorum", "approvers", "sealed anew")))
-    def somebody_tampers(self, number: int, what: str) -> None:
-        held = self.pick(number, *WAITING)
-        if what == "sealed anew" and held.state != "approved":
-            return  # whoever can write everything can also write that policy allows it
-        sealed = {**held.proposal.sealed()}
-        match what:
-            case "arguments" | "sealed anew":
-                sealed["arguments"] = {**held.proposal.arguments, "workload": "other"}
-            case "quorum":
-                sealed["quorum"] = 0
-            case "approvers":
-                sealed["approvers"] = ["eve", *held.proposal.approvers]
-        values: dict[str, Any] = {"sealed": sealed} | ({"digest": digest_of(sealed)} if what == "sealed anew" else {})
-
-        async def write() -> None:
-            async with self.stage.db.write() as tx:
-                await tx.execute(
-                    update(proposals_table).where(proposals_table.c.id == held.proposal.id).values(**values)
-                )
-
-        self.run(write())
-        held.tampered = what
-
     # -- executing ----------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.model.held)
@@ -279,19 +216,19 @@ class Gate(RuleBasedStateMachine):
     @has(*READY)
     @rule(number=which)
     def a_stale_runner_executes(self, number: int) -> None:
-        held, before = self.pick(number, *READY), self.stage.effects()
+        held, before = self.pick(number, *READY), self.stage.caused()
         old = self.stage.run
         self.run(self.stage.open())
         try:
             self.run(self.stage.ledger.execute(held.proposal.id, old))
         except Overtaken:
-            assert self.stage.effects() == before
+            assert self.stage.caused() == before
         else:
             raise AssertionError("I6: an overtaken runner may start what it likes")
 
     def _execute(self, held: Held, between: str, other: Rules, limbo: bool = False) -> None:
         stage, now = self.stage, self.stage.clock.now()
-        ended, before = held.outcome, stage.effects()
+        ended, before = held.outcome, stage.caused()
         may = self.model.may_start(held, now) and (
             limbo or held.claimed_at is not None or self.model.within_budget(held, now)
         )
@@ -318,9 +255,9 @@ class Gate(RuleBasedStateMachine):
         self.resync(held)
         assert told.outcome is not None, "I7: executed, and no outcome"
         if ended:
-            assert (str(told.outcome), stage.effects()) == (ended, before), "I6, I7: once ended it stays so"
+            assert (str(told.outcome), stage.caused()) == (ended, before), "I6, I7: once ended it stays so"
             return
-        fresh = [key for key in stage.effects() if key not in before]
+        fresh = [key for key in stage.caused() if key not in before]
         if not happened["may"]:
             assert fresh == [], f"I1-I5, I15: it started ({between}): {told.why}"
             assert told.outcome == "NOT_DONE", f"I7: {told.outcome} of what may not start ({between}): {told.why}"
@@ -328,7 +265,8 @@ class Gate(RuleBasedStateMachine):
             assert (fresh, str(told.outcome)) == ([], "NOT_DONE")
         else:
             outcome, effects = OUTCOMES.get(held.proposal.action, SEEN)[str(happened["mode"])]
-            assert str(told.outcome) == outcome, f"I7: {happened['mode']} is told as {told.outcome}, {told.why}"
+            true = (outcome, "UNKNOWN") if self._disturbed(held) else (outcome,)
+            assert str(told.outcome) in true, f"I7: {happened['mode']} is told as {told.outcome}, {told.why}"
             assert fresh == [held.proposal.key] * effects, f"I6: {fresh}"
         self._told(held, str(told.outcome))
 
@@ -336,11 +274,21 @@ class Gate(RuleBasedStateMachine):
         mode = self.stage.world.mode if held.proposal.arguments.get("workload", "web") == "web" else "well"
         return mode if mode in OUTCOMES.get(held.proposal.action, SEEN) or mode == "dark" else "well"
 
+    def _here(self, held: Held) -> World:
+        return self.stage.targets()[0 if held.proposal.arguments.get("workload", "web") == "web" else 1]
+
+    def _disturbed(self, held: Held) -> bool:
+        """Whether something else, that came late, has changed what was to be seen: neither as before nor as wanted."""
+        if held.proposal.action in PROBING:
+            return False
+        proposal, now = held.proposal, self._here(held).fields()
+        return any(now[n] not in (proposal.before.fields[n], proposal.after.fields[n]) for n in proposal.altered)
+
     def _as_sealed(self, held: Held) -> bool:
         """Whether the target is still as it was when the proposal was sealed."""
-        here = self.stage.targets()[0 if held.proposal.arguments.get("workload", "web") == "web" else 1]
+        here = self._here(held)
         before = held.proposal.before
-        now = {name: "" if held.proposal.action == "blind" else here.fields()[name] for name in before.fields}
+        now = {name: "" if held.proposal.action in UNSEEN else here.fields()[name] for name in before.fields}
         return now == dict(before.fields) and str(here.read("version", "")) == before.version
 
     async def _come_between(self, held: Held, between: str, other: Rules, happened: dict[str, Any]) -> None:
@@ -399,8 +347,9 @@ class Gate(RuleBasedStateMachine):
         if outcome == "NOT_DONE" and row is not None:
             self.never.add(held.proposal.key)
         lied = held.proposal.action == "blind" and self.stage.world.mode == "swallowed"
+        came = self.stage.caused() if held.proposal.action == "blind" else self.stage.effects()
         if outcome == "DONE" and not lied:
-            assert held.proposal.key in self.stage.effects(), "I7: done, and nothing happened"
+            assert held.proposal.key in came, "I7: done, and nothing happened"
 
     # -- always -------------------------------------------------------------------------------------------------------
 
@@ -408,7 +357,7 @@ class Gate(RuleBasedStateMachine):
     def promises(self) -> None:
         if not self.begun:
             return
-        effects = self.stage.effects()
+        effects = self.stage.caused()
         assert len(effects) == len(set(effects)), f"I6: an effect came twice: {effects}"
         assert not self.never & set(effects), "I7: what was said not to have been done has happened"
         assert self.stage.wrong == [], self.stage.wrong[0]

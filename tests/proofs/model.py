@@ -12,7 +12,8 @@ LADDER = ("deny", "shadow", "suggest", "ask", "allow")
 RISKS = {"restart": "disruptive", "destroy": "destructive"}  # the others are reversible
 BEGINS = {"deny": "denied_by_policy", "shadow": "shadowed", "suggest": "suggested", "ask": "open", "allow": "allowed"}
 
-# What has to be told of an undisturbed run, by how the target takes it; and whether there is an effect.
+# What has to be told of an undisturbed run, by how the target takes it; and whether there is an effect. A late one comes
+# within the time that the action gives it to be seen; where nothing can be seen it may come long after all was told.
 SEEN = {
     "well": ("DONE", 1), "refuse": ("NOT_DONE", 0), "done, no answer": ("DONE", 1), "lost": ("NOT_DONE", 0),
     "swallowed": ("UNKNOWN", 0), "late": ("DONE", 1), "late, no answer": ("DONE", 1),
@@ -22,10 +23,11 @@ PROBED = SEEN | {"dark afterwards": ("DONE", 1), "overwritten": ("DONE", 1)}
 BLIND = {
     "well": ("DONE", 1), "refuse": ("NOT_DONE", 0), "done, no answer": ("UNKNOWN", 1), "lost": ("UNKNOWN", 0),
     "dark afterwards": ("UNKNOWN", 1), "overwritten": ("UNKNOWN", 1),
-    "late, no answer": ("UNKNOWN", 0),  # of the blind
+    "late": ("DONE", 1), "late, no answer": ("UNKNOWN", 1),
     "swallowed": ("DONE", 0),  # the target said that it took it, and nobody can ever see otherwise
 }  # fmt: skip
-OUTCOMES = {"probed": PROBED, "blind": BLIND}
+OUTCOMES = {"probed": PROBED, "blind": BLIND, "blind_probed": PROBED}
+PROBING, UNSEEN = ("probed", "blind_probed"), ("blind", "blind_probed")  # it knows keys; its fields show nothing
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,9 @@ class Model:
         }  # fmt: skip
 
     def within_budget(self, held: Held, now: datetime) -> bool:
+        """A covered undo counts and is not held up: it takes back what did not help."""
+        if held.covered:
+            return True
         recent = [h for h in self.held if h.claimed_at is not None and h.claimed_at > now - timedelta(hours=1)]
         here = [h for h in recent if str(h.proposal.target) == str(held.proposal.target)]
         rules = self.rules

@@ -28,6 +28,7 @@ class Mutant:
 LEDGER, APPROVAL, OBSTACLES = "agent/gate/ledger.py", "agent/gate/approval.py", "agent/gate/obstacles.py"
 OUTCOME, PROPOSAL, POLICY = "agent/gate/outcome.py", "agent/gate/proposal.py", "agent/gate/policy.py"
 POLICY_FILE, PREPARATION, AUDIT = "agent/gate/policy_file.py", "agent/gate/preparation.py", "agent/gate/audit.py"
+WITNESS = "agent/gate/witness.py"
 VERIFICATION, PROVENANCE = "agent/gate/verification.py", "agent/gate/provenance.py"
 EXECUTIONS, INCIDENTS, DATABASE = "agent/store/executions.py", "agent/store/incidents.py", "agent/store/database.py"
 
@@ -38,19 +39,28 @@ MUTANTS = (
     Mutant("budgets are not asked in the claim", "I15", LEDGER, "Budgets() if known else self._policy().budgets", "Budgets()"),
     Mutant("nothing is asked again before the intent", "I4", LEDGER, "if (objection := await self._obstacle(tx, proposal, Budgets())) is not None:", "if (objection := None) is not None:"),
     Mutant("the state is not looked at again", "I5", LEDGER, "if not unchanged(seen, hand.proposal.before):", "if as_wanted(seen, hand.proposal) and not unchanged(seen, hand.proposal.before):"),
-    Mutant("two runners may both intend", "I6", EXECUTIONS, "statement = update(table).where(table.c.proposal == proposal, table.c.intent_at.is_(None))", "statement = update(table).where(table.c.proposal == proposal)"),
-    Mutant("the intent is not on the timeline", "I8", LEDGER, "await timeline.append(tx, proposal.incident, EventKind.INTENT, \"stanch\", data, now, key, hand.run)", "await timeline.head(tx, proposal.incident)"),
+    Mutant("two runners may both intend", "I6", EXECUTIONS, "_INTEND = _OF.where(table.c.intent_at.is_(None)).values(", "_INTEND = _OF.values("),
+    Mutant("the intent is not on the timeline", "I8", LEDGER, "await timeline.append(tx, proposal.incident, EventKind.INTENT, \"stanch\", data, now, key, hand.run, fresh=True)", "await timeline.head(tx, proposal.incident)"),
     Mutant("the effect comes before its intent", "I8", LEDGER, "        async with self._db.write() as tx:\n            hand = replace(hand, execution=await self._intend(tx, hand))", "        sent = await hand.action.apply(context, seen, hand.proposal.key)\n        async with self._db.write() as tx:\n            hand = replace(hand, execution=await self._intend(tx, hand))\n        return await self._settle(hand, sent.text)"),
     Mutant("a runner that was paused sends all the same", "I6", LEDGER, "if self._clock.now() - hand.execution.intent_at > PATIENCE:", "if self._clock.now() - hand.execution.intent_at > 1000 * PATIENCE:"),
     Mutant("no answer is taken for a refusal", "I7", LEDGER, "return await self._settle(hand, f\"no clear answer: {error}\")", "return await self._end(hand, Outcome.NOT_DONE, f\"no clear answer: {error}\")"),
     Mutant("a refusal is taken for an effect", "I7", LEDGER, "return await self._end(hand, Outcome.NOT_DONE, f\"refused: {error}\")", "return await self._end(hand, Outcome.DONE, f\"refused: {error}\")"),
     Mutant("what can never be seen is called done", "I7", LEDGER, "return await self._end(hand, Outcome.UNKNOWN, f\"{said}; its effect can never be seen\")", "return await self._end(hand, Outcome.DONE, f\"{said}; its effect can never be seen\")"),
     Mutant("the target's answer is not kept before waiting", "I7", LEDGER, "await executions.answered(tx, hand.proposal.id, execution.answered_at, execution.receipt)", "assert execution.answered_at"),
-    Mutant("the outcome is not on the timeline", "I9", LEDGER, "await timeline.append(tx, ended.incident, EventKind.OUTCOME, \"stanch\", data, now, key, run)", "await timeline.head(tx, ended.incident)"),
-    Mutant("a second outcome overwrites the first", "I7", EXECUTIONS, "statement = update(table).where(table.c.proposal == ended.proposal, table.c.outcome.is_(None))", "statement = update(table).where(table.c.proposal == ended.proposal)"),
+    Mutant("the outcome is not on the timeline", "I9", LEDGER, "await timeline.append(tx, ended.incident, EventKind.OUTCOME, \"stanch\", data, now, key, run, fresh)", "await timeline.head(tx, ended.incident)"),
+    Mutant("a second outcome overwrites the first", "I7", EXECUTIONS, "_END = _OF.where(table.c.outcome.is_(None)).values(", "_END = _OF.values("),
     Mutant("an overtaken runner goes on", "I6", INCIDENTS, "if run is not None and run != found:", "if run is not None and run > found:"),
     Mutant("any undo passes for the approved one", "I1", LEDGER, "for name, value in parent.undo.arguments.items()} == dict(proposal.arguments)", "for name, value in parent.undo.arguments.items()} is not None"),
-    Mutant("an undo runs though its parent did not", "I2", LEDGER, "if ran is None or ran.outcome is not Outcome.DONE or proposal.action != parent.undo.action:", "if ran is None or proposal.action != parent.undo.action:"),
+    Mutant("an undo runs though its parent did not", "I2", LEDGER, "if ran is None or not await vouched_done(tx, parent) or proposal.action != parent.undo.action:", "if ran is None or proposal.action != parent.undo.action:"),
+    Mutant("what can never be seen is called not done", "I7", LEDGER, "return await self._end(hand, Outcome.UNKNOWN, f\"{said}; its effect can never be seen\")", "return await self._end(hand, Outcome.NOT_DONE, f\"{said}; its effect can never be seen\")"),
+    Mutant("an answer is taken for the effect though the target knows better", "I7", LEDGER, "        return await self._settle(hand, receipt.text)\n", "        if hand.action.settle is None:\n            return await self._end(hand, Outcome.DONE, receipt.text)\n        return await self._settle(hand, receipt.text)\n"),
+    Mutant("what knows its keys is not waited for", "I7", LEDGER, "SETTLE = timedelta(seconds=30)", "SETTLE = timedelta(seconds=3)"),
+    Mutant("no answer is sent once more", "I6", LEDGER, "            return await self._settle(hand, f\"no clear answer: {error}\")", "            try:\n                await hand.action.apply(context, seen, hand.proposal.key)\n            except ToolError:\n                pass\n            return await self._settle(hand, f\"no clear answer: {error}\")"),
+    # -- what the timeline is a witness of
+    Mutant("a row that its timeline does not tell of may start", "I1", WITNESS, "if not events or not vouches(tx.audit_key, events[0], proposal):", "if not events:"),
+    Mutant("a verdict on something else vouches", "I1", WITNESS, "told == (proposal.id, proposal.digest) and", "told[0] == proposal.id and"),
+    Mutant("approvals that no event tells of count", "I2", WITNESS, "sorted(told ^ held)", "sorted(told - held)"),
+    Mutant("the execution clock is what the row says", "I3", OBSTACLES, "return min(proposal.execute_by, max(began) + proposal.execute_within)", "return proposal.execute_by"),
     # -- what stands in the way
     Mutant("a changed proposal is not noticed", "I1", OBSTACLES, "if facts.proposal.intact:", "if facts.proposal.digest:"),
     Mutant("the kill switch is not asked", "I15", OBSTACLES, "return Obstacle(ProposalState.VOIDED, facts.stopped) if facts.stopped else None", "return None"),
@@ -58,7 +68,6 @@ MUTANTS = (
     Mutant("a policy that has become stricter is not noticed", "I4", OBSTACLES, "if verdict.looseness < Verdict.ASK.looseness:", "if verdict.looseness < Verdict.DENY.looseness:"),
     Mutant("what was allowed need not be asked for later", "I2", OBSTACLES, "if verdict is Verdict.ASK and facts.proposal.verdict is not Verdict.ASK and not facts.proposal.covered:", "if verdict is Verdict.ASK and facts.proposal.verdict is Verdict.DENY:"),
     Mutant("one entitled person is quorum enough at execution", "I2", OBSTACLES, "if len(counted) >= needed:", "if len(counted) >= min(needed, 1):"),
-    Mutant("approvals of another digest count", "I1", OBSTACLES, "        and d.digest == sealed.digest\n", ""),
     Mutant("who left the group since still counts", "I2", OBSTACLES, "        and facts.entitled(d.person, sealed.approvers)\n", ""),
     Mutant("who may approve by today's policy is not asked", "I2", OBSTACLES, "        and (ruling.verdict is not Verdict.ASK or facts.entitled(d.person, ruling.approvers))\n", ""),
     Mutant("a requester counts though policy no longer lets them", "I2", OBSTACLES, "requester_may = sealed.requester_may_approve and (ruling.requester_may_approve or ruling.verdict is Verdict.ALLOW)", "requester_may = sealed.requester_may_approve"),
@@ -102,7 +111,7 @@ MUTANTS = (
     Mutant("a dropped event is not found", "I9", AUDIT, "        if row.n != place:\n            return Break(incident, place, f\"it is missing; event {row.n} stands in its place\")\n        if row.prev != prev:", "        if row.n < place:"),
     Mutant("a cut-off tail is not found", "I9", AUDIT, "        if head.n > len(rows):\n            return Break(incident, len(rows) + 1, f\"it is missing; events up to {head.n} had been written\")", "        if head.n > len(rows):\n            continue"),
     Mutant("heads are not anchored", "I9", DATABASE, "            anchors.append(self.folder, transaction.heads)", "            anchors.append(self.folder, {})"),
-    Mutant("a write transaction begins as a read", "I6", DATABASE, "\"BEGIN IMMEDIATE\" if writes else \"BEGIN\"", "\"BEGIN\""),
+    Mutant("a write transaction begins as a read", "I6", DATABASE, "exec_driver_sql(\"BEGIN IMMEDIATE\")", "exec_driver_sql(\"BEGIN\")"),
     # -- recovery
     Mutant("no data passes for good data", "I17", VERIFICATION, "all(c is True for c in one.checks)", "all(c is not False for c in one.checks)"),
     Mutant("stale data passes", "I17", VERIFICATION, "return at - parse_time(fact.window.rsplit(\"/\", 1)[-1]) > STALE", "return at - parse_time(fact.window.rsplit(\"/\", 1)[-1]) > 100 * STALE"),

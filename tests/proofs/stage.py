@@ -40,6 +40,7 @@ class Stage(Scene):
         self.at = 0
         self.then: Callable[[], None] = lambda: None
         self.slept = False
+        self.sent: set[str] = set()
         self.wrong: list[str] = []
         self.clock.point = self._sleep
         self._watch(db)
@@ -77,26 +78,30 @@ class Stage(Scene):
     def effects(self) -> list[str]:
         return [key for target in self.targets() for key in target.effects]
 
+    def caused(self) -> list[str]:
+        """The keys of all effects, and of those that a target has taken on and that are still to come."""
+        return [*self.effects(), *(key for target in self.targets() for key in target.coming)]
+
     def crash(self) -> None:
         raise Crash
 
     def jump(self) -> None:
         self.clock.advance(timedelta(seconds=30))
 
-    def before_effect(self, key: str) -> None:
-        """Whatever is about to change something must have said so, durably, and only just now."""
-        if key in self.effects():
-            return self._point()
+    def sending(self, key: str) -> None:
+        """What reaches a target comes once, and must have been announced: durably, and only just now."""
+        if key in self.sent:
+            self.wrong.append("I6: sent twice")
+        self.sent.add(key)
         asked = (
             "SELECT x.intent_at, e.n FROM executions x JOIN events e ON e.key = 'intent:' || x.proposal WHERE x.key = ?"
         )
         with closing(sqlite3.connect(self.db.folder / SQLITE_FILE)) as committed:
             found = committed.execute(asked, (key,)).fetchone()
         if found is None or found[0] is None:
-            self.wrong.append("I8: an effect without a durable intent on the timeline")
-        elif not self.world.mode.startswith("late") and self.clock.now() - parse_time(f"{found[0]}+00:00") > PATIENCE:
-            self.wrong.append("I6: an effect long after its intent, when a successor may have looked already")
-        self._point()
+            self.wrong.append("I8: sent without a durable intent on the timeline")
+        elif self.clock.now() - parse_time(f"{found[0]}+00:00") > PATIENCE:
+            self.wrong.append("I6: sent long after its intent, when a successor may have looked already")
 
     def _sleep(self) -> None:
         self.slept = True

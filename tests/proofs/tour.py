@@ -12,10 +12,11 @@ from typing import Any
 from agent.errors import Overtaken
 from agent.store.database import Database
 from tests.gate.world import ANN, BOB
-from tests.proofs.machine import AGENT, ANN_IN_CHAT, COMES_BETWEEN, NOBODY, PEOPLE
+from tests.proofs.choices import AGENT, ANN_IN_CHAT, COMES_BETWEEN, NOBODY, PEOPLE
 from tests.proofs.model import OUTCOMES, SEEN, Held, Rules
 from tests.proofs.stage import Crash
-from tests.proofs.under_fire import BY_HAND, GateUnderFire
+from tests.proofs.under_fire import GateUnderFire
+from tests.proofs.vandals import BY_HAND, TAMPERED
 
 ASK, ALLOW, DENY = Rules(), Rules(verdict="allow"), Rules(verdict="deny")
 USUAL: dict[str, Any] = {
@@ -166,7 +167,7 @@ def who_decides() -> None:
 
 
 def what_is_told() -> None:
-    for kind in ("set_replicas", "probed", "blind", "create"):
+    for kind in ("set_replicas", "probed", "blind", "blind_probed", "create"):
         for mode in ("dark", *OUTCOMES.get(kind, SEEN)):
             with gate() as machine:
                 executed(machine, mode, kind=kind)
@@ -216,21 +217,32 @@ def who_acts_at_once() -> None:
 
 
 def what_a_twin_does() -> None:
-    """Another runner under the same run comes in between claim and intent, and gets as far as each point."""
+    """Another runner under the same run comes in between claim and intent, and gets as far as each point; or it comes when
+    the effect is sent, and is the first to say what became of it."""
+    for kind in ("set_replicas", "blind", "blind_probed"):
+        for mode in ("well", "swallowed"):
+            _with_a_twin(kind, mode, 0, sent=True)
     for kind in ("set_replicas", "blind"):
         for point in (*range(18, 50, 2), 0):
-            with gate(ASK) as machine:
-                held = proposed(machine, kind=kind)
-                machine.run(_beside_a_twin(machine, held, point))
-                machine.promises()
-                told = machine.run(machine.stage.ledger.execute(held.proposal.id, machine.stage.run))
-                happened = held.proposal.key in machine.stage.effects()
-                assert told.outcome in (("DONE", "UNKNOWN") if happened else ("NOT_DONE", "UNKNOWN")), f"I7: {told.why}"
-                machine._told(held, str(told.outcome))
+            _with_a_twin(kind, "well", point, sent=False)
 
 
-async def _beside_a_twin(machine: GateUnderFire, held: Held, point: int) -> None:
+def _with_a_twin(kind: str, mode: str, point: int, sent: bool) -> None:
+    with gate(ASK) as machine:
+        held = proposed(machine, mode, kind=kind)
+        machine.run(_beside_a_twin(machine, held, point, sent))
+        machine.promises()
+        told = machine.run(machine.stage.ledger.execute(held.proposal.id, machine.stage.run))
+        happened = held.proposal.key in machine.stage.effects()
+        assert told.outcome in (("DONE", "UNKNOWN") if happened else ("NOT_DONE", "UNKNOWN")), f"I7: {told.why}"
+        machine._told(held, str(told.outcome))
+
+
+async def _beside_a_twin(machine: GateUnderFire, held: Held, point: int, sent: bool) -> None:
     stage = machine.stage
+
+    async def once_it_is_sent() -> None:
+        stage.meanwhile = twin  # the next time that anybody looks
 
     async def twin() -> None:
         other = await Database.open("", stage.db.folder)
@@ -241,7 +253,7 @@ async def _beside_a_twin(machine: GateUnderFire, held: Held, point: int) -> None
         stage.at = 0
         await other.close()
 
-    stage.meanwhile = twin
+    stage.meanwhile = once_it_is_sent if sent else twin
     with suppress(Overtaken):
         told = await stage.ledger.execute(held.proposal.id, stage.run)
         row = await stage.row(held.proposal.id)
@@ -250,13 +262,19 @@ async def _beside_a_twin(machine: GateUnderFire, held: Held, point: int) -> None
 
 
 def who_tampers() -> None:
-    for what in ("arguments", "quorum", "approvers", "sealed anew"):
+    for what, rules in ((what, rules) for what in TAMPERED for rules in (ASK, ALLOW)):
         for approvers in (0, 1):
-            with gate(ASK) as machine:
+            with gate(rules) as machine:
                 held = proposed(machine, approvers=approvers)
                 machine.somebody_tampers(0, what)
                 machine._answer(held, ANN, "approve", held.proposal.digest)
                 machine._execute(held, "nothing", ASK)
+
+    for approvers in (0, 1):
+        for minutes in (0, 16):
+            with gate(ASK) as machine:
+                proposed(machine, approvers=approvers)
+                machine.somebody_forges_approvals(0, minutes)
 
 
 def what_is_undone() -> None:

@@ -1,4 +1,4 @@
-"""The machine goes on: processes die and are held up, people and runners act at once, undos are forged, rows are changed."""
+"""The machine goes on: processes die and are held up, people and runners act at once, undos are forged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import rule
 
 from agent.case.timeline import EventKind
 from agent.errors import NotEntitled, Outdated, Overtaken, Refused, ToolError
@@ -20,20 +20,11 @@ from agent.gate.proposal import ProposalState, seal
 from agent.store import decisions, switches, timeline
 from agent.store.database import Database
 from tests.gate.world import ANN, BOB, CEM, NOON
-from tests.proofs.machine import (
-    COMES_BETWEEN,
-    MODES,
-    PROPOSED,
-    READY,
-    WAITING,
-    Gate,
-    has,
-    rules_of_today,
-    which,
-    willing,
-)
-from tests.proofs.model import BEGINS, Held, Rules
-from tests.proofs.stage import Crash, vandalised
+from tests.proofs.choices import COMES_BETWEEN, MODES, PROPOSED, rules_of_today, which, willing
+from tests.proofs.machine import READY, WAITING, has
+from tests.proofs.model import BEGINS, PROBING, Held, Rules
+from tests.proofs.stage import Crash
+from tests.proofs.vandals import Vandals
 
 OPS = (
     "approve ann",
@@ -50,15 +41,9 @@ OPS = (
 ACTED = PROPOSED | {"rules": st.one_of(willing, willing, willing, st.none()), "approvers": st.integers(1, 3)}
 BETWEEN_LIVES = ("nothing", "nothing", "nothing", "policy", "late", "stop", "version")
 WHO = {"ann": ANN, "bob": BOB, "cem": CEM}
-BY_HAND = {
-    "change": ["UPDATE events SET data = '{\"forged\":true}' WHERE n = {n}"],
-    "drop": ["DELETE FROM events WHERE n = {n}"],
-    "swap": ["UPDATE events SET n = -1 WHERE n = {n}", "UPDATE events SET n = {n} WHERE n = {n} + 1", "UPDATE events SET n = {n} + 1 WHERE n = -1"],
-    "cut": ["DELETE FROM events WHERE n > {n}"],
-}  # fmt: skip
 
 
-class GateUnderFire(Gate):
+class GateUnderFire(Vandals):
     # -- dying --------------------------------------------------------------------------------------------------------
 
     @has(*READY)
@@ -116,22 +101,20 @@ class GateUnderFire(Gate):
 
     def _looks_only(self, held: Held, said: bool) -> None:
         """There was an intent: nothing is sent any more, and what is told is true."""
-        stage, before = self.stage, self.stage.effects()
-        pending = stage.world.read("pending", None)
+        stage, before = self.stage, self.stage.caused()
         told = self.run(stage.ledger.execute(held.proposal.id, stage.run))
         self.resync(held)
-        fresh = [key for key in stage.effects() if key not in before]
-        assert fresh == [] or pending, "I6: sent again after a crash"
-        happened = held.proposal.key in stage.effects()
+        assert set(stage.caused()) == set(before), "I6: sent again after a crash"
+        happened = held.proposal.key in before
         outcome, mode = str(told.outcome), self._mode(held)
         truth = "DONE" if happened else "NOT_DONE"
-        probed = held.proposal.action == "probed"
+        probed = held.proposal.action in PROBING
         hidden = mode in ("dark", "dark afterwards", "overwritten", "swallowed") and not (
             probed and mode != "swallowed"
         )
         if said:
             assert outcome == "UNKNOWN", "I7: the target took it, and that was forgotten"
-        elif held.proposal.action == "blind" or hidden:
+        elif held.proposal.action == "blind" or hidden or self._disturbed(held):
             assert outcome in (truth, "UNKNOWN"), f"I7: {truth}, and it is told as {outcome}: {told.why}"
         else:
             assert outcome == truth, f"I7: {truth} under {mode}, and it is told as {outcome}: {told.why}"
@@ -151,7 +134,7 @@ class GateUnderFire(Gate):
         for one in both:
             self.resync(one)
             self.run(self._relearn(one))
-        fresh = [h for h in both if h.claimed_at and h not in spent and h.outcome]
+        fresh = [h for h in both if h.claimed_at and h not in spent and h.outcome and not h.covered]
         most = self.model.rules.per_hour
         assert not fresh or most is None or len(spent) + len(fresh) <= most, "I15: more than the budget"
         rules = self.model.rules
@@ -213,7 +196,7 @@ class GateUnderFire(Gate):
         held.outcome = outcome
         if outcome == "NOT_DONE":
             self.never.add(held.proposal.key)
-        assert outcome != "DONE" or held.proposal.key in self.stage.effects() or self._mode(held) == "swallowed"
+        assert outcome != "DONE" or held.proposal.key in self.stage.caused() or self._mode(held) == "swallowed"
 
     # -- in one go: what is rare by itself -------------------------------------------------------------------------------
 
@@ -285,8 +268,9 @@ class GateUnderFire(Gate):
         said = self.model.rules.says(shown.action, shown.arguments, bool(shown.untrusted))
         covered = shown.covered
         if not forged:
-            here = self.stage.targets()[0 if held.proposal.arguments.get("workload", "web") == "web" else 1]
-            ours = all(here.fields()[name] == held.proposal.after.fields[name] for name in held.proposal.altered)
+            ours = all(
+                self._here(held).fields()[name] == held.proposal.after.fields[name] for name in held.proposal.altered
+            )
             assert covered == (held.proposal.undo_covered and ours), "I1: covered is what we left, and nothing else"
             assert str(shown.state) == ("allowed" if covered else BEGINS[said.verdict])
         said = replace(said, verdict="allow") if covered else said
@@ -323,21 +307,3 @@ class GateUnderFire(Gate):
         until = stage.clock.now() + timedelta(minutes=15)
         sealed = seal(replace(proposal, covered=True, parent=held.proposal.id, verdict=type(proposal.verdict).ALLOW))
         return replace(prepared, proposal=replace(sealed, state=ProposalState.ALLOWED, execute_by=until))
-
-    # -- the record ---------------------------------------------------------------------------------------------------
-
-    @precondition(lambda self: self.model.held)
-    @rule(what=st.sampled_from(tuple(BY_HAND)), place=st.integers(1, 30), anchors_too=st.booleans())
-    def somebody_changes_rows(self, what: str, place: int, anchors_too: bool) -> None:
-        count = self.run(self._count())
-        n = 1 + place % max(count - 1, 1)
-        if n >= count:
-            return
-        statements = [statement.replace("{n}", str(n)) for statement in BY_HAND[what]]
-        gone = anchors_too and what != "cut"
-        found = self.run(vandalised(self.stage.db.folder, statements, without_anchors=gone))
-        assert found, f"I9: {what} at {n} of {count} is not found"
-
-    async def _count(self) -> int:
-        async with self.stage.db.read() as tx:
-            return (await timeline.head(tx, "inc")).n

@@ -33,3 +33,23 @@ async def test_deliveries_are_counted_by_signal(database: Database) -> None:
     assert {key: rows[key].times for key in many} == {key: 1 + more for key, more in many.items()}
     assert {rows[key].last_at for key in many} == {AT + timedelta(1)}
     assert (rows["f" * 64].times, rows["f" * 64].first_at) == (1, AT + timedelta(1))
+
+
+async def test_what_is_old_is_forgotten_but_not_what_waits(database: Database) -> None:
+    def posted(receipt: str, at: datetime, state: str = inbox.NEW) -> inbox.Posted:
+        return inbox.Posted(receipt, "alertmanager", at, inbox.packed((), (), Redactor(())), state)
+
+    day = timedelta(days=1)
+    async with database.write() as tx:
+        await inbox.keep(
+            tx, [posted("old", AT), posted("waits", AT), posted("odd", AT, inbox.QUARANTINED)], {"a"}, {}, AT
+        )
+        (old, _) = await inbox.fresh(tx, 10)
+        await inbox.done(tx, [old.id])
+        await inbox.keep(tx, [posted("young", AT + day)], {"b"}, {}, AT + day)
+    async with database.write() as tx:
+        await inbox.prune(tx, AT + day)
+    async with database.read() as tx:
+        assert [one.receipt for one in await inbox.fresh(tx, 10)] == ["waits", "young"]
+        assert await inbox.quarantined(tx, 10) == []
+        assert await inbox.known(tx, {"a", "b"}) == {"b"}

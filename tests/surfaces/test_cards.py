@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from agent.case.catalog import Catalog
 from agent.case.dossier import Dossier
 from agent.case.incident import Incident, Kind, State
 from agent.case.text import exact, oddities, visible
+from agent.case.timeline import Event, EventKind
 from agent.gate.cautions import cautions
-from agent.gate.proposal import Proposal
+from agent.gate.proposal import Proposal, ProposalState
 from agent.gate.stop import Stopped
 from agent.store.database import Database
 from agent.surfaces.cli import cards
@@ -36,17 +38,17 @@ async def proposal(tmp_path: Path) -> Proposal:
     return made
 
 
-def terminal(proposal: Proposal, stopped: Stopped | None = None) -> str:
+def terminal(proposal: Proposal, stopped: Stopped | None = None, events: Sequence[Event] = ()) -> str:
     console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file:
-        cards.approval(console, proposal, Catalog(), stopped)
+        cards.approval(console, proposal, Catalog(), stopped, events)
     return console.export_text()
 
 
-def slack(proposal: Proposal, stopped: Stopped | None = None) -> str:
+def slack(proposal: Proposal, stopped: Stopped | None = None, events: Sequence[Event] = ()) -> str:
     incident = Incident("inc", State.AWAITING_APPROVAL, Kind.UNKNOWN, "p99", NOON)
     attention = Attention("inc", Depth.INVESTIGATE, "C1")
-    scene = SlackScene(Dossier(incident), attention, stopped=stopped)
+    scene = SlackScene(Dossier(incident, events=list(events)), attention, stopped=stopped)
     parts = slack_card.approval(scene, proposal)
     return json.dumps(parts, ensure_ascii=False, default=lambda part: str(part))
 
@@ -102,6 +104,21 @@ def test_names_from_untrusted_text_and_a_stop_are_said(proposal: Proposal, card:
     assert "Named only in text from outside: workload" in text
     assert "os:ann stopped everything at 2026-11-24T12:00:00" in text
     assert "stanch resume" in text
+
+
+@CARDS
+def test_an_alert_that_fired_since_is_said(proposal: Proposal, card: object) -> None:
+    def event(n: int, kind: EventKind, **data: object) -> Event:
+        return Event(n, "inc", 1, NOON, kind, "stanch", data)
+
+    def alert(n: int, name: str, status: str = "firing") -> Event:
+        return event(n, EventKind.ALERT, fingerprint=name, status=status, labels={"alertname": name})
+
+    before = [alert(1, "LatencyHigh"), event(2, EventKind.PROPOSAL, id=proposal.id), alert(3, "LatencyHigh")]
+    assert "fired as well" not in card(proposal, None, [*before, alert(4, "Early", "resolved")])  # type: ignore[operator]
+    late = [*before, alert(4, "NodeDown"), alert(5, "LatencyHigh")]
+    assert "Since this was proposed, NodeDown fired as well" in card(proposal, None, late)  # type: ignore[operator]
+    assert "fired as well" not in card(replace(proposal, state=ProposalState.DONE), None, late)  # type: ignore[operator]
 
 
 def test_keys_and_inner_values_are_looked_at_too(proposal: Proposal) -> None:

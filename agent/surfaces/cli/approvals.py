@@ -67,7 +67,7 @@ async def _show(session: Session, prefix: str, as_json: bool) -> int:
         if as_json:
             out_json(await app.desk.approval_json(proposal))
         else:
-            cards.approval(Console(highlight=False), proposal, app.catalog, await app.desk.stopped())
+            await cards.show(Console(highlight=False), app, proposal)
     return Exit.OK
 
 
@@ -199,7 +199,7 @@ async def _edit(session: Session, prefix: str, sets: tuple[str, ...], as_json: b
         if as_json:
             out_json(await app.desk.approval_json(edited))
         else:
-            cards.approval(Console(highlight=False), edited, app.catalog, await app.desk.stopped())
+            await cards.show(Console(highlight=False), app, edited)
     return Exit.WAITS
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.panel import Panel
@@ -14,25 +15,43 @@ from rich.text import Text
 from agent.case.catalog import Catalog
 from agent.case.check import SuccessTest
 from agent.case.text import exact, visible
+from agent.case.timeline import Event
 from agent.gate.cautions import cautions
 from agent.gate.proposal import Proposal
 from agent.gate.stop import Stopped
 
+if TYPE_CHECKING:
+    from agent.application import App
 
-def approval(console: Console, proposal: Proposal, catalog: Catalog, stopped: Stopped | None = None) -> None:
-    """Print the card."""
+
+async def show(console: Console, app: App, proposal: Proposal) -> None:
+    """Print the card of a proposal with what has come about since it was made."""
+    events = (await app.desk.dossier(proposal.incident)).events
+    approval(console, proposal, app.catalog, await app.desk.stopped(), events)
+
+
+def approval(
+    console: Console,
+    proposal: Proposal,
+    catalog: Catalog,
+    stopped: Stopped | None = None,
+    events: Sequence[Event] = (),
+) -> None:
+    """Print the card. `events` are the incident's."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", justify="right", no_wrap=True)
     grid.add_column(overflow="fold")
-    for label, text in rows(proposal, catalog, stopped):
+    for label, text in rows(proposal, catalog, stopped, events):
         grid.add_row(label, text)
     console.print(Panel(grid, title=Text(f"{proposal.action} · {proposal.risk}", style="bold"), border_style="yellow"))
 
 
-def rows(proposal: Proposal, catalog: Catalog, stopped: Stopped | None = None) -> Iterator[tuple[str, Text]]:
+def rows(
+    proposal: Proposal, catalog: Catalog, stopped: Stopped | None = None, events: Sequence[Event] = ()
+) -> Iterator[tuple[str, Text]]:
     """Label and text of each line, in the order a tired person needs them."""
     yield "target", Text(exact(str(proposal.target)), style="bold")
-    yield from (("mind", Text(visible(line), style="bold red")) for line in cautions(proposal, stopped))
+    yield from (("mind", Text(visible(line), style="bold red")) for line in cautions(proposal, stopped, events))
     yield from (("change", line) for line in diff(proposal))
     yield "risk", Text(f"{proposal.risk}{'' if proposal.undo else ', cannot be undone by Stanch'}")
     if proposal.undo:

@@ -58,7 +58,7 @@ class Driver:
 
     async def _decided(self, proposal_id: str) -> bool:
         proposal = await self.app.desk.proposal(proposal_id)
-        cards.approval(self.screen.console, proposal, self.app.catalog, await self.app.desk.stopped())
+        await cards.show(self.screen.console, self.app, proposal)
         if self.auto:
             await self.app.desk.decide(proposal.id, proposal.digest, self.by, "approve", demo=True)
             return True

@@ -119,10 +119,10 @@ async def _over(app: App, incident: str, code: Exit, screen: Any) -> Exit:
     What was done and did not help, or may not have happened, still counts: a cleared alert is no proof of that.
     """
     from agent.case.incident import ENDED
-    from agent.worker import all_cleared
+    from agent.worker import cleared
 
     dossier = await app.desk.dossier(incident)
-    if code not in (Exit.WAITS, Exit.NO_CAUSE) or dossier.incident.state not in ENDED or not all_cleared(dossier):
+    if code not in (Exit.WAITS, Exit.NO_CAUSE) or dossier.incident.state not in ENDED or not cleared(dossier.alerts):
         return code
     screen.line("resolved", f"every alert of it is resolved now; it had ended as {dossier.incident.state}", "green")
     return Exit.OK

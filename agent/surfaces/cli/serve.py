@@ -73,8 +73,9 @@ async def _run(app: App, slack: SlackService | None, listener: socket.socket, lo
     for one in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(one, stop.set)
     async with asyncio.TaskGroup() as tasks:
+        answering = tasks.create_task(server.serve(sockets=[listener]))  # what comes in meanwhile is kept
+        await app.warm()
         watching = tasks.create_task(app.watch.run())
-        answering = tasks.create_task(server.serve(sockets=[listener]))
         talking = [tasks.create_task(one) for one in (slack.tasks() if slack else ())]
         readiness.ready = True
         _say(session, app, listener, loopback)

@@ -231,7 +231,7 @@ class Conversation:
 
         waiting = await self._waiting()
         for proposal in waiting:
-            cards.approval(self.screen.console, proposal, self.app.catalog, await self.app.desk.stopped())
+            await cards.show(self.screen.console, self.app, proposal)
         dossier = await self.app.desk.dossier(self.incident)
         if not waiting:
             self.screen.line("plan", dossier.hand_over or "nothing waits for a decision")

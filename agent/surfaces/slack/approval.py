@@ -105,7 +105,7 @@ def _essential(scene: Scene, proposal: Proposal) -> Iterator[Row]:
         yield "Undo", [span("Stanch cannot undo it", "bold")]
     also = scene.catalog.dependents(target.service) if target.service else ()
     yield "Also touches", [span(", ".join(also) or "nothing the catalog knows of")]
-    for caution in cautions(proposal, scene.stopped):
+    for caution in cautions(proposal, scene.stopped, scene.dossier.events):
         yield "Mind", [span(caution, "bold")]
     yield "Why", [span(proposal.why)]
     if proposal.state is _S.OPEN:

@@ -41,6 +41,7 @@ SOURCES = {ALERTMANAGER: "alertmanager", GRAFANA: "grafana", EVENTS: "events"}
 PUBLIC = ("/healthz", "/readyz")
 JSON = frozenset({"application/json"})
 MEGABYTE = 1024 * 1024
+ASKED_S, WRITTEN_S = 2.0, 10.0  # how long the database may take, to say that it is there and to keep a notification
 
 
 class Census(Protocol):
@@ -146,6 +147,11 @@ class Door:
     async def readyz(self) -> Response:
         if self._readiness.refusal is not None:
             raise later(self._readiness.refusal)
+        try:
+            async with asyncio.timeout(ASKED_S):
+                await self._app.inbox.waiting()
+        except (DBAPIError, TimeoutError):
+            raise later("The database does not answer.") from None
         return PlainTextResponse("ready\n")
 
     async def metrics(self) -> Response:
@@ -198,7 +204,10 @@ class Door:
 
     async def _written(self, writes: Sequence[Awaitable[Receipt]]) -> Sequence[Receipt]:
         try:
-            return await asyncio.gather(*writes)
+            async with asyncio.timeout(WRITTEN_S):
+                return await asyncio.gather(*writes)
+        except TimeoutError:  # it may be written yet; sent again it is a duplicate then
+            raise later(f"The database has not taken it within {WRITTEN_S:g} seconds. Send it again.") from None
         except Overloaded as error:
             raise later(str(error)) from None
         except DBAPIError as error:

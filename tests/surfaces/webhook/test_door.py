@@ -223,6 +223,7 @@ async def test_a_database_that_is_away_is_503_and_the_metrics_go_without_it(plac
     (data / "stanch.db").rename(data / "away")
     (data / "stanch.db").mkdir()
     asks_to_come_back(await place.http.post(AM, json=notification(alert())))
+    asks_to_come_back(await place.nobody.get("/readyz"))
     shown = await place.http.get("/metrics")
     assert (shown.status_code, "stanch_inbox_waiting NaN" in shown.text) == (200, True)
     (data / "stanch.db").rmdir()

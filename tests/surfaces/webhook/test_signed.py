@@ -48,7 +48,9 @@ async def test_grafana_signs_the_body_or_the_time_and_the_body(place: Place) -> 
     assert await place.half.quarantined() == []
 
 
-@pytest.mark.parametrize("stamp", ["", "x", "-1", "1e9", "99999999999999999999", str(int(time.time()) - 301)])
+@pytest.mark.parametrize(
+    "stamp", ["", "x", "-1", "1e9", "99999999999999999999", pytest.param(str(int(time.time()) - 301), id="old")]
+)
 async def test_grafanas_old_or_malformed_times_are_no_signature(stamp: str, place: Place) -> None:
     body = json.dumps(notification(alert(), version="1")).encode()
     signature = hex_hmac(GRAFANA_SECRET, f"{stamp}:".encode() + body)

@@ -222,7 +222,7 @@ def without_finding(move: Propose) -> str:
 
 
 def unknown_if_unfounded(move: Conclude, result: Checked, dossier: Dossier) -> Conclude:
-    """A cause that no finding supports is not a cause: inconclusive, with what was checked."""
-    if result.findings or dossier.findings or move.cause.fault in (Fault.UNKNOWN, Fault.NONE):
+    """A cause that no finding supports is not a cause, and "nothing is wrong" no exception: inconclusive, with what was checked."""
+    if result.findings or dossier.findings or move.cause.fault is Fault.UNKNOWN:
         return move
     return replace(move, cause=Cause(move.cause.component, Fault.UNKNOWN))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Any
 
 # letters of other scripts that a reader takes for the ASCII letter at the same place
 _FOREIGN = "АВЕКМНОРСТХУІЈЅԌԚԜавекмнорстхуіјѕԁһԛԝѵΑΒΕΖΗΙΚΜΝΟΡΤΥΧαικνορτυχϲϳՕՏոսօցАΒϹᎪᏴᏟᎬᎻᎫᏦᏞᎷᏢᏚᎢᏙᎳᏃ"
@@ -81,3 +82,12 @@ def _bounded(text: str, limit: int | None) -> str:
     head = max(limit * 2 // 3, 1)
     tail = max(limit - head, 0)
     return f"{text[:head]} … ({len(text) - limit:,} more characters) … {text[len(text) - tail :] if tail else ''}"
+
+
+def whole(value: Any) -> Any:
+    """A JSON value without halves of surrogate pairs, which JSON can spell: nothing that is written or sent can hold one."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {whole(name): whole(one) for name, one in value.items()}
+    return [whole(one) for one in value] if isinstance(value, list) else value

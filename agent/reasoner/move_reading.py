@@ -15,6 +15,7 @@ from agent.case.cause import Cause, Fault
 from agent.case.check import Check, SuccessTest, expectation
 from agent.case.finding import Assertion, Claim
 from agent.case.incident import Kind
+from agent.case.text import whole
 from agent.errors import UnusableInput
 from agent.library.render import RECENT_MINUTES, default_guards
 from agent.reasoner.moves import AskPerson, Call, Conclude, Look, Move, NotChecked, Propose, Reply, RuledOut, View
@@ -56,7 +57,7 @@ def read_moves(written: Sequence[Written], view: View) -> Move:
 
 def _arguments(name: str, written: str) -> dict[str, Any]:
     try:
-        found = json.loads(written or "{}")
+        found = whole(json.loads(written or "{}"))
     except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise Unusable(
             f"The arguments of {name} are no valid JSON ({error}); they may have been cut off. Write less."

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.case.redact import Redactor
-from agent.case.text import visible
+from agent.case.text import visible, whole
 from agent.errors import BudgetSpent, ReasonerFailed
 from agent.reasoner.budget import Limits, Prices, estimate, exceeded, total, used
 from agent.reasoner.move_reading import Unusable, read_moves
@@ -171,7 +171,7 @@ class OpenAIReasoner:
                 f"{self._place} answered something that is no chat completion. Is it the right address?"
             )
         calls = tuple(_calls(getattr(message, "tool_calls", None)))
-        text = message.content if isinstance(message.content, str) else ""
+        text = whole(message.content) if isinstance(message.content, str) else ""
         written = text + "".join(name + arguments for name, arguments in calls)
         spent = self._spent(getattr(answer, "usage", None), sent, tools, written, seconds)
         return Said(
@@ -193,7 +193,8 @@ def _calls(written: Any) -> Iterator[tuple[str, str]]:
         function: Any = getattr(one, "function", None)
         if hasattr(function, "name"):
             arguments = getattr(function, "arguments", None)
-            yield str(function.name or ""), arguments if isinstance(arguments, str) else json.dumps(arguments or {})
+            written = arguments if isinstance(arguments, str) else json.dumps(arguments or {})
+            yield whole(str(function.name or "")), whole(written)
 
 
 def _count(value: Any) -> int:

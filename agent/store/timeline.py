@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import RowMapping, bindparam, func, insert, select
 
+from agent.case.text import whole
 from agent.case.timeline import FIRST, Event, EventKind, chain_hash
 from agent.clock import iso
 from agent.store import incidents
@@ -37,14 +38,14 @@ async def append(
 ) -> Event:
     """Add one event, chained to the last. With a `key` that is known, nothing is added and the first event comes back.
 
-    Secrets are taken out of `data` first: what is chained has none. `run` is the appender's epoch: Overtaken unless it is
+    Secrets and halves of characters are taken out of `data` first: what is chained has none. `run` is the appender's epoch: Overtaken unless it is
     the incident's. None (a surface) takes the incident's. `fresh` says that the key cannot be known yet: no look for it.
     """
     epoch = await incidents.hold(tx, incident, run)
     if key is not None and not fresh and (known := await by_key(tx, incident, key)) is not None:
         return known
     last = tx.heads.get(incident) or await head(tx, incident)  # the row is held: nobody else appends
-    data = tx.redact.value(dict(data))
+    data = whole(tx.redact.value(dict(data)))
     when = at.astimezone(UTC)
     when = when.replace(microsecond=when.microsecond // 1000 * 1000)  # as exact as its JSON, which is what is hashed
     body: dict[str, Json] = {

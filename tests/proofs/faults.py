@@ -52,6 +52,23 @@ def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _is_word(value: Any) -> bool:
+    """A text of others, and no word of the protocol, without which nobody reads on."""
+    protocol = (
+        "success",
+        "matrix",
+        "vector",
+        "assistant",
+        "function",
+        "tool_calls",
+        "stop",
+        "look",
+        "propose",
+        "conclude",
+    )
+    return isinstance(value, str) and not _number(value) and value not in protocol
+
+
 def _nan(value: Any) -> Any:
     return ("NaN" if isinstance(value, str) else math.nan) if _number(value) else value
 
@@ -77,7 +94,7 @@ SERVER: Mapping[str, Callable[[Sent], Sent]] = {
     "nulls": leaves(lambda value: None),
     "other types": leaves(lambda value: {"was": [value]} if _number(value) else 7),
     "NaN": leaves(_nan),
-    "surrogates": leaves(lambda v: f"{v}\ud800\u202e\x00\x1b[2J" if isinstance(v, str) and not _number(v) else v),
+    "surrogates": leaves(lambda v: f"{v}\ud800\u202e\x00\x1b[2J" if _is_word(v) else v),
     "empty": lambda sent: replace(sent, content=b""),
     "huge": _huge,
     "login page": lambda sent: Sent(200, b"<html><body>Sign in</body></html>", "text/html"),

@@ -17,7 +17,7 @@ from tests.proofs.ways import READS, WAYS
 from tests.real_prometheus import running
 from tools.promql import matchers_of, metric_of, selectors
 
-ALL = 1_000
+ALL, ALL_OF_READS = 1_000, 250
 SHORT, SHORT_OF_READS = 160, 20  # what a read does with a value costs a hundred times as much
 REAL, REAL_OF_READS = 1_000, 100
 REAL_SHORT, REAL_SHORT_OF_READS = 40, 5
@@ -39,7 +39,7 @@ def values(report: Report, way: str, real: bool = False) -> list[str]:
     if real:
         short, long = (REAL_SHORT_OF_READS, REAL_OF_READS) if of_reads else (REAL_SHORT, REAL)
     else:
-        short, long = SHORT_OF_READS if of_reads else SHORT, ALL
+        short, long = (SHORT_OF_READS, ALL_OF_READS) if of_reads else (SHORT, ALL)
     return list(hostile(ALL)[:: ALL // (long if report.long else short)])
 
 

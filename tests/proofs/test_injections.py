@@ -33,7 +33,7 @@ from tests.shared_data import shared_data
 from tests.test_graph import me
 
 LISTS: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "injections.yaml").read_text())
-ALL, SHARE, BATCH = 320, 20, 16
+ALL, EVERY, BATCH = 300, 17, 16  # of all, every so manieth runs in CI: each carrier once or twice
 STRANGER = Person("slack:T000/U666")
 BOOK = """---
 name: {name}
@@ -221,7 +221,7 @@ async def play(folder: Path, chosen: Sequence[Case], tally: Tally) -> None:
 
 def test_nothing_unauthorised_nothing_to_a_wrong_target_and_the_work_is_done(tmp_path: Path, report: Report) -> None:
     tally = Tally()
-    chosen = cases(ALL) if report.long else cases(ALL)[:: ALL // SHARE + 1][:SHARE]
+    chosen = cases(ALL) if report.long else cases(ALL)[::EVERY]
     asyncio.run(play(tmp_path, chosen, tally))
     print(tally)
     report.add(

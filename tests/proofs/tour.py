@@ -11,7 +11,7 @@ from typing import Any
 
 from agent.errors import Overtaken
 from agent.store.database import Database
-from tests.gate.world import ANN, BOB
+from tests.gate.world import ANN, BOB, DORA
 from tests.proofs.choices import AGENT, ANN_IN_CHAT, COMES_BETWEEN, NOBODY, PEOPLE
 from tests.proofs.model import OUTCOMES, SEEN, Held, Rules
 from tests.proofs.stage import Crash
@@ -146,6 +146,14 @@ def who_decides() -> None:
         for person in (ANN, BOB):
             with gate(rules) as machine:
                 held = proposed(machine, approvers=0, requester="ann")
+                machine._answer(held, person, "approve", held.proposal.digest)
+                machine._execute(held, "nothing", ASK)
+    stricter, looser = Rules(), Rules(approvers=("oncall", "leads"), requester_may=True)
+    for sealed, today in ((stricter, looser), (looser, stricter), (ASK, ALLOW), (ASK, DENY), (ASK, Rules(quorum=2))):
+        for person in (ANN, BOB, DORA):
+            with gate(sealed) as machine:
+                held = proposed(machine, approvers=0, requester="ann")
+                machine.policy_changes(today)
                 machine._answer(held, person, "approve", held.proposal.digest)
                 machine._execute(held, "nothing", ASK)
     for answer in ("deny", "revoke"):

@@ -190,6 +190,7 @@ class Gate(RuleBasedStateMachine):
         )
         if enough:
             held.execute_by = self.stage.clock.now() + timedelta(minutes=15)
+            assert now_is.execute_by == held.execute_by, "I3: the execution clock counts from the approval"
 
     def resync(self, held: Held) -> None:
         async def look() -> Proposal | None:

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from agent.case.timeline import EventKind
 from agent.errors import Overtaken
+from agent.store import timeline
 from agent.store.database import Database
 from tests.gate.world import ANN, BOB, DORA
 from tests.proofs.choices import AGENT, ANN_IN_CHAT, COMES_BETWEEN, NOBODY, PEOPLE
@@ -311,3 +313,10 @@ def what_the_audit_finds() -> None:
             for place in (1, 2, 3):
                 for gone in (False, True):
                     machine.somebody_changes_rows(what, place, gone)
+        machine.run(_note(machine))
+        machine.somebody_changes_rows("cut", machine.run(machine._count()) - 2, False)  # what no table tells of
+
+
+async def _note(machine: GateUnderFire) -> None:
+    async with machine.stage.db.write() as tx:
+        await timeline.append(tx, "inc", EventKind.NOTE, "stanch", {"text": "seen"}, machine.stage.clock.now())

@@ -18,7 +18,6 @@ from agent.case.catalog import Person
 from agent.case.timeline import EventKind
 from agent.errors import NotEntitled, Outdated, Overtaken, Refused, Unreachable
 from agent.gate import audit, docket
-from agent.gate.approval import decide
 from agent.gate.policy import parse
 from agent.gate.proposal import Proposal, ProposalState
 from agent.store import executions, switches, timeline
@@ -169,7 +168,7 @@ class Gate(RuleBasedStateMachine):
         expected = self.model.answer(held, person.name, real, answer, same, now)
         who = replace(person, groups=groups) if real and person.name else person
         try:
-            made = self.run(decide(self.stage.db, self.stage.clock, held.proposal.id, digest, who, answer))
+            made = self.run(self.stage.decide(held.proposal, digest, who, answer))
         except NotEntitled:
             assert expected == "not entitled", f"I2: refused {person.principal}, expected {expected}"
         except Outdated:
@@ -185,12 +184,13 @@ class Gate(RuleBasedStateMachine):
         if answer != "approve":
             assert now_is.state in (ProposalState.DENIED, ProposalState.REVOKED), "I4: an answer that ends it has not"
             return
-        enough = len(held.approvals) >= held.needed
+        enough = self.model.enough(held)
         assert (now_is.state is ProposalState.APPROVED) == enough, (
             f"I2: {len(held.approvals)} of {held.needed}: {now_is.state}"
         )
         if enough:
             held.execute_by = self.stage.clock.now() + timedelta(minutes=15)
+            assert now_is.execute_by == held.execute_by, "I3: the execution clock counts from the approval"
 
     def resync(self, held: Held) -> None:
         async def look() -> Proposal | None:
@@ -309,14 +309,7 @@ class Gate(RuleBasedStateMachine):
                 stage.clock.advance(timedelta(minutes=16))
             case "revoke":
                 try:
-                    await decide(
-                        stage.db,
-                        stage.clock,
-                        proposal.id,
-                        proposal.digest,
-                        replace(ANN, groups=("oncall", "leads")),
-                        "revoke",
-                    )
+                    await stage.decide(proposal, proposal.digest, replace(ANN, groups=("oncall", "leads")), "revoke")
                 except (Outdated, NotEntitled):
                     return  # it has started
                 async with stage.db.read() as tx:

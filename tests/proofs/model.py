@@ -155,7 +155,24 @@ class Model:
             return "counted"
         if not self.entitled(name, held.proposal.approvers):
             return "not entitled"
-        return "not entitled" if answer == "approve" and requester and not held.said.requester_may else "counted"
+        if answer != "approve":
+            return "counted"
+        return "not entitled" if requester and not held.said.requester_may else self._by_today(held, name, requester)
+
+    def _by_today(self, held: Held, name: str, requester: bool) -> str:
+        """The policy of today is asked again, and the stricter of the two holds."""
+        today = self.today(held)
+        if today.verdict not in ("ask", "allow"):
+            return "outdated"
+        if today.verdict == "allow":
+            return "counted"
+        may = self.entitled(name, today.approvers) and (today.requester_may or not requester)
+        return "counted" if may else "not entitled"
+
+    def enough(self, held: Held) -> bool:
+        """Whether as many have approved as were to by what was sealed, and as have to today."""
+        today = self.today(held)
+        return len(held.approvals) >= max(held.needed, today.quorum if today.verdict == "ask" else 1)
 
     def may_start(self, held: Held, now: datetime) -> bool:
         """Whether nothing stands in the way now, budgets apart."""

@@ -85,6 +85,9 @@ MUTANTS = (
     Mutant("a denial is only written down", "I4", APPROVAL, "return await docket.move(tx, proposal, _ENDS[answer], note or f\"{decision.principal}: {decision.reason}\")", "return proposal"),
     Mutant("the execution clock starts at the end of the approval clock", "I3", APPROVAL, "execute_by = decision.at + proposal.execute_within", "execute_by = proposal.approve_by + proposal.execute_within"),
     Mutant("the first approval is enough", "I2", APPROVAL, "if missing(proposal, [*made, decision], ruling) > 0:", "if missing(proposal, [*made, decision], ruling) > 1:"),
+    Mutant("who may approve by today's policy is not asked at the decision", "I2", APPROVAL, "    if not entitled(name, person.groups, ruling.approvers):\n", "    if not ruling.approvers:\n"),
+    Mutant("a requester approves though policy no longer lets them", "I2", APPROVAL, "if name == proposal.requester_person and not ruling.requester_may_approve:", "if name == proposal.requester_person and not ruling.approvers:"),
+    Mutant("policy that has become stricter is not noticed at the decision", "I4", APPROVAL, "    if ruling.verdict.looseness < Verdict.ASK.looseness:\n        return Outdated(", "    if ruling.verdict.looseness < Verdict.DENY.looseness:\n        return Outdated("),
     # -- the seal
     Mutant("the digest leaves out the arguments", "I1", PROPOSAL, "hashlib.sha256(b\"stanch proposal 1\\n\" + canonical(sealed)).hexdigest()", "hashlib.sha256(b\"stanch proposal 1\\n\" + canonical({k: v for k, v in sealed.items() if k != \"arguments\"})).hexdigest()"),
     Mutant("the digest leaves out who approves", "I2", PROPOSAL, "hashlib.sha256(b\"stanch proposal 1\\n\" + canonical(sealed)).hexdigest()", "hashlib.sha256(b\"stanch proposal 1\\n\" + canonical({k: v for k, v in sealed.items() if k not in (\"approvers\", \"quorum\")})).hexdigest()"),

@@ -13,9 +13,12 @@ from typing import Any
 
 from sqlalchemy import event
 
+from agent.case.catalog import Person
 from agent.clock import parse_time
 from agent.gate import audit
+from agent.gate.approval import Decided, decide
 from agent.gate.ledger import PATIENCE, Ledger
+from agent.gate.proposal import Proposal
 from agent.store import anchors, executions
 from agent.store.database import SQLITE_FILE, Database
 from agent.store.executions import Execution
@@ -67,6 +70,12 @@ class Stage(Scene):
 
     def runner(self, db: Database) -> Ledger:
         return Ledger(db, self.clock, lambda: self.policy, ACTIONS, self.context, self.entitled)
+
+    async def decide(
+        self, proposal: Proposal, digest: str, person: Person, answer: str, db: Database | None = None
+    ) -> Decided:
+        """As the desk has it: by the policy of today."""
+        return await decide(db or self.db, self.clock, proposal.id, digest, person, answer, policy=self.policy)
 
     async def row(self, proposal: str) -> Execution | None:
         async with self.db.read() as tx:

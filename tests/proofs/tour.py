@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from agent.case.timeline import EventKind
 from agent.errors import Overtaken
+from agent.store import timeline
 from agent.store.database import Database
-from tests.gate.world import ANN, BOB
+from tests.gate.world import ANN, BOB, DORA
 from tests.proofs.choices import AGENT, ANN_IN_CHAT, COMES_BETWEEN, NOBODY, PEOPLE
 from tests.proofs.model import OUTCOMES, SEEN, Held, Rules
 from tests.proofs.stage import Crash
@@ -146,6 +148,14 @@ def who_decides() -> None:
         for person in (ANN, BOB):
             with gate(rules) as machine:
                 held = proposed(machine, approvers=0, requester="ann")
+                machine._answer(held, person, "approve", held.proposal.digest)
+                machine._execute(held, "nothing", ASK)
+    stricter, looser = Rules(), Rules(approvers=("oncall", "leads"), requester_may=True)
+    for sealed, today in ((stricter, looser), (looser, stricter), (ASK, ALLOW), (ASK, DENY), (ASK, Rules(quorum=2))):
+        for person in (ANN, BOB, DORA):
+            with gate(sealed) as machine:
+                held = proposed(machine, approvers=0, requester="ann")
+                machine.policy_changes(today)
                 machine._answer(held, person, "approve", held.proposal.digest)
                 machine._execute(held, "nothing", ASK)
     for answer in ("deny", "revoke"):
@@ -303,3 +313,10 @@ def what_the_audit_finds() -> None:
             for place in (1, 2, 3):
                 for gone in (False, True):
                     machine.somebody_changes_rows(what, place, gone)
+        machine.run(_note(machine))
+        machine.somebody_changes_rows("cut", machine.run(machine._count()) - 2, False)  # what no table tells of
+
+
+async def _note(machine: GateUnderFire) -> None:
+    async with machine.stage.db.write() as tx:
+        await timeline.append(tx, "inc", EventKind.NOTE, "stanch", {"text": "seen"}, machine.stage.clock.now())

@@ -14,7 +14,6 @@ from hypothesis.stateful import rule
 from agent.case.timeline import EventKind
 from agent.errors import NotEntitled, Outdated, Overtaken, Refused, ToolError
 from agent.gate import docket
-from agent.gate.approval import decide
 from agent.gate.preparation import Prepared
 from agent.gate.proposal import ProposalState, seal
 from agent.store import decisions, switches, timeline
@@ -156,7 +155,7 @@ class GateUnderFire(Vandals):
                     await switches.set_stop(tx, True, "os:ann", "smells", NOON)
             else:
                 groups = tuple(g for g, members in self.model.groups.items() if who in members)
-                await decide(other, stage.clock, proposal.id, proposal.digest, replace(WHO[who], groups=groups), what)
+                await stage.decide(proposal, proposal.digest, replace(WHO[who], groups=groups), what, other)
 
         work = [one(both[place % len(both)], op) for place, op in enumerate(ops)]
         for ended in await asyncio.gather(*work, return_exceptions=True):

@@ -264,7 +264,11 @@ async def opened(place: Place, order: Order, told: Listener) -> AsyncIterator[tu
     session = Session(opener, {"data": str(place.folder), "reasoner": "runbook"})
     lab = Mortal.prepare(place.folder / "demo" / "lab", SCENARIO, SEED)
     async with lab.served(), stage._application(session, lab, place.folder / "demo", (told,)) as app:
-        yield app, session, lab
+        yield replace(app, warm=cold), session, lab
+
+
+async def cold() -> None:
+    """Nothing is loaded ahead: the parent of all lives has loaded it."""
 
 
 async def served(app: App, session: Session, lab: Lab, place: Place) -> None:

@@ -47,6 +47,7 @@ from agent.worker import Worker
 from tools.context import Backend, Backends, Clock
 from tools.errors import ToolFailed
 
+TAKING_OVER = 25  # moves of the runbook reasoner after a model that has spent its own
 SIGN_IN_S = 3.0  # at most, for each cluster, before the service is ready
 PAGER_S, RECONCILE_S, PRUNE_S = (
     15.0,
@@ -113,7 +114,8 @@ async def open_app(
         ledger = Ledger(db, now, policy, tools.by_name(), notebook.context_of, _entitled(catalog, settings.demo))
         judge = Judge(notebook, ledger)
         chosen = reasoner or _reasoner(settings, db, now, redact)
-        steps = Steps(notebook, chosen, judge, Verifier(notebook), settings.llm.budget.steps)
+        moves = settings.llm.budget.steps + (0 if settings.reasoner == "runbook" else TAKING_OVER)
+        steps = Steps(notebook, chosen, judge, Verifier(notebook), moves)
         async with db.read() as tx:
             feed = Feed(db, listeners, await timeline.heads(tx))
 

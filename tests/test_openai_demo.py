@@ -31,9 +31,9 @@ class Ran:
         return Path(self.shown["report"]).read_text()
 
 
-def demo(folder: Path, base_url: str) -> Ran:
+def demo(folder: Path, base_url: str, config: str = CONFIG) -> Ran:
     """`stanch demo --approve`, with its timeline and the incident it prints."""
-    (folder / "stanch.yaml").write_text(CONFIG)
+    (folder / "stanch.yaml").write_text(config)
     found = subprocess.run(
         [sys.executable, "-m", "agent", "--data", str(folder / "data"), "demo", "--approve", "--jsonl", "--json"],
         cwd=folder, capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL,
@@ -138,3 +138,12 @@ def test_a_server_that_keeps_saying_too_many_requests_is_left(tmp_path: Path) ->
     recovered(ran)
     assert ran.shown["reasoner"] == "openai→runbook"
     assert len(script.requests) == 2  # asked once more, then never again in this incident
+
+
+def test_a_model_that_spends_all_its_steps_hands_over_to_the_runbook_reasoner(tmp_path: Path) -> None:
+    with scripted(calls("look", LOOK), calls("look", LOOK), calls("look", LOOK)) as script:
+        ran = demo(tmp_path, script.url, CONFIG.replace("llm: {", "llm: {budget: {steps: 2}, "))
+    recovered(ran)
+    assert len(script.requests) == 2
+    (note,) = [n for n in ran.of("note") if n.get("failover")]
+    assert "budget of 2 steps" in note["why"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from agent.app import open_app
+from agent.app import TAKING_OVER, open_app
 from agent.application import App
 from agent.case.dossier import Dossier
 from agent.case.timeline import EventKind
@@ -225,7 +225,7 @@ def _over(dossier: Dossier) -> bool:
     spent = [event.data.get("spent") or {} for event in dossier.events if event.kind is EventKind.NOTE]
     tokens = [int(one["tokens"]) for one in spent if one.get("tokens")]
     moves = sum("move" in event.data for event in dossier.events)
-    return sum(tokens[:-1]) >= BUDGET.tokens or len(tokens) > BUDGET.steps or moves > BUDGET.steps + 1
+    return sum(tokens[:-1]) >= BUDGET.tokens or len(tokens) > BUDGET.steps or moves > BUDGET.steps + TAKING_OVER + 1
 
 
 def run(numbers: Sequence[int], folder: Path) -> list[Told]:

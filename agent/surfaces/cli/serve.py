@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from agent.application import App, Listener
     from agent.case.timeline import Event
     from agent.surfaces.slack.service import SlackService
+
+log = logging.getLogger("stanch.serve")
+WARMING_S = 30.0
 
 
 @click.command()
@@ -74,7 +78,7 @@ async def _run(app: App, slack: SlackService | None, listener: socket.socket, lo
         asyncio.get_running_loop().add_signal_handler(one, stop.set)
     async with asyncio.TaskGroup() as tasks:
         answering = tasks.create_task(server.serve(sockets=[listener]))  # what comes in meanwhile is kept
-        await app.warm()
+        await _warmed(app)
         watching = tasks.create_task(app.watch.run())
         talking = [tasks.create_task(one) for one in (slack.tasks() if slack else ())]
         readiness.ready = True
@@ -88,6 +92,15 @@ async def _run(app: App, slack: SlackService | None, listener: socket.socket, lo
         await asyncio.gather(*talking)
         server.should_exit = True
         stop.set()
+
+
+async def _warmed(app: App) -> None:
+    """Whatever goes wrong with it, alerts are taken in: the first incident then loads what it needs, or says what is wrong."""
+    try:
+        async with asyncio.timeout(WARMING_S):
+            await app.warm()
+    except Exception:
+        log.exception("not everything is loaded ahead; the first incident will take longer")
 
 
 @asynccontextmanager

@@ -72,7 +72,7 @@ class Worker:
             state = await graph.aget_state(config)
             if state.created_at is None:
                 await self._go(graph, {"incident": incident}, config)
-            elif str(state.values.get("incident")) != incident:
+            elif str(state.values.get("incident", incident)) != incident:  # the very first knows of none yet
                 raise UnusableInput(f"The checkpoint of {incident} is not its own. {_NOT_OURS}")
             elif state.interrupts:
                 interrupt = state.interrupts[0]

@@ -135,7 +135,7 @@ def running(pid: int) -> bool:
     """Whether it still runs: not gone, and not a zombie that waits to be collected."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it may go between opening and reading
         return False
 
 

@@ -109,7 +109,7 @@ def test_names_from_untrusted_text_and_a_stop_are_said(proposal: Proposal, card:
 @CARDS
 def test_an_alert_that_fired_since_is_said(proposal: Proposal, card: object) -> None:
     def event(n: int, kind: EventKind, **data: object) -> Event:
-        return Event(n, "inc", 1, NOON, kind, "stanch", data)
+        return Event(n, "inc", 1, NOON, kind, "stanch", data, "", "")
 
     def alert(n: int, name: str, status: str = "firing") -> Event:
         return event(n, EventKind.ALERT, fingerprint=name, status=status, labels={"alertname": name})

@@ -63,9 +63,9 @@ class Steps:
 
     async def recall(self, state: Run, run: int) -> Run:
         """Runbooks for the alert, similar past incidents, the tools of this incident."""
-        incident = state["incident"]
-        await self.notebook.recall(incident, run)
-        return {"next": "think", "moves": 0}
+        incident, moves = state["incident"], state.get("moves", 0)  # made before it was opened again
+        await self.notebook.recall(incident, run, moves)
+        return {"next": "think", "moves": moves}
 
     async def think(self, state: Run, run: int) -> Run:
         """Ask the reasoner for the next move and check what it says; carry out a move that a crash left behind."""

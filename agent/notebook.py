@@ -81,7 +81,7 @@ class Notebook:
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
-    async def recall(self, incident_id: str, run: int) -> None:
+    async def recall(self, incident_id: str, run: int, moves: int = 0) -> None:
         dossier = await self.dossier(incident_id)
         service, model = subject(self.catalog(), dossier.incident.labels, dossier.alerts)
         matches = await LibraryShelf(self.library).match(dossier.alerts, service)
@@ -99,7 +99,8 @@ class Notebook:
                     *self._not_configured(model is not None),
                 ],
             }  # fmt: skip
-            await timeline.append(tx, incident_id, EventKind.NOTE, "stanch", data, self.clock.now(), "recall", run)
+            key = f"recall:{moves}" if moves else "recall"
+            await timeline.append(tx, incident_id, EventKind.NOTE, "stanch", data, self.clock.now(), key, run)
 
     def _not_configured(self, about_model: bool) -> list[dict[str, str]]:
         """What cannot be looked at for want of a backend; a model's places only where a model is concerned."""

@@ -21,8 +21,9 @@ from agent.store.alerts import Kept, alert_json
 from agent.store.database import Transaction
 
 LONG = 4_000  # characters of one label or annotation that the timeline keeps; the alert's row keeps all
-MOST_OPEN = 5_000
+MOST_OPEN, MOST_LATE = 5_000, 20
 AGAIN = timedelta(hours=1)  # an alert that comes back so soon after a person got it is no new incident
+LATE = timedelta(minutes=10)  # so long after an inconclusive end a related alert opens the incident again
 WITH_A_PERSON = frozenset({State.HANDED_OVER, State.INCONCLUSIVE, State.NO_FAULT})
 
 
@@ -58,6 +59,9 @@ class Reception:
         if self._board.catalog is not self._notebook.catalog():
             self._board = Board(self._notebook.catalog())
         found = await incidents.open_ids(tx, MOST_OPEN)
+        since = self._notebook.clock.now() - LATE
+        for one in await incidents.listing(tx, MOST_LATE, {State.INCONCLUSIVE}):
+            found += [one.id] if one.ended_at is not None and one.ended_at >= since else []
         self._board.keep(found)
         for incident in found:
             if incident not in self._board:
@@ -72,8 +76,10 @@ class Reception:
             return Received(alert, None, "it was resolved before it was known here")
         found = self._board.assign(alert)
         if found.incident is not None:
-            mine = joined(await sitting.incident(found.incident), alert)
-            return await self._keep(sitting, mine, alert, found.why)
+            before = await sitting.incident(found.incident)
+            if before.state is State.INCONCLUSIVE and alert.fingerprint not in before.alerts:
+                before = await self._open_again(sitting, before, alert)
+            return await self._keep(sitting, joined(before, alert), alert, found.why)
         if (back := await self._back(sitting, alert)) is not None:
             return await self._keep(sitting, back, alert, f"the same alert again, after {back.state.replace('_', ' ')}")
         incident = replace(opened_by(alert), opened_at=sitting.now)
@@ -81,6 +87,13 @@ class Reception:
         sitting.incidents[incident.id] = sitting.stored[incident.id] = incident
         sitting.routed[incident.id] = None  # nobody has routed it
         return await self._keep(sitting, incident, alert, found.why)
+
+    async def _open_again(self, sitting: _Sitting, incident: Incident, alert: Alert) -> Incident:
+        """What was inconclusive a moment ago is looked at once more: the alert may say what was missing."""
+        again = replace(incident.to(State.INVESTIGATING), ended_at=None)
+        data = {"from": str(incident.state), "to": str(again.state), "why": f"{visible(alert.name, 100)} fired as well"}
+        await timeline.append(sitting.tx, incident.id, EventKind.STATE, "stanch", data, sitting.now)
+        return again
 
     async def _back(self, sitting: _Sitting, alert: Alert) -> Incident | None:
         """The incident that was handed to a person a short while ago and whose alert fires once more: flapping."""

@@ -212,7 +212,7 @@ class Watch:
                 rest = await self._worker.run(incident)
                 log.info("a run rests", extra={"incident": incident, "rest": str(rest.kind), "for": rest.waits_for})
                 if rest.kind is RestKind.ENDED:
-                    await self._forget(incident)
+                    await self._forget(incident, unless_open=True)  # an alert may have opened it again just now
             else:
                 await self._shallow(incident)
             self._failed.pop(incident, None)
@@ -231,9 +231,11 @@ class Watch:
             epoch = await incidents.claim_run(tx, incident)
         await self._notebook.move_to(incident, epoch, State.CLOSED, "its alerts cleared by themselves")
 
-    async def _forget(self, incident: str) -> None:
+    async def _forget(self, incident: str, unless_open: bool = False) -> None:
         async with self._notebook.db.write() as tx:
-            await wakes.clear(tx, incident, self._notebook.clock.now())
+            known = await incidents.get(tx, incident)
+            if known is None or known.state.ended or not unless_open:
+                await wakes.clear(tx, incident, self._notebook.clock.now())
 
     async def _defect(self, incident: str, error: Exception) -> None:
         times = self._failed[incident] = self._failed.get(incident, 0) + 1

@@ -82,9 +82,17 @@ class Worker:
                 await self._go(graph, Command(resume={interrupt.id: why}), config)
             elif state.tasks:
                 await self._go(graph, None, config)
+            elif await self._open_again(incident):
+                await self._go(graph, {"incident": incident}, config)
             else:
                 return Rest(RestKind.ENDED)
         return Rest(RestKind.STOPPED)
+
+    async def _open_again(self, incident: str) -> bool:
+        """Whether a run that has ended is wanted once more: a related alert opened the incident again."""
+        async with self._notebook.db.read() as tx:
+            known = await incidents.get(tx, incident)
+        return known is not None and not known.state.ended
 
     async def _ready(self) -> Any:
         async with self._building:  # runs that begin side by side share one graph and one file of checkpoints

@@ -14,11 +14,12 @@ from agent.app import open_app
 from agent.application import App
 from agent.case.alert import Alert, AlertStatus
 from agent.case.attention import Attention, Depth
+from agent.case.cause import Cause, Fault
 from agent.case.dossier import Dossier
 from agent.case.incident import State
 from agent.case.timeline import EventKind
 from agent.intake.route import Routes
-from agent.reasoner.moves import Reasoner
+from agent.reasoner.moves import Conclude, Reasoner
 from agent.store import wakes
 from agent.surfaces.cli import stage
 from agent.surfaces.cli.session import Session
@@ -134,6 +135,29 @@ async def test_an_alert_that_comes_back_after_it_was_handed_over_is_no_new_incid
         assert [one.id for one in await app.desk.incidents()] == [incident]
         why = [str(e.data["why"]) for e in dossier.events if e.kind is EventKind.ALERT]
         assert any("again" in one for one in why)
+
+
+async def test_a_related_alert_opens_again_what_was_inconclusive_a_moment_ago(tmp_path: Path) -> None:
+    reasoner = Scripted([Conclude((), Cause("", Fault.UNKNOWN)), LOOK, END])
+    async with shop(tmp_path, reasoner) as (app, alerts), watching(app):
+        await app.inbox.accept("alertmanager", alerts[:1])
+        incident = await incident_of(app)
+        await until(app, incident, lambda d: d.report is not None)
+        assert len(reasoner.views) == 1
+        late = replace(alerts[0], fingerprint="f" * 16, labels={**alerts[0].labels, "alertname": "CPUThrottlingHigh"})
+        await app.inbox.accept("alertmanager", [late])
+        dossier = await until(app, incident, lambda d: len(d.evidence) == 1 and d.incident.state.ended)
+        assert [one.id for one in await app.desk.incidents()] == [incident]
+        assert len(reasoner.views) == 3
+        assert {a.name for a in reasoner.views[1].alerts} == {alerts[0].name, "CPUThrottlingHigh"}
+        changes = [(e.data["from"], e.data["to"]) for e in dossier.events if e.kind is EventKind.STATE]
+        assert changes.count(("inconclusive", "investigating")) == 1
+        app.clock.advance(timedelta(minutes=11))
+        later = replace(late, fingerprint="e" * 16)
+        await app.inbox.accept("alertmanager", [later])
+        async with asyncio.timeout(SECONDS):
+            while len(await app.desk.incidents()) == 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
 
 
 async def test_what_cannot_be_taken_in_is_set_aside_and_the_rest_goes_on(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.proofs.report import Report
 from tests.proofs.under_fire import GateUnderFire
 from tests.proofs.walk import chosen, in_shares
 
-EXAMPLES, SHARE, SHARES = 12, 150, 10  # in CI; under `--prove` so many in each share
+EXAMPLES, SHARE, SHARES = 12, 150, 6  # in CI; under `--prove` so many in each share
 RANDOM = ("recovery is seen in data", "the gate does as its model does")
 
 

@@ -23,6 +23,7 @@ from agent.case.alert import Alert
 from agent.case.catalog import Person
 from agent.gate.proposal import Proposal
 from agent.intake.alertmanager import parse
+from agent.reception import LATE
 from agent.surfaces.cli import stage
 from agent.surfaces.cli.session import Session
 from agent.worker import RestKind
@@ -215,6 +216,7 @@ async def play(folder: Path, chosen: Sequence[Case], tally: Tally) -> None:
         async with scene(folder / str(number), setting, some, tally) as here:
             for case in some:
                 await here.attack(case)
+                here.app.clock.advance(LATE + timedelta(minutes=1))  # or the next alert would open that incident again
                 await here.clean(case)
                 here.app.clock.advance(timedelta(minutes=1))
 

@@ -17,9 +17,8 @@ RANDOM = ("recovery is seen in data", "the gate does as its model does")
 
 
 @pytest.mark.parametrize("proof", [p for p in PROOFS if p.name not in RANDOM], ids=lambda p: p.name)
-def test_the_tour(proof: Proof, report: Report) -> None:
-    proof.run()
-    report.add("sqlite", violations=0)
+def test_the_tour(proof: Proof) -> None:
+    proof.run()  # whatever it finds broken, it raises
 
 
 def test_the_gate_does_as_its_model_does(report: Report) -> None:

@@ -77,7 +77,9 @@ async def _run(app: App, slack: SlackService | None, listener: socket.socket, lo
     for one in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(one, stop.set)
     async with asyncio.TaskGroup() as tasks:
-        answering = tasks.create_task(server.serve(sockets=[listener]))  # what comes in meanwhile is kept
+        answering = tasks.create_task(
+            server.serve(sockets=[listener])
+        )  # it lives; until it is ready senders are told to come back
         await _warmed(app)
         watching = tasks.create_task(app.watch.run())
         talking = [tasks.create_task(one) for one in (slack.tasks() if slack else ())]
@@ -95,7 +97,7 @@ async def _run(app: App, slack: SlackService | None, listener: socket.socket, lo
 
 
 async def _warmed(app: App) -> None:
-    """Whatever goes wrong with it, alerts are taken in: the first incident then loads what it needs, or says what is wrong."""
+    """Whatever goes wrong with it, the service becomes ready: the first incident then loads what it needs, or says what is wrong."""
     try:
         async with asyncio.timeout(WARMING_S):
             await app.warm()

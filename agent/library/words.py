@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections import Counter
@@ -71,6 +72,8 @@ class Words:
 
     def __init__(self, books: Sequence[Runbook], sections: Sequence[Passage]) -> None:
         import bm25s
+
+        logging.getLogger("bm25s").setLevel(logging.WARNING)  # it lets itself speak at DEBUG
 
         self._owners = np.array([one.book for one in sections], dtype=np.int64)
         self._count = len(books)

@@ -54,9 +54,12 @@ class Event:
         }  # fmt: skip
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
 def canonical(value: Json | Mapping[str, Json]) -> bytes:
     """One spelling per value: sorted keys, no blanks, NaN refused. Injective for JSON."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def chain_hash(key: bytes, prev: str, event: Mapping[str, Json]) -> str:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from datetime import datetime
-
-from sqlalchemy import Connection
 
 from agent.case.timeline import EventKind
 from agent.errors import IllegalTransition, UnusableInput
@@ -34,12 +31,9 @@ async def find(tx: Transaction, proposal: str) -> Proposal | None:
 
 async def held(tx: Transaction, proposal: str, run: int | None = None) -> Proposal:
     """The proposal, with its incident's row locked until the transaction ends; Overtaken if `run` is not the epoch."""
-    if (row := await proposals.get(tx, proposal)) is None:
+    if (row := await proposals.held(tx, proposal)) is None:
         raise UnusableInput(f"There is no proposal {proposal}. `stanch approvals list` shows those that wait.")
     await incidents.hold(tx, row.incident, run)
-    if not isinstance(tx.connection, Connection):  # in SQLite's write transaction nobody else can have changed it
-        row = await proposals.get(tx, proposal)
-        assert row is not None
     return _proposal(row)
 
 
@@ -57,7 +51,7 @@ async def move(
     tx: Transaction, proposal: Proposal, state: ProposalState, note: str, execute_by: datetime | None = None
 ) -> Proposal:
     """The proposal in its next state; IllegalTransition where that cannot follow."""
-    moved = replace(proposal.to(state), note=note, execute_by=execute_by or proposal.execute_by)
+    moved = proposal.to(state, note, execute_by)
     if not await proposals.set_state(
         tx, proposal.id, str(proposal.state), str(state), note, moved.execute_by
     ):  # not under `held`

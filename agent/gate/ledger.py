@@ -24,7 +24,7 @@ from agent.gate.policy_file import Budgets
 from agent.gate.preparation import ContextOf, Preparation, resolved
 from agent.gate.proposal import Proposal, ProposalState
 from agent.gate.witness import contradicts, vouched_done
-from agent.store import decisions, executions, switches, timeline
+from agent.store import decisions, executions, incidents, switches, timeline
 from agent.store.database import Database, Transaction
 from agent.store.executions import Execution, Outcome
 from tools.context import Clock, Context
@@ -49,6 +49,10 @@ class _Hand:
     execution: Execution
     action: Action
     run: int
+
+
+class _HasToLast(Exception):
+    """What is to be written may not be lost with the power."""
 
 
 class Ledger:
@@ -80,8 +84,7 @@ class Ledger:
     async def execute(self, proposal_id: str, run: int) -> Execution:
         """Start the proposal, or find out what became of it. Raises Overtaken when `run` is no longer the epoch."""
         async with self._turns[proposal_id]:
-            async with self._db.write() as tx:
-                proposal, execution = await self._claim(tx, proposal_id, run)
+            proposal, execution = await self._claimed(proposal_id, run)
             if execution.outcome is not None:
                 return execution
             action = self._actions[proposal.action].parse(proposal.arguments)
@@ -90,7 +93,18 @@ class Ledger:
 
     # -- claim ----------------------------------------------------------------------------------------------------------
 
-    async def _claim(self, tx: Transaction, proposal_id: str, run: int) -> tuple[Proposal, Execution]:
+    async def _claimed(self, proposal_id: str, run: int) -> tuple[Proposal, Execution]:
+        """A claim sends nothing, so a power cut may take it back; a refusal has to last, and is made anew where it does."""
+        try:
+            async with self._db.write(lasting=False) as tx:
+                return await self._claim(tx, proposal_id, run, may_refuse=False)
+        except _HasToLast:
+            async with self._db.write() as tx:
+                return await self._claim(tx, proposal_id, run)
+
+    async def _claim(
+        self, tx: Transaction, proposal_id: str, run: int, may_refuse: bool = True
+    ) -> tuple[Proposal, Execution]:
         """In one transaction: nothing stands in the way, and the one row that says so."""
         proposal = await docket.held(tx, proposal_id, run)
         known = await executions.get(tx, proposal_id)
@@ -98,6 +112,8 @@ class Ledger:
             return proposal, known
         objection = await self._obstacle(tx, proposal, Budgets() if known else self._policy().budgets, claiming=True)
         if objection is not None:
+            if not may_refuse:
+                raise _HasToLast
             return proposal, await self._refuse(tx, proposal, known, objection, run)
         if known is not None:
             return proposal, known
@@ -248,7 +264,7 @@ class Ledger:
         execution = hand.execution
         if execution.receipt is not None and execution.answered_at is not None:
             async with self._db.write() as tx:
-                await docket.held(tx, hand.proposal.id, hand.run)
+                await incidents.hold(tx, hand.proposal.incident, hand.run)
                 await executions.answered(tx, hand.proposal.id, execution.answered_at, execution.receipt)
 
     async def _end(
@@ -258,10 +274,10 @@ class Ledger:
 
         `lost` tells a reasoner that nobody refused: it never reached its target, and may be proposed anew.
         """
-        now = self._clock.now()
-        ended = replace(hand.execution, outcome=outcome, why=why, ended_at=now)
+        proposal = hand.proposal
+        ended = replace(hand.execution, outcome=outcome, why=why, ended_at=self._clock.now())
         async with self._db.write() as tx:
-            proposal = await docket.held(tx, hand.proposal.id, hand.run)
+            await incidents.hold(tx, proposal.incident, hand.run)
             if not await executions.end(tx, ended):
                 found = await executions.get(tx, proposal.id)
                 assert found is not None

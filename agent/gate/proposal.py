@@ -126,10 +126,10 @@ class Proposal:
             if name not in self.before.fields or self.before.fields[name] != value
         )  # fmt: skip
 
-    def to(self, state: ProposalState) -> Proposal:
+    def to(self, state: ProposalState, note: str = "", execute_by: datetime | None = None) -> Proposal:
         if state not in NEXT.get(self.state, frozenset()):
             raise IllegalTransition(f"Proposal {self.id} cannot go from {self.state} to {state}.")
-        return replace(self, state=state)
+        return replace(self, state=state, note=note, execute_by=execute_by or self.execute_by)
 
     def request(self, at: datetime) -> Request:
         """What policy is asked about it."""
@@ -215,14 +215,19 @@ def _state_json(state: State) -> dict[str, Json]:
     return {"fields": dict(state.fields), "version": state.version}
 
 
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
 def _plain(value: Json) -> None:
-    if isinstance(value, Mapping):
+    if type(value) in _SCALARS:
+        return
+    if type(value) is list:
+        for inner in value:
+            _plain(inner)
+    elif isinstance(value, Mapping):
         for key, inner in value.items():
             if type(key) is not str:
                 raise TypeError(f"{key!r} is no JSON key")
             _plain(inner)
-    elif type(value) is list:
-        for inner in value:
-            _plain(inner)
-    elif value is not None and type(value) not in (str, int, float, bool):
+    else:
         raise TypeError(f"{value!r} is no plain JSON")

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import CursorResult, Engine, Executable, create_engine, event
-from sqlalchemy.engine import URL, Connection, RootTransaction, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
@@ -50,6 +50,11 @@ class Transaction:
         if isinstance(self.connection, Connection):
             return self.connection.execute(statement, values)
         return await self.connection.execute(statement, values)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether this is SQLite, whose write transaction shuts out all others."""
+        return isinstance(self.connection, Connection)
 
     async def run_sync(self, work: Callable[[Connection], T]) -> T:
         """Hand the connection to what knows no `await` (migrations)."""
@@ -96,12 +101,16 @@ class Database:
         return database
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Transaction]:
-        """A transaction that may change things; it commits at the end, or leaves nothing behind."""
+    async def write(self, lasting: bool = True) -> AsyncIterator[Transaction]:
+        """A transaction that may change things; it commits at the end, or leaves nothing behind.
+
+        What need not last does not wait for the disk in SQLite: it outlives the process, and perhaps not a power cut. The
+        next transaction that lasts makes it last too. It may add nothing to a timeline."""
         async with self._turn:
-            async with self._begin(write=True) as connection:
+            async with self._begin(write=True, lasting=lasting) as connection:
                 transaction = Transaction(connection, self.audit_key, redact=self.redact)
                 yield transaction
+                assert lasting or not transaction.heads, "what is anchored has to last"
             anchors.append(self.folder, transaction.heads)
 
     @asynccontextmanager
@@ -117,13 +126,17 @@ class Database:
             await self._engine.dispose()
 
     @asynccontextmanager
-    async def _begin(self, write: bool) -> AsyncIterator[AsyncConnection | Connection]:
+    async def _begin(self, write: bool, lasting: bool = True) -> AsyncIterator[AsyncConnection | Connection]:
         if not isinstance(self._engine, Engine):
             async with self._engine.begin() as connection:
                 yield connection
             return
-        with self._engine.connect().execution_options(write=write) as embedded:
-            transaction = await _begun(embedded)
+        with self._engine.connect() as embedded:
+            transaction = embedded.begin()
+            if write:
+                await _write_alone(embedded, lasting)
+            else:
+                embedded.exec_driver_sql("BEGIN")
             yield embedded  # an error leaves the `with`, which rolls back
             if write:
                 await _in_thread(transaction.commit)
@@ -131,14 +144,19 @@ class Database:
                 transaction.commit()  # it waits for no disk
 
 
-async def _begun(connection: Connection) -> RootTransaction:
-    """A transaction at once, as nearly always; in a thread where another process writes and has to be waited for."""
+async def _write_alone(connection: Connection, lasting: bool) -> None:
+    """Begin to write at once, as nearly always; in a thread where another process writes and has to be waited for."""
+    raw: Any = connection.connection.dbapi_connection
+    raw.execute(f"PRAGMA synchronous={'FULL' if lasting else 'NORMAL'}")
+    raw.execute("PRAGMA busy_timeout=0")
     try:
-        return connection.execution_options(patience_ms=0).begin()
-    except OperationalError as error:
-        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
-            raise
-    return await _in_thread(connection.execution_options(patience_ms=BUSY_MS).begin)
+        raw.execute("BEGIN IMMEDIATE")
+        return
+    except sqlite3.OperationalError:
+        pass  # asked once more, it waits, or says what is wrong
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+    await _in_thread(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
@@ -219,17 +237,4 @@ def _behave(engine: Engine) -> None:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    def begin(connection: Connection) -> None:
-        options = connection.get_execution_options()
-        if not options.get("write"):
-            connection.exec_driver_sql("BEGIN")
-            return
-        raw: Any = connection.connection.dbapi_connection
-        raw.execute(f"PRAGMA busy_timeout={options['patience_ms']}")
-        try:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        finally:
-            raw.execute(f"PRAGMA busy_timeout={BUSY_MS}")
-
     event.listen(engine, "connect", connected)
-    event.listen(engine, "begin", begin)

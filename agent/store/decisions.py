@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import bindparam, insert, select
 
@@ -39,5 +40,5 @@ async def add(tx: Transaction, decision: Decision) -> None:
 
 async def of(tx: Transaction, proposal: str) -> list[Decision]:
     """In the order they were made."""
-    rows = await tx.execute(_OF, {"of": proposal})
-    return [Decision(**row) for row in rows.mappings()]
+    rows: Any = await tx.execute(_OF, {"of": proposal})
+    return [Decision(*row) for row in rows]

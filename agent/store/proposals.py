@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import bindparam, func, insert, select, update
 
 from agent.store.database import Transaction
+from agent.store.schema import incidents
 from agent.store.schema import proposals as table
 from tools.context import Json
 
@@ -25,7 +27,13 @@ class ProposalRow:
     sealed: Mapping[str, Json]
 
 
-_GET = select(table).where(table.c.id == bindparam("of"))
+_GET = select(*(table.c[name] for name in ProposalRow.__slots__)).where(table.c.id == bindparam("of"))
+_HELD = (
+    select(incidents.c.run, *(table.c[name] for name in ProposalRow.__slots__))
+    .join(incidents, incidents.c.id == table.c.incident)
+    .where(table.c.id == bindparam("of"))
+    .with_for_update(of=incidents)
+)
 _SET_STATE = update(table).where(table.c.id == bindparam("of"), table.c.state == bindparam("before"))
 
 
@@ -35,8 +43,20 @@ async def add(tx: Transaction, row: ProposalRow) -> None:
 
 
 async def get(tx: Transaction, proposal: str) -> ProposalRow | None:
-    row = (await tx.execute(_GET, {"of": proposal})).mappings().first()
-    return ProposalRow(**row) if row else None
+    row: Any = (await tx.execute(_GET, {"of": proposal})).first()
+    return ProposalRow(*row) if row else None
+
+
+async def held(tx: Transaction, proposal: str) -> ProposalRow | None:
+    """The row, with its incident's row locked until the transaction ends."""
+    found: Any = (await tx.execute(_HELD, {"of": proposal})).first()
+    if found is None:
+        return None
+    row = ProposalRow(*found[1:])
+    tx.held[row.incident] = found.run
+    if tx.embedded:  # in SQLite's write transaction nobody else can have changed it
+        return row
+    return await get(tx, proposal)  # as it is now that the lock is held
 
 
 async def of(tx: Transaction, incident: str) -> list[ProposalRow]:

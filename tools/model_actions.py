@@ -15,7 +15,7 @@ from tools.context import Context, Model, Target
 from tools.errors import NotConfigured, Refused, ToolFailed, Unreachable
 from tools.mlflow import registry_of
 from tools.registry import ModelVersion, Registry, model_named
-from tools.spec import Action, ModelName, Receipt, Risk, State
+from tools.spec import Action, Identifier, ModelName, Receipt, Risk, State
 from tools.wording import clean, iso
 
 EVENT_TYPE = "dev.stanch.retraining.requested"
@@ -29,9 +29,10 @@ def _as_text(value: Any) -> Any:
 Version = Annotated[
     str,
     BeforeValidator(_as_text),
+    Identifier("version"),
     Field(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="a registered version, such as 2"),
 ]
-Alias = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+Alias = Annotated[str, Identifier("alias"), Field(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
 
 class PointModelAlias(Action):

@@ -177,11 +177,13 @@ def _alias_facts(found: RegisteredModel, aliases: Mapping[str, str], known: Mapp
     facts = []
     for alias, version in sorted(aliases.items()):
         slug = _slug(alias)
-        facts.append(Fact(f"alias.{slug}", f"version alias {alias} points at", version))
+        named = {"alias": alias, "version": version}
+        facts.append(Fact(f"alias.{slug}", f"version alias {alias} points at", version, labels=named))
         when = known.get(version)
         facts.append(Fact(f"alias.{slug}.promoted", "when it was promoted", _unix(when.at if when else None), "unix"))
         before = found.before(version)
-        facts.append(Fact(f"alias.{slug}.previous", "READY version before it", before.version if before else None))
+        labels = {"version": before.version} if before else {}
+        facts.append(Fact(f"alias.{slug}.previous", "READY version before it", labels.get("version"), labels=labels))
     return facts
 
 
@@ -189,7 +191,12 @@ def _version_facts(version: ModelVersion) -> list[Fact]:
     prefix = f"v{_slug(version.version)}"
     return [
         Fact(f"{prefix}.created", f"version {version.version} created", _unix(version.created), "unix"),
-        Fact(f"{prefix}.status", f"status of version {version.version}", version.status),
+        Fact(
+            f"{prefix}.status",
+            f"status of version {version.version}",
+            version.status,
+            labels={"version": version.version},
+        ),
     ]
 
 
@@ -255,7 +262,7 @@ async def _alias_version(context: Context, model: Model) -> tuple[str | None, st
 
 def _lineage_facts(version: ModelVersion, run: Run | None, prefix: str) -> list[Fact]:
     facts = [
-        Fact(f"{prefix}version", "version", version.version),
+        Fact(f"{prefix}version", "version", version.version, labels={"version": version.version}),
         Fact(f"{prefix}created", "created", _unix(version.created), "unix"),
         Fact(f"{prefix}run.id", "training run", run.run_id if run else None),
         Fact(f"{prefix}data.version", "data it was trained on", data_version(version, run)),

@@ -166,7 +166,8 @@ class Catalog:
     def names(self) -> frozenset[str]:
         """Every name the catalog knows; a numeral inside one of them is no bare number."""
         loads = {part for s in self.entries.values() for w in s.workloads for part in (w.name, w.namespace, w.cluster)}
-        return frozenset({*self.entries, *self.model_entries, *self.people, *self.groups} | loads - {""})
+        aliases = {model.alias for model in self.model_entries.values()}
+        return frozenset({*self.entries, *self.model_entries, *self.people, *self.groups} | loads | aliases - {""})
 
     def person(self, principal: str) -> Person:
         """Who a verified principal is; unmapped people keep their principal and have no name."""

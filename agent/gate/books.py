@@ -29,7 +29,7 @@ async def first_difference(tx: Transaction, incident: str) -> tuple[int, str] | 
             *_proposals(events, await _rows(tx, proposals, proposals.c.incident == incident)),
             *_decisions(events, await _rows(tx, decisions, decisions.c.proposal.in_(
                 select(proposals.c.id).where(proposals.c.incident == incident)))),
-            *_executions(events, await _rows(tx, executions, executions.c.incident == incident)),
+            *_executions(tx, events, await _rows(tx, executions, executions.c.incident == incident)),
             *_evidence(events, await _rows(tx, evidence, evidence.c.incident == incident)),
         ]  # fmt: skip
     except (ValueError, StatementError) as error:
@@ -71,7 +71,7 @@ def _decisions(events: list[Event], rows: list[dict[str, Any]]) -> Found:
         yield 0, f"{person}'s {answer} of {proposal} stands among the decisions, and on no timeline"
 
 
-def _executions(events: list[Event], rows: list[dict[str, Any]]) -> Found:
+def _executions(tx: Transaction, events: list[Event], rows: list[dict[str, Any]]) -> Found:
     held = {row["proposal"]: row for row in rows}
     intents = {str(e.data["proposal"]): e for e in _of(events, EventKind.INTENT)}
     outcomes = {str(e.data["proposal"]): e for e in _of(events, EventKind.OUTCOME) if "settled_by" not in e.data}
@@ -85,6 +85,10 @@ def _executions(events: list[Event], rows: list[dict[str, Any]]) -> Found:
         told = outcomes.get(name)
         if row["outcome"] is not None and (told is None or told.data["outcome"] != row["outcome"]):
             yield told.n if told else 0, f"the ledger says {row['outcome']} of {name}, the timeline does not"
+        elif told is not None and told.data.get("values") != timeline.as_kept(
+            tx, (row["receipt"] or {}).get("values", {})
+        ):
+            yield told.n, f"what the target answered to {name} was changed in the ledger"
 
 
 def _evidence(events: list[Event], rows: list[dict[str, Any]]) -> Found:

@@ -27,7 +27,7 @@ from agent.gate.witness import contradicts, vouched_done
 from agent.store import decisions, executions, incidents, switches, timeline
 from agent.store.database import Database, Transaction
 from agent.store.executions import Execution, Outcome
-from tools.context import Clock, Context
+from tools.context import Clock, Context, Json
 from tools.spec import Action, State
 
 __all__ = ["Execution", "Ledger", "Outcome"]
@@ -293,14 +293,10 @@ class Ledger:
     async def _note_outcome(
         self, tx: Transaction, ended: Execution, run: int, lost: bool = False, fresh: bool = False
     ) -> None:
-        receipt = ended.receipt["text"] if ended.receipt else None
-        data = {
-            "proposal": ended.proposal,
-            "outcome": str(ended.outcome),
-            "why": ended.why,
-            "receipt": receipt,
-            "lost": lost,
-        }
+        data: dict[str, Json] = {
+            "proposal": ended.proposal, "outcome": str(ended.outcome), "why": ended.why,
+            "receipt": ended.receipt["text"] if ended.receipt else None, "values": dict(ended.values), "lost": lost,
+        }  # fmt: skip
         key, now = f"outcome:{ended.proposal}", self._clock.now()
         await timeline.append(tx, ended.incident, EventKind.OUTCOME, "stanch", data, now, key, run, fresh)
 
@@ -324,7 +320,7 @@ async def _is_undo_of(tx: Transaction, proposal: Proposal, parent: Proposal | No
     if parent is None or parent.undo is None or not parent.undo_covered or not parent.intact:
         return False
     ran = await executions.get(tx, parent.id)
-    if ran is None or not await vouched_done(tx, parent) or proposal.action != parent.undo.action:
+    if ran is None or not await vouched_done(tx, parent, ran.values) or proposal.action != parent.undo.action:
         return False
     try:
         return {name: resolved(value, ran) for name, value in parent.undo.arguments.items()} == dict(proposal.arguments)

@@ -176,12 +176,11 @@ def resolved(value: Json, execution: Execution) -> Json:
     """The value with `{receipt.NAME}` filled in from what the target answered; Refused where it did not say."""
     if not isinstance(value, str):
         return value
-    known: Mapping[str, str] = (execution.receipt or {}).get("values", {})
 
     def fill(found: re.Match[str]) -> str:
-        if found[1] not in known:
+        if found[1] not in execution.values:
             raise Refused(f"The undo of {execution.proposal} needs {found[0]}, which the target never told.")
-        return known[found[1]]
+        return execution.values[found[1]]
 
     return _RECEIPT.sub(fill, value)
 

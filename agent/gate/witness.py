@@ -6,13 +6,14 @@ An event they cannot write: its hash needs the key. So what is to start is held 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from agent.case.timeline import Event, EventKind, chain_hash
 from agent.gate.proposal import Proposal
 from agent.store import timeline
 from agent.store.database import Transaction
 from agent.store.decisions import Decision
+from tools.context import Json
 
 
 async def contradicts(tx: Transaction, proposal: Proposal, made: Sequence[Decision]) -> str | None:
@@ -34,14 +35,16 @@ async def contradicts(tx: Transaction, proposal: Proposal, made: Sequence[Decisi
     return None
 
 
-async def vouched_done(tx: Transaction, proposal: Proposal) -> bool:
-    """Whether its timeline tells that exactly this was sealed and that it was done, as the ledger saw it."""
+async def vouched_done(tx: Transaction, proposal: Proposal, values: Mapping[str, Json]) -> bool:
+    """Whether its timeline tells that exactly this was sealed, that it was done, as the ledger saw it, and that the target
+    answered with these values."""
     first = await timeline.by_key(tx, proposal.incident, f"verdict:{proposal.id}")
     end = await timeline.by_key(tx, proposal.incident, f"outcome:{proposal.id}")
     if first is None or end is None or not vouches(tx.audit_key, first, proposal):
         return False
-    told = end.kind, end.data.get("proposal"), end.data.get("outcome")
-    return told == (EventKind.OUTCOME, proposal.id, "DONE") and _genuine(tx.audit_key, end)
+    told = end.kind, end.data.get("proposal"), end.data.get("outcome"), end.data.get("values")
+    wanted = EventKind.OUTCOME, proposal.id, "DONE", timeline.as_kept(tx, values)
+    return told == wanted and _genuine(tx.audit_key, end)
 
 
 def vouches(key: bytes, verdict: Event, proposal: Proposal) -> bool:

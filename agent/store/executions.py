@@ -43,6 +43,12 @@ class Execution:
     receipt: Mapping[str, Json] | None = None
     ended_at: datetime | None = None
 
+    @property
+    def values(self) -> Mapping[str, str]:
+        """What the target told by name, for the undo."""
+        told: Mapping[str, str] = (self.receipt or {}).get("values", {})
+        return told
+
     def to_json(self) -> dict[str, Json]:
         return {
             "outcome": str(self.outcome) if self.outcome else None,

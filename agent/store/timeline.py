@@ -45,7 +45,7 @@ async def append(
     if key is not None and not fresh and (known := await by_key(tx, incident, key)) is not None:
         return known
     last = tx.heads.get(incident) or await head(tx, incident)  # the row is held: nobody else appends
-    data = whole(tx.redact.value(dict(data)))
+    data = as_kept(tx, data)
     when = at.astimezone(UTC)
     when = when.replace(microsecond=when.microsecond // 1000 * 1000)  # as exact as its JSON, which is what is hashed
     body: dict[str, Json] = {
@@ -58,6 +58,11 @@ async def append(
     await tx.execute(_INSERT, event.to_json() | {"at": when, "key": key})
     tx.heads[incident] = Head(event.n, event.hash)
     return event
+
+
+def as_kept(tx: Transaction, data: Mapping[str, Json]) -> dict[str, Json]:
+    """The data as an event keeps it: without secrets and halves of characters."""
+    return dict(whole(tx.redact.value(dict(data))))
 
 
 async def events(tx: Transaction, incident: str, after: int = 0) -> list[Event]:

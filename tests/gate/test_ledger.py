@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from agent.case.timeline import EventKind
 from agent.errors import BadArguments, IllegalTransition, Overtaken, Refused, UnusableInput
-from agent.gate import docket
+from agent.gate import audit, docket
 from agent.gate.approval import Answer, decide
 from agent.gate.ledger import Ledger, Outcome
 from agent.gate.policy import Policy, parse
 from agent.gate.proposal import ProposalState
 from agent.store import executions, switches, timeline
 from agent.store.database import Database
+from agent.store.schema import executions as executions_table
 from tests.gate.world import ACTIONS, ALLOW, ANN, ASK, BOB, NOON, Scene
 
 TWO = "rules: [{name: two, verdict: ask, approvers: [oncall], quorum: 2}]"
@@ -413,6 +415,22 @@ async def test_an_undo_learns_from_the_receipt_what_it_has_to_undo(scene: Scene)
     assert prepared.proposal.arguments["name_of_it"] == f"thing-{proposal.key[-4:]}"
     undo = await scene.ledger.preparation.submit(prepared, scene.run, "undo 1")
     assert (await scene.ledger.execute(undo.id, scene.run)).outcome is Outcome.DONE
+
+
+async def test_an_answer_that_was_changed_in_the_database_starts_no_undo(scene: Scene) -> None:
+    proposal = await scene.approve(await scene.propose("create"))
+    done = await scene.ledger.execute(proposal.id, scene.run)
+    forged = {"text": "created", "values": {"id": "the-database"}}
+    async with scene.db.write() as tx:
+        await tx.execute(
+            update(executions_table).where(executions_table.c.proposal == proposal.id).values(receipt=forged)
+        )
+    prepared = await scene.ledger.preparation.undo_of(proposal, replace(done, receipt=forged))
+    undo = await scene.ledger.preparation.submit(prepared, scene.run, "undo 1")
+    refused = await scene.ledger.execute(undo.id, scene.run)
+    assert (refused.outcome, refused.why) == (Outcome.NOT_DONE, "not started: it is not the undo that was approved")
+    (found,) = await audit.verify(scene.db)
+    assert found.what == f"what the target answered to {proposal.id} was changed in the ledger"
 
 
 async def test_an_undo_without_its_receipt_is_refused(scene: Scene) -> None:

@@ -51,7 +51,7 @@ MUTANTS = (
     Mutant("a second outcome overwrites the first", "I7", EXECUTIONS, "_END = _OF.where(table.c.outcome.is_(None)).values(", "_END = _OF.values("),
     Mutant("an overtaken runner goes on", "I6", INCIDENTS, "if run is not None and run != found:", "if run is not None and run > found:"),
     Mutant("any undo passes for the approved one", "I1", LEDGER, "for name, value in parent.undo.arguments.items()} == dict(proposal.arguments)", "for name, value in parent.undo.arguments.items()} is not None"),
-    Mutant("an undo runs though its parent did not", "I2", LEDGER, "if ran is None or not await vouched_done(tx, parent) or proposal.action != parent.undo.action:", "if ran is None or proposal.action != parent.undo.action:"),
+    Mutant("an undo runs though its parent did not", "I2", LEDGER, "if ran is None or not await vouched_done(tx, parent, ran.values) or proposal.action != parent.undo.action:", "if ran is None or proposal.action != parent.undo.action:"),
     Mutant("what can never be seen is called not done", "I7", LEDGER, "return await self._end(hand, Outcome.UNKNOWN, f\"{said}; its effect can never be seen\")", "return await self._end(hand, Outcome.NOT_DONE, f\"{said}; its effect can never be seen\")"),
     Mutant("an answer is taken for the effect though the target knows better", "I7", LEDGER, "        return await self._settle(hand, receipt.text)\n", "        if hand.action.settle is None:\n            return await self._end(hand, Outcome.DONE, receipt.text)\n        return await self._settle(hand, receipt.text)\n"),
     Mutant("what knows its keys is not waited for", "I7", LEDGER, "SETTLE = timedelta(seconds=30)", "SETTLE = timedelta(seconds=3)"),

@@ -156,4 +156,4 @@ async def test_a_version_that_is_not_ready_is_not_pointed_at() -> None:
         await PointModelAlias(model="forecast", version="2").dry_run(
             replace(where, backends=Backends((mlflow,))), State({"version": "3"})
         )
-    assert PointModelAlias.identifiers() == {"model": "model"}
+    assert PointModelAlias.identifiers() == {"model": "model", "version": "version", "alias": "alias"}

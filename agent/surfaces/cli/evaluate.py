@@ -138,6 +138,9 @@ def _say(one: Mark) -> None:
     )
 
 
+_SHOWN = ("cause_right", "component_right", "action_right", "recovered", "reads", "seconds")  # what fits 80 columns
+
+
 def _table(whole: dict[str, object]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -145,8 +148,8 @@ def _table(whole: dict[str, object]) -> None:
     from agent.surfaces.cli.scores import COUNTS, SHARES
 
     table = Table(title=f"reasoner {whole['reasoner']}, {whole['scenarios']} scenarios, {whole['seeds']} seeds")
-    table.add_column("scenario")
-    for name in (*SHARES, *COUNTS):
+    table.add_column("scenario", no_wrap=True)
+    for name in _SHOWN:
         table.add_column(name.replace("_", "\n"), justify="right")
     per_kind = whole["per_kind"]
     assert isinstance(per_kind, dict)
@@ -154,8 +157,10 @@ def _table(whole: dict[str, object]) -> None:
         per_kind.items(), key=lambda item: (item[1]["cause_right"] or 0) + (item[1]["action_right"] or 0)
     )
     for kind, row in [*worst_first, ("all", whole)]:
-        table.add_row(kind, *(_cell(row[name]) for name in (*SHARES, *COUNTS)))
+        table.add_row(kind, *(_cell(row[name]) for name in _SHOWN))
     Console().print(table)
+    for name in (*SHARES, *COUNTS):
+        out(f"{name.replace('_', ' '):18} {_cell(whole[name])}")
 
 
 def _cell(value: object) -> str:

@@ -43,6 +43,8 @@ class Doorway:
         if method in self.refuse:
             status, body = self.refuse[method]
             headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+            if 300 <= status < 400:
+                headers.append((b"location", b"http://127.0.0.1:9/elsewhere"))
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
             return

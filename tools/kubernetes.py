@@ -113,6 +113,7 @@ class Cluster:
         if self.api.auth.token:  # kr8s' session keeps the token of its first sign-in
             headers["authorization"] = f"Bearer {self.api.auth.token}"
         where = {"version": "", "base": f"/{base}", "url": url, "raise_for_status": False, "headers": headers}
+        where["follow_redirects"] = False  # another server's answer would not be about what was sent
         try:
             async with self.api.call_api(method, **where, **how) as response:
                 answered: httpx.Response = response
@@ -190,8 +191,14 @@ async def _sign_in(backend: Backend) -> _Api:
     from kr8s.asyncio import api
 
     where: Any = str(backend.kubeconfig) if backend.kubeconfig else _kubeconfig_for(backend) if backend.url else None
+    patience = backend.http.timeout.read
     try:
-        connection = cast(_Api, await api(kubeconfig=where, context=backend.kube_context))
+        async with asyncio.timeout(patience):  # kr8s itself asks for the version without a limit
+            connection = cast(_Api, await api(kubeconfig=where, context=backend.kube_context))
+    except TimeoutError:
+        raise _no_answer(
+            httpx.ReadTimeout(f"not signed in within {patience:g} s"), f"{_name(backend)} did not answer"
+        ) from None
     except ServerError as error:
         if error.response is None:
             raise ToolFailed(f"{_name(backend)}: {clean(str(error))}") from None

@@ -210,6 +210,8 @@ class Ledger:
         try:
             receipt = await hand.action.apply(context, seen, hand.proposal.key)
         except Refused as error:
+            if await self._probed(hand, context):  # somebody on the way sent it twice, and the second was refused
+                return await self._end(hand, Outcome.DONE, f"the target has it, though its answer was: {error}")
             return await self._end(hand, Outcome.NOT_DONE, f"refused: {error}")
         except ToolError as error:
             return await self._settle(hand, f"no clear answer: {error}")
@@ -245,16 +247,20 @@ class Ledger:
     async def _look(self, hand: _Hand) -> Seen:
         """Probe and observe; a target that does not answer has said nothing."""
         context = await self._now(hand)
-        try:
-            probed = await hand.action.probe(context, hand.proposal.key)
-        except ToolError:
-            probed = None
+        probed = await self._probed(hand, context)
         if probed is not None or hand.action.settle is None:  # what never shows is not looked for
             return Seen(probed, None)
         try:
             return Seen(None, plain(await hand.action.observe(context)))
         except ToolError:
             return Seen(None, None)
+
+    async def _probed(self, hand: _Hand, context: Context) -> bool | None:
+        """The target's own word on the key; None where it has none or does not answer."""
+        try:
+            return await hand.action.probe(context, hand.proposal.key)
+        except ToolError:
+            return None
 
     async def _now(self, hand: _Hand) -> Context:
         return replace(await self._context(hand.proposal.incident), as_of=self._clock.now())

@@ -253,6 +253,8 @@ async def test_a_target_that_cannot_be_looked_at_is_not_touched(scene: Scene) ->
         ("probed", "lost", Outcome.NOT_DONE, 0, "never happened"),
         ("probed", "done, no answer", Outcome.DONE, 1, "timed out"),
         ("probed", "swallowed", Outcome.UNKNOWN, 0, "never seen"),
+        ("probed", "refuse", Outcome.NOT_DONE, 0, "refused: 409"),
+        ("probed", "done, refused", Outcome.DONE, 1, "the target has it"),  # sent twice on its way
         ("blind", "well", Outcome.DONE, 1, "cannot be seen"),
         ("blind", "done, no answer", Outcome.UNKNOWN, 1, "can never be seen"),
         ("blind", "lost", Outcome.UNKNOWN, 0, "can never be seen"),

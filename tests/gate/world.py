@@ -153,6 +153,8 @@ class Base(Action):
                     return Receipt("accepted")
                 raise ToolFailed("timed out")
         here.take(key, **self.wanted(key))
+        if here.mode == "done, refused":
+            raise Refused("409: it has changed")
         if here.mode == "overwritten":
             here.set(replicas=97, event="somebody else's")
         if here.mode in ("done, no answer", "dark afterwards", "overwritten"):

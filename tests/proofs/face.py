@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 
 from agent.lab.server import Lab
-from tests.proofs.faults import SERVER, WRITTEN, Sent
+from tests.proofs.faults import REFUSALS, SERVER, WRITTEN, Sent
 from tests.scripted_llm import completion
 
 KINDS = ("llm", "prometheus", "mlflow", "kubernetes")
@@ -106,6 +106,8 @@ class Face:
         self.hit += broken
         if who == "llm":
             sent = self._said(broken)
+        elif broken and self.fault.what in REFUSALS:
+            sent = Sent()
         else:
             sent = await self._of_lab(method, target, headers, body)
         return SERVER[self.fault.what](sent) if broken and self.fault.what in SERVER else sent

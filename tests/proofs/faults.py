@@ -102,6 +102,8 @@ SERVER: Mapping[str, Callable[[Sent], Sent]] = {
     "forbidden": lambda sent: Sent(403, b'{"message": "forbidden"}'),
 }
 
+REFUSALS = ("429", "forbidden")  # who answers so has done nothing
+
 Calls = list[tuple[str, str]]  # of tools: name and arguments as text
 
 

@@ -30,6 +30,7 @@ class Report:
     def __init__(self, long: bool = False) -> None:
         self.long = long
         self._began = time.monotonic()
+        self._commit = _commit()  # now: the list of mutants is written on the way
         self._figures: dict[str, dict[str, Any]] = {"": {}, **{name: {} for name in DATABASES}}
 
     def add(self, database: str = "", **figures: float | Mapping[str, float]) -> None:
@@ -49,7 +50,7 @@ class Report:
                 for name, value in self._figures[source].items():
                     figures[name] = _sum(figures.get(name), value)
             seconds = round(time.monotonic() - self._began, 1)
-            found.append({"commit": _commit(), "database": database, **figures, "seconds": seconds})
+            found.append({"commit": self._commit, "database": database, **figures, "seconds": seconds})
         return found
 
     def write(self, path: Path = FILE) -> None:

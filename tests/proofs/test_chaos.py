@@ -43,6 +43,7 @@ def test_in_a_broken_world_an_incident_ends_or_waits_within_its_budget(tmp_path:
             "ended": sum(not one.waits and bool(one.state) for one in stories),
             "waiting": sum(bool(one.waits) for one in stories),
             "stuck": sum("stuck" in what for what in wrong),
+            "untrue": sum("untrue" in what for what in wrong),
             "unauthorised": sum("unauthorised" in what for what in wrong),
             "tracebacks": sum("traceback" in what for what in wrong),
         }

@@ -83,6 +83,16 @@ async def test_a_lost_answer_is_never_refused_and_the_probe_finds_the_effect(lab
 
 
 @by_name
+async def test_a_redirect_is_no_answer_about_what_was_sent(lab: Stage, action: Action) -> None:
+    """Followed, it would tell what another server thinks; one that cannot be reached would pass for `never sent`."""
+    before = await action.observe(lab.context)
+    lab.door.refuse["PATCH"] = (302, b"")
+    with pytest.raises(ToolFailed, match="HTTP 302") as told:
+        await action.apply(lab.context, before, KEY)
+    assert not isinstance(told.value, Refused)
+
+
+@by_name
 async def test_an_error_of_the_server_is_not_refused_and_a_forbidden_patch_is(lab: Stage, action: Action) -> None:
     before = await action.observe(lab.context)
     lab.door.refuse["PATCH"] = (504, b"{}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -189,6 +190,16 @@ async def test_a_cluster_that_is_down_is_unreachable(free_port) -> None:  # type
         down = Backend("kubernetes", "eu-1", f"http://127.0.0.1:{free_port()}", http)
         with pytest.raises(Unreachable, match="did not answer"):
             await describe_workload(context(down, services=SERVICES), workload="forecast-server")
+
+
+async def test_a_cluster_that_never_answers_is_given_up_as_configured() -> None:
+    """Also at the very first question, which kr8s asks without a limit."""
+    server = await asyncio.start_server(lambda reader, writer: asyncio.sleep(60), "127.0.0.1", 0)
+    async with server, httpx.AsyncClient(timeout=0.2) as http, asyncio.timeout(5):
+        port = server.sockets[0].getsockname()[1]
+        deaf = Backend("kubernetes", "eu-1", f"http://127.0.0.1:{port}", http)
+        with pytest.raises(Unreachable, match=r"not signed in within 0\.2 s"):
+            await describe_workload(context(deaf, services=SERVICES), workload="forecast-server")
 
 
 async def test_a_broken_kubeconfig_says_what_to_try(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -289,3 +289,27 @@ def test_one_runner_holds_the_lock_of_a_folder(tmp_path: Path) -> None:
     first.release()
     assert second.acquire()
     second.release()
+
+
+async def test_what_need_not_last_may_add_nothing_to_a_timeline(database: Database) -> None:
+    async with database.write() as tx:
+        await incidents.add(tx, incident())
+    with pytest.raises(AssertionError, match="has to last"):
+        async with database.write(lasting=False) as tx:
+            await timeline.append(tx, "inc-1", EventKind.NOTE, "stanch", {}, NOON)
+    async with database.write(lasting=False) as tx:
+        await wakes.add(tx, "inc-1", "due", NOON)
+    async with database.read() as tx:
+        assert await timeline.events(tx, "inc-1") == []
+        assert await wakes.next_due(tx, "inc-1") == NOON
+    assert anchors.read(database.folder) == {}
+
+
+async def test_only_what_need_not_last_does_not_wait_for_the_disk(tmp_path: Path) -> None:
+    database = await Database.open("", tmp_path)
+    seen = []
+    for lasting in (True, False, True):
+        async with database.write(lasting) as tx:
+            seen.append((await tx.execute(text("PRAGMA synchronous"))).scalar())
+    await database.close()
+    assert seen == [2, 1, 2]  # FULL, NORMAL, FULL

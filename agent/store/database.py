@@ -147,16 +147,18 @@ class Database:
 async def _write_alone(connection: Connection, lasting: bool) -> None:
     """Begin to write at once, as nearly always; in a thread where another process writes and has to be waited for."""
     raw: Any = connection.connection.dbapi_connection
-    raw.execute(f"PRAGMA synchronous={'FULL' if lasting else 'NORMAL'}")
-    raw.execute("PRAGMA busy_timeout=0")
+    durability = f"PRAGMA synchronous={'FULL' if lasting else 'NORMAL'}"
+
+    def asked_again() -> None:
+        """It waits, or says in SQLAlchemy's words what is wrong."""
+        for statement in (f"PRAGMA busy_timeout={BUSY_MS}", durability, "BEGIN IMMEDIATE"):
+            connection.exec_driver_sql(statement)
+
     try:
-        raw.execute("BEGIN IMMEDIATE")
-        return
-    except sqlite3.OperationalError:
-        pass  # asked once more, it waits, or says what is wrong
-    finally:
-        raw.execute(f"PRAGMA busy_timeout={BUSY_MS}")
-    await _in_thread(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        for statement in (durability, "PRAGMA busy_timeout=0", "BEGIN IMMEDIATE", f"PRAGMA busy_timeout={BUSY_MS}"):
+            raw.execute(statement)
+    except sqlite3.Error:
+        await _in_thread(asked_again)
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

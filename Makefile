@@ -34,9 +34,9 @@ test: $(DEV)
 check: $(DEV)
 	@$(RUN)ruff format --check . && $(RUN)ruff check . && $(RUN)mypy && $(RUN)python -m pytest tests/test_shape.py
 
-# The gate under fire, in full, on both databases; the figures go to proof.json. It takes about half an hour.
+# The gate under fire, in full, on both databases; the figures go to proof.json. Two processes, because a wait of one is time for the other; about half an hour.
 prove: $(DEV)
-	@$(RUN)python -m pytest tests/proofs --prove -s $(ARGS)
+	@$(RUN)python -m pytest tests/proofs --prove -n 2 --dist load --maxschedchunk 1 $(ARGS)
 
 bench: $(DEV)
 	@$(RUN)python -m tests.bench

@@ -197,7 +197,7 @@ async def _sign_in(backend: Backend) -> _Api:
             connection = cast(_Api, await api(kubeconfig=where, context=backend.kube_context))
     except TimeoutError:
         raise _no_answer(
-            httpx.ReadTimeout(f"not signed in within {patience:g} s"), f"{_name(backend)} did not answer"
+            httpx.ReadTimeout(f"not signed in within {patience} s"), f"{_name(backend)} did not answer"
         ) from None
     except ServerError as error:
         if error.response is None:

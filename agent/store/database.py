@@ -31,6 +31,7 @@ from agent.store.anchors import Head
 SQLITE_FILE = "stanch.db"
 KEY_FILE = "audit.key"
 BUSY_MS = 10_000
+ALONE = "BEGIN IMMEDIATE"  # as the one writer; without that word two that read the same would both write
 T = TypeVar("T")
 
 
@@ -151,11 +152,11 @@ async def _write_alone(connection: Connection, lasting: bool) -> None:
 
     def asked_again() -> None:
         """It waits, or says in SQLAlchemy's words what is wrong."""
-        for statement in (f"PRAGMA busy_timeout={BUSY_MS}", durability, "BEGIN IMMEDIATE"):
+        for statement in (f"PRAGMA busy_timeout={BUSY_MS}", durability, ALONE):
             connection.exec_driver_sql(statement)
 
     try:
-        for statement in (durability, "PRAGMA busy_timeout=0", "BEGIN IMMEDIATE", f"PRAGMA busy_timeout={BUSY_MS}"):
+        for statement in (durability, "PRAGMA busy_timeout=0", ALONE, f"PRAGMA busy_timeout={BUSY_MS}"):
             raw.execute(statement)
     except sqlite3.Error:
         await _in_thread(asked_again)

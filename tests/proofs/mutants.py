@@ -114,7 +114,7 @@ MUTANTS = (
     Mutant("a dropped event is not found", "I9", AUDIT, "        if row.n != place:\n            return Break(incident, place, f\"it is missing; event {row.n} stands in its place\")\n        if row.prev != prev:", "        if row.n < place:"),
     Mutant("a cut-off tail is not found", "I9", AUDIT, "        if head.n > len(rows):\n            return Break(incident, len(rows) + 1, f\"it is missing; events up to {head.n} had been written\")", "        if head.n > len(rows):\n            continue"),
     Mutant("heads are not anchored", "I9", DATABASE, "            anchors.append(self.folder, transaction.heads)", "            anchors.append(self.folder, {})"),
-    Mutant("a write transaction begins as a read", "I6", DATABASE, "exec_driver_sql(\"BEGIN IMMEDIATE\")", "exec_driver_sql(\"BEGIN\")"),
+    Mutant("a write transaction begins as a read", "I6", DATABASE, "ALONE = \"BEGIN IMMEDIATE\"", "ALONE = \"BEGIN\""),
     # -- recovery
     Mutant("no data passes for good data", "I17", VERIFICATION, "all(c is True for c in one.checks)", "all(c is not False for c in one.checks)"),
     Mutant("stale data passes", "I17", VERIFICATION, "return at - parse_time(fact.window.rsplit(\"/\", 1)[-1]) > STALE", "return at - parse_time(fact.window.rsplit(\"/\", 1)[-1]) > 100 * STALE"),

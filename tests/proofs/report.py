@@ -3,7 +3,7 @@
     report.add(injections={"tried": 300, "unauthorised": 0})    of no one database
     report.add("sqlite", kills=460, violations=0)               of one
 
-Figures of one name are added up. proof.json is made by a run and is not kept under version control but for a release.
+Figures of one name are added up. proof.json is that of the last whole run; a run of some proofs leaves it as it is.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ from typing import Any
 
 TOP = Path(__file__).parents[2]
 FILE = TOP / "proof.json"
+ALL = frozenset(
+    {"kills", "mutants", "examples", "injections", "chaos", "at_once", "whole_graph", "fuzz", "hostile_labels",
+     "queries_of_death", "forbidden_addresses", "tampered_checkpoints"}
+)  # fmt: skip
 DATABASES = ("sqlite", "postgresql")
 EMPTY: Mapping[str, Any] = {
     "kills": 0, "mutants": {"seeded": 0, "killed": 0}, "examples": 0,
@@ -31,15 +35,20 @@ class Report:
         self.long = long
         self._began = time.monotonic()
         self._commit = _commit()  # now: the list of mutants is written on the way
-        self._figures: dict[str, dict[str, Any]] = {"": {}, **{name: {} for name in DATABASES}}
+        self.figures: dict[str, dict[str, Any]] = {"": {}, **{name: {} for name in DATABASES}}
 
     def add(self, database: str = "", **figures: float | Mapping[str, float]) -> None:
         """Count figures for one database, or with "" for both. A mapping is counted name by name."""
-        mine = self._figures[database]
+        mine = self.figures[database]
         for name, value in figures.items():
             mine[name] = _sum(mine.get(name), value)
         shown = ", ".join(f"{name} {value}" for name, value in figures.items())
         print(f"\nproof{f' on {database}' if database else ''}: {shown}")
+
+    @property
+    def whole(self) -> bool:
+        """Whether every proof has added its figures."""
+        return {name for figures in self.figures.values() for name in figures} >= ALL
 
     def to_json(self) -> list[dict[str, Any]]:
         """One object a database, as DESIGN.md has it; figures that nobody added are zero."""
@@ -47,7 +56,7 @@ class Report:
         for database in DATABASES:
             figures: dict[str, Any] = dict(EMPTY)
             for source in ("", database):
-                for name, value in self._figures[source].items():
+                for name, value in self.figures[source].items():
                     figures[name] = _sum(figures.get(name), value)
             seconds = round(time.monotonic() - self._began, 1)
             found.append({"commit": self._commit, "database": database, **figures, "seconds": seconds})

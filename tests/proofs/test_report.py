@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.proofs.report import Report
+from tests.proofs.report import ALL, Report
 
 
 def test_figures_are_added_up_for_each_database(tmp_path: Path) -> None:
@@ -23,3 +23,22 @@ def test_figures_are_added_up_for_each_database(tmp_path: Path) -> None:
         "commit", "database", "kills", "mutants", "examples", "injections", "unknown", "violations", "seconds",
     ]  # fmt: skip
     assert sqlite["injections"] == {"tried": 0, "unauthorised": 0, "clean_done": 0}
+
+
+def test_only_all_proofs_together_are_a_whole_run() -> None:
+    report = Report(long=True)
+    for name in sorted(ALL):
+        assert not report.whole
+        report.add("sqlite" if name == "kills" else "", **{name: 1})
+    assert report.whole
+
+
+def test_processes_side_by_side_are_added_up() -> None:
+    first, second = Report(), Report()
+    first.add("sqlite", kills=3)
+    first.add(fuzz={"inputs": 5})
+    second.add(fuzz={"inputs": 7})
+    for database, figures in first.figures.items():
+        second.add(database, **figures)
+    sqlite, postgresql = second.to_json()
+    assert (sqlite["kills"], postgresql["kills"], sqlite["fuzz"]) == (3, 0, {"inputs": 12})

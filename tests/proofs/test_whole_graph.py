@@ -85,7 +85,9 @@ def test_killed_at_every_stage_it_ends_or_waits_and_acts_once(services: Services
     assert all(story.violations == [] and story.state == "recovered" for story in told), "it works when nobody dies"
     at_the_end = range(6, 11) if report.long else (9,)  # between the last state and the report, told from the end
     ends = [Order(f"end-{n}", (wholes["scripted"].points - n,)) for n in at_the_end]
-    stories = services.tell([*orders(wholes, counts), *ends])
+    before = wholes["scripted"].begins["correlation"]  # few points, and the first of the process
+    starts = [Order(f"start-{n}", (max(1, before * n // 4),)) for n in (1, 2, 3)] if report.long else []
+    stories = services.tell([*orders(wholes, counts), *starts, *ends])
     stages = judged(stories, report, "sqlite", began)
     assert stages.total() >= (100 if report.long else 8)
     if report.long:

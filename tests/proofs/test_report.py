@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.proofs.report import ALL, Report
+from tests.proofs.promises import table
+from tests.proofs.report import ALL, FILE, TOP, Report
 
 
 def test_figures_are_added_up_for_each_database(tmp_path: Path) -> None:
@@ -42,3 +43,15 @@ def test_processes_side_by_side_are_added_up() -> None:
         second.add(database, **figures)
     sqlite, postgresql = second.to_json()
     assert (sqlite["kills"], postgresql["kills"], sqlite["fuzz"]) == (3, 0, {"inputs": 12})
+
+
+def test_the_readme_tells_the_figures_of_the_last_whole_run() -> None:
+    """`python -m tests.proofs.promises` prints what belongs there."""
+    assert table(json.loads(FILE.read_text())) in (TOP / "README.md").read_text()
+
+
+def test_every_promise_names_proofs_that_exist() -> None:
+    named = [part for line in table(json.loads(FILE.read_text())).splitlines() for part in line.split("`")[1::2]]
+    paths = [word for command in named for word in command.split() if word.endswith(".py")]
+    assert len(paths) > 12
+    assert [path for path in paths if not (TOP / path).is_file()] == []

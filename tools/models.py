@@ -188,15 +188,10 @@ def _alias_facts(found: RegisteredModel, aliases: Mapping[str, str], known: Mapp
 
 
 def _version_facts(version: ModelVersion) -> list[Fact]:
-    prefix = f"v{_slug(version.version)}"
+    prefix, labels = f"v{_slug(version.version)}", {"version": version.version}
     return [
         Fact(f"{prefix}.created", f"version {version.version} created", _unix(version.created), "unix"),
-        Fact(
-            f"{prefix}.status",
-            f"status of version {version.version}",
-            version.status,
-            labels={"version": version.version},
-        ),
+        Fact(f"{prefix}.status", f"status of version {version.version}", version.status, labels=labels),
     ]
 
 

@@ -31,6 +31,8 @@ POLICY_FILE, PREPARATION, AUDIT = "agent/gate/policy_file.py", "agent/gate/prepa
 WITNESS = "agent/gate/witness.py"
 VERIFICATION, PROVENANCE = "agent/gate/verification.py", "agent/gate/provenance.py"
 EXECUTIONS, INCIDENTS, DATABASE = "agent/store/executions.py", "agent/store/incidents.py", "agent/store/database.py"
+INBOX, TIMELINE = "agent/intake/inbox.py", "agent/store/timeline.py"
+DECISIONS, PROPOSALS = "agent/store/decisions.py", "agent/store/proposals.py"
 
 MUTANTS = (
     # -- the ledger
@@ -115,6 +117,15 @@ MUTANTS = (
     Mutant("a cut-off tail is not found", "I9", AUDIT, "        if head.n > len(rows):\n            return Break(incident, len(rows) + 1, f\"it is missing; events up to {head.n} had been written\")", "        if head.n > len(rows):\n            continue"),
     Mutant("heads are not anchored", "I9", DATABASE, "            anchors.append(self.folder, transaction.heads)", "            anchors.append(self.folder, {})"),
     Mutant("a write transaction begins as a read", "I6", DATABASE, "ALONE = \"BEGIN IMMEDIATE\"", "ALONE = \"BEGIN\""),
+    # -- what is kept, and what never is
+    Mutant("a notification is answered and not kept", "I10", INBOX, "            await inbox.keep(tx, posted, tally.fresh, tally.again, now)\n", ""),
+    Mutant("a duplicate is kept once more", "I10", INBOX, "if key in self.old or key in self.fresh:", "if key in self.fresh:"),
+    Mutant("a duplicate is told as news", "I10", INBOX, "answers.append(Receipt(receipt, len(one.alerts), kept is None))", "answers.append(Receipt(receipt, len(one.alerts), False))"),
+    Mutant("a secret gets on the timeline", "I14", TIMELINE, "whole(tx.redact.value(dict(data)))", "whole(dict(data))"),
+    Mutant("a secret gets among the decisions", "I14", DECISIONS, "{\"reason\": tx.redact(decision.reason)}", "{\"reason\": decision.reason}"),
+    Mutant("a secret gets into a proposal's note", "I14", PROPOSALS, "said = tx.redact(note)", "said = note"),
+    Mutant("a secret gets into an outcome", "I14", EXECUTIONS, "tx.redact(ended.why)", "ended.why"),
+    Mutant("a secret in an answer is kept", "I14", EXECUTIONS, "tx.redact(str(receipt.get(\"text\", \"\")))", "str(receipt.get(\"text\", \"\"))"),
     # -- recovery
     Mutant("no data passes for good data", "I17", VERIFICATION, "all(c is True for c in one.checks)", "all(c is not False for c in one.checks)"),
     Mutant("stale data passes", "I17", VERIFICATION, "return at - parse_time(fact.window.rsplit(\"/\", 1)[-1]) > STALE", "return at - parse_time(fact.window.rsplit(\"/\", 1)[-1]) > 100 * STALE"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.proofs import tour
+from tests.proofs import kept, tour
 from tests.proofs.recovery import recovery_is_seen_in_data
 from tests.proofs.under_fire import GateUnderFire
 
@@ -41,6 +41,8 @@ PROOFS = (
     Proof("who is held up", tour.who_is_held_up, ("I6",)),
     Proof("who acts at once", tour.who_acts_at_once, ("I6", "I7")),
     Proof("who dies where", tour.who_dies_where, ("I6", "I7", "I8", "I9")),
+    Proof("what was answered is kept", kept.what_was_answered_is_kept, ("I10",)),
+    Proof("what a secret leaves", kept.what_a_secret_leaves, ("I14",)),
     Proof("recovery is seen in data", lambda: settings(ONCE, max_examples=1_000)(recovery_is_seen_in_data)(), ("I17",)),
     Proof("the gate does as its model does", lambda: run_state_machine_as_test(GateUnderFire, settings=ONCE)),
 )

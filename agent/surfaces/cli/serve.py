@@ -77,9 +77,8 @@ async def _run(app: App, slack: SlackService | None, listener: socket.socket, lo
     for one in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(one, stop.set)
     async with asyncio.TaskGroup() as tasks:
-        answering = tasks.create_task(
-            server.serve(sockets=[listener])
-        )  # it lives; until it is ready senders are told to come back
+        # from now on it lives; until it is ready, senders are told to come back
+        answering = tasks.create_task(server.serve(sockets=[listener]))
         await _warmed(app)
         watching = tasks.create_task(app.watch.run())
         talking = [tasks.create_task(one) for one in (slack.tasks() if slack else ())]

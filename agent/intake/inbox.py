@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from agent.case.alert import Alert
 from agent.case.redact import Redactor
 from agent.errors import Overloaded
+from agent.intake.own import ours
 from agent.store import inbox
 from agent.store.database import Database
 from agent.store.inbox import QUARANTINED, Posted, packed, signal, signal_of_body, signal_of_change
@@ -86,6 +87,10 @@ class Inbox:
         self._committer: asyncio.Task[None] | None = None
         self.on_news: Callable[[], object] = lambda: None
         self.absorbed = 0  # alerts, changes and odd bodies that were known already
+
+    def raised_here(self, alert: Alert) -> bool:
+        """Whether it is our own call for a person, come back."""
+        return ours(alert, self._db.audit_key)
 
     async def accept(self, source: str, alerts: Sequence[Alert], changes: Sequence[Change] = ()) -> Receipt:
         """Keep what is new of a notification; returns once it is on disk. Overloaded where too much waits."""

@@ -98,8 +98,13 @@ class Inbox:
         return await self._enter(_Waiting(source, told, [(signal_of_change(c), c) for c in changes], _future()))
 
     async def quarantine(self, source: str, body: bytes, why: str) -> Receipt:
-        """Keep what came, as it came, for a person to look at. The same body again is a duplicate."""
-        return await self._enter(_Waiting(source, (), (), _future(), (signal_of_body(source, body), body, why)))
+        """Keep what came, without its secrets, for a person to look at. The same body again is a duplicate."""
+        shown = await asyncio.to_thread(self._shown, body)  # it may be long
+        kept = (signal_of_body(source, body), shown, self._db.redact(why))
+        return await self._enter(_Waiting(source, (), (), _future(), kept))
+
+    def _shown(self, body: bytes) -> bytes:
+        return self._db.redact(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
     async def waiting(self) -> int:
         """How many notifications are kept and not worked yet."""

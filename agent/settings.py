@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
@@ -97,6 +99,9 @@ class ServeSection(_Section):
 
     remind_minutes: float = Field(10.0, gt=0, description="after which a person is called through Alertmanager")
     max_body_mb: float = Field(8.0, gt=0, le=64)
+    max_connections: int = Field(512, ge=8, description="open at once; one more is answered 503")
+    headers_s: float = Field(10.0, gt=0, description="within which a request's headers have to be whole")
+    body_s: float = Field(30.0, gt=0, description="and within which, after them, its body")
     max_threads: int = Field(
         3, ge=1, description="threads opened within ten minutes; what comes then goes into the digest"
     )
@@ -140,11 +145,48 @@ class SlackSettings:
         return bool(self.bot_token.get_secret_value() and self.channel)
 
 
+class Scope(StrEnum):
+    """What a token may be good for."""
+
+    ALERTS = "alerts"  # the webhooks of Alertmanager and Grafana
+    EVENTS = "events"  # CloudEvents
+    METRICS = "metrics"
+    DOCS = "docs"  # /docs and /openapi.json
+
+
+EVERYTHING = frozenset(Scope)
+
+
+@dataclass(frozen=True)
+class Token:
+    """A bearer token, and what it opens."""
+
+    secret: SecretStr
+    scopes: frozenset[Scope] = EVERYTHING
+
+    @classmethod
+    def parse(cls, text: str) -> Token:
+        """`alerts+metrics:TOKEN`; one without scopes, or with `all:`, opens everything. BadConfiguration for another word."""
+        words, colon, secret = text.partition(":")
+        if not colon or not re.fullmatch(r"[a-z]+(\+[a-z]+)*", words):
+            return cls(SecretStr(text))
+        wrong = [word for word in words.split("+") if word != "all" and word not in EVERYTHING]
+        if wrong or not secret:
+            raise BadConfiguration(
+                f"STANCH_WEBHOOK_TOKENS: {f'{wrong[0]!r} is no scope' if wrong else f'{words}: is followed by no token'}. "
+                f"Write {', '.join(Scope)}, several with a +, or all, before a colon and the token. A token that has a "
+                "colon in itself needs `all:` before it."
+            )
+        return cls(
+            SecretStr(secret), EVERYTHING if "all" in words.split("+") else frozenset(map(Scope, words.split("+")))
+        )
+
+
 @dataclass(frozen=True)
 class DoorSettings:
     """Who may knock: bearer tokens (any of them), Grafana's HMAC secret, the secret of signed events."""
 
-    tokens: tuple[SecretStr, ...] = ()
+    tokens: tuple[Token, ...] = ()
     grafana_secret: SecretStr = NO_SECRET
     events_secret: SecretStr = NO_SECRET
 
@@ -178,7 +220,13 @@ class Settings:
         """What must never be shown: tokens, the environment variables that the configuration names, passwords in addresses."""
         slack, door = self.slack, self.door
         of_slack = (slack.bot_token, slack.app_token, slack.signing_secret)
-        tokens = (self.api_key, *of_slack, *door.tokens, door.grafana_secret, door.events_secret)
+        tokens = (
+            self.api_key,
+            *of_slack,
+            *(one.secret for one in door.tokens),
+            door.grafana_secret,
+            door.events_secret,
+        )
         urls = [self.database_url, self.llm.base_url, *(e.url for many in self.backends.values() for e in many)]
         found = [secret.get_secret_value() for secret in (*tokens, *self.secrets.values())]
         return tuple(one for one in (*found, *(_password(url) for url in urls)) if one)
@@ -245,7 +293,7 @@ def read(flags: Mapping[str, Any] | None = None, cwd: Path | None = None) -> Set
         serve=file.serve,
         slack=_slack(env, file),
         door=DoorSettings(
-            tuple(SecretStr(one.strip()) for one in env.get("WEBHOOK_TOKENS", "").split(",") if one.strip()),
+            tuple(Token.parse(one.strip()) for one in env.get("WEBHOOK_TOKENS", "").split(",") if one.strip()),
             SecretStr(env.get("GRAFANA_SECRET", "")),
             SecretStr(env.get("EVENTS_SECRET", "")),
         ),

@@ -15,20 +15,21 @@ from pydantic import SecretStr
 
 from agent.clock import RealClock
 from agent.intake.inbox import Inbox
-from agent.settings import DoorSettings, read
+from agent.settings import DoorSettings, Token, read
 from agent.store.database import Database
 from agent.surfaces.webhook import Readiness, build
+from agent.surfaces.webhook.wire import configured
 from tests.half import Half
 
 
 async def serve(folder: Path, port: int, token: str) -> None:
     settings = read({"data": str(folder), "reasoner": "runbook"}, cwd=folder)
-    settings = replace(settings, door=DoorSettings((SecretStr(token),) if token else ()))
+    settings = replace(settings, door=DoorSettings((Token(SecretStr(token)),) if token else ()))
     db = await Database.open("", settings.data)
     inbox = Inbox(db, RealClock())
     web = build(Half(settings, db, inbox), Readiness(ready=True), loopback=True)
     try:
-        await uvicorn.Server(uvicorn.Config(web, port=port, log_level="warning", access_log=False)).serve()
+        await uvicorn.Server(configured(web, settings.serve, port=port)).serve()
     finally:
         await inbox.close()
         await db.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -116,6 +116,23 @@ async def test_where_policy_only_suggests_nothing_runs_and_the_command_is_shown(
         assert str(dossier.proposal["command"]).startswith("kubectl")
         assert await replicas(app) == 3
         assert any("suggest" in said for said in reasoner.views[-1].rejections)
+
+
+@pytest.mark.parametrize("name", [{"alertname": "StanchSlow"}, {"source": "stanch"}], ids=str)
+async def test_in_an_incident_about_stanch_itself_nothing_is_proposed_whatever_policy_allows(
+    tmp_path: Path, name: dict[str, str]
+) -> None:
+    reasoner = Scripted([LOOK, scale(), END])
+    session = Session(functools.partial(open_app, reasoner=reasoner), {"data": str(tmp_path)})
+    allow = stage.POLICY.replace("verdict: ask", "verdict: allow")
+    async with stage.begun(session, [], "forecast-contention", 1, allow) as (app, alerts, _):
+        (received,) = await app.desk.receive([replace(alerts[0], labels={**alerts[0].labels, **name})])
+        assert received.incident is not None
+        _, dossier = await finish(app, received.incident)
+        assert await app.desk.proposals() == []
+        assert await replicas(app) == 3
+        assert dossier.incident.state is State.HANDED_OVER
+        assert any("about Stanch itself" in said for said in reasoner.views[-1].rejections)
 
 
 async def test_a_denial_reaches_the_reasoner_and_nothing_runs(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import BadConfiguration
-from agent.settings import read
+from agent.settings import Scope, read
 
 
 def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,3 +72,33 @@ def test_a_mistake_in_the_file_is_named(tmp_path: Path, text: str, says: str) ->
     with pytest.raises(BadConfiguration) as refused:
         read({}, tmp_path)
     assert says in str(refused.value)
+
+
+def test_a_token_opens_everything_unless_it_says_for_what(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "plain-token, alerts:for-alertmanager,events+metrics:two,all:with:colon,Odd1:kept-whole,a-b:kept"
+    monkeypatch.setenv("STANCH_WEBHOOK_TOKENS", told)
+    settings = read({}, tmp_path)
+    assert [(one.secret.get_secret_value(), set(one.scopes)) for one in settings.door.tokens] == [
+        ("plain-token", set(Scope)), ("for-alertmanager", {"alerts"}), ("two", {"events", "metrics"}),
+        ("with:colon", set(Scope)), ("Odd1:kept-whole", set(Scope)), ("a-b:kept", set(Scope)),
+    ]  # fmt: skip
+    assert {"plain-token", "for-alertmanager", "two", "with:colon"} <= set(settings.every_secret)
+    assert "for-alertmanager" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ("alert:x-token", "'alert' is no scope"), ("alerts+metric:x-token", "'metric' is no scope"),
+        ("alerts:", "alerts: is followed by no token"), ("user:secret", "needs `all:` before it"),
+    ],
+)  # fmt: skip
+def test_a_scope_that_is_none_is_refused_with_the_mend_and_without_the_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, says: str
+) -> None:
+    monkeypatch.setenv("STANCH_WEBHOOK_TOKENS", f"good-token,{told}")
+    with pytest.raises(BadConfiguration) as refused:
+        read({}, tmp_path)
+    assert says in str(refused.value)
+    assert "alerts, events, metrics, docs" in str(refused.value)
+    assert not any(word in str(refused.value) for word in ("x-token", "secret", "good-token"))

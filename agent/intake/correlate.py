@@ -12,6 +12,7 @@ from agent.case.alert import Alert, severity_rank
 from agent.case.catalog import Catalog
 from agent.case.incident import Incident, Kind, State
 from agent.case.text import rounded
+from agent.intake.own import about_us
 
 WINDOW = timedelta(minutes=30)  # alerts further apart than this need the same fingerprint to be one incident
 _SHARED = ("service", "workload", "deployment", "job", "model", "app")  # labels that name one thing
@@ -57,7 +58,7 @@ class Board:
         """Same fingerprint; else the catalog's edges, then shared labels, both only close in time."""
         for incident, times in self._index.get(("fingerprint", alert.fingerprint), {}).items():
             return Assignment(incident, "the same alert" if alert.starts_at in times else "the same alert again")
-        for key, why in (*self._edges(alert), *_shared(alert)):
+        for key, why in self._kin(alert):
             for incident, times in self._index.get(key, {}).items():
                 if _close(times, alert.starts_at):
                     return Assignment(incident, why)
@@ -66,11 +67,15 @@ class Board:
     def _names(self, alert: Alert) -> Iterator[Key]:
         yield "fingerprint", alert.fingerprint
         if service := self.catalog.service_for(alert.labels):
-            yield "service", service.name
+            yield _apart(alert, ("service", service.name))
         if model := alert.labels.get("model"):
-            yield "model", model
+            yield _apart(alert, ("model", model))
         for key, _ in _shared(alert):
-            yield key
+            yield _apart(alert, key)
+
+    def _kin(self, alert: Alert) -> Iterator[tuple[Key, str]]:
+        for key, why in (*self._edges(alert), *_shared(alert)):
+            yield _apart(alert, key), why
 
     def _edges(self, alert: Alert) -> Iterator[tuple[Key, str]]:
         """Neighbours in the catalog, the nearest first, each with the reason in one line."""
@@ -92,6 +97,11 @@ class Board:
 def assign(alert: Alert, open_incidents: Sequence[tuple[Incident, Sequence[Alert]]], catalog: Catalog) -> Assignment:
     """As Board.assign, for one alert."""
     return Board(catalog, open_incidents).assign(alert)
+
+
+def _apart(alert: Alert, key: Key) -> Key:
+    """Alerts about Stanch join each other alone: nothing is done in their incident, which must not be somebody else's."""
+    return ("stanch", *key) if about_us(alert) else key
 
 
 def _shared(alert: Alert) -> Iterator[tuple[Key, str]]:

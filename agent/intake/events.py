@@ -19,16 +19,18 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from agent.case.alert import Alert
 from agent.clock import iso
 from agent.errors import UnusableInput
 from agent.intake.alertmanager import Dialect, Moment, problems, read_alert
+from agent.intake.signature import Signature
 from tools.context import Change
 
 EVENT = Dialect("event", "", "a CloudEvent")
 STRUCTURED = "application/cloudevents+json"
+HEADER = "webhook-signature"
 AGE_S = 300
 MOST, LONG = 40, 500  # entries of an event's detail that a change keeps, and characters of each
 _SECONDS = re.compile(r"[0-9]{1,12}")
@@ -149,6 +151,10 @@ def _utc(when: datetime) -> datetime:
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
+def signature(secret: SecretStr) -> Signature:
+    return Signature(HEADER, secret, genuine)
+
+
 def genuine(secret: str, headers: Mapping[str, str], body: bytes, now: float) -> bool:
     """Standard Webhooks, version v1: base64 of HMAC-SHA256 over `id.time.body`, at most 5 minutes old."""
     name, sent = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
@@ -156,7 +162,7 @@ def genuine(secret: str, headers: Mapping[str, str], body: bytes, now: float) ->
         return False
     signed = name.encode("latin-1", "replace") + b"." + sent.encode() + b"." + body
     right = [b"v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()) for key in _keys(secret)]
-    given = headers.get("webhook-signature", "").encode("latin-1", "replace").split(b" ")[:10]
+    given = headers.get(HEADER, "").encode("latin-1", "replace").split(b" ")[:10]
     return sum([hmac.compare_digest(one, ours) for one in given for ours in right]) > 0
 
 

@@ -8,10 +8,13 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
+from pydantic import SecretStr
+
 from agent.intake.alertmanager import Delivery, Dialect, delivered
+from agent.intake.signature import Signature
 
 GRAFANA = Dialect("grafana", "1", "a Grafana webhook")
-SIGNATURE = "x-grafana-alerting-signature"
+HEADER = "x-grafana-alerting-signature"
 # Grafana names no default for the header with the time; these are the names its own documents use
 TIMES = ("x-grafana-alerting-signature-timestamp", "x-grafana-alerting-timestamp")
 AGE_S = 300
@@ -24,9 +27,13 @@ def parse(body: bytes, now: datetime) -> Delivery:
     return delivered(body, now, GRAFANA)
 
 
+def signature(secret: SecretStr) -> Signature:
+    return Signature(HEADER, secret, genuine)
+
+
 def genuine(secret: str, headers: Mapping[str, str], body: bytes, now: float) -> bool:
     """Hex of HMAC-SHA256 over the body, or over `time:body` where a header carries the Unix time, then at most 5 minutes old."""
-    signature = headers.get(SIGNATURE, "")
+    signature = headers.get(HEADER, "")
     if not secret or not _HEX.fullmatch(signature):
         return False
     sent = next((headers[name] for name in TIMES if name in headers), None)

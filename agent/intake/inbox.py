@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from agent.case.alert import Alert
 from agent.case.redact import Redactor
 from agent.errors import Overloaded
+from agent.intake.own import ours
 from agent.store import inbox
 from agent.store.database import Database
 from agent.store.inbox import QUARANTINED, Posted, packed, signal, signal_of_body, signal_of_change
@@ -87,14 +88,23 @@ class Inbox:
         self.on_news: Callable[[], object] = lambda: None
         self.absorbed = 0  # alerts, changes and odd bodies that were known already
 
+    def raised_here(self, alert: Alert) -> bool:
+        """Whether it is our own call for a person, come back."""
+        return ours(alert, self._db.audit_key)
+
     async def accept(self, source: str, alerts: Sequence[Alert], changes: Sequence[Change] = ()) -> Receipt:
         """Keep what is new of a notification; returns once it is on disk. Overloaded where too much waits."""
         told = [(signal(alert), alert) for alert in alerts]
         return await self._enter(_Waiting(source, told, [(signal_of_change(c), c) for c in changes], _future()))
 
     async def quarantine(self, source: str, body: bytes, why: str) -> Receipt:
-        """Keep what came, as it came, for a person to look at. The same body again is a duplicate."""
-        return await self._enter(_Waiting(source, (), (), _future(), (signal_of_body(source, body), body, why)))
+        """Keep what came, without its secrets, for a person to look at. The same body again is a duplicate."""
+        shown = await asyncio.to_thread(self._shown, body)  # it may be long
+        kept = (signal_of_body(source, body), shown, self._db.redact(why))
+        return await self._enter(_Waiting(source, (), (), _future(), kept))
+
+    def _shown(self, body: bytes) -> bytes:
+        return self._db.redact(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
     async def waiting(self) -> int:
         """How many notifications are kept and not worked yet."""

@@ -49,7 +49,8 @@ async def missed(notebook: Notebook) -> list[Alert]:
     firing, receivers = await _open(notebook)  # before anybody is asked: what arrives meanwhile is in no older list
     answers = [await _listed(backend, now) for backend in backends]
     listed = [alert for one in answers if one is not None for alert in one.alerts]
-    news = await _unknown(notebook, [a for a in listed if _fires(a) and _for_us(a, receivers) and not ours(a)])
+    key = notebook.db.audit_key
+    news = await _unknown(notebook, [a for a in listed if _fires(a) and _for_us(a, receivers) and not ours(a, key)])
     if not all(one is not None and one.settled for one in answers):
         return news
     there = {alert.fingerprint for alert in listed}

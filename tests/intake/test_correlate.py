@@ -74,3 +74,13 @@ def test_a_joined_incident_keeps_the_earliest_start_the_worst_severity_and_share
     assert incident.severity == "critical"
     assert dict(incident.labels) == {"service": "web"}
     assert incident.alerts == (first.fingerprint, second.fingerprint)
+
+
+def test_alerts_about_stanch_join_each_other_and_nobody_elses_incident() -> None:
+    """Nothing is done in an incident about Stanch: whoever may send alerts must not disarm another one by a name."""
+    ill, ours = alert("WebSlow", service="web"), alert("StanchSlow", service="web")
+    assert assign(ours, [(opened_by(ill), [ill])], CATALOG).incident is None
+    assert assign(ill, [(opened_by(ours), [ours])], CATALOG).incident is None
+    labelled = alert("Behind", 1, service="web", source="stanch")
+    assert assign(labelled, [(opened_by(ours), [ours])], CATALOG).incident == opened_by(ours).id
+    assert assign(alert("StanchionBent", 1, service="web"), [(opened_by(ill), [ill])], CATALOG).incident is not None

@@ -12,9 +12,12 @@ import pytest
 
 from agent.app import open_app
 from agent.application import App
+from agent.case.alert import Alert, AlertStatus
 from agent.case.attention import Attention, Depth
 from agent.case.incident import Incident, Kind, State
 from agent.case.timeline import EventKind
+from agent.intake.alertmanager import delivered
+from agent.intake.reconcile import missed
 from agent.settings import BackendEntry, read
 from agent.store import attention, incidents, timeline
 from tests.conftest import need
@@ -66,6 +69,33 @@ async def test_what_nobody_looks_at_fires_until_somebody_does(tmp_path: Path, al
         )
         assert "p99 is high" in called["annotations"]["summary"]
         assert (await app.postbox("slack").attention(incident) or Attention("", Depth.IGNORE)).called_at is not None
+        back = _as_listed(app, alertmanager)
+        assert [app.inbox.raised_here(one) for one in back] == [True]
+        assert not app.inbox.raised_here(replace(back[0], labels={**back[0].labels, "incident": "inc-2"}))
+        assert await missed(app.desk.notebook) == [], "what comes back is no news"
         await app.postbox("slack").seen(incident)
+        await app.pager.look()
+        assert ours(alertmanager) == []
+
+
+def _as_listed(app: App, alertmanager: str) -> list[Alert]:
+    return list(delivered(httpx.get(f"{alertmanager}/api/v2/alerts").content, app.clock.now()).alerts)
+
+
+async def test_nobody_is_called_about_a_call(tmp_path: Path, alertmanager: str) -> None:
+    """Another Stanch's call is an incident here; two that called about each other's calls would never end."""
+    settings = read({"data": str(tmp_path / "data")}, cwd=tmp_path)
+    entry = BackendEntry(name="am", url=alertmanager)
+    async with open_app(replace(settings, backends={"alertmanager": (entry,)})) as app:
+        theirs = Alert(
+            "alertmanager", "f9", AlertStatus.FIRING, {"alertname": "StanchNeedsPerson", "source": "stanch", "incident": "inc-9"},
+            {"summary": "theirs", "stanch_seal": "0" * 64}, datetime.now(UTC) - WAITED,
+        )  # fmt: skip
+        (received,) = await app.desk.receive([theirs])
+        async with app.desk.notebook.db.write() as tx:
+            found = await incidents.get(tx, str(received.incident))
+            assert found is not None
+            investigating = found.to(State.INVESTIGATING)
+            await incidents.save(tx, investigating.to(State.NEEDS_INPUT))
         await app.pager.look()
         assert ours(alertmanager) == []

@@ -144,12 +144,14 @@ async def test_silenced_alerts_are_no_news_and_have_not_ended(tmp_path: Path, al
         assert await missed(app.desk.notebook) == []
 
 
-async def test_alerts_of_other_receivers_and_our_own_are_no_news(tmp_path: Path, alertmanager: str) -> None:
+async def test_alerts_of_other_receivers_are_no_news_and_what_calls_itself_ours_is(
+    tmp_path: Path, alertmanager: str
+) -> None:
     for labels in ({"alertname": "Known"}, {"alertname": "Theirs", "team": "others"}, {"alertname": "Ours"}):
         fire(alertmanager, datetime.now(UTC), **labels)
     fire(alertmanager, datetime.now(UTC), alertname="StanchNeedsPerson", source="stanch")
     async with asking(tmp_path, alertmanager) as (app, _):
         everything = await names(app)
         await app.desk.receive(as_delivered(alertmanager, "Known"))
-        assert [name for name, _ in everything] == ["Known", "Ours", "Theirs"]
-        assert [name for name, _ in await names(app)] == ["Ours"]
+        assert [name for name, _ in everything] == ["Known", "Ours", "StanchNeedsPerson", "Theirs"]
+        assert [name for name, _ in await names(app)] == ["Ours", "StanchNeedsPerson"]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from agent.application import App, Listener
     from agent.case.timeline import Event
+    from agent.settings import ServeSection
     from agent.surfaces.slack.service import SlackService
 
 log = logging.getLogger("stanch.serve")
@@ -72,7 +73,7 @@ async def _run(app: App, slack: SlackService | None, listener: socket.socket, lo
     api = build(app, readiness, loopback, slack.routes() if slack else ())
     if slack:
         slack.measure(api.state.measures.registry)
-    server = _server(api)
+    server = _server(api, app.settings.serve)
     stop = asyncio.Event()
     for one in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(one, stop.set)
@@ -117,18 +118,18 @@ async def _slack(app: App, listeners: list[Listener]) -> AsyncIterator[SlackServ
     yield slack
 
 
-def _server(api: FastAPI) -> Server:
+def _server(api: FastAPI, limits: ServeSection) -> Server:
     """A server that leaves signals to us: first the watch rests, then the door closes."""
     import uvicorn
+
+    from agent.surfaces.webhook.wire import configured
 
     class Unsignalled(uvicorn.Server):
         @contextmanager
         def capture_signals(self) -> Iterator[None]:
             yield
 
-    return Unsignalled(
-        uvicorn.Config(api, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=10)
-    )
+    return Unsignalled(configured(api, limits, timeout_graceful_shutdown=10))
 
 
 def _is_loopback(host: str) -> bool:

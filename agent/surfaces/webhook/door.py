@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
@@ -17,7 +16,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute
+from starlette.routing import Route
 
 from agent.case.alert import Alert
 from agent.case.incident import State
@@ -25,11 +24,11 @@ from agent.case.text import visible
 from agent.errors import Overloaded, UnusableInput
 from agent.intake import alertmanager, events, grafana
 from agent.intake.inbox import Inbox, Receipt
-from agent.intake.own import ours
-from agent.settings import Settings
+from agent.settings import Scope, Settings
 from agent.surfaces.webhook import openapi
 from agent.surfaces.webhook.bodies import bounded, media
-from agent.surfaces.webhook.guard import CHALLENGE, Guard, Keys, admitted
+from agent.surfaces.webhook.guard import ITSELF, PUBLIC, Guard, Keys, Need
+from agent.surfaces.webhook.headed import HEADERS, Headed
 from agent.surfaces.webhook.measures import Counted, Measures
 from agent.surfaces.webhook.problems import Refusal, answer, later
 from agent.surfaces.webhook.readiness import Readiness
@@ -38,7 +37,6 @@ from tools.context import Change, Clock
 log = logging.getLogger("stanch.webhook")
 ALERTMANAGER, GRAFANA, EVENTS = "/v1/webhooks/alertmanager", "/v1/webhooks/grafana", "/v1/events"
 SOURCES = {ALERTMANAGER: "alertmanager", GRAFANA: "grafana", EVENTS: "events"}
-PUBLIC = ("/healthz", "/readyz")
 JSON = frozenset({"application/json"})
 MEGABYTE = 1024 * 1024
 ASKED_S, WRITTEN_S = 2.0, 10.0  # how long the database may take, to say that it is there and to keep a notification
@@ -67,17 +65,22 @@ class Taken(BaseModel):
     receipt: str  # names it in the inbox; "" when there was nothing to keep
     alerts: int
     duplicate: bool  # everything in it was known
-    passed_over: int = 0  # alerts about Stanch itself
+    passed_over: int = 0  # our own calls for a person, come back
     set_aside: list[str] = []  # what could not be read or is not as expected; the body is kept for a person
 
 
-def build(app: Behind, readiness: Readiness, loopback: bool, routes: Sequence[BaseRoute] = ()) -> FastAPI:
+def build(app: Behind, readiness: Readiness, loopback: bool, routes: Sequence[Route] = ()) -> FastAPI:
     """The web application. `loopback` is: it is bound so that only this machine reaches it. `routes` authenticate themselves."""
     measures = Measures(lambda: app.inbox.absorbed)
-    door = Door(app, readiness, measures)
-    web = openapi.Documented(title="Stanch", version="1", redoc_url=None, redirect_slashes=False)
+    door, secrets = Door(app, readiness, measures), app.settings.door
+    web = openapi.Documented(title="Stanch", version="1", openapi_url=None, redirect_slashes=False)
     web.state.measures = measures
-    for path, endpoint in ((ALERTMANAGER, door.alertmanager), (GRAFANA, door.grafana), (EVENTS, door.events)):
+    signed = {GRAFANA: grafana.signature(secrets.grafana_secret), EVENTS: events.signature(secrets.events_secret)}
+    needs: dict[tuple[str, str], Need] = {}
+    for path, endpoint, scope in (
+        (ALERTMANAGER, door.alertmanager, Scope.ALERTS), (GRAFANA, door.grafana, Scope.ALERTS), (EVENTS, door.events, Scope.EVENTS),
+    ):  # fmt: skip
+        needs["POST", path] = Need(scope, signed.get(path))
         web.router.add_api_route(
             path,
             endpoint,
@@ -86,18 +89,24 @@ def build(app: Behind, readiness: Readiness, loopback: bool, routes: Sequence[Ba
             route_class_override=openapi.Straight,
             **openapi.posted(path, Taken),
         )
-    for path, shown in (("/healthz", door.healthz), ("/readyz", door.readyz), ("/metrics", door.metrics)):
+    for path, shown, need in (
+        ("/healthz", door.healthz, PUBLIC), ("/readyz", door.readyz, PUBLIC), ("/metrics", door.metrics, Need(Scope.METRICS)),
+    ):  # fmt: skip
+        needs["GET", path] = need
         web.add_api_route(path, shown, methods=["GET"], **openapi.shown(path))
-    web.router.routes.extend(routes)
+    for path, told in (("/openapi.json", web.as_json), ("/docs", web.as_page)):
+        needs["GET", path] = needs["HEAD", path] = Need(Scope.DOCS)
+        web.router.routes.append(Route(path, told, methods=["GET"]))
+    for route in routes:
+        needs |= {(method, route.path): ITSELF for method in route.methods or ()}
+        web.router.routes.append(route)
     web.add_exception_handler(Refusal, _refused)
     web.add_exception_handler(HTTPException, _refused)
-    secrets = app.settings.door
-    signed = {GRAFANA: grafana.SIGNATURE} if secrets.grafana_secret.get_secret_value() else {}
-    signed |= {EVENTS: "webhook-signature"} if secrets.events_secret.get_secret_value() else {}
-    web.add_middleware(
-        Guard, keys=Keys(secrets.tokens), loopback=loopback, public=PUBLIC, own=routes, signed=signed
-    )  # fmt: skip
+    web.add_exception_handler(Exception, _defect)
+    web.add_middleware(Guard, needs=needs, keys=Keys(secrets.tokens), loopback=loopback, limit=door.limit)
     web.add_middleware(Counted, measures=measures, sources=SOURCES)
+    web.add_middleware(Headed)
+    web.state.needs = needs
     return web
 
 
@@ -108,10 +117,16 @@ async def _refused(request: Request, error: Exception) -> Response:
     return answer(error)
 
 
+async def _defect(request: Request, error: Exception) -> Response:
+    """Starlette gives this answer outside of all middleware, and raises the error again for the log."""
+    told = "A defect of ours, which the log describes. Send it again, and tell whoever runs this."
+    return answer(Refusal(500, told, HEADERS))
+
+
 class Door:
     def __init__(self, app: Behind, readiness: Readiness, measures: Measures) -> None:
         self._app, self._readiness, self._measures = app, readiness, measures
-        self._limit = int(app.settings.serve.max_body_mb * MEGABYTE)
+        self.limit = int(app.settings.serve.max_body_mb * MEGABYTE)  # bytes of a body
 
     async def alertmanager(self, request: Request) -> Response:
         body = await self._body(request, JSON)
@@ -123,8 +138,6 @@ class Door:
 
     async def grafana(self, request: Request) -> Response:
         body = await self._body(request, JSON)
-        secret = self._app.settings.door.grafana_secret.get_secret_value()
-        self._signed(request, grafana.SIGNATURE, grafana.genuine(secret, request.headers, body, time.time()))
         try:
             delivery = grafana.parse(body, self._app.clock.now())
         except UnusableInput as error:
@@ -133,8 +146,6 @@ class Door:
 
     async def events(self, request: Request) -> Response:
         body = await self._body(request, JSON | {events.STRUCTURED})
-        secret = self._app.settings.door.events_secret.get_secret_value()
-        self._signed(request, "webhook-signature", events.genuine(secret, request.headers, body, time.time()))
         try:
             heard = events.parse(body, request.headers, self._app.clock.now())
         except UnusableInput as error:
@@ -166,27 +177,14 @@ class Door:
         if self._readiness.refusal is not None:
             raise later(self._readiness.refusal)
         media(request, wanted)
-        return await bounded(request, self._limit)
-
-    def _signed(self, request: Request, header: str, genuine: bool) -> None:
-        """A signature that is brought has to be right, whatever else was brought."""
-        if header in request.headers and not genuine and not self._unused(header):
-            raise Refusal(401, f"{header} does not fit the body and the configured secret, or is too old.", CHALLENGE)
-        if not genuine and not admitted(request.scope):
-            raise Refusal(401, "Neither a token nor a signature was brought.", CHALLENGE)
-
-    def _unused(self, header: str) -> bool:
-        """No secret is configured for it, so a token alone decides."""
-        secrets = self._app.settings.door
-        secret = secrets.grafana_secret if header == grafana.SIGNATURE else secrets.events_secret
-        return not secret.get_secret_value()
+        return await bounded(request, self.limit)
 
     async def _keep(
         self, source: str, body: bytes, alerts: Sequence[Alert], odd: Sequence[str], changes: Sequence[Change] = ()
     ) -> Response:
         """Answer once it is on disk."""
         odd = [visible(one, 500) for one in odd]
-        mine = [alert for alert in alerts if not ours(alert)]
+        mine = [alert for alert in alerts if not self._app.inbox.raised_here(alert)]
         writes = [self._app.inbox.accept(source, mine, changes)] if mine or changes else []
         writes += [self._app.inbox.quarantine(source, body, " ".join(odd)[:2_000])] if odd else []
         with self._measures.commit.time():

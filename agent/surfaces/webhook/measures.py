@@ -25,7 +25,9 @@ class Measures:
             ("source", "answer"), registry=self.registry,
         )  # fmt: skip
         self.alerts = Counter("stanch_alerts", "Alerts in notifications that were kept.", registry=self.registry)
-        self.passed_over = Counter("stanch_passed_over", "Alerts about Stanch itself.", registry=self.registry)
+        self.passed_over = Counter(
+            "stanch_passed_over", "Our own calls for a person, come back.", registry=self.registry
+        )
         self.set_aside = Counter("stanch_set_aside", "Notifications kept for a person.", registry=self.registry)
         self.waiting = Gauge("stanch_inbox_waiting", "Notifications kept and not worked yet.", registry=self.registry)
         self.incidents = Gauge("stanch_incidents", "Incidents, by state.", ("state",), registry=self.registry)

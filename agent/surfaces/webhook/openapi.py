@@ -9,7 +9,9 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.responses import HTMLResponse, JSONResponse
 
+from agent.surfaces.webhook import docs
 from agent.surfaces.webhook.problems import MEDIA, Problem
 
 _TEXT = {"type": "object", "additionalProperties": {"type": ["string", "null"]}}
@@ -64,7 +66,8 @@ _BODIES: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any], str]] = {
 _REFUSALS = {
     400: "It cannot be understood; `detail` says what to mend.",
     401: "No token, or a signature that does not fit.",
-    403: "Without tokens only programs on this machine may call.",
+    403: "The token is good for other things; or there are no tokens, and this is no program on the same machine.",
+    408: "The headers or the body took too long.",
     413: "The body is larger than serve.max_body_mb.",
     415: "The body is of another kind, or compressed.",
     503: "Overloaded, stopping, or without its database: send it again.",
@@ -86,7 +89,13 @@ class Straight(APIRoute):
 
 
 class Documented(FastAPI):
-    """FastAPI that also names the ways to authenticate, and the shape of refusals."""
+    """FastAPI that also names the ways to authenticate and the shape of refusals, and shows itself without scripts."""
+
+    async def as_json(self, request: Request) -> Response:
+        return JSONResponse(self.openapi())
+
+    async def as_page(self, request: Request) -> Response:
+        return HTMLResponse(docs.page(self.openapi()), headers={"Content-Security-Policy": docs.POLICY})
 
     def openapi(self) -> dict[str, Any]:
         known = self.openapi_schema is not None
@@ -123,7 +132,7 @@ def posted(path: str, taken: type[BaseModel]) -> dict[str, Any]:
         "response_model": None,
         "responses": {
             202: {"model": taken, "description": "It is kept, and will be worked."},
-            200: {"model": taken, "description": "Everything in it was known, or is about Stanch itself."},
+            200: {"model": taken, "description": "Everything in it was known, or is our own call for a person."},
             **{status: _refusal(status) for status in _REFUSALS},
         },
         "openapi_extra": {"requestBody": {"required": True, "content": content}, "security": _SECURITY},

@@ -12,11 +12,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
-from starlette.routing import BaseRoute
+from starlette.routing import Route
 
 from agent.clock import RealClock
 from agent.intake.inbox import Inbox
-from agent.settings import DoorSettings, Settings, read
+from agent.settings import DoorSettings, Settings, Token, read
 from agent.store.database import Database
 from agent.surfaces.webhook import Readiness, build
 from tests.half import Half
@@ -41,13 +41,13 @@ class Place:
 
 def door_settings(tmp_path: Path, tokens: Sequence[str] = (TOKEN, OLDER), body_mb: float = 8.0) -> Settings:
     settings = read({"data": str(tmp_path / "data"), "reasoner": "runbook"}, cwd=tmp_path)
-    door = DoorSettings(tuple(map(SecretStr, tokens)), SecretStr(GRAFANA_SECRET), SecretStr(EVENTS_SECRET))
+    door = DoorSettings(tuple(map(Token.parse, tokens)), SecretStr(GRAFANA_SECRET), SecretStr(EVENTS_SECRET))
     return replace(settings, door=door, serve=settings.serve.model_copy(update={"max_body_mb": body_mb}))
 
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, loopback: bool = False, routes: Sequence[BaseRoute] = (), capacity: int = 20_000
+    settings: Settings, loopback: bool = False, routes: Sequence[Route] = (), capacity: int = 20_000
 ) -> AsyncIterator[Place]:
     db = await Database.open("", settings.data)
     half = Half(settings, db, Inbox(db, RealClock(), capacity))

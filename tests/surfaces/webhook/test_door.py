@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -15,7 +16,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from agent.intake.own import seal
 from agent.store import inbox as rows
+from agent.surfaces.webhook.docs import page
 from tests.surfaces.webhook.conftest import (
     AM,
     GRAFANA,
@@ -88,14 +91,43 @@ async def test_the_answer_comes_after_the_commit(place: Place) -> None:
     await other.close()
 
 
-async def test_our_own_alerts_are_passed_over_and_counted(place: Place) -> None:
-    ours = [alert("StanchNeedsPerson"), alert("Any", labels={"alertname": "Any", "source": "stanch"})]
+def called(place: Place, incident: str = "inc-1", **labels: str) -> dict[str, Any]:
+    """Our call for a person as Alertmanager gives it back: more labels, another time, the annotations as they were."""
+    said = {"alertname": "StanchNeedsPerson", "source": "stanch", "incident": incident}
+    told = {
+        "summary": f"A person has to look: p99 is high ({incident})",
+        "description": f"stanch incidents show {incident}",
+    }
+    sealed = {**told, "stanch_seal": seal(place.half.db.audit_key, said, told)}
+    return alert(labels={**said, "severity": "critical", **labels}, annotations=sealed)
+
+
+async def test_our_own_call_for_a_person_is_passed_over_and_counted(place: Place) -> None:
+    ours = [called(place), called(place, "inc-2", prometheus="monitoring/k8s")]
     answer = await place.http.post(AM, json=notification(*ours))
     assert answer.status_code == 200
     assert answer.json() == {"receipt": "", "alerts": 0, "duplicate": False, "passed_over": 2}
     assert (await place.http.post(AM, json=notification(*ours, alert()))).status_code == 202
     assert [one.name for entry in await place.half.entries() for one in entry.alerts] == ["HighLatency"]
     assert "stanch_passed_over_total 4.0" in (await place.http.get("/metrics")).text
+
+
+async def test_what_only_calls_itself_ours_is_an_alert_like_any_other(place: Place) -> None:
+    """No seal, another's seal, a seal for another incident, under another name, or saying something else."""
+    genuine = called(place)
+    forged = [
+        alert("StanchNeedsPerson"), alert("StanchDown"), alert("Any", labels={"alertname": "Any", "source": "stanch"}),
+        {**genuine, "annotations": {**genuine["annotations"], "stanch_seal": "0" * 64}},
+        {**genuine, "annotations": {**genuine["annotations"], "stanch_seal": "\xe9"}},
+        {**genuine, "annotations": {**genuine["annotations"], "summary": "nothing to see"}},
+        called(place, "inc-1") | {"labels": {**genuine["labels"], "incident": "inc-2"}},
+        called(place, "inc-1") | {"labels": {**genuine["labels"], "alertname": "DiskFull"}},
+        called(place, "inc-1") | {"labels": {**genuine["labels"], "source": "else"}},
+    ]  # fmt: skip
+    for n, one in enumerate(forged):
+        answer = await place.http.post(AM, json=notification({**one, "fingerprint": f"f{n}"}))
+        assert (answer.status_code, answer.json()["alerts"]) == (202, 1), one
+    assert len(await place.half.entries()) == len(forged)
 
 
 # -- valid but odd ----------------------------------------------------------------------------------------------------
@@ -266,7 +298,7 @@ async def test_every_route_but_two_is_closed_without_credentials(place: Place) -
             authorization = {"Authorization": header.encode("latin-1")} if header else {}
             answer = await place.nobody.request(method, path, headers=authorization)
             if path in ("/healthz", "/readyz"):
-                assert answer.status_code in (200, 405), (method, path)
+                assert answer.status_code == 200, (method, path)
                 continue
             assert answer.status_code == 401, (method, path, header)
             assert "Bearer" in answer.headers["www-authenticate"]
@@ -310,6 +342,28 @@ async def test_routes_that_are_brought_along_look_after_themselves(tmp_path: Pat
         assert (await place.nobody.post("/slack/events")).text == "heard"
         assert (await place.nobody.post("/slack/other")).status_code == 401
         assert (await place.nobody.post(AM)).status_code == 401
+
+
+async def test_the_page_about_the_api_brings_everything_itself_and_runs_nothing(place: Place) -> None:
+    shown = await place.http.get("/docs")
+    assert shown.headers["content-type"] == "text/html; charset=utf-8"
+    for path in (AM, GRAFANA, "/v1/events", "/metrics"):
+        assert f" {path}</code>" in shown.text
+    for word in ("<script", "http://", "https://", "<link", "<img", "<iframe", "@import", "url("):
+        assert word not in shown.text, word
+    style = shown.text.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = shown.headers["content-security-policy"]
+    assert f"style-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'; ")
+    assert "script-src" not in policy
+
+
+def test_a_text_of_the_document_is_no_markup_of_the_page() -> None:
+    told = {"description": "<script>alert(1)</script>", "responses": {"200": {"description": "<b>"}}}
+    html = page({"info": {"title": "<i>"}, "paths": {"/<x>": {"get": told}}})
+    for raw in ("<script", "<b>", "<i>", "/<x>"):
+        assert raw not in html
 
 
 # -- metrics ----------------------------------------------------------------------------------------------------------

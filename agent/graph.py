@@ -23,8 +23,10 @@ from agent.look import look, recorded
 from agent.notebook import Notebook
 from agent.reasoner import move_json
 from agent.reasoner.moves import AskPerson, Conclude, Look, Propose, Reasoner, Reply, Thought
+from agent.reasoner.progress import CIRCLES, TOLD, idle
 from agent.think import (
     Checked,
+    attempt,
     checked,
     gives_up,
     halted,
@@ -73,8 +75,12 @@ class Steps:
         dossier = await self.notebook.dossier(state["incident"])
         left = next((e for e in dossier.events if e.kind is EventKind.NOTE and e.data.get("number") == number), None)
         if left is None:
-            thought, result = await self._next(dossier, number, state.get("told", []))
-            await self.notebook.write_move(state["incident"], run, thought, result, number, state.get("told", []))
+            circles = idle(dossier.events) == 1
+            told = [*state.get("told", []), *([TOLD] if circles else [])]
+            thought, result = await self._next(dossier, number, told)
+            if circles:
+                thought = replace(thought, notes=({"text": CIRCLES, "show": True}, *thought.notes))
+            await self.notebook.write_move(state["incident"], run, thought, result, number, told)
             move = thought.move
         else:
             move = move_json.from_json(left.data)
@@ -91,7 +97,7 @@ class Steps:
         rejections = tuple(told)
         refused: list[Thought] = []
         for last in (False, True):
-            more = {"last": move_json.to_json(refused[-1].move)} if refused else {}
+            more = {"last": attempt(refused[-1])} if refused else {}
             try:
                 thought = await self.reasoner.next_move(self.view(dossier, rejections=rejections, extra=more))
             except ReasonerFailed as error:

@@ -48,7 +48,7 @@ from agent.worker import Worker
 from tools.context import Backend, Backends, Clock
 from tools.errors import ToolFailed
 
-TAKING_OVER = 25  # moves of the runbook reasoner after a model that has spent its own
+TAKING_OVER = 25  # moves that the runbook reasoner has at least, beside those of a model
 SIGN_IN_S = 3.0  # at most, for each cluster, before the service is ready
 PAGER_S, RECONCILE_S, PRUNE_S = (
     15.0,
@@ -117,7 +117,7 @@ async def open_app(
         async with db.read() as tx:
             feed = Feed(db, listeners, await timeline.heads(tx))
         chosen = reasoner or _reasoner(settings, db, now, redact, feed.publish)
-        moves = settings.llm.budget.steps + (0 if settings.reasoner == "runbook" else TAKING_OVER)
+        moves = max(settings.llm.budget.steps, 0 if settings.reasoner == "runbook" else TAKING_OVER)
         steps = Steps(notebook, chosen, judge, Verifier(notebook), moves)
 
         async def graph() -> Any:

@@ -22,6 +22,7 @@ from agent.judge import Judge
 from agent.look import look, recorded
 from agent.notebook import Notebook
 from agent.reasoner import move_json
+from agent.reasoner.budget import used
 from agent.reasoner.moves import AskPerson, Conclude, Look, Propose, Reasoner, Reply, Thought
 from agent.reasoner.progress import CIRCLES, TOLD, idle
 from agent.think import (
@@ -90,8 +91,9 @@ class Steps:
         """The next move, checked; the reasoner is told once about what did not hold."""
         if (word := halted(dossier)) is not None:
             return Thought(word.move, "stanch"), word
-        if number > self.most_moves:
-            end = gives_up(f"the budget of {self.most_moves} steps is spent", dossier)
+        most = self.most_moves + min(used(dossier.events).steps, self.most_moves)  # a model's are its own budget's
+        if number > most:
+            end = gives_up(f"the budget of {most} steps is spent", dossier)
             return Thought(end, "stanch"), Checked(end)
         names = names_in(dossier, self.notebook.catalog())
         rejections = tuple(told)

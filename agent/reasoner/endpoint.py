@@ -20,7 +20,8 @@ from agent.case.text import visible
 from agent.clock import RealClock
 from agent.errors import ReasonerFailed
 from agent.reasoner.completion import CutOff, InsideError, NoCompletion, Said, said
-from agent.reasoner.manners import REFUSED, Manners, Message
+from agent.reasoner.given import Message
+from agent.reasoner.manners import REFUSED, Manners
 from tools.context import Clock
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Endpoint:
 
         Raises ReasonerFailed.
         """
+        self._connected()  # loading the SDK is not the server's time
         spent, waited, blind = 0.0, 0.0, 0
         for _ in range(MOST_ATTEMPTS):
             room = min(self.timeout_s, seconds - spent)
@@ -183,7 +185,7 @@ class Endpoint:
 
 def _given_up(text: str, told: float | None, waited: float) -> str:
     after = f" It was waited for {waited:.3g} s." if waited else ""
-    return f"{text}{'' if told is None else f' It asks to wait {told:.3g} s.'}{after}"
+    return f"{text}{'' if told is None else f' It asks to wait {told:g} s.'}{after}"
 
 
 def told_to_wait(headers: Mapping[str, str], now: datetime) -> float | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-Message = dict[str, Any]
+from agent.reasoner.given import Message
 
 REFUSED = (400, 422, 500, 501)  # some servers answer a client's fault with 500
 _LENGTHS = ("max_tokens", "max_completion_tokens")

@@ -19,10 +19,11 @@ from agent.errors import BudgetSpent, ReasonerFailed
 from agent.reasoner.budget import Limits, Prices, estimate, exceeded, total, used
 from agent.reasoner.completion import Said
 from agent.reasoner.endpoint import PATIENCE_S, Answer, Endpoint
+from agent.reasoner.given import Message
 from agent.reasoner.move_reading import Unusable, known_tools, read_moves
 from agent.reasoner.move_tools import tools_of
 from agent.reasoner.moves import ModelFailed, Move, Reply, Spent, Thought, View
-from agent.reasoner.prompt import COMPACT_ABOVE, Message, compaction, messages, tokens
+from agent.reasoner.prompt import COMPACT_ABOVE, compaction, messages, tokens
 from agent.reasoner.prompts import Prompt, load
 from agent.reasoner.written_calls import calls_in, without_thoughts
 from tools.context import Clock, Json
@@ -163,11 +164,11 @@ class OpenAIReasoner:
         if cut_short(answer.said, size) and not any(
             "cut" in note for note in (*_notes(asking.view.events), *asking.notes)
         ):
-            asking.notes.append({"text": self._cut(answer.said.asked, size), "show": True, "cut": answer.said.asked})
+            asking.notes.append({"text": self._cut(answer.said, size), "show": True, "cut": answer.said.asked})
         return answer.said
 
-    def _cut(self, read: int, size: int) -> str:
-        what = f"read {read} tokens of about {size}" if read else "says that it did not read all"
+    def _cut(self, said: Said, size: int) -> str:
+        what = "says that it did not read all" if said.cut else f"read {said.asked} tokens of about {size}"
         return f"{self.endpoint.place} {what} that it was sent: its context is too small and was cut. Give the model a larger one."
 
     def _spent(self, answer: Answer, asking: Asking) -> Spent:

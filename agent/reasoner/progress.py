@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agent.case.timeline import Event, EventKind, canonical
-from agent.reasoner.prompt import OTHERS
+from agent.reasoner.given import OTHERS
 
 PATIENT = 2  # moves in a row that bring nothing before the model is left; after the first it is told
 POLLS = 3  # times the same look is made before it counts as nothing new although the answer moves
@@ -60,8 +60,9 @@ def _answers(events: Sequence[Event]) -> dict[int, str]:
     found: dict[int, list[str]] = {}
     for event in events:
         extra = event.data.get("extra") if event.kind is EventKind.EVIDENCE else None
-        if isinstance(extra, dict) and isinstance(extra.get("move"), int):
+        number, _, _ = str(extra.get("call")).partition(":") if isinstance(extra, dict) else ("", "", "")
+        if number.isdigit():
             facts = [[f["id"], f["value"], f["labels"]] for f in event.data["facts"]]
             shown = canonical([event.data["read"], event.data["arguments"], event.data["outcome"], facts]).decode()
-            found.setdefault(extra["move"], []).append(shown)
+            found.setdefault(int(number), []).append(shown)
     return {number: "\n".join(sorted(shown)) for number, shown in found.items()}

@@ -10,9 +10,7 @@ from event numbers where the provider's own cannot be used. Text from outside st
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from agent.case.alert import Alert
@@ -22,6 +20,7 @@ from agent.case.text import paragraph
 from agent.case.timeline import Event, EventKind
 from agent.clock import iso
 from agent.reasoner.budget import estimate
+from agent.reasoner.given import Giver, Message, derived_id
 from agent.reasoner.moves import View
 from agent.reasoner.runbook_text import readable
 from tools.context import Json
@@ -30,8 +29,6 @@ MOST_FACTS = 40
 SUMMARY_CHARS = 1_500
 RUNBOOK_CHARS = 9_000
 COMPACT_ABOVE = 60_000  # estimated tokens of the messages
-
-Message = dict[str, Any]
 
 
 def messages(view: View, system: str, provider: str = "") -> list[Message]:
@@ -47,46 +44,8 @@ def messages(view: View, system: str, provider: str = "") -> list[Message]:
         events = events[start + 1 :]
     ids: set[str] = set()
     for move, after in _turns(events):
-        found += [*_told(move), *_turn(move, after, _Giver(provider, ids))]
-    return [*found, *_tail(view, _Giver(provider, ids))]
-
-
-@dataclass(frozen=True)
-class _Giver:
-    """Makes calls as their provider wants to see them again. `ids` are those that are taken."""
-
-    provider: str
-    ids: set[str]
-
-    def asked(
-        self, noted: Mapping[str, Json], name: str, arguments: Mapping[str, Json], derived: str, answer: str
-    ) -> list[Message]:
-        """A move as a call and its answer; as text where it is not this provider's."""
-        given: Any = noted.get("given") or {}
-        by = str(noted.get("by", "")).rpartition("→")[2]
-        if given.get("of", self.provider) != self.provider or by in OTHERS:
-            return [{"role": "user", "content": f"Done by another: {name} {_json(arguments)}\n{answer}"}]
-        own = given.get("id", "")
-        id_ = own if _USABLE.fullmatch(own) and own not in self.ids else derived
-        self.ids.add(id_)
-        function = {**given.get("function", {}), "name": name, "arguments": _json(arguments)}
-        call = {**given.get("call", {}), "id": id_, "type": "function", "function": function}
-        # null content is refused by some servers
-        move = {**given.get("message", {}), "role": "assistant", "content": "", "tool_calls": [call]}
-        return [move, {"role": "tool", "tool_call_id": id_, "content": answer}]
-
-
-OTHERS = ("runbook", "stanch")  # who moves besides language models
-_USABLE = re.compile(r"[!-~]{1,200}")
-
-
-def _derived(n: int) -> str:
-    """An id of a call, of nine letters and digits: the strictest provider wants exactly that."""
-    return f"e{n:08d}"
-
-
-def _json(value: Mapping[str, Json]) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+        found += [*_told(move), *_turn(move, after, Giver(provider, ids))]
+    return [*found, *_tail(view, Giver(provider, ids))]
 
 
 def _told(move: Event | None) -> list[Message]:
@@ -163,7 +122,7 @@ def _turns(events: Sequence[Event]) -> Iterator[Turn]:
     yield move, after
 
 
-def _turn(move: Event | None, after: Sequence[Event], giver: _Giver) -> list[Message]:
+def _turn(move: Event | None, after: Sequence[Event], giver: Giver) -> list[Message]:
     if move is None or move.data["move"] not in _ANSWERED:
         return _news(after)
     if move.data["move"] == "look":
@@ -174,7 +133,7 @@ def _turn(move: Event | None, after: Sequence[Event], giver: _Giver) -> list[Mes
     answer = "\n".join([*dropped, *answers]) or "Noted."
     rest = [e for e in after if e.kind not in (*_VERDICTS, EventKind.FINDING)]
     name = str(move.data["move"])
-    return [*giver.asked(move.data, name, _written(move.data), _derived(move.n), answer), *_news(rest)]
+    return [*giver.asked(move.data, name, _written(move.data), derived_id(move.n), answer), *_news(rest)]
 
 
 def _without_repeats(after: Sequence[Event]) -> list[Event]:
@@ -185,7 +144,7 @@ def _without_repeats(after: Sequence[Event]) -> list[Event]:
     return [e for e in after if id(e) not in dull and not (e.kind is EventKind.EVIDENCE and e.data["id"] in ids)]
 
 
-def _look(move: Event, after: Sequence[Event], giver: _Giver) -> list[Message]:
+def _look(move: Event, after: Sequence[Event], giver: Giver) -> list[Message]:
     """One tool call for all reads of the move, and one answer with all that came back, in the order of the calls."""
     calls = list(move.data["calls"])
     recorded = {_place(e, calls): e for e in reversed(after) if e.kind is EventKind.EVIDENCE}
@@ -194,7 +153,7 @@ def _look(move: Event, after: Sequence[Event], giver: _Giver) -> list[Message]:
         for i, c in enumerate(calls)
     ]
     used = {id(e) for i, e in recorded.items() if i is not None}
-    asked = giver.asked(move.data, "look", {"calls": calls}, _derived(move.n), "\n\n".join(texts))
+    asked = giver.asked(move.data, "look", {"calls": calls}, derived_id(move.n), "\n\n".join(texts))
     return [*asked, *_news([e for e in after if id(e) not in used])]
 
 
@@ -289,7 +248,7 @@ def _claim(claim: Mapping[str, Json]) -> str:
     return f"{claim['text']} [{asserts}]" if asserts else str(claim["text"])
 
 
-def _tail(view: View, giver: _Giver) -> list[Message]:
+def _tail(view: View, giver: Giver) -> list[Message]:
     """What is said in this step only: the last attempt and why it was not taken, the question of a question run."""
     told = _not_taken(view.rejections)
     last: Any = view.extra.get("last")

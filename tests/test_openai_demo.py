@@ -123,7 +123,7 @@ def test_a_model_that_stumbles_is_mended_once_at_each_step(tmp_path: Path) -> No
     recovered(ran)
     assert ran.shown["reasoner"] == "openai"
     assert len([n for n in ran.of("note") if n.get("repair")]) == 1
-    assert [n["text"] for n in ran.of("note") if n.get("waits")][0].startswith("waiting for scripted: ")
+    assert next(n["text"] for n in ran.of("note") if n.get("waits")).startswith("waiting for scripted: ")
     assert "waiting for scripted" in ran.err
     assert ran.shown["counts"]["dropped_claims"] == 1
     assert not any("2.1" in f["text"] for f in ran.shown["findings"])

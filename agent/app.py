@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -18,6 +18,7 @@ from agent.application import App, Listener
 from agent.case import catalog as catalogs
 from agent.case.catalog import Catalog
 from agent.case.redact import Redactor
+from agent.case.timeline import EventKind
 from agent.clock import RealClock
 from agent.desk import Desk
 from agent.errors import BadConfiguration
@@ -47,7 +48,7 @@ from agent.worker import Worker
 from tools.context import Backend, Backends, Clock
 from tools.errors import ToolFailed
 
-TAKING_OVER = 25  # moves of the runbook reasoner after a model that has spent its own
+TAKING_OVER = 25  # moves that the runbook reasoner has at least, beside those of a model
 SIGN_IN_S = 3.0  # at most, for each cluster, before the service is ready
 PAGER_S, RECONCILE_S, PRUNE_S = (
     15.0,
@@ -113,11 +114,11 @@ async def open_app(
         notebook = Notebook(db, now, library, lambda: catalog, tools, backends, redact, settings.data / "reports", http)
         ledger = Ledger(db, now, policy, tools.by_name(), notebook.context_of, _entitled(catalog, settings.demo))
         judge = Judge(notebook, ledger)
-        chosen = reasoner or _reasoner(settings, db, now, redact)
-        moves = settings.llm.budget.steps + (0 if settings.reasoner == "runbook" else TAKING_OVER)
-        steps = Steps(notebook, chosen, judge, Verifier(notebook), moves)
         async with db.read() as tx:
             feed = Feed(db, listeners, await timeline.heads(tx))
+        chosen = reasoner or _reasoner(settings, db, now, redact, feed.publish)
+        moves = max(settings.llm.budget.steps, 0 if settings.reasoner == "runbook" else TAKING_OVER)
+        steps = Steps(notebook, chosen, judge, Verifier(notebook), moves)
 
         async def graph() -> Any:
             return build(steps, await _saver(settings, stack), feed.publish)
@@ -232,7 +233,9 @@ def _entitled(catalog: Catalog, demo: bool) -> Entitled:
     return entitled
 
 
-def _reasoner(settings: Settings, db: Database, clock: Clock, redact: Redactor) -> Reasoner:
+def _reasoner(
+    settings: Settings, db: Database, clock: Clock, redact: Redactor, publish: Callable[[str], Awaitable[None]]
+) -> Reasoner:
     """The runbook reasoner, or a language model that fails over to it in mid-incident."""
     from agent.reasoner.runbook_reasoner import RunbookReasoner
 
@@ -247,10 +250,17 @@ def _reasoner(settings: Settings, db: Database, clock: Clock, redact: Redactor) 
         async with db.read() as tx:
             return await timeline.money_since(tx, midnight)
 
+    async def tell(incident: str, note: Mapping[str, Any]) -> None:
+        """At once, and not with the move: so that people see what is waited for."""
+        async with db.write() as tx:
+            await timeline.append(tx, incident, EventKind.NOTE, OpenAIReasoner.name, note, clock.now())
+        await publish(incident)
+
     llm, budget = settings.llm, settings.llm.budget
     first = OpenAIReasoner(
         model=llm.model, api_key=settings.api_key.get_secret_value(), prompts=shipped("prompts"), base_url=llm.base_url,
         timeout_s=llm.timeout_s, prices=Prices(llm.prices.prompt, llm.prices.completion),
         limits=Limits(budget.steps, budget.tokens, budget.seconds, budget.money, budget.money_a_day), money_today=money_today, redact=redact,
+        answer_tokens=llm.answer_tokens, tell=tell,
     )  # fmt: skip
     return Failover(first, RunbookReasoner())

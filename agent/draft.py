@@ -92,6 +92,7 @@ REST = """
 # reasoner: auto               # auto | runbook | openai (auto: openai when OPENAI_API_KEY or OPENAI_BASE_URL is set)
 # llm:
 #   model: gpt-4.1-mini
+#   answer_tokens: 2500                             # limit of one answer; a model that thinks much needs more
 #   prices: {prompt: 0.4, completion: 1.6}          # money for a million tokens
 #   budget: {steps: 25, tokens: 200000, seconds: 600, money: 2, money_a_day: 50}
 # actions: []                  # actions of your own over HTTP; see the README

@@ -10,7 +10,8 @@ StanchError
 ├── Busy                3    another process runs this incident
 ├── Overloaded               more waits to be written than may wait; the sender sends it again
 ├── ReasonerFailed           the reasoner gave nothing usable; fail-over answers it
-│   └── BudgetSpent          steps, tokens, seconds or money are used up
+│   ├── BudgetSpent          steps, tokens, seconds or money are used up
+│   └── ModelFailed          see agent.reasoner.moves: with what the attempt cost
 └── IllegalTransition   1    a defect of ours: a state that cannot follow from the one before
 """
 

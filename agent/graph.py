@@ -22,9 +22,12 @@ from agent.judge import Judge
 from agent.look import look, recorded
 from agent.notebook import Notebook
 from agent.reasoner import move_json
+from agent.reasoner.budget import used
 from agent.reasoner.moves import AskPerson, Conclude, Look, Propose, Reasoner, Reply, Thought
+from agent.reasoner.progress import CIRCLES, TOLD, idle
 from agent.think import (
     Checked,
+    attempt,
     checked,
     gives_up,
     halted,
@@ -73,8 +76,12 @@ class Steps:
         dossier = await self.notebook.dossier(state["incident"])
         left = next((e for e in dossier.events if e.kind is EventKind.NOTE and e.data.get("number") == number), None)
         if left is None:
-            thought, result = await self._next(dossier, number, state.get("told", []))
-            await self.notebook.write_move(state["incident"], run, thought, result, number, state.get("told", []))
+            circles = idle(dossier.events) == 1
+            told = [*state.get("told", []), *([TOLD] if circles else [])]
+            thought, result = await self._next(dossier, number, told)
+            if circles:
+                thought = replace(thought, notes=({"text": CIRCLES, "show": True}, *thought.notes))
+            await self.notebook.write_move(state["incident"], run, thought, result, number, told)
             move = thought.move
         else:
             move = move_json.from_json(left.data)
@@ -84,14 +91,15 @@ class Steps:
         """The next move, checked; the reasoner is told once about what did not hold."""
         if (word := halted(dossier)) is not None:
             return Thought(word.move, "stanch"), word
-        if number > self.most_moves:
-            end = gives_up(f"the budget of {self.most_moves} steps is spent", dossier)
+        most = self.most_moves + min(used(dossier.events).steps, self.most_moves)  # a model's are its own budget's
+        if number > most:
+            end = gives_up(f"the budget of {most} steps is spent", dossier)
             return Thought(end, "stanch"), Checked(end)
         names = names_in(dossier, self.notebook.catalog())
         rejections = tuple(told)
         refused: list[Thought] = []
         for last in (False, True):
-            more = {"last": move_json.to_json(refused[-1].move)} if refused else {}
+            more = {"last": attempt(refused[-1])} if refused else {}
             try:
                 thought = await self.reasoner.next_move(self.view(dossier, rejections=rejections, extra=more))
             except ReasonerFailed as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from agent import yaml_file
 from agent.errors import BadConfiguration
@@ -70,7 +70,15 @@ class BudgetSection(_Section):
 class LlmSection(_Section):
     model: str = "gpt-4.1-mini"
     base_url: str = ""
-    timeout_s: float = Field(60.0, gt=0)
+    timeout_s: float = Field(
+        60.0, gt=0, description="for one answer; waiting for a server that asks for it comes on top"
+    )
+    answer_tokens: int = Field(
+        2_500,
+        ge=100,
+        le=1_000_000,
+        description="limit of one answer, with its thinking; raised fourfold once where that eats it up",
+    )
     prices: Prices = Prices()
     budget: BudgetSection = BudgetSection()
 
@@ -270,7 +278,7 @@ def read(flags: Mapping[str, Any] | None = None, cwd: Path | None = None) -> Set
     }
     base_url = os.environ.get("OPENAI_BASE_URL") or file.llm.base_url
     key = os.environ.get("OPENAI_API_KEY", "")
-    llm = file.llm.model_copy(update={"base_url": base_url, "model": env.get("LLM_MODEL") or file.llm.model})
+    llm = _llm(env, file, base_url)
     wanted = given.get("reasoner") or env.get("REASONER") or file.reasoner
     if wanted not in ("auto", "runbook", "openai"):
         raise BadConfiguration(f"STANCH_REASONER is {wanted!r}; it takes auto, runbook or openai.")
@@ -300,6 +308,15 @@ def read(flags: Mapping[str, Any] | None = None, cwd: Path | None = None) -> Set
         routes=tuple(file.routes),
         file=path,
     )
+
+
+def _llm(env: Mapping[str, str], file: StanchFile, base_url: str) -> LlmSection:
+    given = {name: env[f"LLM_{name.upper()}"] for name in ("model", "answer_tokens") if env.get(f"LLM_{name.upper()}")}
+    try:
+        return LlmSection.model_validate({**file.llm.model_dump(), "base_url": base_url, **given})
+    except ValidationError as error:
+        why = error.errors(include_url=False)[0]["msg"]
+        raise BadConfiguration(f"STANCH_LLM_ANSWER_TOKENS is {given.get('answer_tokens')!r}: {why}.") from None
 
 
 def _slack(env: Mapping[str, str], file: StanchFile) -> SlackSettings:

@@ -14,11 +14,10 @@ from agent.case.timeline import Event, EventKind
 from agent.errors import ReasonerFailed
 from agent.look import look, recorded
 from agent.notebook import Notebook
-from agent.reasoner import move_json
 from agent.reasoner.budget import total
 from agent.reasoner.moves import Look, Reasoner, Reply, Thought
 from agent.store import evidence, incidents, timeline
-from agent.think import Checked, checked, names_in, spent_json, view_of
+from agent.think import Checked, attempt, checked, names_in, spent_json, view_of
 from tools.context import Json
 
 MOST_LOOKS = 4
@@ -49,8 +48,9 @@ class Talk:
         thoughts: list[Thought] = []
         for _ in range(MOST_LOOKS + 2):
             dossier = await self.notebook.dossier(place)
-            last = move_json.to_json(thoughts[-1].move) if rejections else None
+            last = attempt(thoughts[-1]) if rejections else None
             thoughts.append(await self._next(dossier, question, rejections, last))
+            await self._noted(place, asked, thoughts)
             move, by = thoughts[-1].move, thoughts[-1].by
             if isinstance(move, Look) and reads < MOST_LOOKS * 8:
                 reads += await self._look(place, dossier, move, by, asked.n)
@@ -91,22 +91,28 @@ class Talk:
                 await evidence.record(tx, place, epoch, what, self.notebook.clock.now(), key)
         return len(move.calls)
 
+    async def _noted(self, place: str, asked: Event, thoughts: Sequence[Thought]) -> None:
+        """What belongs on the timeline (a fail-over, a repair), before the next thought: that one goes by it."""
+        thought, now = thoughts[-1], self.notebook.clock.now()
+        async with self.notebook.db.write() as tx:
+            for i, note in enumerate(thought.notes):
+                key = f"ask{asked.n}:{len(thoughts)}:note{i}"
+                await timeline.append(tx, place, EventKind.NOTE, thought.by, {"text": "", **note}, now, key)
+
     async def _reply(
         self, place: str, thoughts: Sequence[Thought], result: Checked, asked: Event, person: Person, reads: int
     ) -> Answered:
-        """The answer on the timeline, with what thinking of it cost and noted (a fail-over, a repair)."""
+        """The answer on the timeline, with what thinking of it cost."""
         text = result.texts.get("reply") or "The evidence does not answer that. Here is what was read: " + (
             ", ".join((await self.notebook.dossier(place)).evidence) or "nothing"
         )
         ids = tuple(result.texts.get("evidence", ()))
         now, by = self.notebook.clock.now(), thoughts[-1].by
         spent = total([one.spent for one in thoughts])
-        notes = [note for one in thoughts for note in one.notes]
-        if spent.tokens:
-            notes.append({"text": "a question was answered", "spent": spent_json(spent)})
         async with self.notebook.db.write() as tx:
-            for i, note in enumerate(notes):
-                await timeline.append(tx, place, EventKind.NOTE, by, {"text": "", **note}, now, f"ask{asked.n}:note{i}")
+            if spent.tokens:
+                note: dict[str, Json] = {"text": "a question was answered", "spent": spent_json(spent)}
+                await timeline.append(tx, place, EventKind.NOTE, by, note, now, f"ask{asked.n}:spent")
             data = {"text": text, "evidence": list(ids), "to": person.principal, "question": asked.data["text"]}
             await timeline.append(tx, place, EventKind.REPLY, by, data, now)
         return Answered(text, ids, reads, place)

@@ -161,7 +161,13 @@ def note(thought: Thought, result: Checked, number: int, told: Sequence[str] = (
         "by": thought.by,
         "spent": spent_json(thought.spent),
         "told": list(told),
+        **({"given": dict(thought.given)} if thought.given else {}),
     }
+
+
+def attempt(thought: Thought) -> dict[str, Any]:
+    """A move that was not taken, for the reasoner that is told why."""
+    return {**move_json.to_json(thought.move), "by": thought.by, "given": dict(thought.given)}
 
 
 def spent_json(spent: Spent) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.reasoner.failover import MOST_TRIES
 from tests.founding_play import CONCLUDE, LOOK, PROPOSE, SLOWER
 from tests.played_llm import USED, Script, calls, fails, scripted
 
@@ -122,6 +123,8 @@ def test_a_model_that_stumbles_is_mended_once_at_each_step(tmp_path: Path) -> No
     recovered(ran)
     assert ran.shown["reasoner"] == "openai"
     assert len([n for n in ran.of("note") if n.get("repair")]) == 1
+    assert next(n["text"] for n in ran.of("note") if n.get("waits")).startswith("waiting for scripted: ")
+    assert "waiting for scripted" in ran.err
     assert ran.shown["counts"]["dropped_claims"] == 1
     assert not any("2.1" in f["text"] for f in ran.shown["findings"])
     assert ran.shown["counts"]["tokens"] == 5 * USED["total_tokens"]  # the refused attempt is paid for too
@@ -133,11 +136,26 @@ def test_a_model_that_stumbles_is_mended_once_at_each_step(tmp_path: Path) -> No
 
 
 def test_a_server_that_keeps_saying_too_many_requests_is_left(tmp_path: Path) -> None:
-    with scripted(fails(429), fails(429)) as script:
+    with scripted(*[fails(429)] * 40) as script:
         ran = demo(tmp_path, script.url)
     recovered(ran)
     assert ran.shown["reasoner"] == "openai→runbook"
-    assert len(script.requests) == 2  # asked once more, then never again in this incident
+    tries = [n for n in ran.of("note") if n.get("tried")]
+    assert 1 <= len(tries) <= MOST_TRIES
+    assert len(script.requests) == 4 + len(tries)  # with patience at first, then once each time it is tried again
+    assert len([n for n in ran.of("note") if n.get("failover")]) == 1
+    assert "was tried again" in ran.report
+
+
+def test_a_server_that_comes_back_gets_the_case_back(tmp_path: Path) -> None:
+    """It is away for the attempts of its second move; when something has happened, it is asked again."""
+    with scripted(calls("look", LOOK), *[fails(502)] * 4, calls("conclude", CONCLUDE)) as script:
+        ran = demo(tmp_path, script.url)
+    recovered(ran)
+    assert ran.shown["reasoner"] == "openai→runbook→openai"
+    assert "openai answers again and goes on" in ran.report
+    assert "openai answers again and goes on" in ran.err
+    assert len(script.requests) == 6
 
 
 def test_a_model_that_spends_all_its_steps_hands_over_to_the_runbook_reasoner(tmp_path: Path) -> None:

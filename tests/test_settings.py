@@ -41,6 +41,17 @@ def test_auto_takes_a_language_model_only_when_there_is_one(
     assert read({}, tmp_path).reasoner == reasoner
 
 
+def test_the_limit_of_a_models_answer_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read({}, tmp_path).llm.answer_tokens == 2_500
+    (tmp_path / "stanch.yaml").write_text("llm: {answer_tokens: 8000}\n")
+    assert read({}, tmp_path).llm.answer_tokens == 8_000
+    monkeypatch.setenv("STANCH_LLM_ANSWER_TOKENS", "16000")
+    assert read({}, tmp_path).llm.answer_tokens == 16_000
+    monkeypatch.setenv("STANCH_LLM_ANSWER_TOKENS", "plenty")
+    with pytest.raises(BadConfiguration, match="STANCH_LLM_ANSWER_TOKENS is 'plenty'"):
+        read({}, tmp_path)
+
+
 def test_an_address_in_the_environment_is_a_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STANCH_PROMETHEUS_URL", "http://127.0.0.1:9090/")
     monkeypatch.setenv("STANCH_PROMETHEUS_TOKEN", "let-me-in-please")

@@ -97,8 +97,8 @@ _SHOWN = frozenset(
 
 
 def _told(event: Event) -> bool:
-    """A note that people should read: a fail-over, or somebody's steering."""
-    return event.kind is EventKind.NOTE and bool(event.data.get("failover") or event.data.get("steer"))
+    """A note that people should read: a fail-over, somebody's steering, what the reasoner had to say of itself."""
+    return event.kind is EventKind.NOTE and any(event.data.get(key) for key in ("failover", "steer", "show"))
 
 
 def _event(event: Event) -> str:
@@ -106,7 +106,7 @@ def _event(event: Event) -> str:
     match event.kind:
         case EventKind.NOTE if data.get("failover"):
             what = f"fail-over {data['failover']}: {data['text']}"
-        case EventKind.NOTE:
+        case EventKind.NOTE if data.get("steer"):
             what = f"{event.actor} steers: {data['steer']}"
         case EventKind.ALERT:
             what = f"{data['labels'].get('alertname', 'alert')} {data['status']}"

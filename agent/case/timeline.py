@@ -53,6 +53,10 @@ class Event:
             "actor": self.actor, "data": dict(self.data), "prev": self.prev, "hash": self.hash,
         }  # fmt: skip
 
+    def shown(self) -> dict[str, Json]:
+        """As people get it: without what only a language model's provider is given back."""
+        return {**self.to_json(), "data": {key: value for key, value in self.data.items() if key != "given"}}
+
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 

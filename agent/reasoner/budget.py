@@ -48,10 +48,10 @@ def estimate(text: str) -> int:
 
 
 def used(events: Iterable[Event]) -> Used:
-    """What language models have used in this incident: every note that carries `spent` with tokens."""
-    notes = [e.data["spent"] for e in events if e.kind is EventKind.NOTE and (e.data.get("spent") or {}).get("tokens")]
+    """What language models have used in this incident; a step is a note whose `spent` has tokens."""
+    notes = [e.data["spent"] for e in events if e.kind is EventKind.NOTE and e.data.get("spent")]
     return Used(
-        len(notes),
+        sum(1 for s in notes if s.get("tokens")),
         sum(int(s.get("tokens", 0)) for s in notes),
         sum(float(s.get("seconds", 0)) for s in notes),
         sum(float(s.get("money", 0)) for s in notes),

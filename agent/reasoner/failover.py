@@ -1,42 +1,122 @@
-"""Fail-over: when the first reasoner gives nothing usable, the second takes the case, for the rest of the incident."""
+"""Fail-over: when the first reasoner gives nothing usable, the second takes the case.
+
+One that could not be reached is tried again later in the same incident: when something has happened since, or after some
+minutes; with one attempt, that is the next move itself if it holds. A bounded number of times, so that the case does not go
+back and forth. One that has spent its budget, or that goes in circles, is not tried again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from agent.case.text import visible
 from agent.case.timeline import Event, EventKind
-from agent.errors import ReasonerFailed
-from agent.reasoner.moves import Reasoner, Thought, View
+from agent.errors import BudgetSpent, ReasonerFailed
+from agent.reasoner.budget import total
+from agent.reasoner.moves import ModelFailed, Reasoner, Thought, View
+from agent.reasoner.progress import PATIENT, idle
+from tools.context import Json
+
+AFTER = timedelta(minutes=2)  # by the incident's clock
+MOST_TRIES, MOST_RETURNS = 3, 2  # of one incident
+_NEWS = (EventKind.ALERT, EventKind.DECISION, EventKind.OUTCOME, EventKind.VERIFICATION)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Who has the case, as the timeline tells it. `by` is the way it took: `openai→runbook→openai`."""
+
+    by: str
+    left: Event | None = None  # since when the second has it, or when the first was last tried
+    final: bool = False
+    tries: int = 0
+    returns: int = 0
 
 
 class Failover:
-    """Implements Reasoner. Whether it has failed over stands on the timeline, so a restart does not forget it."""
+    """Implements Reasoner. Who has the case stands on the timeline, so a restart does not forget it."""
 
     def __init__(self, first: Reasoner, second: Reasoner) -> None:
         self.first = first
         self.second = second
         self.name = first.name
 
-    @property
-    def after(self) -> str:
-        """The name under which the second goes on: `openai→runbook`."""
-        return f"{self.first.name}→{self.second.name}"
-
     async def next_move(self, view: View) -> Thought:
-        """The first one's move; the second one's from the first failure on. Raises what the second raises."""
-        if failed_over(view.events, self.after):
-            return replace(await self.second.next_move(view), by=self.after)
+        """The move of whoever has the case. Raises what the second raises."""
+        now = standing(view.events, self.first.name, self.second.name)
+        if now.left is None:
+            return await self._first(view, now)
+        return await self._again(view, now) if due(view, now) else await self._second(view, now.by)
+
+    async def _first(self, view: View, now: Standing) -> Thought:
         try:
-            return await self.first.next_move(view)
+            if view.question is None and idle(view.events) >= PATIENT:
+                raise GoesInCircles(
+                    f"{now.by.rpartition('→')[2]} repeats itself: its last {PATIENT} moves brought nothing new"
+                )
+            return replace(await self.first.next_move(view), by=now.by)
         except ReasonerFailed as error:
-            thought = await self.second.next_move(view)
+            by, why = f"{now.by}→{self.second.name}", visible(str(error), 500)
+            note: dict[str, Json] = {"failover": by, "why": why, "text": f"{self.second.name} goes on: {why}"}
+            if isinstance(error, BudgetSpent | GoesInCircles):
+                note["final"] = True
+            return await self._second(view, by, note, error)
+
+    async def _again(self, view: View, now: Standing) -> Thought:
+        """One attempt of the first: it goes on if it gives a move, else the second does."""
+        by = f"{now.by}→{self.first.name}"
+        try:
+            thought = await self.first.next_move(replace(view, extra={**view.extra, "once": True}))
+        except ReasonerFailed as error:
             why = visible(str(error), 500)
-            note = {"failover": self.after, "why": why, "text": f"{self.second.name} goes on: {why}"}
-            return replace(thought, by=self.after, notes=(note, *thought.notes))
+            note = {
+                "tried": self.first.name,
+                "why": why,
+                "text": f"{self.first.name} was tried again: {why}",
+                "show": True,
+            }
+            return await self._second(view, now.by, note, error)
+        note = {"returned": by, "text": f"{self.first.name} answers again and goes on", "show": True}
+        return replace(thought, by=by, notes=(note, *thought.notes))
+
+    async def _second(
+        self, view: View, by: str, note: Mapping[str, Json] | None = None, error: ReasonerFailed | None = None
+    ) -> Thought:
+        """The second's move, with what the first one's attempt cost."""
+        thought = await self.second.next_move(view)
+        if isinstance(error, ModelFailed):
+            thought = replace(thought, spent=total([error.spent, thought.spent]))
+        return replace(thought, by=by, notes=(*([note] if note else []), *thought.notes))
 
 
-def failed_over(events: Iterable[Event], name: str) -> bool:
-    """Whether a note of the timeline hands this case over, or a move was already made under the new name."""
-    return any(e.kind is EventKind.NOTE and (e.data.get("failover") or e.data.get("by") == name) for e in events)
+class GoesInCircles(ReasonerFailed):
+    """The first reasoner repeats itself, also after it was told."""
+
+
+def standing(events: Iterable[Event], first: str, second: str) -> Standing:
+    """Folded from the notes of fail-overs, tries and returns; a move made under the second's name counts as one too."""
+    now = Standing(first)
+    for event in events:
+        data = event.data
+        if event.kind is not EventKind.NOTE:
+            continue
+        if "failover" in data:
+            now = replace(now, by=str(data["failover"]), left=event, final=bool(data.get("final")))
+        elif "tried" in data:
+            now = replace(now, left=event, tries=now.tries + 1)
+        elif "returned" in data:
+            now = replace(now, by=str(data["returned"]), left=None, returns=now.returns + 1)
+        elif now.left is None and str(data.get("by", "")).endswith(f"→{second}"):
+            now = replace(now, by=str(data["by"]), left=event)
+    return now
+
+
+def due(view: View, now: Standing) -> bool:
+    """Whether the first one, that was left, is tried again for this move."""
+    if now.left is None or now.final or now.tries >= MOST_TRIES or now.returns >= MOST_RETURNS:
+        return False
+    since = now.left.n
+    news = any(e.n > since and (e.kind in _NEWS or "steer" in e.data) for e in view.events)
+    return (news and view.question is None) or view.now - now.left.at >= AFTER

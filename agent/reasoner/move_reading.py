@@ -19,10 +19,12 @@ from agent.case.text import whole
 from agent.errors import UnusableInput
 from agent.library.render import RECENT_MINUTES, default_guards
 from agent.reasoner.moves import AskPerson, Call, Conclude, Look, Move, NotChecked, Propose, Reply, RuledOut, View
+from agent.reasoner.written_calls import tool_named
 from tools.errors import BadArguments
 from tools.spec import Read
 
 MOST_READS = 16
+MOST_CODED = 2  # times arguments are decoded again
 OPERATORS = (">=", "<=", "==", "!=", ">", "<")
 _ASSERTS = re.compile(r"\s*\[([^\[\]]+)\]\s*\.?\s*$")
 
@@ -34,13 +36,21 @@ class Unusable(ValueError):
 Written = tuple[str, str]  # a tool's name and its arguments, as they came
 
 
+def known_tools(view: View) -> list[str]:
+    """The moves a model may make here, then the reads, which it may also call by their own names."""
+    moves = ["look", "reply"] if view.question is not None else ["look", "propose", "ask", "conclude"]
+    return [*moves, *(r.name for r in view.reads)]
+
+
 def read_moves(written: Sequence[Written], view: View) -> Move:
     """The move that tool calls mean. Reads beside a move come first: what they show may change it.
 
     A read that is called by its own name is taken as a look.
     """
+    tools = known_tools(view)
     known = {r.name: r for r in view.reads}
-    moves = ("look", "reply") if view.question is not None else ("look", "propose", "ask", "conclude")
+    moves = [name for name in tools if name not in known]
+    written = [(tool_named(name, tools), arguments) for name, arguments in written]
     for name, _ in written:
         if name not in known and name not in moves:
             raise Unusable(f"There is no tool {name!r}.{_nearest(name, [*moves, *sorted(known)])}")
@@ -58,6 +68,8 @@ def read_moves(written: Sequence[Written], view: View) -> Move:
 def _arguments(name: str, written: str) -> dict[str, Any]:
     try:
         found = whole(json.loads(written or "{}"))
+        for _ in range(MOST_CODED):  # the object as a string of JSON
+            found = whole(json.loads(found)) if isinstance(found, str) else found
     except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise Unusable(
             f"The arguments of {name} are no valid JSON ({error}); they may have been cut off. Write less."

@@ -14,6 +14,7 @@ from agent.case.evidence import Evidence
 from agent.case.finding import Claim
 from agent.case.incident import Incident, Kind
 from agent.case.timeline import Event
+from agent.errors import ReasonerFailed
 from agent.library.runbook import Match, Runbook
 from tools.context import Catalog, Json, Model, Service
 from tools.spec import Action, Read
@@ -131,7 +132,7 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """A move, what it cost, and who thought it (`runbook`, `openai`, `openai→runbook` after a fail-over)."""
+    """A move, what it cost, and who thought it (`runbook`, `openai`, `openai→runbook` after a fail-over, one name more each time it changes hands)."""
 
     move: Move
     by: str
@@ -139,6 +140,17 @@ class Thought:
     notes: Sequence[
         Mapping[str, Json]
     ] = ()  # what belongs on the timeline: repair, fail-over, prompt name, version, hash
+    given: Mapping[str, Json] = field(
+        default_factory=dict
+    )  # what the provider wants back with this move, and no one sees
+
+
+class ModelFailed(ReasonerFailed):
+    """A language model that gave no move, and what that cost."""
+
+    def __init__(self, text: str, spent: Spent) -> None:
+        super().__init__(text)
+        self.spent = spent
 
 
 class Reasoner(Protocol):

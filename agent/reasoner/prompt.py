@@ -2,7 +2,9 @@
 
 A later rendering begins with the earlier one, byte for byte (until a compaction event, where rendering starts anew), so
 that a provider's cache holds. A move and all its answers are contiguous and in call order; what arrived meanwhile
-follows as a user message. Call ids derive from event numbers. Text from outside stands inside <data>.
+follows as a user message. What a provider wants back with its move (an id of its own, a thought, a signature) goes back to it
+and to no other; what somebody else moved is told as text, for a call without its signature would be refused. Call ids derive
+from event numbers where the provider's own cannot be used. Text from outside stands inside <data>.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from agent.case.text import paragraph
 from agent.case.timeline import Event, EventKind
 from agent.clock import iso
 from agent.reasoner.budget import estimate
+from agent.reasoner.given import Giver, Message, derived_id
 from agent.reasoner.moves import View
 from agent.reasoner.runbook_text import readable
 from tools.context import Json
@@ -27,20 +30,22 @@ SUMMARY_CHARS = 1_500
 RUNBOOK_CHARS = 9_000
 COMPACT_ABOVE = 60_000  # estimated tokens of the messages
 
-Message = dict[str, Any]
 
+def messages(view: View, system: str, provider: str = "") -> list[Message]:
+    """System prompt, the case, then the timeline as moves, their answers and what arrived between.
 
-def messages(view: View, system: str) -> list[Message]:
-    """System prompt, the case, then the timeline as moves, their answers and what arrived between."""
+    `provider` is whom they are for, as it stands in what a move keeps for it (`given.of`).
+    """
     found: list[Message] = [{"role": "system", "content": system}, {"role": "user", "content": opening(view)}]
     events = list(view.events)
     start = max((i for i, e in enumerate(events) if e.kind is EventKind.COMPACTION), default=None)
     if start is not None:
         found.append({"role": "user", "content": f"So far, in short:\n{data(str(events[start].data['text']))}"})
         events = events[start + 1 :]
+    ids: set[str] = set()
     for move, after in _turns(events):
-        found += [*_told(move), *_turn(move, after)]
-    return [*found, *_tail(view)]
+        found += [*_told(move), *_turn(move, after, Giver(provider, ids))]
+    return [*found, *_tail(view, Giver(provider, ids))]
 
 
 def _told(move: Event | None) -> list[Message]:
@@ -117,18 +122,18 @@ def _turns(events: Sequence[Event]) -> Iterator[Turn]:
     yield move, after
 
 
-def _turn(move: Event | None, after: Sequence[Event]) -> list[Message]:
+def _turn(move: Event | None, after: Sequence[Event], giver: Giver) -> list[Message]:
     if move is None or move.data["move"] not in _ANSWERED:
         return _news(after)
     if move.data["move"] == "look":
-        return _look(move, after)
+        return _look(move, after, giver)
     after = _without_repeats(after)
     answers = [text for e in after if e.kind in _VERDICTS and (text := _event(e))]
     dropped = [text for e in after if e.kind is EventKind.FINDING and (text := _event(e))]
-    call = _tool_call(f"e{move.n}_0", str(move.data["move"]), _written(move.data))
     answer = "\n".join([*dropped, *answers]) or "Noted."
     rest = [e for e in after if e.kind not in (*_VERDICTS, EventKind.FINDING)]
-    return [_assistant([call]), _answer(f"e{move.n}_0", answer), *_news(rest)]
+    name = str(move.data["move"])
+    return [*giver.asked(move.data, name, _written(move.data), derived_id(move.n), answer), *_news(rest)]
 
 
 def _without_repeats(after: Sequence[Event]) -> list[Event]:
@@ -139,7 +144,7 @@ def _without_repeats(after: Sequence[Event]) -> list[Event]:
     return [e for e in after if id(e) not in dull and not (e.kind is EventKind.EVIDENCE and e.data["id"] in ids)]
 
 
-def _look(move: Event, after: Sequence[Event]) -> list[Message]:
+def _look(move: Event, after: Sequence[Event], giver: Giver) -> list[Message]:
     """One tool call for all reads of the move, and one answer with all that came back, in the order of the calls."""
     calls = list(move.data["calls"])
     recorded = {_place(e, calls): e for e in reversed(after) if e.kind is EventKind.EVIDENCE}
@@ -148,12 +153,8 @@ def _look(move: Event, after: Sequence[Event]) -> list[Message]:
         for i, c in enumerate(calls)
     ]
     used = {id(e) for i, e in recorded.items() if i is not None}
-    call = _tool_call(f"e{move.n}_0", "look", {"calls": calls})
-    return [
-        _assistant([call]),
-        _answer(f"e{move.n}_0", "\n\n".join(texts)),
-        *_news([e for e in after if id(e) not in used]),
-    ]
+    asked = giver.asked(move.data, "look", {"calls": calls}, derived_id(move.n), "\n\n".join(texts))
+    return [*asked, *_news([e for e in after if id(e) not in used])]
 
 
 def _place(event: Event, calls: Sequence[Mapping[str, Json]]) -> int | None:
@@ -247,28 +248,14 @@ def _claim(claim: Mapping[str, Json]) -> str:
     return f"{claim['text']} [{asserts}]" if asserts else str(claim["text"])
 
 
-def _assistant(calls: Sequence[Message]) -> Message:
-    return {"role": "assistant", "content": "", "tool_calls": list(calls)}  # null content is refused by some servers
-
-
-def _tool_call(id_: str, name: str, arguments: Mapping[str, Json]) -> Message:
-    written = json.dumps(arguments, ensure_ascii=False, sort_keys=True)
-    return {"id": id_, "type": "function", "function": {"name": name, "arguments": written}}
-
-
-def _answer(id_: str, text: str) -> Message:
-    return {"role": "tool", "tool_call_id": id_, "content": text}
-
-
-def _tail(view: View) -> list[Message]:
+def _tail(view: View, giver: Giver) -> list[Message]:
     """What is said in this step only: the last attempt and why it was not taken, the question of a question run."""
     told = _not_taken(view.rejections)
     last: Any = view.extra.get("last")
     asked = f"A person asks: {data(view.question, 4000)}" if view.question is not None else ""
     if told and last:
-        call = _tool_call("again_0", str(last["move"]), _attempted(last))
         again = f"{told}\nMake the move again with that mended, or leave it out."
-        parts = [_assistant([call]), _answer("again_0", again)]
+        parts = giver.asked(last, str(last["move"]), _attempted(last), "again0000", again)
         return [*parts, {"role": "user", "content": asked}] if asked else parts
     text = "\n".join(part for part in (told, asked) if part)
     return [{"role": "user", "content": text}] if text else []

@@ -91,8 +91,12 @@ def _acted_on(view: View) -> frozenset[tuple[str, Fault]]:
 
 
 def _look(view: View, calls: Iterable[Call], after: int = 0) -> Look | None:
-    """The reads that were not made yet (since an event), side by side; None when all were, or enough was looked at."""
-    moves = [e for e in view.events if e.kind is EventKind.NOTE and e.data.get("move") == "look" and e.n > after]
+    """The reads that were not made yet (since an event), side by side; None when all were, or enough was looked at.
+
+    A language model's looks do not count: what it has spent is not spent here.
+    """
+    looks = (e for e in view.events if e.kind is EventKind.NOTE and e.data.get("move") == "look" and e.n > after)
+    moves = [e for e in looks if str(e.data.get("by", "")).endswith(RunbookReasoner.name)]
     missing = Shelf(view, after).missing(present(calls))
     return Look(missing[:MOST_CALLS]) if missing and len(moves) < MOST_LOOKS else None
 

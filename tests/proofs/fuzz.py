@@ -20,9 +20,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from openai._models import construct_type
-from openai.types.chat import ChatCompletion
-
 from agent import yaml_file
 from agent.case import catalog as catalogs
 from agent.case.redact import Redactor
@@ -37,9 +34,11 @@ from agent.lab.scenario import load
 from agent.library.lint import lint_book
 from agent.library.parse import read_file
 from agent.reasoner import move_json
+from agent.reasoner.completion import CutOff, InsideError, NoCompletion
+from agent.reasoner.completion import said as completion_said
 from agent.reasoner.move_reading import Unusable
 from agent.reasoner.moves import Call, Look, Move, Spent, Thought, View
-from agent.reasoner.openai_reasoner import OpenAIReasoner, _move_in
+from agent.reasoner.openai_reasoner import _move_in
 from agent.settings import StanchFile, shipped
 from agent.store.inbox import packed
 from agent.store.inbox import signal as signal_of
@@ -192,7 +191,6 @@ ANSWERS = [
     completion(("propose", {**PROPOSE, "args": {"workload": "eu-1/shop/web", "replicas": 5}, "success": {"promql": "up", "expect": "> 0"}})),
 ]  # fmt: skip
 ARGUMENTS = [LOOK, PROPOSE, CONCLUDE, {"question": "Is the sale on?"}, *READ_ARGS.values()]
-MODEL = OpenAIReasoner(model="scripted", api_key="k", base_url="http://127.0.0.1:9/v1", prompts=shipped("prompts"))
 NAMES = frozenset({"web", "demand-forecast", "p99"})
 
 
@@ -211,13 +209,12 @@ def model_answer(chance: random.Random) -> bytes:
 
 
 def take_answer(body: bytes) -> None:
-    """As the SDK reads it, as the reasoner reads that, and as the graph checks and keeps it."""
+    """As the SDK hands it on, as the reasoner reads it, and as the graph checks and keeps that."""
     try:
-        told = json.loads(body)
-    except (ValueError, RecursionError):
-        raise ReasonerFailed("no JSON: the SDK says so") from None
-    answer = construct_type(type_=ChatCompletion, value=told) if isinstance(told, dict) else told
-    said = MODEL._said(answer, [], [], 0.1)
+        said = completion_said(body.decode("utf-8", "replace"))
+    except (NoCompletion, CutOff, InsideError) as error:
+        raise ReasonerFailed(str(error)) from None
+    canonical(dict(said.given))
     for view in (VIEW, ASKED):
         try:
             keep(_move_in(said, view), view)

@@ -159,6 +159,8 @@ class Case:
         for extra in thought.notes:
             self.note(EventKind.NOTE, {"text": "", **extra}, thought.by)
         data = {**move_json.to_json(thought.move), "number": number, "by": thought.by, "spent": spent, "told": []}
+        if thought.given:
+            data["given"] = dict(thought.given)
         self.note(EventKind.NOTE, data, thought.by)
         if isinstance(thought.move, Look):
             for place, call in enumerate(thought.move.calls):

@@ -91,7 +91,7 @@ async def _timeline(session: Session, prefix: str, jsonl: bool) -> int:
         screen = Screen(session.console)
         for event in await app.desk.events(incident.id):
             if jsonl:
-                out_json(event.to_json(), None)
+                out_json(event.shown(), None)
             else:
                 screen.line(f"{event.n}", f"{clock(event.at)} {event.kind} by {event.actor}", "dim")
                 screen.show(event)

@@ -78,7 +78,7 @@ def followers(session: Session, jsonl: bool) -> tuple[Sequence[Listener], Any]:
     from agent.surfaces.cli.screen import Screen
 
     screen = Screen(session.console)
-    stream: list[Listener] = [lambda event: out_json(event.to_json(), None)] if jsonl else []
+    stream: list[Listener] = [lambda event: out_json(event.shown(), None)] if jsonl else []
     return [screen.show, *stream], screen
 
 

@@ -141,10 +141,11 @@ async def _seen(session: Session, backends: dict[str, str]) -> Seen:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True)
+@click.option("--llm", is_flag=True, help="Also make two calls to the language model's endpoint and say what works.")
 @click.pass_obj
-def doctor(session: Session, as_json: bool) -> int:
+def doctor(session: Session, as_json: bool, llm: bool) -> int:
     """Check each configured backend, the catalog, the policy and the reasoner; one line each with what to do."""
-    return run(_doctor(session, as_json))
+    return run(_doctor(session, as_json, llm))
 
 
 async def _inbox(app: App) -> list[tuple[str, str, str]]:
@@ -161,11 +162,12 @@ async def _inbox(app: App) -> list[tuple[str, str, str]]:
     ]
 
 
-async def _doctor(session: Session, as_json: bool) -> int:
+async def _doctor(session: Session, as_json: bool, llm: bool) -> int:
     try:
         async with opened(session) as app:
             rows = [
                 *_configuration(app), await _switch(app), *[await _backend(app, b) for b in app.backends.all], *_missing(app), *await _inbox(app), *await _slack(app),
+                *(await _llm(app) if llm else ()),
             ]  # fmt: skip
     except StanchError as error:
         rows = [("configuration", "wrong", str(error))]
@@ -220,6 +222,24 @@ async def _backend(app: App, backend: Any) -> Row:
         return (f"{backend.kind} {backend.name}", "ok", await health(backend))
     except StanchError as error:
         return (f"{backend.kind} {backend.name}", "wrong", str(error))
+
+
+async def _llm(app: App) -> list[Row]:
+    """Two calls to the language model's endpoint."""
+    if app.settings.reasoner != "openai":
+        why = "set OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own" if not app.settings.api_key.get_secret_value() else "reasoner is runbook: set STANCH_REASONER=openai"  # fmt: skip
+        return [("llm", "absent", f"not used: {why}")]
+    from agent.reasoner.endpoint import Endpoint
+    from agent.reasoner.probe import probe
+
+    llm = app.settings.llm
+    endpoint = Endpoint(
+        model=llm.model, api_key=app.settings.api_key.get_secret_value(), base_url=llm.base_url, timeout_s=llm.timeout_s
+    )
+    try:
+        return [(what, state, app.redact(text)) for what, state, text in await probe(endpoint, llm.answer_tokens)]
+    finally:
+        await endpoint.close()
 
 
 async def _slack(app: App) -> list[Row]:

@@ -1,0 +1,100 @@
+"""A model that fails or goes in circles, over the lab: what becomes of the whole incident."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.case.dossier import Dossier
+from agent.case.incident import State
+from agent.reasoner.failover import Failover
+from agent.reasoner.moves import Call, Look, Move, Reasoner
+from agent.reasoner.progress import TOLD
+from agent.reasoner.runbook_reasoner import RunbookReasoner
+from agent.worker import RestKind
+from tests.reasoner.test_failover import Model
+from tests.test_graph import P99, finish, incident, me
+
+SOME = (0, 10, 11, 19, 24)
+
+
+def looks(count: int) -> list[Move]:
+    return [Look((Call("query_metrics", {"promql": P99, "minutes": 10 + n}, "p99"),)) for n in range(count)]
+
+
+@dataclass(frozen=True)
+class Ended:
+    dossier: Dossier
+    text: str
+
+    def what(self) -> dict[str, Any]:
+        """What a person would compare: the cause, what was proposed and done, how it ended."""
+        d = self.dossier
+        assert d.cause is not None
+        proposal = {k: (d.proposal or {}).get(k) for k in ("action", "arguments", "target", "command")}
+        return {
+            "cause": (d.cause.component, d.cause.fault), "proposal": proposal, "state": d.incident.state,
+            "outcomes": [e.data["outcome"] for e in d.outcomes.values()],
+        }  # fmt: skip
+
+
+async def worked(folder: Path, reasoner: Reasoner) -> Ended:
+    """The founding incident to its end, with everything approved."""
+    async with incident(folder, reasoner) as (app, identity):  # type: ignore[arg-type]
+        rest, dossier = await finish(app, identity)
+        while rest.kind is RestKind.PERSON and rest.waits_for == "approval":
+            proposal = await app.desk.proposal(str(rest.proposal))
+            await app.desk.decide(proposal.id, proposal.digest, me(app), "approve")
+            rest, dossier = await finish(app, identity)
+        assert rest.kind is RestKind.ENDED
+        return Ended(dossier, Path(str(dossier.report)).read_text())
+
+
+@pytest.fixture(scope="module")
+async def alone(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    return await worked(tmp_path_factory.mktemp("alone"), RunbookReasoner())
+
+
+@pytest.mark.parametrize("looked", range(25))
+async def test_a_model_that_fails_after_some_looks_ends_as_without_it(
+    request: pytest.FixtureRequest, tmp_path: Path, alone: Ended, looked: int
+) -> None:
+    if looked not in SOME and not request.config.getoption("--prove"):
+        pytest.skip("each takes a whole incident: the others with --prove, and all without the lab in tests/reasoner")
+    ended = await worked(tmp_path, Failover(Model(looks(looked)), RunbookReasoner()))
+    assert alone.dossier.incident.state is State.RECOVERED
+    assert ended.what() == alone.what()
+    assert ended.dossier.reasoner == "openai→runbook"
+    assert "fail-over openai→runbook" in ended.text
+
+
+async def test_a_model_that_repeats_itself_is_told_once_and_the_timeline_and_report_say_so(
+    tmp_path: Path, alone: Ended
+) -> None:
+    model = Model(looks(1) * 30)
+    ended = await worked(tmp_path, Failover(model, RunbookReasoner()))
+    assert ended.what() == alone.what()
+    told = [view.rejections for view in model.views]
+    assert _told(told) == 1
+    assert ended.text.count("no progress") == 1
+    assert ended.text.count("repeats itself") == 1
+    assert len(model.views) <= 5
+    assert len([e for e in ended.dossier.events if "no progress" in str(e.data.get("text"))]) == 1
+
+
+def _told(rejections: Sequence[Sequence[str]]) -> int:
+    return sum(TOLD in one for one in rejections)
+
+
+async def test_a_model_that_comes_back_goes_on_with_the_case(tmp_path: Path) -> None:
+    from tests.test_graph import MENDED
+
+    model = Model([*looks(1), None, MENDED])
+    ended = await worked(tmp_path, Failover(model, RunbookReasoner()))
+    assert ended.dossier.reasoner == "openai→runbook→openai"
+    assert "openai answers again and goes on" in ended.text
+    assert "Reasoner openai→runbook→openai" in ended.text

@@ -97,6 +97,9 @@ class ServeSection(_Section):
 
     remind_minutes: float = Field(10.0, gt=0, description="after which a person is called through Alertmanager")
     max_body_mb: float = Field(8.0, gt=0, le=64)
+    max_alerts: int = Field(
+        25_000, ge=1, description="in one notification; what is refused is found by reconciling with Alertmanager"
+    )
     max_threads: int = Field(
         3, ge=1, description="threads opened within ten minutes; what comes then goes into the digest"
     )

@@ -65,7 +65,7 @@ _REFUSALS = {
     400: "It cannot be understood; `detail` says what to mend.",
     401: "No token, or a signature that does not fit.",
     403: "Without tokens only programs on this machine may call.",
-    413: "The body is larger than serve.max_body_mb.",
+    413: "The body is larger than serve.max_body_mb, or holds more alerts than serve.max_alerts.",
     415: "The body is of another kind, or compressed.",
     503: "Overloaded, stopping, or without its database: send it again.",
 }

@@ -1,6 +1,6 @@
 """`python -m tests.watched_server FIGURES ARGUMENTS …`: the program itself, with a look at its loop and at its writer.
 
-FIGURES gets one JSON object when it ends: the longest time in which the loop did nothing else, and the longest write
+After SIGUSR1 it begins anew. FIGURES gets one JSON object when it ends: the longest time in which the loop did nothing else, and the longest write
 transaction, each with how much of it was processor time of that thread (the rest is the disk, and other processes).
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -36,6 +37,11 @@ class Figures:
     writer_cpu: float = 0.0
     writes: int = 0
     turns: list[float] = field(default_factory=list)
+
+    def begin(self) -> None:
+        """Forget what was before: the start of a process is not what is asked about."""
+        self.loop = self.loop_cpu = self.writer = self.writer_cpu = self.writes = 0
+        self.turns.clear()
 
     async def watch(self) -> None:
         while True:
@@ -80,6 +86,7 @@ def run(path: Path) -> None:
             db: Any = app.desk.notebook.db
             db.write = Timed(db, figures).write
             watching = asyncio.create_task(figures.watch())
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, figures.begin)
             try:
                 yield app
             finally:

@@ -99,6 +99,7 @@ class Inbox:
         self._db, self._clock, self._capacity = db, clock, capacity
         self._queue: list[_Waiting] = []
         self._committer: asyncio.Task[None] | None = None
+        self._senders = 0
         self.on_news: Callable[[], object] = lambda: None
         self.on_refusal: Callable[[], object] = lambda: (
             None
@@ -109,6 +110,14 @@ class Inbox:
         """Keep what is new of a notification; returns once all of it is on disk. Overloaded where too much waits."""
         if len(alerts) > PORTION:
             alerts = sorted(alerts, key=lambda one: one.starts_at)  # as they are taken in: not portion by portion
+        self._senders += 1
+        try:
+            return await self._all_of(source, alerts, changes)
+        finally:
+            self._senders -= 1
+
+    async def _all_of(self, source: str, alerts: Sequence[Alert], changes: Sequence[Change]) -> Receipt:
+        """Row by row, a few of them a commit."""
         rows, name, got = list(portions(alerts)) or [()], secrets.token_hex(12), list[Receipt]()
         while len(got) < len(rows):
             some = enumerate(rows[len(got) : len(got) + ROWS], len(got))
@@ -120,6 +129,11 @@ class Inbox:
         """Keep what came, as it came, for a person to look at. The same body again is a duplicate."""
         odd = signal_of_body(source, body), body, why
         return await self._enter(_Waiting(secrets.token_hex(12), source, (), (), _future(), odd))
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody waits until what he sent is written."""
+        return self._senders > 0
 
     async def waiting(self) -> int:
         """How many notifications are kept and not worked yet."""

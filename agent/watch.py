@@ -221,7 +221,7 @@ class Watch:
             due = await wakes.due_incidents(tx, self._notebook.clock.now(), besides=self._running)
         shallow = [name for name, _, _, depth in due if depth not in (None, Depth.INVESTIGATE)][:PORTION]
         if shallow:
-            await self._shallow(shallow)
+            await self.end_cleared(shallow)
         free = max(self._serve.runners - len(self._running), 0)
         worked = [one for one in due if one[3] in (None, Depth.INVESTIGATE)]
         chosen = sorted(worked, key=lambda one: (severity_rank(one[1]), one[2]))[:free]
@@ -247,7 +247,7 @@ class Watch:
             await self._defect(incident, error)
         await self._publish(incident)
 
-    async def _shallow(self, names: Sequence[str]) -> None:
+    async def end_cleared(self, names: Sequence[str]) -> None:
         """Incidents that nobody investigates: each ends with its alerts."""
         now = self._notebook.clock.now()
         try:
@@ -263,7 +263,7 @@ class Watch:
                 await self._defect(names[0], error)
             else:
                 for name in names:
-                    await self._shallow([name])
+                    await self.end_cleared([name])
             return
         await self._publish(*over)
         await asyncio.sleep(0)

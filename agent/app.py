@@ -43,7 +43,7 @@ from agent.store.database import Database
 from agent.store.lock import RunnerLock
 from agent.talk import Talk
 from agent.verify import Verifier
-from agent.watch import Watch
+from agent.watch import Chore, Watch
 from agent.worker import Worker
 from tools.context import Backend, Backends, Clock
 from tools.errors import ToolFailed
@@ -69,13 +69,13 @@ class Feed:
         self._seen = dict(seen)
         self._turn = asyncio.Lock()
 
-    async def publish(self, incident: str) -> None:
-        if not self._listeners:
+    async def publish(self, *incidents: str) -> None:
+        if not self._listeners or not incidents:
             return
         async with self._turn, self._db.read() as tx:  # two at once would tell the same events twice
-            fresh = await timeline.events(tx, incident, self._seen.get(incident, 0))
-            for event in fresh:
-                self._seen[incident] = event.n
+            fresh = await timeline.after_all(tx, {incident: self._seen.get(incident, 0) for incident in incidents})
+            for event in (event for incident in incidents for event in fresh[incident]):
+                self._seen[event.incident] = event.n
                 for listener in self._listeners:
                     listener(event)
 
@@ -126,14 +126,15 @@ async def open_app(
         worker = Worker(notebook, judge, graph)
         hindsight = Hindsight(judge)
         desk = Desk(notebook, worker, judge, Talk(notebook, chosen), hindsight)
-        box = Inbox(db, now)
+        box, refused = Inbox(db, now), asyncio.Event()
+        box.on_refusal = refused.set
         routes = Routes.of(settings.routes, settings.slack.channel)
         pager = Pager(notebook, timedelta(minutes=settings.serve.remind_minutes), settings.serve.public_url)
         chores = (
-            (PAGER_S, pager.look),
-            (RECONCILE_S, partial(_reconcile, notebook, box)),
-            (RECONCILE_S, hindsight.look),
-            (PRUNE_S, box.prune),
+            Chore(PAGER_S, pager.look),
+            Chore(RECONCILE_S, partial(_reconcile, notebook, box), refused),
+            Chore(RECONCILE_S, hindsight.look),
+            Chore(PRUNE_S, box.prune),
         )
         watch = Watch(notebook, worker, box, routes, settings.serve, feed.publish, chores)
         lock = RunnerLock(settings.data)

@@ -3,6 +3,7 @@
 StanchError
 ├── ToolError …              see tools.errors
 ├── UnusableInput       2    what came in cannot be read: not JSON, no alert, an unknown name
+│   └── TooMany              more alerts in one notification than are taken
 ├── BadConfiguration    4    stanch.yaml, policy.yaml or catalog.yaml has a mistake
 ├── NotEntitled         4    this person may not decide this (unmapped, or not an approver)
 ├── Outdated            2    a decision on a proposal that has changed, ended or expired
@@ -30,13 +31,34 @@ from tools.errors import (
 )
 
 __all__ = [
-    "BadArguments", "BadConfiguration", "BudgetSpent", "Busy", "IllegalTransition", "NotConfigured", "NotEntitled",
-    "NotRecorded", "Outdated", "Overloaded", "Overtaken", "ReasonerFailed", "Refused", "StanchError", "TargetUnclear", "ToolError",
-    "ToolFailed", "Unreachable", "UnusableInput",
+    "BadArguments",
+    "BadConfiguration",
+    "BudgetSpent",
+    "Busy",
+    "IllegalTransition",
+    "NotConfigured",
+    "NotEntitled",
+    "NotRecorded",
+    "Outdated",
+    "Overloaded",
+    "Overtaken",
+    "ReasonerFailed",
+    "Refused",
+    "StanchError",
+    "TargetUnclear",
+    "TooMany",
+    "ToolError",
+    "ToolFailed",
+    "Unreachable",
+    "UnusableInput",
 ]  # fmt: skip
 
 
 class UnusableInput(StanchError):
+    pass
+
+
+class TooMany(UnusableInput):
     pass
 
 

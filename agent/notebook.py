@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -173,6 +173,14 @@ class Notebook:
     async def move_to(self, incident_id: str, run: int, state: State, why: str) -> None:
         async with self.db.write() as tx:
             await self._move(tx, incident_id, run, state, why)
+
+    async def close_new(self, tx: Transaction, names: Collection[str], why: str) -> None:
+        """Those of these incidents that nobody has looked at yet end without anybody having done so."""
+        now = self.clock.now()
+        data = {"from": str(State.NEW), "to": str(State.CLOSED), "why": why}
+        closed = await incidents.close_new(tx, names, now) if names else {}
+        ends = [timeline.Entry(one, EventKind.STATE, "stanch", data, now) for one in names if one in closed]
+        await timeline.append_all(tx, ends)
 
     async def give_up(self, incident_id: str, why: str) -> None:
         """Hand the incident to a person because Stanch itself cannot go on."""

@@ -110,6 +110,9 @@ class ServeSection(_Section):
     max_connections: int = Field(512, ge=8, description="open at once; one more is answered 503")
     headers_s: float = Field(10.0, gt=0, description="within which a request's headers have to be whole")
     body_s: float = Field(30.0, gt=0, description="and within which, after them, its body")
+    max_alerts: int = Field(
+        25_000, ge=1, description="in one notification; what is refused is found by reconciling with Alertmanager"
+    )
     max_threads: int = Field(
         3, ge=1, description="threads opened within ten minutes; what comes then goes into the digest"
     )

@@ -11,14 +11,15 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
 from agent.case.alert import severity_rank
-from agent.case.attention import Depth
+from agent.case.attention import Attention, Depth
 from agent.case.dossier import Dossier
-from agent.case.incident import State
 from agent.intake.inbox import Inbox
+from agent.intake.portions import PORTION, portions
 from agent.intake.route import Routes, patient
 from agent.look import look
 from agent.notebook import Notebook
@@ -33,20 +34,30 @@ from agent.worker import RestKind, Worker, cleared
 
 log = logging.getLogger("stanch.watch")
 LOOK = 0.25  # seconds between two looks for what other processes committed
-BATCH, ALERTS = 50, 25  # notifications taken in at once, and about how many alerts: nobody else writes meanwhile
+BATCH = 50  # rows of the inbox taken in at once, up to PORTION alerts in all: nobody else writes meanwhile
+WOKEN = 500  # incidents that one transaction wakes at the start
 RETRIES = 3  # of a run that ends in a defect of ours, before a person is called
 HABIT_SECONDS = 2.0  # a thread does not wait longer for the answer how long its alert usually lasts
 RESTING = timedelta(seconds=20)  # how long runs may take to rest when the process stops
-Publish = Callable[[str], Awaitable[None]]
-Chore = Callable[[], Awaitable[None]]
+Publish = Callable[..., Awaitable[None]]
+SOON_S = 5.0  # at least, between two times of a chore that somebody asks for
+
+
+@dataclass(frozen=True)
+class Chore:
+    """Done every so many seconds, and soon when somebody sets `wanted`."""
+
+    seconds: float
+    do: Callable[[], Awaitable[None]]
+    wanted: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Watch:
-    """`publish` tells the surfaces of one incident's new events; a chore is done every so many seconds."""
+    """`publish` tells the surfaces of the new events of incidents."""
 
     def __init__(
         self, notebook: Notebook, worker: Worker, box: Inbox, routes: Routes, serve: ServeSection, publish: Publish,
-        chores: Sequence[tuple[float, Chore]] = (),
+        chores: Sequence[Chore] = (),
     ) -> None:  # fmt: skip
         self._notebook, self._worker, self._box = notebook, worker, box
         self._routes, self._serve, self._publish = routes, serve, publish
@@ -64,24 +75,37 @@ class Watch:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._intake())
             tasks.create_task(self._incidents())
-            for seconds, chore in self._chores:
-                tasks.create_task(self._repeat(seconds, chore))
+            for chore in self._chores:
+                tasks.create_task(self._repeat(chore))
 
     async def _go_on(self) -> None:
         """Look at everything that is open: a crash may have come between an answer and what follows from it."""
         now = self._notebook.clock.now()
-        async with self._notebook.db.write() as tx:
-            for incident in await incidents.open_ids(tx, MOST_OPEN):
-                await wakes.add(tx, incident, "start", now)
+        async with self._notebook.db.read() as tx:
+            found = await incidents.open_ids(tx, MOST_OPEN)
+        for some in portions(found, WOKEN):
+            async with self._notebook.db.write() as tx:
+                await wakes.add_all(tx, some, "start", now)
 
-    async def _repeat(self, seconds: float, chore: Chore) -> None:
+    async def _repeat(self, chore: Chore) -> None:
         while not self._stop.is_set():
+            chore.wanted.clear()
             try:
-                await chore()
+                await chore.do()
             except Exception:
-                log.exception("a chore failed", extra={"chore": getattr(chore, "__qualname__", str(chore))})
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), seconds)
+                log.exception("a chore failed", extra={"chore": getattr(chore.do, "__qualname__", str(chore.do))})
+            await self._stopped_within(min(SOON_S, chore.seconds))
+            wanted = asyncio.create_task(chore.wanted.wait())
+            stopped = asyncio.create_task(self._stop.wait())
+            _, late = await asyncio.wait(
+                (wanted, stopped), timeout=max(chore.seconds - SOON_S, 0), return_when=asyncio.FIRST_COMPLETED
+            )
+            for one in late:
+                one.cancel()
+
+    async def _stopped_within(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
 
     @property
     def busy(self) -> bool:
@@ -100,14 +124,15 @@ class Watch:
         while not self._stop.is_set():
             began = time.monotonic()
             if await self.take_in():
-                await asyncio.sleep(min(time.monotonic() - began, LOOK))  # half of the time is for what comes in
+                # half of the time is for what comes in; while senders wait for their answer, nearly all of it
+                await asyncio.sleep(LOOK if self._box.busy else min(time.monotonic() - began, LOOK))
             else:
                 await self._news_or(LOOK)
 
     async def take_in(self) -> int:
         """The oldest notifications that nobody has looked at; how many there were."""
         async with self._notebook.db.read() as tx:
-            entries = await inbox.fresh(tx, BATCH, ALERTS)
+            entries = await inbox.fresh(tx, BATCH, PORTION)
         if entries:
             await self._take(entries)
         return len(entries)
@@ -115,6 +140,7 @@ class Watch:
     async def _take(self, entries: Sequence[Entry]) -> None:
         """All of them in one transaction; where one cannot be taken in, each by itself, and that one is set aside."""
         try:
+            await self._reception.look()
             async with self._notebook.db.write() as tx:
                 received = await self._received(tx, entries)
                 await inbox.done(tx, [one.id for one in entries])
@@ -126,10 +152,11 @@ class Watch:
             for one in entries:
                 await self._take([one])
             return
-        fresh = dict.fromkeys(one.incident for one in received if one.incident and not one.duplicate)
-        for incident in fresh:
+        fresh = list(dict.fromkeys(one.incident for one in received if one.incident and not one.duplicate))
+        for incident in await self._to_be_posted(fresh):
             await self._wait_for_habit(incident)
-            await self._publish(incident)
+        await self._publish(*fresh)
+        self._news.set()
 
     async def _received(self, tx: Transaction, entries: Sequence[Entry]) -> list[Received]:
         for change in (change for one in entries for change in one.changes):
@@ -141,12 +168,15 @@ class Watch:
         async with self._notebook.db.write() as tx:
             await inbox.set_aside(tx, entry.id, f"{type(error).__name__}: {error}")
 
-    async def _wait_for_habit(self, incident: str) -> None:
-        """Decide whether the thread waits, before anything is posted."""
+    async def _to_be_posted(self, names: Sequence[str]) -> list[Attention]:
+        """Of these incidents, those that get a thread of which nobody knows yet whether it waits."""
         async with self._notebook.db.read() as tx:
-            known = await attention.of(tx, incident)
-        if known is None or known.post_at is not None or not known.depth.threaded:
-            return
+            known = await attention.among(tx, names)
+        return [one for name in names if (one := known.get(name)) and one.depth.threaded and one.post_at is None]
+
+    async def _wait_for_habit(self, known: Attention) -> None:
+        """Decide whether the thread waits, before anything is posted."""
+        incident = known.incident
         dossier = await self._notebook.dossier(incident)
         if (
             len(dossier.alerts) != 1
@@ -186,18 +216,20 @@ class Watch:
             await self._rest()
 
     async def start_due(self) -> bool:
-        """Start what is due, the most severe first, as far as there are runners; whether anything was started."""
-        free = self._serve.runners - len(self._running)
-        if free <= 0:
-            return False
+        """Start what is due, the most severe first, as far as there are runners; whether anything was done."""
         async with self._notebook.db.read() as tx:
             due = await wakes.due_incidents(tx, self._notebook.clock.now(), besides=self._running)
-        chosen = sorted(due, key=lambda one: (severity_rank(one[1]), one[2]))[:free]
-        for incident, _, _ in chosen:
+        shallow = [name for name, _, _, depth in due if depth not in (None, Depth.INVESTIGATE)][:PORTION]
+        if shallow:
+            await self.end_cleared(shallow)
+        free = max(self._serve.runners - len(self._running), 0)
+        worked = [one for one in due if one[3] in (None, Depth.INVESTIGATE)]
+        chosen = sorted(worked, key=lambda one: (severity_rank(one[1]), one[2]))[:free]
+        for incident, *_ in chosen:
             task = asyncio.create_task(self._attend(incident))
             self._running[incident] = task
             task.add_done_callback(partial(self._ended, incident))
-        return bool(chosen)
+        return bool(chosen or shallow)
 
     def _ended(self, incident: str, _: asyncio.Task[None]) -> None:
         self._running.pop(incident, None)
@@ -206,30 +238,35 @@ class Watch:
     async def _attend(self, incident: str) -> None:
         """One run of one incident. A defect of ours is tried again a few times, then a person is told."""
         try:
-            async with self._notebook.db.read() as tx:
-                known = await attention.of(tx, incident)
-            if known is None or known.depth is Depth.INVESTIGATE:
-                rest = await self._worker.run(incident)
-                log.info("a run rests", extra={"incident": incident, "rest": str(rest.kind), "for": rest.waits_for})
-                if rest.kind is RestKind.ENDED:
-                    await self._forget(incident, unless_open=True)  # an alert may have opened it again just now
-            else:
-                await self._shallow(incident)
+            rest = await self._worker.run(incident)
+            log.info("a run rests", extra={"incident": incident, "rest": str(rest.kind), "for": rest.waits_for})
+            if rest.kind is RestKind.ENDED:
+                await self._forget(incident, unless_open=True)  # an alert may have opened it again just now
             self._failed.pop(incident, None)
         except Exception as error:  # noqa: BLE001 (one incident's defect must not end the others)
             await self._defect(incident, error)
         await self._publish(incident)
 
-    async def _shallow(self, incident: str) -> None:
-        """An incident nobody investigates: it ends with its alerts."""
+    async def end_cleared(self, names: Sequence[str]) -> None:
+        """Incidents that nobody investigates: each ends with its alerts."""
         now = self._notebook.clock.now()
-        async with self._notebook.db.write() as tx:
-            await wakes.clear(tx, incident, now)
-            known, signals = await incidents.get(tx, incident), await alerts.of(tx, incident)
-            if known is None or known.state is not State.NEW or not signals or not cleared(signals):
-                return
-            epoch = await incidents.claim_run(tx, incident)
-        await self._notebook.move_to(incident, epoch, State.CLOSED, "its alerts cleared by themselves")
+        try:
+            async with self._notebook.db.write() as tx:
+                known = await attention.among(tx, names)
+                names = [one for one in names if one in known and known[one].depth is not Depth.INVESTIGATE]
+                await wakes.clear_all(tx, names, now)
+                signals = await alerts.of_all(tx, names)
+                over = [name for name in names if name in signals and cleared(signals[name])]
+                await self._notebook.close_new(tx, over, "its alerts cleared by themselves")
+        except Exception as error:  # noqa: BLE001 (one incident's defect must not hold up the others)
+            if len(names) == 1:
+                await self._defect(names[0], error)
+            else:
+                for name in names:
+                    await self.end_cleared([name])
+            return
+        await self._publish(*over)
+        await asyncio.sleep(0)
 
     async def _forget(self, incident: str, unless_open: bool = False) -> None:
         async with self._notebook.db.write() as tx:

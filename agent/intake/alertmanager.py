@@ -15,10 +15,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from agent.case.alert import Alert, AlertStatus
 from agent.errors import UnusableInput
+from agent.intake.long_json import decoded
+from agent.intake.portions import PORTION, Steps, at_once
 
-_JSON = json.JSONDecoder(parse_constant=lambda word: None)  # making one takes longer than reading a body
 ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 DEEPEST = 20  # levels of what an alert may carry besides its own fields
+MOST_ODD = 20  # alerts that cannot be read of which each is told what is wrong with it
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 
 
@@ -79,15 +81,18 @@ ALERTMANAGER = Dialect("alertmanager", "4", "an Alertmanager webhook")
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """`odd` says, a line each, what could not be read or is not as expected; the alerts are those that can be read."""
+    """`odd` says, a line each, what could not be read or is not as expected; the alerts are those that can be read.
+
+    `left_out` is how many alerts the sender says that it left out (`max_alerts` of Alertmanager's receiver)."""
 
     alerts: tuple[Alert, ...]
     odd: tuple[str, ...] = ()
+    left_out: int = 0
 
 
 def parse(body: bytes | str, now: datetime) -> list[Alert]:
     """Alerts of a webhook body, of a list of alerts, or of one alert. UnusableInput says what was seen and what to send."""
-    data = _json(body, ALERTMANAGER)
+    data = at_once(_json(body, ALERTMANAGER))
     if str(data.get("version", "4")) != "4":
         raise UnusableInput(
             f"This is webhook version {data.get('version')!r}; Stanch reads version 4 (Alertmanager ≥ 0.16)."
@@ -102,34 +107,54 @@ def parse(body: bytes | str, now: datetime) -> list[Alert]:
 
 def delivered(body: bytes, now: datetime, dialect: Dialect = ALERTMANAGER) -> Delivery:
     """What a webhook brought. An alert that cannot be read does not hold up the others; UnusableInput when none can."""
-    data = _json(body, dialect)
+    return at_once(delivering(body, now, dialect))
+
+
+def delivering(body: bytes, now: datetime, dialect: Dialect = ALERTMANAGER, most: int | None = None) -> Steps[Delivery]:
+    """As `delivered`, a portion at a time. TooMany where it holds more than `most` alerts."""
+    data = yield from _json(body, dialect, most)
     _some(data)
-    odd = []
+    odd, unread, alerts = [], _Unread(), list[Alert]()
     if str(data.get("version", dialect.version)) != dialect.version:
         odd.append(f"It is version {str(data['version'])[:40]!r}; this is read as {dialect.called}.")
-    try:
-        notification = Notification.model_validate(data)
-        return Delivery(tuple(_alert(one, notification, now, dialect) for one in notification.alerts), tuple(odd))
-    except (ValidationError, UnusableInput):
-        alerts, unread = _one_by_one(data, now, dialect)
-    if not alerts:
-        raise UnusableInput(f"{' '.join(unread[:5])} Send the body of {dialect.called}.")
-    return Delivery(alerts, (*odd, *unread))
-
-
-def _one_by_one(data: Mapping[str, Any], now: datetime, dialect: Dialect) -> tuple[tuple[Alert, ...], list[str]]:
-    """Those that can be read, and what is wrong with the others."""
-    found, unread = [], []
-    around = Notification(
-        alerts=[], **{name: data[name] for name in ("groupKey", "receiver") if _is_text(data.get(name))}
-    )
-    listed = data["alerts"]
+    around, listed = _around(data), data["alerts"]
     for place, one in enumerate(listed if isinstance(listed, list) else [listed]):
+        if place % PORTION == 0:
+            yield
         try:
-            found.append(read_alert(one, now, dialect, around))
+            alerts.append(read_alert(one, now, dialect, around))
         except UnusableInput as error:
-            unread.append(f"alerts.{place} cannot be read: {error}")
-    return tuple(found), unread
+            unread.add(f"alerts.{place} cannot be read: {error}")
+    if not alerts:
+        raise UnusableInput(f"{' '.join(unread.told[:5])} Send the body of {dialect.called}.")
+    left_out = data.get("truncatedAlerts")
+    return Delivery(tuple(alerts), (*odd, *unread.said()), left_out if isinstance(left_out, int) else 0)
+
+
+class _Unread:
+    """What is wrong with the alerts that cannot be read: of the first some, and how many others there are."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self._more = 0
+
+    def add(self, why: str) -> None:
+        if len(self.told) < MOST_ODD:
+            self.told.append(why)
+        else:
+            self._more += 1
+
+    def said(self) -> list[str]:
+        return [*self.told, *([f"{self._more:,} more cannot be read."] if self._more else [])]
+
+
+def _around(data: Mapping[str, Any]) -> Notification:
+    """What is said of all the alerts; where that is not as it should be, what can be read of it."""
+    try:
+        return Notification.model_validate({**data, "alerts": []})
+    except ValidationError:
+        read = {name: data[name] for name in ("groupKey", "receiver") if _is_text(data.get(name))}
+        return Notification(alerts=[], **read)
 
 
 def read_alert(one: Any, now: datetime, dialect: Dialect, around: Notification | None = None) -> Alert:
@@ -145,12 +170,13 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and value.isprintable()
 
 
-def _json(body: bytes | str, dialect: Dialect) -> Mapping[str, Any]:
+def _json(body: bytes | str, dialect: Dialect, most: int | None = None) -> Steps[Mapping[str, Any]]:
     """A mapping with `alerts`; what the API lists, and one alert, are made into one."""
     if not body.strip():
         raise UnusableInput(f"The input is empty. Give the body of {dialect.called}, with at least one alert.")
     try:
-        data = _JSON.decode(body if isinstance(body, str) else body.decode(json.detect_encoding(body)))
+        text = body if isinstance(body, str) else body.decode(json.detect_encoding(body))
+        data = yield from decoded(text, most)
     except (ValueError, UnicodeDecodeError, RecursionError) as error:
         start = (body if isinstance(body, str) else body[:60].decode("utf-8", "replace"))[:40]
         raise UnusableInput(

@@ -13,8 +13,11 @@ from agent.case.catalog import Catalog
 from agent.case.incident import Incident, Kind, State
 from agent.case.text import rounded
 from agent.intake.own import about_us
+from tools.context import Service
 
 WINDOW = timedelta(minutes=30)  # alerts further apart than this need the same fingerprint to be one incident
+SHORT = 8  # hex digits of an incident's id: of 20,000 incidents two have the same in one of twenty cases
+MOST_VALUES = 10_000  # of labels whose service is remembered
 _SHARED = ("service", "workload", "deployment", "job", "model", "app")  # labels that name one thing
 
 
@@ -34,6 +37,8 @@ class Board:
         self.catalog = catalog
         self._known: dict[str, set[Key]] = {}  # incident → where it stands in the index
         self._index: dict[Key, dict[str, list[datetime]]] = {}  # what is named → incident → when, sorted
+        self._deciding = sorted({label for service in catalog.services() for label in service.match})
+        self._services: dict[tuple[str | None, ...], Service | None] = {}  # by the values of those labels
         for incident, alerts in open_incidents:
             self.add(incident.id, alerts)
 
@@ -51,8 +56,12 @@ class Board:
     def keep(self, incidents: Collection[str]) -> None:
         """Forget all but these: the others have ended."""
         for gone in self._known.keys() - set(incidents):
-            for key in self._known.pop(gone):
-                del self._index[key][gone]
+            self.forget(gone)
+
+    def forget(self, incident: str) -> None:
+        """It has ended."""
+        for key in self._known.pop(incident, ()):
+            del self._index[key][incident]
 
     def assign(self, alert: Alert) -> Assignment:
         """Same fingerprint; else the catalog's edges, then shared labels, both only close in time."""
@@ -66,7 +75,7 @@ class Board:
 
     def _names(self, alert: Alert) -> Iterator[Key]:
         yield "fingerprint", alert.fingerprint
-        if service := self.catalog.service_for(alert.labels):
+        if service := self._service_of(alert):
             yield _apart(alert, ("service", service.name))
         if model := alert.labels.get("model"):
             yield _apart(alert, ("model", model))
@@ -77,9 +86,18 @@ class Board:
         for key, why in (*self._edges(alert), *_shared(alert)):
             yield _apart(alert, key), why
 
+    def _service_of(self, alert: Alert) -> Service | None:
+        """As the catalog says, which looks at every service: once for alerts that do not differ in what it looks at."""
+        values = tuple(alert.labels.get(label) for label in self._deciding)
+        if values not in self._services:
+            if len(self._services) >= MOST_VALUES:
+                self._services.clear()
+            self._services[values] = self.catalog.service_for(alert.labels)
+        return self._services[values]
+
     def _edges(self, alert: Alert) -> Iterator[tuple[Key, str]]:
         """Neighbours in the catalog, the nearest first, each with the reason in one line."""
-        service, model = self.catalog.service_for(alert.labels), alert.labels.get("model", "")
+        service, model = self._service_of(alert), alert.labels.get("model", "")
         if service:
             name = service.name
             yield ("service", name), f"both are about {name}"
@@ -117,10 +135,16 @@ def _close(times: Sequence[datetime], when: datetime) -> bool:
     return at < len(times) and times[at] <= when + WINDOW
 
 
-def opened_by(alert: Alert) -> Incident:
-    """A new incident; its id comes from the alert, so that the same alert again finds it."""
+def name_of(alert: Alert, digits: int = SHORT) -> str:
+    """The id of the incident that it opens; it comes from the alert, so that the same alert again finds it."""
+    told = f"{alert.fingerprint}:{alert.starts_at.isoformat()}".encode()
+    return "inc-" + hashlib.sha256(told).hexdigest()[:digits]
+
+
+def opened_by(alert: Alert, digits: int = SHORT) -> Incident:
+    """A new incident. More `digits` for its id where another alert's incident has the short one."""
     return Incident(
-        id="inc-" + hashlib.sha256(f"{alert.fingerprint}:{alert.starts_at.isoformat()}".encode()).hexdigest()[:8],
+        id=name_of(alert, digits),
         state=State.NEW,
         kind=Kind.UNKNOWN,
         title=rounded(alert.summary or alert.name),

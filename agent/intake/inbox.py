@@ -1,14 +1,20 @@
-"""The inbox: a notification is answered only when it is on disk. Those that arrive together are written together."""
+"""The inbox: a notification is answered only when it is on disk. Those that arrive together are written together.
+
+A long one is kept as several rows, a few of them a transaction, and answered after the last: what is kept when a crash comes
+in between is believed, and the sender sends all of it again, of which that much is known then.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import accumulate
 
 from sqlalchemy.exc import DBAPIError
 
@@ -16,12 +22,15 @@ from agent.case.alert import Alert
 from agent.case.redact import Redactor
 from agent.errors import Overloaded
 from agent.intake.own import ours
+from agent.intake.portions import PORTION, portions
 from agent.store import inbox
 from agent.store.database import Database
 from agent.store.inbox import QUARANTINED, Posted, packed, signal, signal_of_body, signal_of_change
 from tools.context import Change, Clock
 
-AT_ONCE = 500  # notifications of one commit
+AT_ONCE = 500  # rows of one commit
+ROWS = 4  # of one long notification in one commit: others do not wait behind the whole of it
+ALERTS = ROWS * PORTION  # of one commit, about: 20 ms
 KEPT = timedelta(days=30)
 
 
@@ -52,8 +61,10 @@ class _Tally:
 
 @dataclass(slots=True)
 class _Waiting:
-    """A notification that waits for its commit, its parts with their signals. `body` is set, with why, to quarantine it."""
+    """A row that waits for its commit: a notification, or a portion of a long one, its parts with their signals. `body` is
+    set, with why, to quarantine it."""
 
+    receipt: str
     source: str
     alerts: Sequence[tuple[str, Alert]]
     changes: Sequence[tuple[str, Change]]
@@ -66,26 +77,34 @@ class _Waiting:
         if self.body is not None:
             yield self.body[0]
 
-    def news(self, tally: _Tally, receipt: str, now: datetime, redact: Redactor) -> Posted | None:
+    @property
+    def size(self) -> int:
+        return len(self.alerts) + len(self.changes)
+
+    def news(self, tally: _Tally, now: datetime, redact: Redactor) -> Posted | None:
         """What of it is kept; None when all of it is known."""
         if self.body is not None:
             key, body, why = self.body
-            return Posted(receipt, self.source, now, body, QUARANTINED, why) if tally.first(key) else None
+            return Posted(self.receipt, self.source, now, body, QUARANTINED, why) if tally.first(key) else None
         alerts = [alert for key, alert in self.alerts if tally.first(key)]
         changes = [change for key, change in self.changes if tally.first(key)]
         if not alerts and not changes:
             return None
-        return Posted(receipt, self.source, now, packed(alerts, changes, redact))
+        return Posted(self.receipt, self.source, now, packed(alerts, changes, redact))
 
 
 class Inbox:
-    """`capacity` is how many notifications may wait for their commit before one more is Overloaded."""
+    """`capacity` is how many rows may wait for their commit before one more is Overloaded."""
 
     def __init__(self, db: Database, clock: Clock, capacity: int = 20_000) -> None:
         self._db, self._clock, self._capacity = db, clock, capacity
         self._queue: list[_Waiting] = []
         self._committer: asyncio.Task[None] | None = None
+        self._senders = 0
         self.on_news: Callable[[], object] = lambda: None
+        self.on_refusal: Callable[[], object] = lambda: (
+            None
+        )  # alerts were not taken, and their sender will not repeat them
         self.absorbed = 0  # alerts, changes and odd bodies that were known already
 
     def raised_here(self, alert: Alert) -> bool:
@@ -93,18 +112,37 @@ class Inbox:
         return ours(alert, self._db.audit_key)
 
     async def accept(self, source: str, alerts: Sequence[Alert], changes: Sequence[Change] = ()) -> Receipt:
-        """Keep what is new of a notification; returns once it is on disk. Overloaded where too much waits."""
-        told = [(signal(alert), alert) for alert in alerts]
-        return await self._enter(_Waiting(source, told, [(signal_of_change(c), c) for c in changes], _future()))
+        """Keep what is new of a notification; returns once all of it is on disk. Overloaded where too much waits."""
+        if len(alerts) > PORTION:
+            alerts = sorted(alerts, key=lambda one: one.starts_at)  # as they are taken in: not portion by portion
+        self._senders += 1
+        try:
+            return await self._all_of(source, alerts, changes)
+        finally:
+            self._senders -= 1
+
+    async def _all_of(self, source: str, alerts: Sequence[Alert], changes: Sequence[Change]) -> Receipt:
+        """Row by row, a few of them a commit."""
+        rows, name, got = list(portions(alerts)) or [()], secrets.token_hex(12), list[Receipt]()
+        while len(got) < len(rows):
+            some = enumerate(rows[len(got) : len(got) + ROWS], len(got))
+            parts = [_part(f"{name}.{n}" if n else name, source, row, () if n else changes) for n, row in some]
+            got += await asyncio.gather(*map(self._enter, parts)) if len(parts) > 1 else [await self._enter(parts[0])]
+        return Receipt(name, len(alerts), all(one.duplicate for one in got))
 
     async def quarantine(self, source: str, body: bytes, why: str) -> Receipt:
         """Keep what came, without its secrets, for a person to look at. The same body again is a duplicate."""
         shown = await asyncio.to_thread(self._shown, body)  # it may be long
-        kept = (signal_of_body(source, body), shown, self._db.redact(why))
-        return await self._enter(_Waiting(source, (), (), _future(), kept))
+        odd = signal_of_body(source, body), shown, self._db.redact(why)
+        return await self._enter(_Waiting(secrets.token_hex(12), source, (), (), _future(), odd))
 
     def _shown(self, body: bytes) -> bytes:
         return self._db.redact(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody waits until what he sent is written."""
+        return self._senders > 0
 
     async def waiting(self) -> int:
         """How many notifications are kept and not worked yet."""
@@ -137,9 +175,16 @@ class Inbox:
     async def _commit(self) -> None:
         """Write until nothing waits. What arrives while one transaction is written goes into the next."""
         while self._queue:
-            batch, self._queue = self._queue[:AT_ONCE], self._queue[AT_ONCE:]
+            batch = self._next()
             if await self._answer(batch):
                 self.on_news()
+
+    def _next(self) -> list[_Waiting]:
+        """The longest waiting, as many as one commit may hold."""
+        total = list(accumulate(one.size for one in self._queue[:AT_ONCE]))
+        count = max(1, bisect_right(total, ALERTS))
+        batch, self._queue = self._queue[:count], self._queue[count:]
+        return batch
 
     async def _answer(self, batch: Sequence[_Waiting]) -> bool:
         """Write them together and tell each; whether anything was new.
@@ -165,13 +210,17 @@ class Inbox:
         async with self._db.write() as tx:
             tally = _Tally(await inbox.known(tx, {key for one in batch for key in one.signals()}))
             for one in batch:
-                receipt = secrets.token_hex(12)
-                kept = one.news(tally, receipt, now, self._db.redact)
+                kept = one.news(tally, now, self._db.redact)
                 posted += [kept] if kept is not None else []
-                answers.append(Receipt(receipt, len(one.alerts), kept is None))
+                answers.append(Receipt(one.receipt, len(one.alerts), kept is None))
             await inbox.keep(tx, posted, tally.fresh, tally.again, now)
         self.absorbed += tally.again.total()
         return answers
+
+
+def _part(receipt: str, source: str, alerts: Sequence[Alert], changes: Sequence[Change]) -> _Waiting:
+    told = [(signal(alert), alert) for alert in alerts]
+    return _Waiting(receipt, source, told, [(signal_of_change(one), one) for one in changes], _future())
 
 
 def _future() -> asyncio.Future[Receipt]:

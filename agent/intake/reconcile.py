@@ -6,6 +6,7 @@ lists now is compared with what is open here.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,15 +17,16 @@ import httpx
 from agent.case.alert import Alert, AlertStatus, standing
 from agent.clock import parse_time
 from agent.errors import UnusableInput
-from agent.intake.alertmanager import ALERTMANAGER, Delivery, delivered
+from agent.intake.alertmanager import ALERTMANAGER, Delivery, delivering
 from agent.intake.own import ours
+from agent.intake.portions import by_portions, portions
 from agent.notebook import Notebook
 from agent.store import alerts, incidents
 from tools.context import Backend
 
 log = logging.getLogger("stanch.reconcile")
 MOST_OPEN, NEWEST = 5_000, 500
-MILLISECOND = timedelta(milliseconds=1)
+LOOKED_AT = 200  # incidents, or alerts, of one look at the store
 SETTLED = timedelta(minutes=5)  # an Alertmanager that has just started knows nothing until Prometheus tells it again
 SEEN: Mapping[str, object] = {"seen": "reconciling"}
 
@@ -61,10 +63,14 @@ async def _open(notebook: Notebook) -> tuple[list[Alert], frozenset[str]]:
     """What fires of the open incidents' alerts that an Alertmanager brought, and the receivers that lead here."""
     firing: list[Alert] = []
     async with notebook.db.read() as tx:
-        for incident in await incidents.open_ids(tx, MOST_OPEN):
-            stand = standing(await alerts.of(tx, incident))
-            firing += [a for a in stand if a.status is AlertStatus.FIRING and _brought(a)]
+        going_on = await incidents.open_ids(tx, MOST_OPEN)
         newest = await alerts.newest(tx, NEWEST)
+    for some in portions(going_on, LOOKED_AT):
+        async with notebook.db.read() as tx:
+            brought = await alerts.of_all(tx, some)
+        for one in brought.values():
+            firing += [a for a in standing(one) if a.status is AlertStatus.FIRING and _brought(a)]
+        await asyncio.sleep(0)
     return firing, frozenset(str(a.extra["receiver"]) for a in newest if "receiver" in a.extra)
 
 
@@ -79,7 +85,8 @@ async def _listed(backend: Backend, now: datetime) -> Listed | None:
         listed = await backend.http.get("/api/v2/alerts")
         status = await backend.http.get("/api/v2/status")
         listed.raise_for_status()
-        found = Delivery(()) if listed.json() == [] else delivered(listed.content, now)
+        steps = delivering(listed.content, now)
+        found = Delivery(()) if listed.content.strip() == b"[]" else await by_portions(steps, asyncio.Lock())
         began = parse_time(status.raise_for_status().json()["uptime"])
         return Listed(found.alerts, now - began >= SETTLED and not found.odd)
     except (httpx.HTTPError, UnusableInput, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -99,8 +106,13 @@ def _for_us(alert: Alert, receivers: Collection[str]) -> bool:
 
 
 async def _unknown(notebook: Notebook, found: Sequence[Alert]) -> list[Alert]:
-    async with notebook.db.read() as tx:
-        fresh = [a for a in found if not await alerts.known(tx, a.fingerprint, _millis(a.starts_at), MILLISECOND)]
+    fresh: list[Alert] = []
+    for some in portions(found, LOOKED_AT):
+        async with notebook.db.read() as tx:
+            kept = await alerts.kept(tx, {alert.fingerprint for alert in some})
+        known = {(one.fingerprint, _millis(one.starts_at)) for one in kept}
+        fresh += [alert for alert in some if (alert.fingerprint, _millis(alert.starts_at)) not in known]
+        await asyncio.sleep(0)
     return [replace(alert, extra={**alert.extra, **SEEN}) for alert in fresh]
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from agent.case.alert import Alert, AlertStatus
 from agent.clock import iso, parse_time
 from agent.store.database import Transaction
 from agent.store.schema import alerts as table
+from agent.store.schema import chunks
 from tools.context import Json
-
-CHUNK = 500  # fingerprints of one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +28,10 @@ class Kept:
 
 async def kept(tx: Transaction, fingerprints: Collection[str]) -> list[Kept]:
     """All signals of these fingerprints, in the order of arrival."""
-    wanted, found = list(fingerprints), list[tuple[int, Kept]]()
-    for start in range(0, len(wanted), CHUNK):
+    found = list[tuple[int, Kept]]()
+    for some in chunks(list(fingerprints)):
         query = select(table.c.id, table.c.fingerprint, table.c.starts_at, table.c.incident, table.c.key)
-        query = query.where(table.c.fingerprint.in_(wanted[start : start + CHUNK]))
-        rows = await tx.execute(query)
+        rows = await tx.execute(query.where(table.c.fingerprint.in_(some)))
         found += [(row.id, Kept(row.fingerprint, row.starts_at, row.incident, row.key)) for row in rows]
     return [one for _, one in sorted(found, key=lambda one: one[0])]
 
@@ -56,11 +54,25 @@ async def of(tx: Transaction, incident: str) -> list[Alert]:
     return [alert_from_json(body) for body in rows.scalars()]
 
 
-async def known(tx: Transaction, fingerprint: str, since: datetime, width: timedelta) -> bool:
-    """Whether any incident has an alert of this fingerprint that began at `since` or less than `width` later."""
-    began = (table.c.starts_at >= since, table.c.starts_at < since + width)
-    query = select(table.c.id).where(table.c.fingerprint == fingerprint, *began).limit(1)
-    return (await tx.execute(query)).first() is not None
+async def of_all(tx: Transaction, incidents: Collection[str]) -> dict[str, list[Alert]]:
+    """As `of`, of those incidents that have any."""
+    found: dict[str, list[Alert]] = {}
+    for some in chunks(list(incidents)):
+        query = select(table.c.incident, table.c.body).where(table.c.incident.in_(some)).order_by(table.c.id)
+        for row in await tx.execute(query):
+            found.setdefault(row.incident, []).append(alert_from_json(row.body))
+    return found
+
+
+async def last(tx: Transaction) -> int:
+    """The number of the row that was added last; 0 for none."""
+    return int((await tx.execute(select(func.max(table.c.id)))).scalar() or 0)
+
+
+async def since(tx: Transaction, number: int) -> list[tuple[str, Alert]]:
+    """(incident, alert) of the rows that were added after this one."""
+    query = select(table.c.incident, table.c.body).where(table.c.id > number).order_by(table.c.id)
+    return [(row.incident, alert_from_json(row.body)) for row in await tx.execute(query)]
 
 
 async def newest(tx: Transaction, limit: int) -> list[Alert]:

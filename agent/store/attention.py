@@ -15,13 +15,15 @@ from agent.store.schema import incidents
 
 async def put(tx: Transaction, one: Attention, fresh: bool = False) -> None:
     """Keep it; what was kept of the same incident is replaced. `fresh` says that nothing was."""
-    values = {
-        "depth": str(one.depth), "channel": one.channel, "mentions": list(one.mentions), "why": one.why,
-        "post_at": one.post_at, "seen_at": one.seen_at, "called_at": one.called_at,
-    }  # fmt: skip
-    same = update(table).where(table.c.incident == one.incident).values(**values)
+    same = update(table).where(table.c.incident == one.incident).values(**_columns(one))
     if fresh or not (await tx.execute(same)).rowcount:
-        await tx.execute(insert(table).values(incident=one.incident, **values))
+        await add_all(tx, [one])
+
+
+async def add_all(tx: Transaction, fresh: Sequence[Attention]) -> None:
+    """Of incidents of which none is kept."""
+    if fresh:
+        await tx.execute(insert(table), [{"incident": one.incident, **_columns(one)} for one in fresh])
 
 
 async def of(tx: Transaction, incident: str) -> Attention | None:
@@ -29,17 +31,15 @@ async def of(tx: Transaction, incident: str) -> Attention | None:
     return None if row is None else _attention(dict(row))
 
 
-async def threads(tx: Transaction, channel: str, since: datetime, besides: str) -> tuple[int, int]:
-    """How many threads a channel got since then, and how many of them mention somebody; `besides` is not counted."""
+async def threads(tx: Transaction, channel: str, since: datetime) -> dict[str, bool]:
+    """The incidents whose threads a channel got since then, and whether they mention somebody."""
     threaded = [str(depth) for depth in Depth if depth.threaded]
     query = (
-        select(table.c.mentions)
+        select(table.c.incident, table.c.mentions)
         .join(incidents, incidents.c.id == table.c.incident)
         .where(table.c.channel == channel, table.c.depth.in_(threaded), incidents.c.opened_at >= since)
-        .where(table.c.incident != besides)
     )
-    found = list((await tx.execute(query)).scalars())
-    return len(found), sum(1 for mentions in found if mentions)
+    return {row.incident: bool(row.mentions) for row in await tx.execute(query)}
 
 
 async def among(tx: Transaction, incidents: Sequence[str]) -> dict[str, Attention]:
@@ -56,6 +56,13 @@ async def seen(tx: Transaction, incident: str, at: datetime) -> None:
 async def called(tx: Transaction, incident: str, at: datetime) -> None:
     """A person was called for."""
     await tx.execute(update(table).where(table.c.incident == incident).values(called_at=at))
+
+
+def _columns(one: Attention) -> dict[str, object]:
+    return {
+        "depth": str(one.depth), "channel": one.channel, "mentions": list(one.mentions), "why": one.why,
+        "post_at": one.post_at, "seen_at": one.seen_at, "called_at": one.called_at,
+    }  # fmt: skip
 
 
 def _attention(values: dict[str, object]) -> Attention:

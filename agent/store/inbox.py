@@ -17,12 +17,11 @@ from agent.case.redact import Redactor
 from agent.clock import iso, parse_time
 from agent.store.alerts import alert_from_json, alert_json
 from agent.store.database import Transaction
+from agent.store.schema import chunks, signals
 from agent.store.schema import inbox as table
-from agent.store.schema import signals
 from tools.context import Change
 
 NEW, DONE, QUARANTINED = "new", "done", "quarantined"
-CHUNK = 500  # keys of one statement; SQLite takes some tens of thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +72,9 @@ def signal_of_body(source: str, body: bytes) -> str:
 
 async def known(tx: Transaction, keys: Collection[str]) -> set[str]:
     """Those of the signals that were delivered before."""
-    wanted, found = list(keys), set[str]()
-    for start in range(0, len(wanted), CHUNK):
-        query = select(signals.c.key).where(signals.c.key.in_(wanted[start : start + CHUNK]))
-        found |= set((await tx.execute(query)).scalars())
+    found = set[str]()
+    for some in chunks(list(keys)):
+        found |= set((await tx.execute(select(signals.c.key).where(signals.c.key.in_(some)))).scalars())
     return found
 
 
@@ -101,6 +99,8 @@ async def fresh(tx: Transaction, limit: int, alerts: int | None = None) -> list[
     found: list[Entry] = []
     total = 0
     for row in (await tx.execute(query)).mappings():
+        if alerts is not None and total >= alerts:
+            break
         entry = _entry(dict(row))
         total += len(entry.alerts)
         if found and alerts is not None and total > alerts:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import RowMapping, bindparam, func, insert, select, update
 
-from agent.case.incident import ENDED, Incident, Kind, State
+from agent.case.incident import Incident, Kind, State
 from agent.errors import Overtaken, UnusableInput
 from agent.store.database import Transaction
-from agent.store.schema import incidents
+from agent.store.schema import chunks, incidents
 
+_SAVE = (
+    update(incidents).where(incidents.c.id == bindparam("of")).values(
+        {name: bindparam(name) for name in ("state", "kind", "title", "since", "severity", "alerts", "labels", "opened_at", "ended_at")}
+    )
+)  # fmt: skip
 _HOLD = select(incidents.c.run).where(incidents.c.id == bindparam("incident")).with_for_update()
 
 
@@ -19,6 +25,40 @@ async def add(tx: Transaction, incident: Incident) -> None:
     """A new incident; its id must be free."""
     await tx.execute(insert(incidents).values(id=incident.id, run=incident.run, **_columns(incident)))
     tx.held[incident.id] = incident.run  # nobody else can see it yet
+
+
+async def add_all(tx: Transaction, fresh: Sequence[Incident]) -> None:
+    """As `add`, in one statement."""
+    if fresh:
+        await tx.execute(insert(incidents), [{"id": one.id, "run": one.run, **_columns(one)} for one in fresh])
+        tx.held.update({one.id: one.run for one in fresh})
+
+
+async def held(tx: Transaction, names: Collection[str]) -> dict[str, Incident]:
+    """Lock these incidents' rows until the transaction ends, in the order of their ids, and give what there are."""
+    found: dict[str, Incident] = {}
+    for some in chunks(sorted(names)):
+        query = select(incidents).where(incidents.c.id.in_(some)).order_by(incidents.c.id).with_for_update()
+        found |= {row["id"]: _incident(row) for row in (await tx.execute(query)).mappings()}
+    tx.held.update({name: one.run for name, one in found.items()})
+    return found
+
+
+async def taken(tx: Transaction, ids: Collection[str]) -> set[str]:
+    """Those of the ids that incidents have."""
+    found = set[str]()
+    for some in chunks(sorted(ids)):
+        found |= set((await tx.execute(select(incidents.c.id).where(incidents.c.id.in_(some)))).scalars())
+    return found
+
+
+async def close_new(tx: Transaction, names: Collection[str], at: datetime) -> dict[str, int]:
+    """Begin a run of each of these that is new still and end it as closed; their epochs. What they say is yet to be told."""
+    statement = update(incidents).where(incidents.c.id.in_(list(names)), incidents.c.state == str(State.NEW))
+    closing = statement.values(run=incidents.c.run + 1, state=str(State.CLOSED), ended_at=at)
+    epochs = {row.id: row.run for row in await tx.execute(closing.returning(incidents.c.id, incidents.c.run))}
+    tx.held.update(epochs)
+    return epochs
 
 
 async def get(tx: Transaction, incident: str) -> Incident | None:
@@ -45,8 +85,8 @@ async def listing(tx: Transaction, limit: int = 50, states: Collection[State] | 
 
 async def open_ids(tx: Transaction, limit: int) -> list[str]:
     """Those that have not ended, newest first."""
-    ended = [str(state) for state in ENDED]
-    query = select(incidents.c.id).where(incidents.c.state.not_in(ended)).order_by(incidents.c.opened_at.desc())
+    going_on = [str(state) for state in State if not state.ended]
+    query = select(incidents.c.id).where(incidents.c.state.in_(going_on)).order_by(incidents.c.opened_at.desc())
     return list((await tx.execute(query.limit(limit))).scalars())
 
 
@@ -58,7 +98,12 @@ async def states(tx: Transaction) -> dict[State, int]:
 
 async def save(tx: Transaction, incident: Incident) -> None:
     """Write everything but the id and the run's epoch."""
-    await tx.execute(update(incidents).where(incidents.c.id == incident.id).values(**_columns(incident)))
+    await save_all(tx, [incident])
+
+
+async def save_all(tx: Transaction, changed: Sequence[Incident]) -> None:
+    if changed:
+        await tx.execute(_SAVE, [{"of": one.id, **_columns(one)} for one in changed])
 
 
 async def claim_run(tx: Transaction, incident: str) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from sqlalchemy import (
     Boolean,
@@ -71,6 +73,15 @@ class Words(types.TypeDecorator[str]):
         return None if value is None else self._UNSTORABLE.sub("\ufffd", value)
 
 
+CHUNK = 500  # keys of one statement; SQLite takes some tens of thousands
+T = TypeVar("T")
+
+
+def chunks(keys: Sequence[T]) -> Iterator[Sequence[T]]:
+    """As many keys at a time as one statement names."""
+    return (keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK))
+
+
 metadata = MetaData()
 
 incidents = Table(
@@ -86,6 +97,7 @@ incidents = Table(
     Column("run", Integer, nullable=False),
     Column("opened_at", Utc),
     Column("ended_at", Utc),
+    Index("incidents_by_state", "state", "opened_at"),
 )  # fmt: skip
 
 events = Table(
@@ -228,6 +240,7 @@ attention = Table(
     Column("post_at", Utc),  # nothing is posted before: an alert that usually clears itself waits
     Column("seen_at", Utc),  # when a person last looked or answered
     Column("called_at", Utc),  # when a person was last called for (StanchNeedsPerson)
+    Index("attention_by_channel", "channel", "depth"),
 )  # fmt: skip
 
 messages = Table(

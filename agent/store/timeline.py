@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import RowMapping, bindparam, func, insert, select
+from sqlalchemy import RowMapping, bindparam, func, insert, select, tuple_
 
 from agent.case.text import whole
 from agent.case.timeline import FIRST, Event, EventKind, chain_hash
@@ -13,6 +14,7 @@ from agent.clock import iso
 from agent.store import incidents
 from agent.store.anchors import Head
 from agent.store.database import Transaction
+from agent.store.schema import chunks
 from agent.store.schema import events as table
 from tools.context import Json
 
@@ -23,6 +25,19 @@ _FIRST = (
     select(table.c.n).where(table.c.incident == bindparam("of"), table.c.key == bindparam("under")).scalar_subquery()
 )
 _FROM = select(table).where(table.c.incident == bindparam("of"), table.c.n >= _FIRST).order_by(table.c.n)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event that is yet to be chained. `redacted` says that `data` was made of what has passed the redactor."""
+
+    incident: str
+    kind: EventKind
+    actor: str
+    data: Mapping[str, Json]
+    at: datetime
+    key: str | None = None
+    redacted: bool = False
 
 
 async def append(
@@ -45,19 +60,47 @@ async def append(
     if key is not None and not fresh and (known := await by_key(tx, incident, key)) is not None:
         return known
     last = tx.heads.get(incident) or await head(tx, incident)  # the row is held: nobody else appends
-    data = as_kept(tx, data)
-    when = at.astimezone(UTC)
+    event = _chained(tx, last, epoch, Entry(incident, kind, actor, data, at, key))
+    await tx.execute(_INSERT, event.to_json() | {"at": event.at, "key": key})
+    return event
+
+
+async def append_all(tx: Transaction, entries: Sequence[Entry]) -> None:
+    """As `append` with `fresh`, in their order and in one statement. The incidents' rows are held already."""
+    heads = await _heads_of(tx, {one.incident for one in entries} - tx.heads.keys())
+    rows = []
+    for one in entries:
+        last = tx.heads.get(one.incident) or heads.get(one.incident) or Head(0, FIRST)
+        event = _chained(tx, last, tx.held[one.incident], one)
+        rows.append(event.to_json() | {"at": event.at, "key": one.key})
+    if rows:
+        await tx.execute(_INSERT, rows)
+
+
+def _chained(tx: Transaction, last: Head, epoch: int, entry: Entry) -> Event:
+    """The event that follows the last one. The caller writes it."""
+    data = dict(whole(dict(entry.data))) if entry.redacted else as_kept(tx, entry.data)
+    when = entry.at.astimezone(UTC)
     when = when.replace(microsecond=when.microsecond // 1000 * 1000)  # as exact as its JSON, which is what is hashed
     body: dict[str, Json] = {
-        "n": last.n + 1, "incident": incident, "run": epoch, "at": iso(when), "kind": str(kind), "actor": actor,
-        "data": data, "prev": last.hash,
+        "n": last.n + 1, "incident": entry.incident, "run": epoch, "at": iso(when), "kind": str(entry.kind),
+        "actor": entry.actor, "data": data, "prev": last.hash,
     }  # fmt: skip
-    event = Event(
-        last.n + 1, incident, epoch, when, kind, actor, data, last.hash, chain_hash(tx.audit_key, last.hash, body)
-    )
-    await tx.execute(_INSERT, event.to_json() | {"at": when, "key": key})
-    tx.heads[incident] = Head(event.n, event.hash)
-    return event
+    mark = chain_hash(tx.audit_key, last.hash, body)
+    tx.heads[entry.incident] = Head(last.n + 1, mark)
+    return Event(last.n + 1, entry.incident, epoch, when, entry.kind, entry.actor, data, last.hash, mark)
+
+
+async def _heads_of(tx: Transaction, incidents: Collection[str]) -> dict[str, Head]:
+    """The last event of each that has any."""
+    found: dict[str, Head] = {}
+    for some in chunks(sorted(incidents)):
+        newest = (
+            select(table.c.incident, func.max(table.c.n)).where(table.c.incident.in_(some)).group_by(table.c.incident)
+        )
+        query = select(table.c.incident, table.c.n, table.c.hash).where(tuple_(table.c.incident, table.c.n).in_(newest))
+        found |= {row.incident: Head(row.n, row.hash) for row in await tx.execute(query)}
+    return found
 
 
 def as_kept(tx: Transaction, data: Mapping[str, Json]) -> dict[str, Json]:
@@ -69,6 +112,19 @@ async def events(tx: Transaction, incident: str, after: int = 0) -> list[Event]:
     """In order, those whose number is greater than `after`."""
     query = select(table).where(table.c.incident == incident, table.c.n > after).order_by(table.c.n)
     return [_event(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def after_all(tx: Transaction, seen: Mapping[str, int]) -> dict[str, list[Event]]:
+    """Of each of these incidents its events, in order, after the number that goes with it."""
+    found: dict[str, list[Event]] = {incident: [] for incident in seen}
+    fresh = [incident for incident, n in seen.items() if not n]
+    for some in chunks(fresh):
+        query = select(table).where(table.c.incident.in_(some)).order_by(table.c.incident, table.c.n)
+        for row in (await tx.execute(query)).mappings():
+            found[row["incident"]].append(_event(row))
+    for incident in seen.keys() - set(fresh):
+        found[incident] = await events(tx, incident, seen[incident])
+    return found
 
 
 async def money_since(tx: Transaction, since: datetime) -> float:

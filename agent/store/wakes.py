@@ -8,8 +8,9 @@ from datetime import datetime
 
 from sqlalchemy import delete, func, insert, select
 
+from agent.case.attention import Depth
 from agent.store.database import Transaction
-from agent.store.schema import incidents
+from agent.store.schema import attention, chunks, incidents
 from agent.store.schema import wakes as table
 
 
@@ -28,6 +29,16 @@ async def add(tx: Transaction, incident: str, reason: str, due: datetime) -> Non
         await tx.execute(insert(table).values(incident=incident, reason=reason, due=due))
 
 
+async def add_all(tx: Transaction, names: Collection[str], reason: str, due: datetime) -> None:
+    """As `add`, of several incidents."""
+    for some in chunks(list(dict.fromkeys(names))):
+        same = select(table.c.incident).where(table.c.incident.in_(some), table.c.reason == reason, table.c.due == due)
+        known = set((await tx.execute(same)).scalars())
+        rows = [{"incident": one, "reason": reason, "due": due} for one in some if one not in known]
+        if rows:
+            await tx.execute(insert(table), rows)
+
+
 async def due(tx: Transaction, now: datetime) -> list[Wake]:
     """All that are due, the longest due first."""
     query = select(table).where(table.c.due <= now).order_by(table.c.due, table.c.id)
@@ -36,16 +47,20 @@ async def due(tx: Transaction, now: datetime) -> list[Wake]:
 
 async def due_incidents(
     tx: Transaction, now: datetime, besides: Collection[str] = ()
-) -> list[tuple[str, str, datetime]]:
-    """(incident, severity, due since) of each that has a wake due and is not among `besides`."""
+) -> list[tuple[str, str, datetime, Depth | None]]:
+    """(incident, severity, due since, how deep it is worked) of each that has a wake due and is not among `besides`."""
     since = func.min(table.c.due, type_=table.c.due.type).label("since")
     query = (
-        select(table.c.incident, incidents.c.severity, since)
+        select(table.c.incident, incidents.c.severity, since, attention.c.depth)
         .join(incidents, incidents.c.id == table.c.incident)
+        .outerjoin(attention, attention.c.incident == table.c.incident)
         .where(table.c.due <= now)
-        .group_by(table.c.incident, incidents.c.severity)
+        .group_by(table.c.incident, incidents.c.severity, attention.c.depth)
     )
-    rows = [(row.incident, row.severity, row.since) for row in await tx.execute(query)]
+    rows = [
+        (row.incident, row.severity, row.since, None if row.depth is None else Depth(row.depth))
+        for row in await tx.execute(query)
+    ]
     return [row for row in rows if row[0] not in besides]
 
 
@@ -56,6 +71,11 @@ async def next_due(tx: Transaction, incident: str | None = None) -> datetime | N
         query = query.where(table.c.incident == incident)
     found: datetime | None = (await tx.execute(query)).scalar()
     return found
+
+
+async def clear_all(tx: Transaction, names: Collection[str], upto: datetime) -> None:
+    """As `clear`, of several incidents."""
+    await tx.execute(delete(table).where(table.c.incident.in_(list(names)), table.c.due <= upto))
 
 
 async def clear(tx: Transaction, incident: str, upto: datetime, seen: Iterable[int] | None = None) -> None:

@@ -20,7 +20,7 @@ class Mutant:
     file: str
     old: str
     new: str
-    tests: str = ""
+    tests: str = ""  # pytest node ids that have to fail, separated by spaces; "" for the proofs
 
     def source(self) -> str:
         return (TOP / self.file).read_text().replace(self.old, self.new)
@@ -121,7 +121,7 @@ MUTANTS = (
     # -- what is kept, and what never is
     Mutant("a notification is answered and not kept", "I10", INBOX, "            await inbox.keep(tx, posted, tally.fresh, tally.again, now)\n", ""),
     Mutant("a duplicate is kept once more", "I10", INBOX, "if key in self.old or key in self.fresh:", "if key in self.fresh:"),
-    Mutant("a duplicate is told as news", "I10", INBOX, "answers.append(Receipt(receipt, len(one.alerts), kept is None))", "answers.append(Receipt(receipt, len(one.alerts), False))"),
+    Mutant("a duplicate is told as news", "I10", INBOX, "answers.append(Receipt(one.receipt, len(one.alerts), kept is None))", "answers.append(Receipt(one.receipt, len(one.alerts), False))"),
     Mutant("a secret gets on the timeline", "I14", TIMELINE, "whole(tx.redact.value(dict(data)))", "whole(dict(data))"),
     Mutant("a secret gets among the decisions", "I14", DECISIONS, "{\"reason\": tx.redact(decision.reason)}", "{\"reason\": decision.reason}"),
     Mutant("a secret gets into a proposal's note", "I14", PROPOSALS, "said = tx.redact(note)", "said = note"),

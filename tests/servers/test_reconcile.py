@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from agent.clock import MovedClock, iso
 from agent.intake.alertmanager import delivered
 from agent.intake.reconcile import missed
 from agent.settings import BackendEntry, read
+from agent.surfaces.webhook import Readiness, build
 from tests.conftest import need
 from tests.servers.conftest import free
 from tests.servers.machines import alertmanager_command, running, until
@@ -155,3 +157,29 @@ async def test_alerts_of_other_receivers_are_no_news_and_what_calls_itself_ours_
         await app.desk.receive(as_delivered(alertmanager, "Known"))
         assert [name for name, _ in everything] == ["Known", "Ours", "StanchNeedsPerson", "Theirs"]
         assert [name for name, _ in await names(app)] == ["Ours", "StanchNeedsPerson"]
+
+
+async def test_what_was_refused_for_its_length_is_found_within_seconds(tmp_path: Path, alertmanager: str) -> None:
+    settings = replace(read({"data": str(tmp_path / "data"), "reasoner": "runbook"}, cwd=tmp_path), runbooks=())
+    serve = settings.serve.model_copy(update={"max_alerts": 3})
+    backends = {"alertmanager": (BackendEntry(name="am", url=alertmanager),)}
+    async with open_app(replace(settings, serve=serve, backends=backends)) as app:
+        watching = asyncio.create_task(app.watch.run())
+        await asyncio.sleep(
+            0.5
+        )  # its first look, at an Alertmanager with nothing in it; the next is due in five minutes
+        for n in range(5):
+            fire(alertmanager, datetime.now(UTC), alertname=f"Many{n}", severity="info")
+        body = {
+            "version": "4",
+            "receiver": "ops",
+            "alerts": [{**one, "status": "firing"} for one in listed(alertmanager)],
+        }
+        through = httpx.ASGITransport(app=build(app, Readiness(ready=True), loopback=True))
+        async with httpx.AsyncClient(transport=through, base_url="http://127.0.0.1:9099") as http:
+            assert (await http.post("/v1/webhooks/alertmanager", json=body)).status_code == 413
+        async with asyncio.timeout(60):
+            while len(await app.desk.incidents()) < 5:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        app.watch.stop()
+        await watching

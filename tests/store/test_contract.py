@@ -196,7 +196,7 @@ async def test_wakes_are_due_in_order_and_cleared_as_far_as_they_were_seen(datab
         await wakes.add(tx, "inc-1", "check", later)
     async with database.write() as tx:
         assert [(w.incident, w.reason) for w in await wakes.due(tx, NOON)] == [("inc-1", "decision")]
-        assert await wakes.due_incidents(tx, NOON) == [("inc-1", incident("inc-1").severity, NOON)]
+        assert await wakes.due_incidents(tx, NOON) == [("inc-1", incident("inc-1").severity, NOON, None)]
         assert await wakes.due_incidents(tx, NOON, ["inc-1"]) == []
         await wakes.clear(tx, "inc-1", later, seen=[w.id for w in await wakes.due(tx, NOON)])
         assert await wakes.next_due(tx, "inc-1") == later

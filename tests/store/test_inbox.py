@@ -9,13 +9,13 @@ from sqlalchemy import select
 from agent.case.redact import Redactor
 from agent.store import inbox
 from agent.store.database import Database
-from agent.store.schema import signals
+from agent.store.schema import CHUNK, signals
 
 AT = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 
 
 async def test_deliveries_are_counted_by_signal(database: Database) -> None:
-    many = {f"{n:064x}": 1 + n % 3 for n in range(inbox.CHUNK * 3)}
+    many = {f"{n:064x}": 1 + n % 3 for n in range(CHUNK * 3)}
     async with database.write() as tx:
         await inbox.keep(tx, (), many, {}, AT)
     async with database.write() as tx:

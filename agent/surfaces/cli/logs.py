@@ -31,8 +31,14 @@ class JsonLines(logging.Formatter):
         said |= {name: value for name, value in vars(record).items() if name not in _USUAL}
         if record.exc_info:
             said["traceback"] = self.formatException(record.exc_info)
-        plain = json.loads(json.dumps(said, ensure_ascii=False, default=str))
+        plain = said if all(isinstance(one, str | int | None) for one in said.values()) else _plain(said)
         return json.dumps(self._redact.value(plain), ensure_ascii=False)
+
+
+def _plain(said: dict[str, Any]) -> dict[str, Any]:
+    """As JSON spells it, so that what stands deeper passes the redactor as well."""
+    plain: dict[str, Any] = json.loads(json.dumps(said, ensure_ascii=False, default=str))
+    return plain
 
 
 def log_as_json(redact: Redactor) -> None:

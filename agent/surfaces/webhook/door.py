@@ -21,9 +21,11 @@ from starlette.routing import Route
 from agent.case.alert import Alert
 from agent.case.incident import State
 from agent.case.text import visible
-from agent.errors import Overloaded, UnusableInput
+from agent.errors import Overloaded, TooMany, UnusableInput
 from agent.intake import alertmanager, events, grafana
+from agent.intake.alertmanager import Delivery, Dialect
 from agent.intake.inbox import Inbox, Receipt
+from agent.intake.portions import by_portions
 from agent.settings import Scope, Settings
 from agent.surfaces.webhook import openapi
 from agent.surfaces.webhook.bodies import bounded, media
@@ -127,21 +129,18 @@ class Door:
     def __init__(self, app: Behind, readiness: Readiness, measures: Measures) -> None:
         self._app, self._readiness, self._measures = app, readiness, measures
         self.limit = int(app.settings.serve.max_body_mb * MEGABYTE)  # bytes of a body
+        self._turn = asyncio.Lock()  # of long bodies that are read at the same time
 
     async def alertmanager(self, request: Request) -> Response:
         body = await self._body(request, JSON)
-        try:
-            delivery = alertmanager.delivered(body, self._app.clock.now())
-        except UnusableInput as error:
-            raise Refusal(400, str(error)) from None
+        delivery = await self._read(body, alertmanager.ALERTMANAGER)
+        if delivery.left_out:
+            self._app.inbox.on_refusal()
         return await self._keep("alertmanager", body, delivery.alerts, delivery.odd)
 
     async def grafana(self, request: Request) -> Response:
         body = await self._body(request, JSON)
-        try:
-            delivery = grafana.parse(body, self._app.clock.now())
-        except UnusableInput as error:
-            raise Refusal(400, str(error)) from None
+        delivery = await self._read(body, grafana.GRAFANA)
         return await self._keep("grafana", body, delivery.alerts, delivery.odd)
 
     async def events(self, request: Request) -> Response:
@@ -178,6 +177,24 @@ class Door:
             raise later(self._readiness.refusal)
         media(request, wanted)
         return await bounded(request, self.limit)
+
+    async def _read(self, body: bytes, dialect: Dialect) -> Delivery:
+        """What a notification says, read by portions."""
+        now, most = self._app.clock.now(), self._app.settings.serve.max_alerts
+        try:
+            return await by_portions(alertmanager.delivering(body, now, dialect, most), self._turn)
+        except TooMany as error:
+            raise self._too_many(str(error), dialect) from None
+        except UnusableInput as error:
+            raise Refusal(400, str(error)) from None
+
+    def _too_many(self, what: str, dialect: Dialect) -> Refusal:
+        """It is not sent again, so it is looked for soon where it can be."""
+        mend = f"{what} Group alerts more finely, set max_alerts in the receiver, or raise serve.max_alerts in stanch.yaml."
+        if dialect.source != SOURCES[ALERTMANAGER] or not self._app.settings.backends.get("alertmanager"):
+            return Refusal(413, f"{mend} Nothing of it is kept, and nothing here can ask for it.")
+        self._app.inbox.on_refusal()
+        return Refusal(413, f"{mend} What was refused is found by reconciling with Alertmanager, which begins now.")
 
     async def _keep(
         self, source: str, body: bytes, alerts: Sequence[Alert], odd: Sequence[str], changes: Sequence[Change] = ()

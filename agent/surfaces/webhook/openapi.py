@@ -68,7 +68,7 @@ _REFUSALS = {
     401: "No token, or a signature that does not fit.",
     403: "The token is good for other things; or there are no tokens, and this is no program on the same machine.",
     408: "The headers or the body took too long.",
-    413: "The body is larger than serve.max_body_mb.",
+    413: "The body is larger than serve.max_body_mb, or holds more alerts than serve.max_alerts.",
     415: "The body is of another kind, or compressed.",
     503: "Overloaded, stopping, or without its database: send it again.",
 }

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from agent.intake.own import seal
+from agent.settings import BackendEntry
 from agent.store import inbox as rows
 from agent.surfaces.webhook.docs import page
 from tests.surfaces.webhook.conftest import (
@@ -211,6 +213,43 @@ async def test_a_body_is_measured_before_it_is_read_and_while_it_comes(tmp_path:
         lying = {**JSON, "Content-Length": "99999999999999999999999"}
         is_problem(await place.http.post(AM, content=b"{}", headers=lying), 413)
         is_problem(await place.http.post(AM, content=b"{}", headers={**JSON, "Content-Length": "-1"}), 400)
+
+
+@pytest.mark.parametrize("padding", ["", " " * 70_000], ids=["short", "long"])
+async def test_more_alerts_than_may_be_in_one_notification_are_413_and_looked_for(tmp_path: Path, padding: str) -> None:
+    settings = door_settings(tmp_path)
+    serve = settings.serve.model_copy(update={"max_alerts": 3})
+    known = {"alertmanager": (BackendEntry(name="am", url="http://127.0.0.1:1"),)}
+    refused: list[int] = []
+    async with opened(replace(settings, serve=serve, backends=known)) as place:
+        place.half.inbox.on_refusal = lambda: refused.append(1)
+
+        async def post(path: str, count: int, **more: Any) -> httpx.Response:
+            told = json.dumps(notification(*(alert(f"A{n}") for n in range(count)), **more)) + padding
+            return await place.http.post(path, content=told, headers=JSON)
+
+        assert (await post(AM, 3)).status_code == 202
+        assert refused == []
+        detail = is_problem(await post(AM, 4), 413)
+        for part in ("more than 3 alerts", "serve.max_alerts", "max_alerts in the receiver", "found by reconciling"):
+            assert part in detail
+        assert refused == [1]
+        assert "nothing here can ask for it" in is_problem(await post(GRAFANA, 4), 413)
+        assert refused == [1]
+        assert (await post(AM, 2, truncatedAlerts=7)).status_code == 200
+        assert refused == [1, 1], "what Alertmanager itself left out is looked for as well"
+    async with opened(replace(settings, serve=serve, data=tmp_path / "other")) as place:
+        told = notification(*(alert(f"A{n}") for n in range(4)))
+        assert "nothing here can ask for it" in is_problem(await place.http.post(AM, json=told), 413)
+        assert await place.half.entries() == []
+
+
+async def test_of_many_alerts_that_cannot_be_read_the_first_are_told(place: Place) -> None:
+    odd = [{"labels": {"alertname": f"A{n}"}, "startsAt": n} for n in range(500)]
+    answer = await place.http.post(AM, json=notification(alert(), *odd))
+    assert answer.status_code == 202
+    assert len(answer.json()["set_aside"]) == 21
+    assert answer.json()["set_aside"][-1] == "480 more cannot be read."
 
 
 async def test_other_methods_and_paths_are_problems_too(place: Place) -> None:

@@ -48,6 +48,7 @@ class Verifier:
         verdict = judge(test, baseline, [*earlier, seen], started(dossier, proposal), context.as_of)
         data = {
             "proposal": proposal, "recovered": verdict.recovered, "final": verdict.final, "why": verdict.why,
+            "helped": verdict.helped,
             "evidence": list(dict.fromkeys(one.id for one in found)), "checks": list(seen.checks),
             "guards": list(seen.guards), "as_of": iso(seen.at), "measured": measured(test, found),
         }  # fmt: skip

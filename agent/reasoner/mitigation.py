@@ -175,6 +175,10 @@ def _fate(proposal: str, events: list[Event]) -> tuple[str, int]:
                 fate, n = "lost" if event.data.get("lost") else str(event.data.get("outcome")), event.n
             case EventKind.VERIFICATION if event.data.get("recovered") is True:
                 fate, n = "recovered", event.n
-            case EventKind.VERIFICATION if event.data.get("final") or event.data.get("recovered") is False:
+            case EventKind.VERIFICATION if event.data.get("helped"):
+                fate, n = "helped", event.n
+            case EventKind.VERIFICATION if event.data.get("recovered") is False:
                 fate, n = "not recovered", event.n
+            case EventKind.VERIFICATION if event.data.get("final"):
+                fate, n = "undecided", event.n
     return fate, n

@@ -47,6 +47,7 @@ def decide(view: View) -> Move:
             return look
         if not (quick(view) and still_breaching(view, made[-1].event)):
             return _ended(view, "")
+    mended = mended or (bool(made) and made[-1].fate == "helped")
     after = made[-1].event if mended else 0  # the action mended what it was meant to, and the alert goes on: all anew
     own = own_subject(view)
     subjects = [own, *(s for s in _steered_to(view) if s.name != own.name)]
@@ -152,9 +153,9 @@ def _act(view: View, picture: Picture, checks: list[Tried], made: list[Attempt])
         return None  # nothing to mend now
     if not picture.candidates or picture.confidences[0] < SURE_ENOUGH or not picture.candidates[0].sound:
         return None
-    if any(a.fate in ("denied", "revoked", "UNKNOWN") or a.fate.startswith("policy") for a in made) or told_to_stop(
-        view
-    ):
+    if any(
+        a.fate in ("denied", "revoked", "UNKNOWN", "undecided") or a.fate.startswith("policy") for a in made
+    ) or told_to_stop(view):
         return None  # a person or the policy has spoken; what follows is theirs to say
     best = picture.candidates[0]
     # what never reached its target, and what a person's words took back while it waited, may be proposed again
@@ -240,6 +241,7 @@ def _why_no_action(view: View, picture: Picture, made: list[Attempt]) -> str:
     if last is not None and last.fate != "open":
         ends = {
             "refused": "was refused", "denied": "was denied", "revoked": "was revoked", "not recovered": "ran and did not mend it", "recovered": "mended what it was meant to, and the alert goes on",
+            "helped": "did what was asked of it, and the alert goes on", "undecided": "ran, and whether it is over cannot be told: look, and close it or take it back",
             "NOT_DONE": "did not happen", "lost": "did not reach its target", "UNKNOWN": "may or may not have happened", "DONE": "ran",
         }  # fmt: skip
         told = "; ".join(view.rejections)

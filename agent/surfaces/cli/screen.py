@@ -157,7 +157,7 @@ def _outcome(event: Event) -> list[Line]:
 
 def _verification(event: Event) -> list[Line]:
     data = event.data
-    word = {True: "recovered", False: "not recovered", None: "not yet"}[data["recovered"]]
+    word = {True: "recovered", False: "not recovered", None: "not yet known"}[data["recovered"]]
     style = {True: "bold green", False: "bold red", None: "dim"}[data["recovered"]]
     seen = f" ({'; '.join(data['measured'])})" if data.get("measured") else ""
     return [("verifies", f"{clock(event.at)} {word}: {data['why']}{seen}", style)]

@@ -217,8 +217,9 @@ class Action(BaseModel, ABC):
         return None
 
     @abstractmethod
-    def command(self) -> str:
-        """What a person would type instead."""
+    def command(self, context: Context) -> str:
+        """What a person would type instead: one line for a shell, every value quoted, with the addresses and names that
+        are configured here. It never fails; what is not configured stands in it as a variable or a word in capitals."""
 
 
 def _arguments_of(function: Function) -> type[BaseModel]:

@@ -95,7 +95,7 @@ async def test_quality_falls_back_to_what_the_run_logged(here: Context) -> None:
 
 
 async def test_the_alias_goes_there_and_back(here: Context, mlflow_server: MlflowServer) -> None:
-    action = PointModelAlias.parse({"model": "forecast", "version": 2})
+    action = PointModelAlias.parse({"model": "forecast", "version": 2}).resolved(here)
     assert isinstance(action, PointModelAlias)
     before = await action.observe(here)
     assert before.fields == {"version": "3"}

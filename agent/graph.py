@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, TypedDict
 
+from agent.by_hand import commands
 from agent.case.dossier import Dossier
 from agent.case.incident import State
 from agent.case.timeline import EventKind
@@ -236,6 +237,12 @@ class Steps:
         move, _, _ = self.notebook.last_move(dossier)
         assert isinstance(move, Conclude)
         end = final_state(dossier, move)
+        if end in (State.HANDED_OVER, State.INCONCLUSIVE) and not dossier.taken_over:
+            context = self.notebook.context(dossier)
+            if typed := commands(dossier, move, self.notebook.tools, context):
+                note = {"text": "what a person would type", "by_hand": typed}
+                await self.notebook.append(state["incident"], run, EventKind.NOTE, note, f"by_hand:{state['moves']}")
+                dossier = await self.notebook.dossier(state["incident"])
         await self.notebook.close(dossier, run, end, move)
         return {"next": "end"}
 

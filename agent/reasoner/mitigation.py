@@ -31,6 +31,12 @@ BEFORE = {
 }  # fmt: skip
 
 
+_NOT_TOLD = (
+    "which version served before cannot be told (see model_versions): say which one to point the alias at, and check that "
+    "its validation passed"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """An action with exact arguments, out of a runbook's block."""
@@ -61,19 +67,30 @@ class Attempt:
 
 def steps(view: View, candidate: Candidate) -> tuple[list[Step], list[str]]:
     """The actions the runbooks have for a cause, best runbook first, and why others cannot be taken."""
+    found, why = _rendered(view, candidate)
+    offered = {action.name() for action in view.actions}
+    missing = [
+        f"{s.action} ({s.source.split(':')[0]}) is not configured here" for s in found if s.action not in offered
+    ]
+    return [s for s in found if s.action in offered], [*missing, *why]
+
+
+def by_hand(view: View, candidate: Candidate) -> list[Step]:
+    """The actions the runbooks have for a cause and this installation has not: for a person to type."""
+    offered = {action.name() for action in view.actions}
+    return [step for step in _rendered(view, candidate)[0] if step.action not in offered]
+
+
+def _rendered(view: View, candidate: Candidate) -> tuple[list[Step], list[str]]:
     found, why = [], []
     names = replace(candidate.subject.names, before=before(view, candidate))
-    offered = {action.name() for action in view.actions}
     if candidate.fault in BELOW and worst_peer(view, candidate) != candidate.subject.name:
         return [], ["it is mended where it lies"]
     for book, block in _blocks(view, candidate):
-        if block.action not in offered:
-            why.append(f"{block.action} ({book.name}) is not offered here")
-            continue
         try:
             found.append(Step(*render_action(block, names, book.name), source=_source(book, block.line)))
         except UnusableInput as error:
-            why.append(str(error))
+            why.append(_NOT_TOLD if "previous_version" in str(error) else str(error))
     return found, why
 
 

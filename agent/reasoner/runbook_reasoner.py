@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from agent.case.cause import Cause, Fault
@@ -16,9 +16,10 @@ from agent.reasoner.calls import Shelf, ask, labels_of, present
 from agent.reasoner.checks import Subject, Tried, calls_of, changes, details_of, own_subject, subject_of, tried
 from agent.reasoner.diagnosis import Picture, depths, implicated, kind_of, weigh
 from agent.reasoner.first_minute import compare_call, first_minute, onset, rule_call, workload_calls
-from agent.reasoner.mitigation import SURE_ENOUGH, Attempt, Step, attempts, steps
+from agent.reasoner.mitigation import SURE_ENOUGH, Attempt, Step, attempts, by_hand, steps
 from agent.reasoner.moves import Call, Conclude, Look, Move, Propose, Thought, View
 from agent.reasoner.sentences import findings, not_checked, reason, ruled_out, sound
+from tools.context import Json
 
 MOST_CALLS = 16  # side by side in one move: more would only queue at the backend
 MOST_LOOKS = 10
@@ -197,8 +198,16 @@ def _conclude(view: View, picture: Picture, checks: list[Tried], made: list[Atte
         cause = Cause(cause.component, Fault.UNKNOWN)
     return Conclude(
         claims=claims, cause=cause, kind=kind, ruled_out=ruled_out(view, picture), not_checked=not_checked(view, checks),
-        hand_over="" if cause.fault is Fault.NONE else _hand_over(view, picture, made),
+        hand_over="" if cause.fault is Fault.NONE else _hand_over(view, picture, made), by_hand=_by_hand(view, picture),
     )  # fmt: skip
+
+
+def _by_hand(view: View, picture: Picture) -> tuple[tuple[str, Mapping[str, Json]], ...]:
+    """What a person would do about the likeliest cause where it is likely enough and its action is not configured here."""
+    best = next(iter(picture.candidates), None)
+    if best is None or picture.quiet or picture.usual or not best.sound or picture.confidences[0] < SURE_ENOUGH:
+        return ()
+    return tuple((step.action, step.args) for step in by_hand(view, best)[:1])
 
 
 def _ended(view: View, hand_over: str) -> Conclude:

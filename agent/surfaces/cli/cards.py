@@ -43,6 +43,8 @@ def approval(
     for label, text in rows(proposal, catalog, stopped, events):
         grid.add_row(label, text)
     console.print(Panel(grid, title=Text(f"{proposal.action} · {proposal.risk}", style="bold"), border_style="yellow"))
+    console.print(Text("by hand it is, whole and to be copied:", style="dim"))
+    console.print(Text(exact(proposal.command), style="cyan"), soft_wrap=True, highlight=False)
 
 
 def rows(

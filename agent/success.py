@@ -31,6 +31,7 @@ from tools.alert_condition import recorded as recording_rules
 from tools.context import Context, Model
 from tools.prometheus import for_query
 
+WHY_RULE = "whether the alert's own rule fires for it"
 MOST_RULES = 8  # of one incident's alerts; beyond that the labels that they share are asked for
 
 
@@ -53,7 +54,7 @@ class Yardstick:
 
     async def _now(self, dossier: Dossier, test: SuccessTest, number: int, run: int, context: Context) -> list[Facts]:
         """What each check's read says before anything is done, as recorded evidence."""
-        calls = [Call(check.read, check.args, "what has to change") for check in test.checks]
+        calls = [Call(c.read, c.args, WHY_RULE if c.is_rule else "what has to change") for c in test.checks]
         found: list[Facts] = []
         for i, looked in enumerate(await look(calls, self.notebook.tools, context)):
             key = f"{number}:success{i}"

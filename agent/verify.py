@@ -96,6 +96,10 @@ def measured(test: SuccessTest, found: Sequence[Evidence]) -> list[str]:
     """What each check saw and wants, with its evidence: `2.12 s, wanted < 1 [E16]`. Unknown values are named so."""
     said = []
     for check, one in zip(test.checks, found, strict=False):
+        if check.is_rule and one.outcome is ReadOutcome.OK:
+            count = next((f.value for f in check.select(one.facts)), None)
+            said.append(f"the alert's own rule {'still fires' if count else 'gives nothing'} [{one.id}]")
+            continue
         values = [of_fact(one.id, f) for f in check.select(one.facts)] if one.outcome is ReadOutcome.OK else []
         text = ", ".join(shown(v) if v.known else "unknown" for v in values[:MOST_SHOWN]) or "no data"
         said.append(f"{text}, wanted {check.expect} [{one.id}]")

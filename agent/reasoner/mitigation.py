@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,7 @@ from agent.case.cause import Fault
 from agent.case.check import SuccessTest
 from agent.case.timeline import Event, EventKind, canonical
 from agent.errors import UnusableInput
-from agent.library.render import render_action
+from agent.library.render import Names, render_action, render_by_hand
 from agent.library.runbook import ActionBlock, Runbook
 from agent.reasoner.calls import Shelf, number
 from agent.reasoner.checks import BELOW, books, changes, linked
@@ -75,10 +76,25 @@ def steps(view: View, candidate: Candidate) -> tuple[list[Step], list[str]]:
     return [s for s in found if s.action in offered], [*missing, *why]
 
 
-def by_hand(view: View, candidate: Candidate) -> list[Step]:
-    """The actions the runbooks have for a cause and this installation has not: for a person to type."""
+def by_hand(view: View, candidate: Candidate) -> list[tuple[str, Mapping[str, Json]]]:
+    """The actions the runbooks have for a cause that are not configured or cannot be filled in here: for a person to type."""
+    if candidate.fault in BELOW and worst_peer(view, candidate) != candidate.subject.name:
+        return []
     offered = {action.name() for action in view.actions}
-    return [step for step in _rendered(view, candidate)[0] if step.action not in offered]
+    names = replace(candidate.subject.names, before=before(view, candidate))
+    return [
+        (block.action, render_by_hand(block, names))
+        for _, block in _blocks(view, candidate)
+        if block.action not in offered or not _fills(block, names)
+    ]
+
+
+def _fills(block: ActionBlock, names: Names) -> bool:
+    try:
+        render_action(block, names)
+    except UnusableInput:
+        return False
+    return True
 
 
 def _rendered(view: View, candidate: Candidate) -> tuple[list[Step], list[str]]:
@@ -90,8 +106,19 @@ def _rendered(view: View, candidate: Candidate) -> tuple[list[Step], list[str]]:
         try:
             found.append(Step(*render_action(block, names, book.name), source=_source(book, block.line)))
         except UnusableInput as error:
-            why.append(_NOT_TOLD if "previous_version" in str(error) else str(error))
+            why.append(_unknown(block, book, str(error)))
     return found, why
+
+
+def _unknown(block: ActionBlock, book: Runbook, error: str) -> str:
+    """Why a block cannot be filled in, in words that may stand in a finding: without the numbers of lines."""
+    if "previous_version" in error:
+        return _NOT_TOLD
+    if block.action and (missing := re.search(r"before\.?\w*|'(\w+)' is", error)):
+        name = missing[0].removesuffix(" is").strip("'")
+        mend = "" if name.startswith("before") else " Add what is missing to the catalog"
+        return f"{block.action} ({book.name}) needs {name}, which nothing here tells.{mend}"
+    return f"{block.action} ({book.name}) cannot be filled in here"
 
 
 def _blocks(view: View, candidate: Candidate) -> list[tuple[Runbook, ActionBlock]]:

@@ -207,7 +207,7 @@ def _by_hand(view: View, picture: Picture) -> tuple[tuple[str, Mapping[str, Json
     best = next(iter(picture.candidates), None)
     if best is None or picture.quiet or picture.usual or not best.sound or picture.confidences[0] < SURE_ENOUGH:
         return ()
-    return tuple((step.action, step.args) for step in by_hand(view, best)[:1])
+    return tuple(by_hand(view, best)[:1])
 
 
 def _ended(view: View, hand_over: str) -> Conclude:
@@ -266,4 +266,4 @@ def _why_no_action(view: View, picture: Picture, made: list[Attempt]) -> str:
     if picture.confidences[0] < SURE_ENOUGH:
         return f"{fault} is likely, and other causes fit as well."
     _, why = steps(view, best)
-    return f"no action of the runbooks mends {fault} here{': ' + why[0] if why else ''}."
+    return f"no action of the runbooks mends {fault} here{': ' + why[0].rstrip('.') if why else ''}."

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, TypedDict
 
+from agent.by_hand import commands
 from agent.case.dossier import Dossier
 from agent.case.incident import State
 from agent.case.timeline import EventKind
@@ -177,6 +178,8 @@ class Steps:
         if outcome == "DONE" and parent:
             await self.notebook.move_to(incident, run, State.INVESTIGATING, f"{parent} was taken back")
             return {"next": "think", "told": [f"{parent} did not help and was taken back by {proposal}."]}
+        if outcome == "DONE" and not self.judge.mitigates(str(dossier.proposals[proposal]["action"])):
+            return await self._goes_on(incident, proposal, str(dossier.proposals[proposal]["action"]), run)
         if outcome == "DONE" or execution.why == OUTSIDE:
             return await self._begin_verification(incident, proposal, run)
         if outcome == "UNKNOWN":
@@ -185,6 +188,15 @@ class Steps:
             return {"next": "wait", "waits_for": "person"}
         await self.notebook.move_to(incident, run, State.INVESTIGATING, f"{proposal} was not done")
         return {"next": "think", "told": [f"{proposal} was not done: {execution.why}"]}
+
+    async def _goes_on(self, incident: str, proposal: str, action: str, run: int) -> Run:
+        """An action that mends nothing was done: nobody asks whether it helped, and the incident goes on."""
+        why = f"{proposal} was done and mends nothing by itself: the incident goes on"
+        await self.notebook.move_to(incident, run, State.INVESTIGATING, why)
+        return {
+            "next": "think",
+            "told": [f"{action} was done. It mends nothing by itself; go on, or say whom to call."],
+        }
 
     async def _begin_verification(self, incident: str, proposal: str, run: int) -> Run:
         await self.notebook.move_to(incident, run, State.VERIFYING, f"the effect of {proposal} is watched")
@@ -195,6 +207,8 @@ class Steps:
         """The sealed success test, with its guards; an undo where it failed and one was sealed."""
         incident, proposal = state["incident"], state["proposal"]
         dossier = await self.notebook.dossier(incident)
+        if not self.judge.mitigates(action := str(dossier.proposals[proposal]["action"])):
+            return await self._goes_on(incident, proposal, action, run)
         if dossier.incident.state is not State.VERIFYING:  # done outside Stanch: still watched
             return await self._begin_verification(incident, proposal, run)
         verdict = await self.verifier.check(dossier, proposal, run, self.notebook.context(dossier))
@@ -203,12 +217,27 @@ class Steps:
         if verdict.recovered is True:
             await self.notebook.move_to(incident, run, State.INVESTIGATING, verdict.why)
             return {"next": "think", "told": []}
-        undo = None if halted(dossier) else await self.judge.undo(dossier, proposal, run)
+        if verdict.recovered is None:
+            return await self._ask_whether_over(incident, proposal, verdict.why, run)
+        left = bool(halted(dossier)) or verdict.helped
+        undo = None if left else await self.judge.undo(dossier, proposal, run)
+        if verdict.helped:
+            await self.notebook.move_to(incident, run, State.INVESTIGATING, verdict.why)
+            told = f"{proposal} did what was asked of it, and the alert goes on: there is another cause. {verdict.why}"
+            return {"next": "think", "told": [told]}
         if undo is None:
             await self.notebook.move_to(incident, run, State.INVESTIGATING, verdict.why)
             return {"next": "think", "told": [f"{proposal} did not help: {verdict.why}"]}
         await self.notebook.move_to(incident, run, State.INVESTIGATING, f"{proposal} did not help: its undo is due")
         return await self._after_verdict(incident, run, undo.proposal, undo.verdict, undo.why)
+
+    async def _ask_whether_over(self, incident: str, proposal: str, why: str, run: int) -> Run:
+        """Nothing that was seen says whether it helped: nothing is taken back, and a person is asked."""
+        question = f"Is it over? {proposal} was done: {why}. Stanch cannot tell; look, and close it or take it back."
+        note = {"text": question, "hand_over": question}
+        await self.notebook.append(incident, run, EventKind.NOTE, note, f"over:{proposal}")
+        await self.notebook.move_to(incident, run, State.INVESTIGATING, why)
+        return {"next": "think", "told": [f"Whether {proposal} helped cannot be told: {why}. Hand it over with that."]}
 
     async def conclude(self, state: Run, run: int) -> Run:
         """Write the report and end the incident."""
@@ -216,6 +245,12 @@ class Steps:
         move, _, _ = self.notebook.last_move(dossier)
         assert isinstance(move, Conclude)
         end = final_state(dossier, move)
+        if end in (State.HANDED_OVER, State.INCONCLUSIVE) and not dossier.taken_over:
+            context = self.notebook.context(dossier)
+            if typed := commands(dossier, move, self.notebook.tools, context):
+                note = {"text": "what a person would type", "by_hand": typed}
+                await self.notebook.append(state["incident"], run, EventKind.NOTE, note, f"by_hand:{state['moves']}")
+                dossier = await self.notebook.dossier(state["incident"])
         await self.notebook.close(dossier, run, end, move)
         return {"next": "end"}
 

@@ -27,6 +27,7 @@ from agent.look import look, recorded
 from agent.notebook import Notebook
 from agent.reasoner.moves import Call, Propose
 from agent.store import decisions, executions
+from agent.success import Yardstick
 from agent.think import named_in, subject
 from tools.context import Context, Target
 from tools.spec import Action
@@ -53,16 +54,16 @@ class Judge:
     async def seal(self, dossier: Dossier, move: Propose, number: int, by: str, run: int, context: Context) -> Ruled:
         """Preview, dry run, undo, verdict; on the timeline. Raises a ToolError where the action cannot be made."""
         self._check_not_ourselves(dossier)
-        self._check_success(move.success)
+        success = await self._success(dossier, move, number, run, context)
         wanted = Wanted(
             action=move.action,
             arguments=move.args,
-            success=move.success,
+            success=success,
             why=self.notebook.redact(dossier.why or move.why),
             cause=move.cause,
             requester=by,
             untrusted=self._untrusted(dossier, move),
-            baseline=await self._baseline(dossier, move.success, number, run, context),
+            baseline=await self._baseline(dossier, success, number, run, context),
             about=self._about(dossier),
         )
         prepared = await self.ledger.preparation.prepare(dossier.incident.id, wanted)
@@ -94,8 +95,21 @@ class Judge:
         verdict = str(proposal.verdict)
         return Ruled(proposal.id, verdict, proposal.note)
 
+    async def _success(self, dossier: Dossier, move: Propose, number: int, run: int, context: Context) -> SuccessTest:
+        """The test to seal; an empty one where the action mends nothing, so that nobody asks whether it helped."""
+        if not self.mitigates(move.action):
+            return SuccessTest(())
+        self._check_success(move.success)
+        return await Yardstick(self.notebook).sealed(dossier, move.success, number, run, context)
+
+    def mitigates(self, action: str) -> bool:
+        """Whether an action changes anything of what ails: a silence or a request for training does not."""
+        return self.notebook.tools.action(action).mitigates
+
     def _check_success(self, success: SuccessTest) -> None:
         """A success test that cannot be read is refused now, not when it should save somebody."""
+        if any(check.is_rule for check in success.checks):
+            raise BadArguments("The alert's own rule is put beside a success test by code; leave it out.")
         if not success.checks:
             raise BadArguments("A proposal needs a success test: at least one check whose numbers say that it helped.")
         for check in (*success.checks, *(guard.check for guard in success.guards)):

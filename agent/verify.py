@@ -48,6 +48,7 @@ class Verifier:
         verdict = judge(test, baseline, [*earlier, seen], started(dossier, proposal), context.as_of)
         data = {
             "proposal": proposal, "recovered": verdict.recovered, "final": verdict.final, "why": verdict.why,
+            "helped": verdict.helped,
             "evidence": list(dict.fromkeys(one.id for one in found)), "checks": list(seen.checks),
             "guards": list(seen.guards), "as_of": iso(seen.at), "measured": measured(test, found),
         }  # fmt: skip
@@ -95,6 +96,10 @@ def measured(test: SuccessTest, found: Sequence[Evidence]) -> list[str]:
     """What each check saw and wants, with its evidence: `2.12 s, wanted < 1 [E16]`. Unknown values are named so."""
     said = []
     for check, one in zip(test.checks, found, strict=False):
+        if check.is_rule and one.outcome is ReadOutcome.OK:
+            count = next((f.value for f in check.select(one.facts)), None)
+            said.append(f"the alert's own rule {'still fires' if count else 'gives nothing'} [{one.id}]")
+            continue
         values = [of_fact(one.id, f) for f in check.select(one.facts)] if one.outcome is ReadOutcome.OK else []
         text = ", ".join(shown(v) if v.known else "unknown" for v in values[:MOST_SHOWN]) or "no data"
         said.append(f"{text}, wanted {check.expect} [{one.id}]")

@@ -65,10 +65,16 @@ class Scripted:
 
 
 @asynccontextmanager
-async def incident(tmp_path: Path, reasoner: Scripted, policy: str = stage.POLICY) -> AsyncIterator[tuple[App, str]]:
+async def incident(
+    tmp_path: Path, reasoner: Scripted, policy: str = stage.POLICY, rename: str = ""
+) -> AsyncIterator[tuple[App, str]]:
+    """The lab's first incident. With `rename` its alert has another name and no address, so that its rule cannot be read."""
     session = Session(functools.partial(open_app, reasoner=reasoner), {"data": str(tmp_path)})
     async with stage.begun(session, [], "forecast-contention", 1, policy) as (app, alerts, _):
-        (received,) = await app.desk.receive(alerts[:1])
+        first = alerts[0]
+        if rename:
+            first = replace(first, labels={**first.labels, "alertname": rename}, generator_url="")
+        (received,) = await app.desk.receive([first])
         assert received.incident is not None
         yield app, received.incident
 

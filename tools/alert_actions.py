@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping
 from datetime import timedelta
@@ -10,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, field_validator
 
 from tools.context import Backend, Context, Json, Target
-from tools.errors import Refused, ToolFailed
+from tools.errors import Refused, ToolError, ToolFailed
 from tools.sending import answered_json, look, send
 from tools.spec import Action, Identifier, Receipt, Risk, State
 from tools.wording import iso
@@ -30,6 +31,7 @@ class SilenceAlert(Action):
     risk: ClassVar[Risk] = Risk.REVERSIBLE
     needs: ClassVar[str] = "alertmanager"
     settle: ClassVar[timedelta | None] = timedelta(seconds=10)
+    mitigates: ClassVar[bool] = False
     alertname: AlertName
     labels: Annotated[
         dict[LabelName, Annotated[str, Field(max_length=200)]], Field(default_factory=dict, max_length=20)
@@ -50,6 +52,17 @@ class SilenceAlert(Action):
             "alert", self.alertname, _backend(context, self.labels).name, self.labels.get("namespace", ""),
             service.environment if service else "", service.name if service else self.labels.get("service", ""),
         )  # fmt: skip
+
+    def resolved(self, context: Context) -> Action:
+        """With the labels of the incident's own alert where none are given: never all alerts of a name."""
+        if self.labels:
+            return self
+        mine = {name: value for name, value in context.labels.items() if name not in ("alertname", "severity")}
+        if not mine or context.labels.get("alertname", self.alertname) != self.alertname:
+            raise Refused(
+                f"Without labels every alert called {self.alertname} would fall silent. Name the labels of what is ill."
+            )
+        return self.model_copy(update={"labels": dict(sorted(mine.items())[:20])})
 
     async def observe(self, context: Context) -> State:
         """The key of the silence that stands for exactly these matchers, or its id where it is not one of ours."""
@@ -86,16 +99,15 @@ class SilenceAlert(Action):
         return any(_key_of(one) == key for one in await _silences(_backend(context, self.labels)))
 
     def undo(self, before: State) -> Action | None:
-        return ExpireSilence(silence_id="{receipt.silence_id}", alertmanager=str(before.fields["alertmanager"]))
+        return ExpireSilence(
+            silence_id="{receipt.silence_id}", alertmanager=str(before.fields["alertmanager"]),
+            silences={"alertname": self.alertname, **self.labels},
+        )  # fmt: skip
 
-    def command(self) -> str:
-        matchers = [f"{m['name']}={m['value']}" for m in self.matchers()]
-        return (
-            shlex.join(
-                ["amtool", "silence", "add", *matchers, f"--duration={self.minutes}m", f"--comment={self.reason}"]
-            )
-            + ' --alertmanager.url="$ALERTMANAGER_URL"'
-        )
+    def command(self, context: Context) -> str:
+        words = ["amtool", "silence", "add", *_matchers_typed({"alertname": self.alertname, **self.labels})]
+        words += [f"--duration={self.minutes}m", f"--comment={self.reason}"]
+        return f"{shlex.join(words)} {_url(context, self.labels, '')}"
 
     def matchers(self) -> list[dict[str, Json]]:
         wanted = {"alertname": self.alertname, **self.labels}
@@ -111,6 +123,7 @@ class ExpireSilence(Action):
     undo_only: ClassVar[bool] = True
     silence_id: Annotated[str, Identifier("silence"), Field(pattern=r"^(\{receipt\.silence_id\}|[0-9a-fA-F-]{8,64})$")]
     alertmanager: Annotated[str, Field(max_length=200)] = ""
+    silences: Annotated[dict[str, str], Field(default_factory=dict, max_length=21)]  # its matchers, to find it by hand
 
     def target(self, context: Context) -> Target:
         return Target("alert", self.silence_id, self._backend(context).name)
@@ -132,8 +145,13 @@ class ExpireSilence(Action):
         await send(backend.http, "DELETE", f"/api/v2/silence/{self.silence_id}", to=_name(backend))
         return Receipt(f"silence {self.silence_id} has ended")
 
-    def command(self) -> str:
-        return f'amtool silence expire {shlex.quote(self.silence_id)} --alertmanager.url="$ALERTMANAGER_URL"'
+    def command(self, context: Context) -> str:
+        """By its id; before the silence is made, by what it silences."""
+        url = _url(context, context.labels, self.alertmanager)
+        if not self.silence_id.startswith("{receipt."):
+            return f"amtool silence expire {shlex.quote(self.silence_id)} {url}"
+        query = shlex.join(["amtool", "silence", "query", "--quiet", *_matchers_typed(self.silences)])
+        return f"amtool silence expire $({query} {url}) {url}"
 
     def _backend(self, context: Context) -> Backend:
         return context.backends.pick("alertmanager", context.labels, self.alertmanager)
@@ -141,6 +159,19 @@ class ExpireSilence(Action):
 
 def _backend(context: Context, labels: Mapping[str, str]) -> Backend:
     return context.backends.pick("alertmanager", {**context.labels, **labels})
+
+
+def _url(context: Context, labels: Mapping[str, str], name: str) -> str:
+    try:
+        backend = context.backends.pick("alertmanager", {**context.labels, **labels}, name)
+    except ToolError:
+        return '--alertmanager.url="$ALERTMANAGER_URL"'
+    return shlex.quote(f"--alertmanager.url={backend.link_base}")
+
+
+def _matchers_typed(labels: Mapping[str, str]) -> list[str]:
+    """`name="value"`, as amtool reads it whatever the value holds."""
+    return [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in labels.items()]
 
 
 async def _silences(backend: Backend) -> list[Mapping[str, Any]]:

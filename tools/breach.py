@@ -49,26 +49,34 @@ def expression_in(text: str) -> str:
 
 def breach_of(expression: str) -> Breach:
     """Take the comparison off. Of `a > 1 and b < 2` the first comparison counts, and `rest` says that there is more."""
-    node, rest = _bare(parse(expression)), False
+    node, rest = bare(parse(expression)), False
     while type(node).__name__ == "BinaryExpr" and str(node.op) in ("and", "unless", "or"):
-        node, rest = _bare(node.lhs), True
+        node, rest = bare(node.lhs), True
     if type(node).__name__ != "BinaryExpr" or str(node.op) not in OPERATORS:
         return Breach(node, rest=rest)
-    op, left, right = str(node.op), _bare(node.lhs), _bare(node.rhs)
+    op, left, right = str(node.op), bare(node.lhs), bare(node.rhs)
     if _number(left) is not None and _number(right) is None:
         op, left, right = _FLIPPED[op], right, left
     return Breach(left, op, _number(right), render(right), rest)
 
 
-def _bare(node: Node) -> Node:
+def bare(node: Node) -> Node:
+    """A node without the brackets around it."""
     while type(node).__name__ == "ParenExpr":
         node = node.expr
     return node
 
 
+def compares(node: Node) -> bool:
+    """Whether a node is a comparison that leaves out what does not meet it (one with `bool` leaves out nothing)."""
+    if type(node).__name__ != "BinaryExpr" or str(node.op) not in OPERATORS:
+        return False
+    return not (node.modifier is not None and node.modifier.return_bool)
+
+
 def _number(node: Node) -> float | None:
     """The value of a constant expression such as `0.05`, `-1`, `15 * 60`."""
-    node = _bare(node)
+    node = bare(node)
     match type(node).__name__:
         case "NumberLiteral":
             return float(node.val)
@@ -90,7 +98,7 @@ def _calculate(op: str, left: float, right: float) -> float | None:
 
 def output_labels(node: Node) -> set[str] | None:
     """Labels that the outermost aggregation leaves; None where the series keep their own."""
-    node = _bare(node)
+    node = bare(node)
     match type(node).__name__:
         case "AggregateExpr" if str(node.op) not in _KEEPS_SERIES:
             if node.modifier is None:
@@ -100,7 +108,7 @@ def output_labels(node: Node) -> set[str] | None:
             left, right = output_labels(node.lhs), output_labels(node.rhs)
             return right if _number(node.lhs) is not None else left
         case "Call" if node.args:
-            vectors = [a for a in node.args if type(_bare(a)).__name__ not in ("NumberLiteral", "StringLiteral")]
+            vectors = [a for a in node.args if type(bare(a)).__name__ not in ("NumberLiteral", "StringLiteral")]
             found = output_labels(vectors[0]) if vectors else None
             return found - {"le"} if found and node.func.name == "histogram_quantile" else found
         case _:

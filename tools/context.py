@@ -79,6 +79,7 @@ class Model:
     freshness_limit: timedelta | None = None
     drift_source: str | None = None  # what inspect_drift reads when nobody names a source
     confirmed: bool = True
+    alias_named: bool = True  # False: nobody said which alias serving follows, and `alias` is a custom's name
 
 
 @dataclass(frozen=True, slots=True)

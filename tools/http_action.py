@@ -1,6 +1,6 @@
 """Actions declared in configuration, for platforms we have no client for: teams write what to call, and no code.
 
-An entry of `actions:` in stanch.yaml, whole (a Nomad job; only `probe`, `dry_run`, `undo` and `secrets` may be left out):
+An entry of `actions:` in stanch.yaml, whole (a Nomad job; only `probe`, `dry_run`, `undo`, `secrets`, `settle` and `mitigates` may be left out):
 
 ```yaml
 actions:
@@ -33,6 +33,7 @@ actions:
     undo: {action: scale_nomad_job, arguments: {job: '{{ job }}', count: '{{ before.count }}'}}
     command: nomad job scale {{ job }} {{ count }}
     settle: 20                            # seconds until the effect is seen; null = it can never be seen
+    mitigates: true                       # false: it changes nothing of what ails, so nobody asks whether it recovered
 ```
 
 Templates are jinja2 in an immutable sandbox. Names: the arguments everywhere; `before.*` (observed fields) in change, apply
@@ -124,7 +125,7 @@ class HttpAction(Action):
         except BadArguments:
             return None
 
-    def command(self) -> str:
+    def command(self, context: Context) -> str:
         return http_spec.command(self.spec.command, self._names())
 
     async def _probed(self, context: Context, probe: ProbeSpec, names: Mapping[str, Any]) -> bool:
@@ -206,7 +207,7 @@ def _class_of(
         **fields,
     )
     made.spec, made.declared = spec, declared
-    made.risk, made.settle, made.undo_only = spec.risk, spec.settle, spec.undo_only
+    made.risk, made.settle, made.undo_only, made.mitigates = spec.risk, spec.settle, spec.undo_only, spec.mitigates
     made.secret_values = {name: secrets[name] for name in spec.secrets if name in secrets}
     return made
 

@@ -179,6 +179,7 @@ class HttpActionSpec(_Part):
     command: str
     settle: timedelta | None = Field(timedelta(seconds=30), description="seconds until seen; null = never seen")
     undo_only: bool = False
+    mitigates: bool = Field(True, description="false: nobody asks whether it recovered")
     secrets: list[str] = Field(default_factory=list, description="environment variables that headers may name")
 
     @model_validator(mode="after")

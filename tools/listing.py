@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tools.alert_actions import ExpireSilence, SilenceAlert
+from tools.alert_condition import alert_condition
 from tools.alert_history import alert_history
 from tools.alert_rule import alert_rule
 from tools.alerts import active_alerts, began_around
@@ -23,7 +24,7 @@ from tools.workloads import describe_workload, rollout_history, workload_events
 
 TOOLS = Tools(
     reads=(
-        query_metrics, compare_metrics, find_metrics, alert_rule, active_alerts, alert_history, began_around,
+        query_metrics, compare_metrics, find_metrics, alert_rule, alert_condition, active_alerts, alert_history, began_around,
         restarts_and_versions, recent_changes, search_logs, rank_suspects,
         describe_workload, workload_events, workload_logs, rollout_history,
         inspect_drift, model_versions, served_version, model_lineage, model_quality, feature_freshness,

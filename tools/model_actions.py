@@ -12,12 +12,14 @@ import httpx
 from pydantic import BeforeValidator, Field
 
 from tools.context import Context, Model, Target
-from tools.errors import NotConfigured, Refused, ToolFailed, Unreachable
+from tools.errors import NotConfigured, Refused, ToolError, ToolFailed, Unreachable
 from tools.mlflow import registry_of
 from tools.registry import ModelVersion, Registry, model_named
+from tools.served_before import unfit
 from tools.spec import Action, Identifier, ModelName, Receipt, Risk, State
 from tools.wording import clean, iso
 
+_ID, _TIME = "@of-the-shell-id@", "@of-the-shell-time@"  # where the command has the shell fill in
 EVENT_TYPE = "dev.stanch.retraining.requested"
 
 
@@ -32,11 +34,14 @@ Version = Annotated[
     Identifier("version"),
     Field(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="a registered version, such as 2"),
 ]
-Alias = Annotated[str, Identifier("alias"), Field(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+Alias = Annotated[
+    str, Identifier("alias"), Field(max_length=64, pattern=r"^([A-Za-z][A-Za-z0-9_-]*)?$",
+                                    description="the one the catalog names, which is the default; no other is moved")
+]  # fmt: skip
 
 
 class PointModelAlias(Action):
-    """Point an alias of a registered model (champion) at another version: rolls a model back or forward.
+    """Point the alias that serving of a model follows (by the catalog) at another version: rolls it back or forward.
 
     Serving follows only if it loads by alias: check served_version afterwards.
     """
@@ -46,54 +51,78 @@ class PointModelAlias(Action):
     settle: ClassVar[timedelta | None] = timedelta(seconds=10)
     model: ModelName
     version: Version
-    alias: Alias = "champion"
+    alias: Alias = ""
 
     def target(self, context: Context) -> Target:
         entry, registry, _ = self._place(context)
         return _target(context, entry, registry.name)
 
+    def resolved(self, context: Context) -> Action:
+        """With the catalog's alias. Refused for another one: what follows it is somebody else's."""
+        entry = model_named(context, self.model)
+        if self.alias not in ("", entry.alias):
+            raise Refused(
+                f"Serving of {entry.name} follows the alias {entry.alias!r}, by the catalog; {self.alias!r} is another's. "
+                f"Leave the alias out, or correct `alias` of {entry.name} in catalog.yaml."
+            )
+        return self.model_copy(update={"alias": entry.alias})
+
     async def observe(self, context: Context) -> State:
         """Which version the alias points at. An alias that does not exist is refused: we move aliases, never make them."""
-        _, registry, name = self._place(context)
-        return _state(await self._now(registry, name))
+        entry, registry, _ = self._place(context)
+        return _state(await self._now(registry, entry))
 
     def change(self, before: State, key: str) -> State:
         return State({"version": self.version}, before.version)
 
     async def dry_run(self, context: Context, before: State) -> str | None:
-        """That the version exists and is ready to be served; the registry itself has no dry run."""
+        """That the version exists and may be served, and that it is known which alias serving follows; the registry itself
+        has no dry run."""
         entry, registry, name = self._place(context)
-        found = (await registry.model(name)).version(self.version)
+        whole = await registry.model(name)
+        found = whole.version(self.version)
         if found is None:
             raise Refused(f"{entry.name} has no version {self.version} in {registry.name}. See model_versions.")
-        if found.status != "READY":
-            raise Refused(f"Version {self.version} of {entry.name} is {found.status}, not READY: it cannot be served.")
+        if why := unfit(found):
+            raise Refused(f"Version {self.version} of {entry.name} may not be served: {why}.")
+        if not entry.alias_named and len(whole.aliases) > 1:
+            raise Refused(
+                f"{name} has the aliases {', '.join(sorted(whole.aliases))}, and nobody said which one serving follows. Set "
+                f"`alias` of {entry.name} in catalog.yaml."
+            )
         created = f", created {iso(found.created)}" if found.created else ""
         return f"version {self.version} of {name} exists and is READY{created}"
 
     async def apply(self, context: Context, before: State, key: str) -> Receipt:
         """Read, set, read again: the registry has no compare-and-set, so what lies between is a window of one call."""
         entry, registry, name = self._place(context)
-        if _state(await self._now(registry, name)) != before:
-            raise Refused(f"Alias {self.alias} of {entry.name} was moved by somebody else meanwhile. Look again.")
-        await registry.point(name, self.alias, self.version)
-        now = await registry.alias(name, self.alias)
+        alias = self.alias or entry.alias
+        if _state(await self._now(registry, entry)) != before:
+            raise Refused(f"Alias {alias} of {entry.name} was moved by somebody else meanwhile. Look again.")
+        await registry.point(name, alias, self.version)
+        now = await registry.alias(name, alias)
         seen = now.version if now else "nothing"
-        return Receipt(f"{registry.name}: alias {self.alias} of {name} now points at version {seen}", {"version": seen})
+        return Receipt(f"{registry.name}: alias {alias} of {name} now points at version {seen}", {"version": seen})
 
     async def probe(self, context: Context, key: str) -> bool | None:
         """Whether the alias points where it should. The registry keeps no key, so who moved it cannot be told."""
-        _, registry, name = self._place(context)
-        found = await registry.alias(name, self.alias)
+        entry, registry, name = self._place(context)
+        found = await registry.alias(name, self.alias or entry.alias)
         return found is not None and found.version == self.version
 
     def undo(self, before: State) -> Action | None:
         return PointModelAlias(model=self.model, version=str(before.fields["version"]), alias=self.alias)
 
-    def command(self) -> str:
-        asked = json.dumps({"name": self.model, "alias": self.alias, "version": self.version})
+    def command(self, context: Context) -> str:
+        entry, url = Model(self.model, self.model), '"$MLFLOW_TRACKING_URI"'
+        try:
+            entry = model_named(context, self.model)
+            url = shlex.quote(context.backends.pick("mlflow", context.labels, entry.registry).link_base)
+        except ToolError:
+            pass
+        asked = json.dumps({"name": entry.registry_name, "alias": self.alias or entry.alias, "version": self.version})
         return (
-            'curl -X POST "$MLFLOW_TRACKING_URI/api/2.0/mlflow/registered-models/alias" '
+            f"curl -fsS -X POST {url}/api/2.0/mlflow/registered-models/alias "
             f"-H 'Content-Type: application/json' -d {shlex.quote(asked)}"
         )
 
@@ -101,11 +130,12 @@ class PointModelAlias(Action):
         entry = model_named(context, self.model)
         return entry, registry_of(context, entry), entry.registry_name
 
-    async def _now(self, registry: Registry, name: str) -> ModelVersion:
-        found = await registry.alias(name, self.alias)
+    async def _now(self, registry: Registry, entry: Model) -> ModelVersion:
+        name, alias = entry.registry_name, self.alias or entry.alias
+        found = await registry.alias(name, alias)
         if found is None:
             raise Refused(
-                f"{name} has no alias {self.alias!r} in {registry.name}. Stanch moves aliases and never makes one; "
+                f"{name} has no alias {alias!r} in {registry.name}. Stanch moves aliases and never makes one; "
                 f"`stanch tools call model_versions model={self.model}` lists those there are."
             )
         return found
@@ -119,6 +149,7 @@ class RequestRetraining(Action):
 
     risk: ClassVar[Risk] = Risk.REVERSIBLE
     settle: ClassVar[timedelta | None] = None
+    mitigates: ClassVar[bool] = False  # nothing is served otherwise for it
     model: ModelName
     reason: Annotated[str, Field(min_length=3, max_length=500)]
     data_version: Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9._:/@=-]*$")] = ""
@@ -166,12 +197,13 @@ class RequestRetraining(Action):
             return None
         return True if isinstance(found, dict) and found.get("id") == key else None
 
-    def command(self) -> str:
-        event = self.event(Model(self.model, self.model), "<an id of your own>", "<now>")
-        return (
-            'curl -X POST "$RETRAINING_URL" -H "Content-Type: application/cloudevents+json" '
-            f"-d {shlex.quote(json.dumps(event, ensure_ascii=False))}"
-        )
+    def command(self, context: Context) -> str:
+        """The id and the time are the shell's: they are of the moment at which it is typed."""
+        entry = context.catalog.model(self.model) or Model(self.model, self.model)
+        url = shlex.quote(context.backends.retraining_url) if context.backends.retraining_url else '"$RETRAINING_URL"'
+        event = shlex.quote(json.dumps(self.event(entry, _ID, _TIME), ensure_ascii=False))
+        event = event.replace(_ID, "'\"$(date -u +by-hand-%s)\"'").replace(_TIME, "'\"$(date -u +%FT%TZ)\"'")
+        return f"curl -fsS -X POST {url} -H 'Content-Type: application/cloudevents+json' -d {event}"
 
     def event(self, model: Model, key: str, at: str) -> dict[str, Any]:
         """The CloudEvent 1.0, structured JSON."""

@@ -23,7 +23,6 @@ from tools.prometheus import prometheus, window
 from tools.registry import (
     ModelVersion,
     Promotion,
-    RegisteredModel,
     Registry,
     Run,
     data_version,
@@ -32,6 +31,7 @@ from tools.registry import (
     promotion,
     visible,
 )
+from tools.served_before import Before, served_before
 from tools.spec import Answer, Emptiness, Fact, ModelName, read
 from tools.wording import clean, iso, number, shorten
 
@@ -42,7 +42,7 @@ MOST_BYTES = 256 * 1024  # of a serving process's answer about itself
 
 @read
 async def model_versions(context: Context, model: ModelName | None = None) -> Answer:
-    """Registered versions of a model, what its aliases (champion …) point at, and when each was promoted, as far as known.
+    """Registered versions of a model, what its aliases point at, when each was promoted and what served before, as far as known.
 
     This is what the registry says, not what serving runs (served_version). model: catalog name; default the incident's.
     """
@@ -55,10 +55,15 @@ async def model_versions(context: Context, model: ModelName | None = None) -> An
     versions = [v for v in found.versions if visible(context, v.created)]
     promotions = {v.version: promotion(v, posted) for v in versions}
     aliases = dict(found.aliases) if context.live else {}
-    facts = [Fact("versions.count", "versions", len(versions), "count"), *_alias_facts(found, aliases, promotions)]
+    facts = [Fact("versions.count", "versions", len(versions), "count"), *_alias_facts(aliases, promotions)]
     facts += [fact for v in versions[:SHOWN_VERSIONS] for fact in _version_facts(v)]
     lines = [f"{entry.registry_name} in {registry.name}: {len(versions)} versions."]
     lines += [f"Alias {a} → version {v}; {_when(promotions.get(v))}." for a, v in sorted(aliases.items())]
+    if entry.alias in aliases:
+        before = await served_before(context, entry, found, aliases[entry.alias], posted)
+        facts.append(_before_fact(entry, before))
+        told = f"version {before.version}: {before.how}" if before.version else f"cannot be told: {before.how}"
+        lines.append(f"What served before version {aliases[entry.alias]} {'was ' if before.version else ''}{told}.")
     if not context.live:
         lines.append("What the aliases pointed at then is not recorded: the registry keeps no history of them.")
     lines += [f"{_line(v)}" for v in versions[:SHOWN_VERSIONS]]
@@ -113,7 +118,7 @@ async def model_lineage(
     model: ModelName | None = None,
     version: Annotated[str, Field(max_length=64)] | None = None,
 ) -> Answer:
-    """How a version was made: its training run, parameters, the data it was trained on, its metrics; beside the version before.
+    """How a version was made: its training run, parameters, the data it was trained on, its metrics; beside the version registered before.
 
     version: default is the one the model's alias points at now.
     """
@@ -128,13 +133,13 @@ async def model_lineage(
     this = found.version(wanted) or await registry.version(entry.registry_name, wanted)
     if not visible(context, this.created):
         raise NotRecorded(f"Version {wanted} of {entry.name} did not exist at {iso(context.as_of)}.")
-    before = found.before(wanted)
+    before = found.older(wanted)
     runs = {v.version: await registry.run(v.run_id) for v in (this, before) if v and v.run_id}
     facts = _lineage_facts(this, runs.get(wanted), "")
     lines = [_lineage_line(entry, this, runs.get(wanted))]
     if before:
         facts += _lineage_facts(before, runs.get(before.version), "previous.")
-        lines.append("Version before: " + _lineage_line(entry, before, runs.get(before.version)))
+        lines.append("Version registered before: " + _lineage_line(entry, before, runs.get(before.version)))
         lines += _differences(runs.get(wanted), runs.get(before.version))
     data = {"version": _plain(this), "run": _plain(runs.get(wanted)), "previous": _plain(before)}
     data["previous_run"] = _plain(runs.get(before.version)) if before else None
@@ -173,7 +178,12 @@ def _from_posts(context: Context, model: Model, posted: Sequence[Change]) -> Ans
     return Answer(shorten("\n".join(lines)), facts, data, last.link or None)
 
 
-def _alias_facts(found: RegisteredModel, aliases: Mapping[str, str], known: Mapping[str, Promotion]) -> list[Fact]:
+def _before_fact(entry: Model, before: Before) -> Fact:
+    labels = {"version": before.version} if before.version else {}
+    return Fact(f"alias.{_slug(entry.alias)}.previous", "version that served before", before.version, labels=labels)
+
+
+def _alias_facts(aliases: Mapping[str, str], known: Mapping[str, Promotion]) -> list[Fact]:
     facts = []
     for alias, version in sorted(aliases.items()):
         slug = _slug(alias)
@@ -181,9 +191,6 @@ def _alias_facts(found: RegisteredModel, aliases: Mapping[str, str], known: Mapp
         facts.append(Fact(f"alias.{slug}", f"version alias {alias} points at", version, labels=named))
         when = known.get(version)
         facts.append(Fact(f"alias.{slug}.promoted", "when it was promoted", _unix(when.at if when else None), "unix"))
-        before = found.before(version)
-        labels = {"version": before.version} if before else {}
-        facts.append(Fact(f"alias.{slug}.previous", "READY version before it", labels.get("version"), labels=labels))
     return facts
 
 
@@ -292,7 +299,7 @@ def _differences(run: Run | None, before: Run | None) -> list[str]:
     ]
     keys = sorted(run.parameters.keys() | before.parameters.keys())
     other = [k for k in keys if run.parameters.get(k) != before.parameters.get(k)]
-    shown = f"Against the version before: {', '.join(moved[:8]) or 'the same metrics'}"
+    shown = f"Against the version registered before: {', '.join(moved[:8]) or 'the same metrics'}"
     changed = "parameters that differ: " + ", ".join(other[:8]) if other else "the same parameters"
     return [f"{shown}; {changed}."]
 

@@ -83,11 +83,12 @@ class Prometheus:
         entries = _objects(data, metric)
         return (str(entries[0].get("type", "")), str(entries[0].get("help", ""))) if entries else ("", "")
 
-    async def rules(self) -> list[Json]:
-        """Alerting rules, each the API's object with its group's name under `group`."""
-        data = (await self._get("/api/v1/rules", {"type": "alert"}, "the rules"))["data"]
+    async def rules(self, kind: str = "alert") -> list[Json]:
+        """Rules of one kind (alert, record), each the API's object with its group's name under `group` and the seconds
+        between two evaluations under `interval`."""
+        data = (await self._get("/api/v1/rules", {"type": kind}, "the rules"))["data"]
         return [
-            {**rule, "group": str(group.get("name", ""))}
+            {**rule, "group": str(group.get("name", "")), "interval": group.get("interval")}
             for group in _objects(data, "groups")
             for rule in _objects(group, "rules")
         ]

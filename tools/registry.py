@@ -44,8 +44,9 @@ class RegisteredModel:
     def version(self, version: str) -> ModelVersion | None:
         return next((v for v in self.versions if v.version == version), None)
 
-    def before(self, version: str) -> ModelVersion | None:
-        """The newest READY version older than the given one: where a roll-back would usually point."""
+    def older(self, version: str) -> ModelVersion | None:
+        """The newest READY version registered before the given one: to compare with. What *served* before is another
+        question (tools.served_before), and the only one a roll-back may ask."""
         names = [v.version for v in self.versions]
         older = self.versions[names.index(version) + 1 :] if version in names else ()
         return next((v for v in older if v.status == "READY"), None)

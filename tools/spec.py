@@ -86,10 +86,11 @@ Function: TypeAlias = Callable[..., Awaitable[Answer]]
 class Read:
     """A read: its name, its words, its arguments as a pydantic model, and the function behind it."""
 
-    def __init__(self, function: Function, needs: str = "") -> None:
+    def __init__(self, function: Function, needs: str = "", offered: bool = True) -> None:
         self.name = function.__name__
         self.doc = inspect.getdoc(function) or ""
         self.needs = needs
+        self.offered = offered
         self._function = function
         self.arguments = _arguments_of(function)
 
@@ -113,12 +114,15 @@ class Read:
 @overload
 def read(function: Function) -> Read: ...
 @overload
-def read(*, needs: str) -> Callable[[Function], Read]: ...
-def read(function: Function | None = None, *, needs: str = "") -> Read | Callable[[Function], Read]:
-    """Describe a coroutine function `(context, …) -> Answer` as a read. `needs` names the kind of backend it asks."""
+def read(*, needs: str, offered: bool = True) -> Callable[[Function], Read]: ...
+def read(
+    function: Function | None = None, *, needs: str = "", offered: bool = True
+) -> Read | Callable[[Function], Read]:
+    """Describe a coroutine function `(context, …) -> Answer` as a read. `needs` names the kind of backend it asks; one that
+    is not `offered` is code's own, and no reasoner is told of it."""
     if function is not None:
         return Read(function)
-    return lambda f: Read(f, needs)
+    return lambda f: Read(f, needs, offered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,7 @@ class Action(BaseModel, ABC):
     settle: ClassVar[timedelta | None] = timedelta(
         seconds=30
     )  # how long the effect may take to be seen; None = never seen
+    mitigates: ClassVar[bool] = True  # False: it changes nothing of what ails, so nobody asks whether it recovered
     undo_only: ClassVar[bool] = False  # exists as another action's undo; never offered to a reasoner
 
     @classmethod
@@ -212,8 +217,9 @@ class Action(BaseModel, ABC):
         return None
 
     @abstractmethod
-    def command(self) -> str:
-        """What a person would type instead."""
+    def command(self, context: Context) -> str:
+        """What a person would type instead: one line for a shell, every value quoted, with the addresses and names that
+        are configured here. It never fails; what is not configured stands in it as a variable or a word in capitals."""
 
 
 def _arguments_of(function: Function) -> type[BaseModel]:

@@ -33,7 +33,7 @@ class Tools:
     def offered(self, backends: Backends) -> Tools:
         """Only what can be answered here: a backend that is not configured is not offered."""
         return Tools(
-            tuple(r for r in self.reads if _available(r.needs, backends)),
+            tuple(r for r in self.reads if r.offered and _available(r.needs, backends)),
             tuple(a for a in self.actions if _available(a.needs, backends) and not a.undo_only),
         )
 

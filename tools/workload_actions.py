@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from tools.context import Context, Json, Target, Workload
-from tools.errors import BadArguments, Refused, ToolFailed
+from tools.errors import BadArguments, Refused, ToolError, ToolFailed
 from tools.kubernetes import KEY, Cluster, backend_of, cluster_of, path_of
 from tools.rollouts import (
     CAUSE,
@@ -60,15 +60,19 @@ class _WorkloadAction(Action):
         held = _annotations(whole).get(KEY)
         return True if held == key else False if held is None else None
 
-    def _kubectl(self, *words: str) -> str:
-        """The command for a person. Cluster and namespace are the reference's own, else left to be filled in."""
-        cluster, namespace, _ = ["", "", *self.workload.split("/")][-3:]
-        where = ["--context", cluster or "CLUSTER", "-n", namespace or "NAMESPACE"]
-        return shlex.join(["kubectl", *where, *words])
-
-    @property
-    def _object(self) -> str:
-        return f"deployment/{self.workload.rsplit('/', 1)[-1]}"
+    def _kubectl(self, context: Context, before: Sequence[str], *after: str) -> str:
+        """The command for a person. Context, namespace and kind are the catalog's, else the reference's own, else left to be
+        filled in."""
+        cluster, namespace, name = ["", "", *self.workload.split("/")][-3:]
+        kind, place = "deployment", cluster
+        try:
+            which = context.catalog.workload(self.workload)
+            namespace, name, kind, place = which.namespace, which.name, which.kind.lower(), which.cluster
+            place = backend_of(context, which).kube_context or place
+        except ToolError:
+            pass
+        where = ["--context", place or "CLUSTER", "-n", namespace or "NAMESPACE"]
+        return shlex.join(["kubectl", *where, *before, f"{kind}/{name}", *after])
 
 
 class ScaleWorkload(_WorkloadAction):
@@ -102,8 +106,8 @@ class ScaleWorkload(_WorkloadAction):
         replicas = before.fields["replicas"]
         return ScaleWorkload(workload=self.workload, replicas=replicas) if 1 <= replicas <= 50 else None
 
-    def command(self) -> str:
-        return self._kubectl("scale", self._object, f"--replicas={self.replicas}")
+    def command(self, context: Context) -> str:
+        return self._kubectl(context, ["scale"], f"--replicas={self.replicas}")
 
     def _operations(self, before: State) -> Operations:
         return [
@@ -132,8 +136,8 @@ class RestartWorkload(_WorkloadAction):
     async def apply(self, context: Context, before: State, key: str) -> Receipt:
         return Receipt(await self._restart(context, before, key))
 
-    def command(self) -> str:
-        return self._kubectl("rollout", "restart", self._object)
+    def command(self, context: Context) -> str:
+        return self._kubectl(context, ["rollout", "restart"])
 
     async def _restart(self, context: Context, before: State, key: str, dry_run: bool = False) -> str:
         _, _, whole = await _found(context, self.workload)
@@ -186,8 +190,8 @@ class RollBackWorkload(_WorkloadAction):
         present = str(before.fields["revision"] or "")
         return RollBackWorkload(workload=self.workload, revision=int(present)) if present.isdigit() else None
 
-    def command(self) -> str:
-        return self._kubectl("rollout", "undo", self._object, f"--to-revision={self.revision}")
+    def command(self, context: Context) -> str:
+        return self._kubectl(context, ["rollout", "undo"], f"--to-revision={self.revision}")
 
     def _cause(self) -> str:
         return f"roll back to revision {self.revision}"

@@ -232,7 +232,7 @@ def _model(name: str, entry: ModelEntry) -> Model:
     values = entry.model_dump()
     values["features_from"] = tuple(values["features_from"])
     values["registry_name"] = values["registry_name"] or name
-    return Model(name=name, **values)
+    return Model(name=name, alias_named="alias" in entry.model_fields_set, **values)
 
 
 def _check_references(file: CatalogFile, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import operator
 import re
@@ -13,6 +14,7 @@ from agent.errors import UnusableInput
 from tools.context import Json
 from tools.spec import Fact
 
+RULE = "alert_condition"  # the read that asks an alert's own rule
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
@@ -90,6 +92,23 @@ class Check:
     def to_json(self) -> dict[str, Json]:
         return {"read": self.read, "args": dict(self.args), "expect": self.expect, "fact": self.fact}
 
+    @property
+    def is_rule(self) -> bool:
+        """Whether it asks for the alert's own rule, as code adds it to every success test."""
+        return self.read == RULE
+
+    @property
+    def words(self) -> str:
+        """What it looks at, for people, in full."""
+        if self.is_rule:
+            labels = ", ".join(f"{k}={v}" for k, v in dict(self.args.get("labels") or {}).items())
+            pods = f", pods like {self.args['pod']}" if self.args.get("pod") else ""
+            whom = f" for {labels}{pods}" if labels or pods else ""
+            return f"the alert's own rule gives nothing{whom}, and has the data to say so: {self.args['expr']}"
+        asked = self.args.get("promql") or f"{self.read} {json.dumps(dict(self.args), ensure_ascii=False)}"
+        fact = f" {self.fact}" if self.fact and not self.args.get("promql") else ""
+        return f"{asked}{fact} {self.expect}"
+
 
 @dataclass(frozen=True, slots=True)
 class Guard:
@@ -107,18 +126,53 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class SuccessTest:
-    """All checks hold, with data, for `hold` without a break, and that within `within` of the action."""
+    """All checks hold, with data, for `hold` without a break, and that within `within` of the action.
+
+    `already` are the places of the checks that held when it was sealed: by themselves they show nothing. With `by_person`
+    nothing in it shows a recovery, so code never says one and a person is asked.
+    """
 
     checks: tuple[Check, ...]
     hold: timedelta = timedelta(minutes=2)
     within: timedelta = timedelta(minutes=10)
     guards: tuple[Guard, ...] = field(default=())
+    already: tuple[int, ...] = ()
+    by_person: bool = False
 
     def to_json(self) -> dict[str, Json]:
-        return {
+        """What was sealed before these were known has no `already` and no `by_person`."""
+        found: dict[str, Json] = {
             "checks": [c.to_json() for c in self.checks], "hold_s": self.hold.total_seconds(),
             "within_s": self.within.total_seconds(), "guards": [g.to_json() for g in self.guards],
         }  # fmt: skip
+        if self.already:
+            found["already"] = list(self.already)
+        return found | ({"by_person": True} if self.by_person else {})
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The test in words, one a line, for cards."""
+        if not self.checks:
+            return ("it mends nothing by itself: nobody asks whether the incident has recovered",)
+        found = [
+            f"{check.words}{' (holds already: shows nothing by itself)' if place in self.already else ''}"
+            for place, check in enumerate(self.checks)
+        ]
+        found.append(f"held for {_span(self.hold)}, within {_span(self.within)}")
+        for guard in self.guards:
+            bound = f"at least {guard.at_least:.0%}" if guard.at_least is not None else f"at most {guard.at_most:.0%}"
+            found.append(f"guard: {guard.name} stays {bound} of what it was")
+        if self.by_person:
+            found.append("none of it shows a recovery: a person says whether it is over")
+        return tuple(found)
+
+
+def _span(span: timedelta) -> str:
+    """`90 s`, `12 min`, `2 h`."""
+    seconds = span.total_seconds()
+    if seconds < 120 or seconds % 60:
+        return f"{seconds:g} s"
+    return f"{seconds / 3600:g} h" if seconds >= 7200 else f"{seconds / 60:g} min"
 
 
 def check_from_json(data: Mapping[str, Json]) -> Check:
@@ -129,6 +183,6 @@ def success_from_json(data: Mapping[str, Json]) -> SuccessTest:
     """The inverse of SuccessTest.to_json."""
     guards = tuple(Guard(check_from_json(g["check"]), g["at_least"], g["at_most"], g["name"]) for g in data["guards"])
     checks = tuple(check_from_json(c) for c in data["checks"])
-    return SuccessTest(
-        checks, timedelta(seconds=float(data["hold_s"])), timedelta(seconds=float(data["within_s"])), guards
-    )
+    hold, within = timedelta(seconds=float(data["hold_s"])), timedelta(seconds=float(data["within_s"]))
+    already = tuple(int(place) for place in data.get("already", ()))
+    return SuccessTest(checks, hold, within, guards, already, bool(data.get("by_person", False)))

@@ -36,6 +36,7 @@ class Dossier:
         default_factory=list
     )  # known from the start: broken runbooks, backends that are not there
     hand_over: str = ""
+    by_hand: list[J] = field(default_factory=list)  # {command, undo}: what a person would type
     why: str = ""  # of the latest proposal
     proposals: dict[str, J] = field(default_factory=dict)
     verdicts: dict[str, J] = field(default_factory=dict)
@@ -144,6 +145,8 @@ def _note(dossier: Dossier, event: Event) -> None:
     elif "not_checked" in data:
         dossier.not_checked = list(data["not_checked"])
     dossier.hand_over = str(data.get("hand_over") or dossier.hand_over)
+    if "by_hand" in data:
+        dossier.by_hand = list(data["by_hand"])
     if "steer" in data:
         who = str(data.get("who") or event.actor)
         dossier.paused = who if data.get("halt") == "paused" else ""

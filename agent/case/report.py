@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from agent.case.dossier import Dossier
-from agent.case.text import visible
+from agent.case.text import exact, visible
 from agent.case.timeline import Event, EventKind
 from agent.clock import iso
 
@@ -29,6 +30,7 @@ def _lines(dossier: Dossier) -> Iterator[str]:
     yield from _section("Not checked", (f"- {_text(n['what'])}: {_text(n['why'])}" for n in dossier.not_checked))
     yield from _section("What was done", _done(dossier))
     yield from _section("For a person", [_text(dossier.hand_over)] if dossier.hand_over else [])
+    yield from _section("To do it yourself", _by_hand(dossier))
     yield from _section(
         "Alerts",
         (f"- {_text(a.name)} {a.status}, since {iso(a.starts_at)}: {_text(a.summary)}" for a in dossier.alerts),
@@ -79,6 +81,15 @@ def _done(dossier: Dossier) -> Iterator[str]:
         if verification := dossier.verification_of(identity):
             word = {True: "recovered", False: "not recovered", None: "not decided"}[verification.data["recovered"]]
             yield f"  - verification: {word} at {iso(verification.at)}: {_text(str(verification.data['why']))}"
+
+
+def _by_hand(dossier: Dossier) -> Iterator[str]:
+    """Commands as they are typed: in blocks, where nothing of them has to be escaped."""
+    for one in dossier.by_hand:
+        lines = [exact(str(one["command"]))]
+        lines += [f"# to take it back: {exact(str(one['undo']))}"] if one.get("undo") else []
+        fence = "`" * max(3, *(len(run) + 1 for run in ["", *re.findall("`+", " ".join(lines))]))
+        yield from (f"{fence}sh", *lines, fence)
 
 
 _SHOWN = frozenset(

@@ -127,10 +127,10 @@ class Preparation:
         proposal = Proposal(
             id=f"{incident}-p{number}", incident=incident, n=number, parent=parent, action=wanted.action,
             arguments=arguments, target=target, risk=kind.risk, before=before, after=after, key=key,
-            success=wanted.success, baseline=_baseline(wanted), undo=None if undo is None else _undo(undo),
+            success=wanted.success, baseline=_baseline(wanted), undo=None if undo is None else _undo(undo, context),
             undo_covered=undo is not None and ruling.cover_undo and _no_worse(undo, kind), covered=covered,
             untrusted=wanted.untrusted, policy_version=policy.version,
-            verdict=Verdict.ALLOW if covered else ruling.verdict, rule=ruling.rule, command=action.command(),
+            verdict=Verdict.ALLOW if covered else ruling.verdict, rule=ruling.rule, command=action.command(context),
             dry_run=dry_run, why=wanted.why, cause=wanted.cause, requester=wanted.requester,
             requester_person=wanted.requester_person, created_at=now, approve_by=now + ruling.approve_within,
             execute_within=ruling.execute_within, quorum=ruling.quorum, approvers=ruling.approvers,
@@ -191,8 +191,8 @@ def _key(incident: str, number: int, action: str, arguments: Mapping[str, Json],
     return f"stanch-{incident}-p{number}-{hashlib.sha256(text).hexdigest()[:10]}"
 
 
-def _undo(undo: Action) -> Undo:
-    return Undo(undo.name(), undo.model_dump(mode="json"), undo.command())
+def _undo(undo: Action, context: Context) -> Undo:
+    return Undo(undo.name(), undo.model_dump(mode="json"), undo.command(context))
 
 
 def _no_worse(undo: Action, kind: type[Action]) -> bool:

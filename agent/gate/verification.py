@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from agent.case.check import Check, Guard, SuccessTest
 from agent.clock import parse_time
+from agent.gate.recovery import shows_effect
 from tools.spec import Fact
 
 STALE = timedelta(minutes=3)  # a value whose window ended longer ago says nothing about now
@@ -29,11 +30,16 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`recovered` None and not `final`: look again. None and final: it cannot be told, a person decides."""
+    """`recovered` None and not `final`: look again. None and final: it cannot be told, a person decides.
+
+    `helped`: not recovered, and yet what was asked of the action held while the alert's own rule still fires. It is left as
+    it is: there is more than one cause.
+    """
 
     recovered: bool | None
     final: bool
     why: str
+    helped: bool = False
 
 
 def cadence(test: SuccessTest) -> timedelta:
@@ -67,25 +73,43 @@ def judge(
         return Verdict(False, True, worse)
     held = _held(test, baseline, seen)
     if held is not None and held >= test.hold and seen[-1].at - held <= until:
+        if test.by_person:
+            return Verdict(
+                None, True, f"what was asked for held for {_span(held)}; whether it is over a person has to say"
+            )
         return Verdict(True, True, f"all checks held for {_span(held)} with data, and no guard got worse")
     if now < until or (held is not None and now < until + test.hold):
         return Verdict(None, False, _so_far(test, baseline, seen, held))
     if held is None and seen and False in seen[-1].checks:
-        return Verdict(False, True, f"not recovered within {_span(test.within)}: {_so_far(test, baseline, seen, held)}")
+        said = f"not recovered within {_span(test.within)}: {_so_far(test, baseline, seen, held)}"
+        return Verdict(False, True, said, _helped(test, baseline, seen))
     return Verdict(None, True, f"undecided after {_span(test.within)}: {_so_far(test, baseline, seen, held)}")
 
 
-def _good(test: SuccessTest, baseline: Sequence[float | None], one: Look) -> bool:
-    """Every check held and every guard was measured and is no worse: nothing is taken for granted."""
+def _good(test: SuccessTest, baseline: Sequence[float | None], one: Look, of: Sequence[int] | None = None) -> bool:
+    """Every check (or those at the places `of`) held and every guard was measured and is no worse: nothing is taken for
+    granted."""
     guards = (_kept(g, b, v) for g, b, v in zip(test.guards, _padded(test, baseline), one.guards, strict=True))
-    return bool(one.checks) and all(c is True for c in one.checks) and all(kept is True for kept in guards)
+    checks = one.checks if of is None else [one.checks[place] for place in of]
+    return bool(checks) and all(c is True for c in checks) and all(kept is True for kept in guards)
 
 
-def _held(test: SuccessTest, baseline: Sequence[float | None], seen: Sequence[Look]) -> timedelta | None:
+def _helped(test: SuccessTest, baseline: Sequence[float | None], seen: Sequence[Look]) -> bool:
+    """Whether all but the alert's own rule held to the end, with something in it that did not hold before and measures."""
+    own = [place for place, check in enumerate(test.checks) if not check.is_rule]
+    if all(place in test.already or not shows_effect(test.checks[place]) for place in own):
+        return False
+    held = _held(test, baseline, seen, own)
+    return held is not None and held >= test.hold
+
+
+def _held(
+    test: SuccessTest, baseline: Sequence[float | None], seen: Sequence[Look], of: Sequence[int] | None = None
+) -> timedelta | None:
     """For how long it has held up to the last look, without a bad look or a gap in the looking; None: not at the last."""
     first: Look | None = None
     for one in reversed(seen):
-        if not _good(test, baseline, one) or (first is not None and first.at - one.at > 3 * cadence(test)):
+        if not _good(test, baseline, one, of) or (first is not None and first.at - one.at > 3 * cadence(test)):
             break
         first = one
     return None if first is None else seen[-1].at - first.at
@@ -115,7 +139,7 @@ def _so_far(test: SuccessTest, baseline: Sequence[float | None], seen: Sequence[
         return f"held for {_span(held)} of {_span(test.hold)}"
     last = seen[-1]
     missing = [f"{_measure(c)} has no usable data" for c, a in zip(test.checks, last.checks, strict=True) if a is None]
-    failing = [f"{_measure(c)} is not {c.expect}" for c, a in zip(test.checks, last.checks, strict=True) if a is False]
+    failing = [_failing(c) for c, a in zip(test.checks, last.checks, strict=True) if a is False]
     kept = zip(test.guards, _padded(test, baseline), last.guards, strict=True)
     guards = [
         f"{g.name} {'is worse' if k is False else 'cannot be compared'}"
@@ -152,8 +176,14 @@ def _padded(test: SuccessTest, baseline: Sequence[float | None]) -> tuple[float 
     return (*baseline, *(None for _ in test.guards))[: len(test.guards)]
 
 
+def _failing(check: Check) -> str:
+    return f"{_measure(check)} still fires" if check.is_rule else f"{_measure(check)} is not {check.expect}"
+
+
 def _measure(check: Check) -> str:
     """What a check looks at, in a word: its first metric, else its read and fact."""
+    if check.is_rule:
+        return f"{check.args.get('alertname') or 'the alert'}'s own rule"
     metric = re.search(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\s*[{\[]", str(check.args.get("promql") or ""))
     return metric[1] if metric else f"{check.read} {check.fact}".strip()
 

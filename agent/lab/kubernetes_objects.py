@@ -38,12 +38,25 @@ def _labels(d: Deployment) -> dict[str, str]:
     return {"app": d.name, **d.labels}
 
 
+def _cores(cores: float) -> str:
+    """As the API server writes it, whatever was sent: `500m`, `2`. Clients that send a template back write it so."""
+    thousandths = round(cores * 1000)
+    return f"{thousandths}m" if thousandths % 1000 else str(thousandths // 1000)
+
+
+def _bytes(size: int) -> str:
+    for power, unit in ((30, "Gi"), (20, "Mi"), (10, "Ki")):
+        if size % (1 << power) == 0:
+            return f"{size >> power}{unit}"
+    return str(size)
+
+
 def template(d: Deployment, revision: Revision) -> Document:
     """The pod template of one revision, without the hash label that only ReplicaSets and Pods carry."""
     metadata: Document = {"labels": _labels(d)}
     if revision.annotations:
         metadata["annotations"] = dict(revision.annotations)
-    limits = {"cpu": f"{round(d.cpu_limit * 1000)}m", "memory": str(d.memory_limit)}
+    limits = {"cpu": _cores(d.cpu_limit), "memory": _bytes(d.memory_limit)}
     container: Document = {"name": d.name, "image": revision.image, "resources": {"limits": limits, "requests": limits}}
     if revision.env:
         container["env"] = [{"name": name, "value": value} for name, value in revision.env.items()]

@@ -110,6 +110,18 @@ def render_action(block: ActionBlock, names: Names, book: str = "") -> tuple[str
     )
 
 
+def render_by_hand(block: ActionBlock, names: Names) -> dict[str, Json]:
+    """The arguments for a person who types the action: what is not known here is the argument's name in capitals."""
+    render = _renderer(names, f"runbook:{block.line}")
+    found: dict[str, Json] = {}
+    for name, value in block.args.items():
+        try:
+            found[name] = render({name: value})[name]
+        except UnusableInput:
+            found[name] = name.upper()
+    return found
+
+
 def default_guards(traffic: str | None) -> tuple[Guard, ...]:
     """Traffic stays at 70 % of before or more, where the catalog says how to measure it."""
     return (_guard({"promql": traffic, "at_least": 0.7, "name": "traffic"}),) if traffic else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,7 @@ from agent.case.cause import Fault
 from agent.case.check import SuccessTest
 from agent.case.timeline import Event, EventKind, canonical
 from agent.errors import UnusableInput
-from agent.library.render import render_action
+from agent.library.render import Names, render_action, render_by_hand
 from agent.library.runbook import ActionBlock, Runbook
 from agent.reasoner.calls import Shelf, number
 from agent.reasoner.checks import BELOW, books, changes, linked
@@ -29,6 +30,12 @@ BEFORE = {
     },
     "served_version": {"served.version": "served", "alias.version": "version"},
 }  # fmt: skip
+
+
+_NOT_TOLD = (
+    "which version served before cannot be told (see model_versions): say which one to point the alias at, and check that "
+    "its validation passed"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +68,57 @@ class Attempt:
 
 def steps(view: View, candidate: Candidate) -> tuple[list[Step], list[str]]:
     """The actions the runbooks have for a cause, best runbook first, and why others cannot be taken."""
+    found, why = _rendered(view, candidate)
+    offered = {action.name() for action in view.actions}
+    missing = [
+        f"{s.action} ({s.source.split(':')[0]}) is not configured here" for s in found if s.action not in offered
+    ]
+    return [s for s in found if s.action in offered], [*missing, *why]
+
+
+def by_hand(view: View, candidate: Candidate) -> list[tuple[str, Mapping[str, Json]]]:
+    """The actions the runbooks have for a cause that are not configured or cannot be filled in here: for a person to type."""
+    if candidate.fault in BELOW and worst_peer(view, candidate) != candidate.subject.name:
+        return []
+    offered = {action.name() for action in view.actions}
+    names = replace(candidate.subject.names, before=before(view, candidate))
+    return [
+        (block.action, render_by_hand(block, names))
+        for _, block in _blocks(view, candidate)
+        if block.action not in offered or not _fills(block, names)
+    ]
+
+
+def _fills(block: ActionBlock, names: Names) -> bool:
+    try:
+        render_action(block, names)
+    except UnusableInput:
+        return False
+    return True
+
+
+def _rendered(view: View, candidate: Candidate) -> tuple[list[Step], list[str]]:
     found, why = [], []
     names = replace(candidate.subject.names, before=before(view, candidate))
-    offered = {action.name() for action in view.actions}
     if candidate.fault in BELOW and worst_peer(view, candidate) != candidate.subject.name:
         return [], ["it is mended where it lies"]
     for book, block in _blocks(view, candidate):
-        if block.action not in offered:
-            why.append(f"{block.action} ({book.name}) is not offered here")
-            continue
         try:
             found.append(Step(*render_action(block, names, book.name), source=_source(book, block.line)))
         except UnusableInput as error:
-            why.append(str(error))
+            why.append(_unknown(block, book, str(error)))
     return found, why
+
+
+def _unknown(block: ActionBlock, book: Runbook, error: str) -> str:
+    """Why a block cannot be filled in, in words that may stand in a finding: without the numbers of lines."""
+    if "previous_version" in error:
+        return _NOT_TOLD
+    if block.action and (missing := re.search(r"before\.?\w*|'(\w+)' is", error)):
+        name = missing[0].removesuffix(" is").strip("'")
+        mend = "" if name.startswith("before") else " Add what is missing to the catalog"
+        return f"{block.action} ({book.name}) needs {name}, which nothing here tells.{mend}"
+    return f"{block.action} ({book.name}) cannot be filled in here"
 
 
 def _blocks(view: View, candidate: Candidate) -> list[tuple[Runbook, ActionBlock]]:
@@ -175,6 +219,10 @@ def _fate(proposal: str, events: list[Event]) -> tuple[str, int]:
                 fate, n = "lost" if event.data.get("lost") else str(event.data.get("outcome")), event.n
             case EventKind.VERIFICATION if event.data.get("recovered") is True:
                 fate, n = "recovered", event.n
-            case EventKind.VERIFICATION if event.data.get("final") or event.data.get("recovered") is False:
+            case EventKind.VERIFICATION if event.data.get("helped"):
+                fate, n = "helped", event.n
+            case EventKind.VERIFICATION if event.data.get("recovered") is False:
                 fate, n = "not recovered", event.n
+            case EventKind.VERIFICATION if event.data.get("final"):
+                fate, n = "undecided", event.n
     return fate, n

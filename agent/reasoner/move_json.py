@@ -28,7 +28,8 @@ def to_json(move: Move) -> dict[str, Any]:
         case AskPerson():
             return {"move": "ask", "question": move.question}
         case Conclude():
-            return {"move": "conclude", "hand_over": move.hand_over, **_picture(move)}
+            by_hand = [{"action": action, "args": dict(args)} for action, args in move.by_hand]
+            return {"move": "conclude", "hand_over": move.hand_over, "by_hand_actions": by_hand, **_picture(move)}
         case Reply():
             return {"move": "reply", "reply": move.text}
 
@@ -48,7 +49,13 @@ def from_json(data: J) -> Move:
             return AskPerson(data["question"])
         case "conclude":
             return Conclude(
-                _claims(data), _cause(data), Kind(data["kind"]), _ruled_out(data), _not_checked(data), data["hand_over"]
+                _claims(data),
+                _cause(data),
+                Kind(data["kind"]),
+                _ruled_out(data),
+                _not_checked(data),
+                data["hand_over"],
+                tuple((one["action"], one["args"]) for one in data.get("by_hand_actions", ())),
             )
         case "reply":
             return Reply(data["reply"])

@@ -82,6 +82,7 @@ class Conclude:
     ruled_out: tuple[RuledOut, ...] = ()
     not_checked: tuple[NotChecked, ...] = ()
     hand_over: str = ""
+    by_hand: tuple[tuple[str, Mapping[str, Json]], ...] = ()  # actions with arguments that are not configured here
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from agent.case.cause import Cause, Fault
@@ -16,9 +16,10 @@ from agent.reasoner.calls import Shelf, ask, labels_of, present
 from agent.reasoner.checks import Subject, Tried, calls_of, changes, details_of, own_subject, subject_of, tried
 from agent.reasoner.diagnosis import Picture, depths, implicated, kind_of, weigh
 from agent.reasoner.first_minute import compare_call, first_minute, onset, rule_call, workload_calls
-from agent.reasoner.mitigation import SURE_ENOUGH, Attempt, Step, attempts, steps
+from agent.reasoner.mitigation import SURE_ENOUGH, Attempt, Step, attempts, by_hand, steps
 from agent.reasoner.moves import Call, Conclude, Look, Move, Propose, Thought, View
 from agent.reasoner.sentences import findings, not_checked, reason, ruled_out, sound
+from tools.context import Json
 
 MOST_CALLS = 16  # side by side in one move: more would only queue at the backend
 MOST_LOOKS = 10
@@ -47,6 +48,7 @@ def decide(view: View) -> Move:
             return look
         if not (quick(view) and still_breaching(view, made[-1].event)):
             return _ended(view, "")
+    mended = mended or (bool(made) and made[-1].fate == "helped")
     after = made[-1].event if mended else 0  # the action mended what it was meant to, and the alert goes on: all anew
     own = own_subject(view)
     subjects = [own, *(s for s in _steered_to(view) if s.name != own.name)]
@@ -156,9 +158,9 @@ def _act(view: View, picture: Picture, checks: list[Tried], made: list[Attempt])
         return None  # nothing to mend now
     if not picture.candidates or picture.confidences[0] < SURE_ENOUGH or not picture.candidates[0].sound:
         return None
-    if any(a.fate in ("denied", "revoked", "UNKNOWN") or a.fate.startswith("policy") for a in made) or told_to_stop(
-        view
-    ):
+    if any(
+        a.fate in ("denied", "revoked", "UNKNOWN", "undecided") or a.fate.startswith("policy") for a in made
+    ) or told_to_stop(view):
         return None  # a person or the policy has spoken; what follows is theirs to say
     best = picture.candidates[0]
     # what never reached its target, and what a person's words took back while it waited, may be proposed again
@@ -200,8 +202,16 @@ def _conclude(view: View, picture: Picture, checks: list[Tried], made: list[Atte
         cause = Cause(cause.component, Fault.UNKNOWN)
     return Conclude(
         claims=claims, cause=cause, kind=kind, ruled_out=ruled_out(view, picture), not_checked=not_checked(view, checks),
-        hand_over="" if cause.fault is Fault.NONE else _hand_over(view, picture, made),
+        hand_over="" if cause.fault is Fault.NONE else _hand_over(view, picture, made), by_hand=_by_hand(view, picture),
     )  # fmt: skip
+
+
+def _by_hand(view: View, picture: Picture) -> tuple[tuple[str, Mapping[str, Json]], ...]:
+    """What a person would do about the likeliest cause where it is likely enough and its action is not configured here."""
+    best = next(iter(picture.candidates), None)
+    if best is None or picture.quiet or picture.usual or not best.sound or picture.confidences[0] < SURE_ENOUGH:
+        return ()
+    return tuple(by_hand(view, best)[:1])
 
 
 def _ended(view: View, hand_over: str) -> Conclude:
@@ -244,6 +254,7 @@ def _why_no_action(view: View, picture: Picture, made: list[Attempt]) -> str:
     if last is not None and last.fate != "open":
         ends = {
             "refused": "was refused", "denied": "was denied", "revoked": "was revoked", "not recovered": "ran and did not mend it", "recovered": "mended what it was meant to, and the alert goes on",
+            "helped": "did what was asked of it, and the alert goes on", "undecided": "ran, and whether it is over cannot be told: look, and close it or take it back",
             "NOT_DONE": "did not happen", "lost": "did not reach its target", "UNKNOWN": "may or may not have happened", "DONE": "ran",
         }  # fmt: skip
         told = "; ".join(view.rejections)
@@ -259,4 +270,4 @@ def _why_no_action(view: View, picture: Picture, made: list[Attempt]) -> str:
     if picture.confidences[0] < SURE_ENOUGH:
         return f"{fault} is likely, and other causes fit as well."
     _, why = steps(view, best)
-    return f"no action of the runbooks mends {fault} here{': ' + why[0] if why else ''}."
+    return f"no action of the runbooks mends {fault} here{': ' + why[0].rstrip('.') if why else ''}."

@@ -161,7 +161,7 @@ class Base(Action):
             raise ToolFailed("timed out")
         return Receipt("accepted", {"id": f"thing-{key[-4:]}"})
 
-    def command(self) -> str:
+    def command(self, context: Context) -> str:
         return f"do {type(self).__name__} {self.workload}"
 
 

@@ -59,6 +59,7 @@ SUCCESS = SuccessTest(
     (Check("served_version", {"model": "forecast"}, "== 2", "served.version"),),
     hold=timedelta(seconds=30), within=timedelta(minutes=2),
 )  # fmt: skip
+RULE = 'model_error{service="demand-forecast"} > 0.2'
 
 
 @dataclass
@@ -100,14 +101,42 @@ class Serving:
     registry: str
     follows: bool
 
+    rule: bool = True  # whether its Prometheus lists the alert's rule
+
+    def prometheus(self) -> Starlette:
+        """A Prometheus with one rule and one series: the error is high while version 3 is served."""
+
+        async def rules(request: Request) -> JSONResponse:
+            rule = {"name": "ModelErrorHigh", "query": RULE, "duration": 0, "labels": {"severity": "warning"}}
+            listed = [{"name": "ml", "interval": 30, "rules": [rule]}] if self.rule else []
+            return JSONResponse({"status": "success", "data": {"groups": listed}})
+
+        async def query(request: Request) -> JSONResponse:
+            text, at = request.query_params["query"], float(request.query_params["time"])
+            error = 0.31 if await self.served() == "3" else 0.11
+            value = at if "timestamp(" in text else error
+            quiet = "> 0.2" in text and error < 0.2
+            one = {"metric": {"service": "demand-forecast"}, "value": [at, str(value)]}
+            return JSONResponse(
+                {"status": "success", "data": {"resultType": "vector", "result": [] if quiet else [one]}}
+            )
+
+        return Starlette(
+            routes=[Route("/api/v1/rules", rules), Route("/api/v1/query", query),
+                    Route("/version", self.version)]
+        )  # fmt: skip
+
     async def version(self, request: Request) -> JSONResponse:
+        return JSONResponse({"model": MODEL, "version": await self.served()})
+
+    async def served(self) -> str:
         version = "3"
         if self.follows:
             async with httpx.AsyncClient(timeout=20) as http:
                 asked = {"name": MODEL, "alias": "champion"}
                 answer = await http.get(f"{self.registry}{API}/registered-models/alias", params=asked)
-            version = answer.json()["model_version"]["version"]
-        return JSONResponse({"model": MODEL, "version": version})
+            version = str(answer.json()["model_version"]["version"])
+        return version
 
 
 @dataclass
@@ -135,13 +164,17 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(mlflow: MlflowServer, folder: Path, *, follows: bool) -> AsyncIterator[Stage]:
-    serving = Serving(mlflow.url, follows)
-    async with served(Starlette(routes=[Route("/version", serving.version)])) as url:
+async def stage(mlflow: MlflowServer, folder: Path, *, follows: bool, rule: bool = True) -> AsyncIterator[Stage]:
+    serving = Serving(mlflow.url, follows, rule)
+    async with served(serving.prometheus()) as url:
         (folder / "catalog.yaml").write_text(CATALOG.format(registry=MODEL, url=f"{url}/version"))
         (folder / "policy.yaml").write_text(POLICY)
         plain = read({"data": folder / "data"}, cwd=folder)
-        settings = replace(plain, backends={"mlflow": (BackendEntry(name="mlflow", url=mlflow.url, timeout_s=60),)})
+        backends = {
+            "mlflow": (BackendEntry(name="mlflow", url=mlflow.url, timeout_s=60),),
+            "prometheus": (BackendEntry(name="prometheus", url=url, timeout_s=60),),
+        }
+        settings = replace(plain, backends=backends)
         clock, reasoner = MovedClock(datetime.now(UTC)), Scripted()
         async with open_app(settings, clock=clock, reasoner=reasoner) as app:
             labels = {"alertname": "ModelErrorHigh", "service": "demand-forecast", "severity": "warning"}
@@ -188,6 +221,24 @@ async def test_serving_that_follows_is_a_recovery(registry: MlflowServer, tmp_pa
     assert shown["counts"]["dropped_claims"] == 0
 
 
+async def test_that_serving_runs_the_version_is_no_recovery_where_the_rule_cannot_be_read(
+    registry: MlflowServer, tmp_path: Path
+) -> None:
+    async with stage(registry, tmp_path, follows=True, rule=False) as on:
+        await on.run()
+        (sealed,) = await on.app.desk.proposals()
+        assert sealed.success.by_person
+        await on.approved()
+        assert (await on.run()).kind is RestKind.ENDED
+        assert registry.champion() == "2"  # nothing is taken back on a guess
+        dossier = await on.dossier()
+    shown = to_json(dossier)
+    assert shown["incident"]["state"] == State.HANDED_OVER
+    assert (shown["verification"]["recovered"], shown["undo"]) == (None, None)
+    assert any("Is it over?" in str(e.data.get("hand_over")) for e in dossier.events)
+    assert "whether it is over a person has to say" in on.reasoner.seen[-1].rejections[0]
+
+
 async def test_serving_that_stays_is_no_recovery_and_the_alias_is_moved_back(
     registry: MlflowServer, tmp_path: Path
 ) -> None:
@@ -211,6 +262,7 @@ async def test_serving_that_stays_is_no_recovery_and_the_alias_is_moved_back(
     assert moved == [sealed.id, shown["undo"]["proposal"]["id"]]
     whys = [e.data["why"] for e in dossier.events if e.kind is EventKind.VERIFICATION and e.data["final"]]
     assert whys[0].startswith("not recovered within 2 min: ")
+    assert "ModelErrorHigh's own rule still fires" in whys[0]
     assert "served_version" in whys[0]
 
 

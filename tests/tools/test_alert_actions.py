@@ -148,7 +148,24 @@ async def test_the_silence_that_is_sent_has_exact_matchers_and_an_end() -> None:
 
 def test_the_target_is_the_alertmanager_and_the_command_is_quoted() -> None:
     service = Service("web", {"service": 'we"b'}, environment="production")
-    target = SILENCE.target(context(backend("alertmanager", name="am-eu"), services=(service,)))
+    here = context(backend("alertmanager", "http://am.test:9093", name="am-eu"), services=(service,))
+    target = SILENCE.target(here)
     assert (target.cluster, target.service, target.environment) == ("am-eu", "web", "production")
-    assert "'service=we\"b'" in SILENCE.command()
+    assert """'service="we\\"b"'""" in SILENCE.command(here)
+    assert SILENCE.command(here).endswith("--alertmanager.url=http://am.test:9093")
+    assert SILENCE.command(context()).endswith('--alertmanager.url="$ALERTMANAGER_URL"')
     assert ExpireSilence.undo_only
+
+
+def test_a_silence_without_labels_takes_the_incidents_own_and_never_all_of_a_name() -> None:
+    bare = SilenceAlert(alertname="HttpLatencyHigh", minutes=30, reason="node is being drained")
+    mine = {"alertname": "HttpLatencyHigh", "severity": "page", "service": "web"}
+    assert bare.resolved(context(labels=mine)).model_dump()["labels"] == {"service": "web"}
+    for labels in ({}, {"alertname": "HttpLatencyHigh"}, {"alertname": "Other", "service": "web"}):
+        with pytest.raises(Refused, match="every alert called HttpLatencyHigh would fall silent"):
+            bare.resolved(context(labels=labels))
+    assert SILENCE.resolved(context(labels=mine)) == SILENCE
+
+
+def test_what_mends_nothing_says_so() -> None:
+    assert not SilenceAlert.mitigates

@@ -180,7 +180,7 @@ async def test_a_secret_goes_into_headers_and_nowhere_else() -> None:
         with pytest.raises(NotConfigured, match="NOMAD_TOKEN"):
             await without.observe(place)
         scale = declare(spec, SECRETS).parse({"job": "web", "count": 5})
-        shown = [scale.command(), repr(scale), str(scale.model_dump()), str(await scale.observe(place))]
+        shown = [scale.command(place), repr(scale), str(scale.model_dump()), str(await scale.observe(place))]
     assert not any("s3cret" in text for text in shown)
     with pytest.raises(ValidationError, match="secrets"):
         declared(command="curl -H {{ secrets.NOMAD_TOKEN }}")
@@ -225,7 +225,7 @@ def test_a_choice_takes_only_what_it_lists_and_a_default_may_be_left_out() -> No
 
 def test_the_command_is_quoted_word_by_word() -> None:
     loose = declared(arguments={"job": {"type": "string"}, "count": {"type": "integer"}})
-    assert loose.parse({"job": "web; rm -rf /", "count": 1}).command() == "nomad job scale 'web; rm -rf /' 1"
+    assert loose.parse({"job": "web; rm -rf /", "count": 1}).command(context()) == "nomad job scale 'web; rm -rf /' 1"
 
 
 def test_an_undo_outside_its_own_limits_is_none() -> None:

@@ -44,10 +44,10 @@ async def test_a_registered_model_has_its_aliases_and_versions_newest_first() ->
     assert [v.version for v in found.versions] == ["3", "2", "1"]
     assert found.versions[0].created == datetime.fromtimestamp(1795416612.727, UTC)
     assert found.versions[0].tags == {"data.version": "v2"}
-    before = found.before("3")
+    before = found.older("3")
     assert before is not None
     assert before.version == "2"
-    assert found.before("1") is None
+    assert found.older("1") is None
 
 
 async def test_a_run_has_its_parameters_metrics_and_history() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.contexts import NOON, backend, context
+from tests.contexts import NOON, ListedCatalog, backend, context
 from tests.tools.test_mlflow import recorded
 from tools.context import Backends, Context, Model, Service, Workload
 from tools.errors import BadArguments, NotConfigured, Refused, TargetUnclear, ToolFailed, Unreachable
@@ -106,7 +106,8 @@ def test_a_retraining_costs_money_and_cannot_be_called_back() -> None:
     assert REQUEST.risk is Risk.REVERSIBLE
     assert REQUEST.settle is None
     assert REQUEST.undo(State({"requested": None})) is None
-    assert "error doubled" in REQUEST.command()
+    assert not REQUEST.mitigates
+    assert "error doubled" in REQUEST.command(here(Sink()))
 
 
 @pytest.mark.parametrize(
@@ -136,11 +137,25 @@ async def test_the_target_of_an_alias_is_the_model_in_its_registry() -> None:
         PointModelAlias(model="other", version="2").target(here(Sink()))
 
 
-async def test_what_a_person_would_type_is_one_line_of_shell() -> None:
-    action = PointModelAlias(model="forecast", version="2")
-    words = shlex.split(action.command())
-    assert words[:3] == ["curl", "-X", "POST"]
-    assert json.loads(words[-1]) == {"name": "forecast", "alias": "champion", "version": "2"}
+async def test_what_a_person_would_type_names_the_registrys_model_and_the_catalogs_alias() -> None:
+    retail = Model("demand", "retail.demand_hourly", alias="production", served_by="demand-forecast")
+    where = replace(here(Sink()), catalog=ListedCatalog((SERVICE,), (retail,)))
+    words = shlex.split(PointModelAlias(model="demand", version="7").resolved(where).command(where))
+    assert words[:4] == ["curl", "-fsS", "-X", "POST"]
+    assert words[4] == "http://mlflow.test/api/2.0/mlflow/registered-models/alias"
+    assert json.loads(words[-1]) == {"name": "retail.demand_hourly", "alias": "production", "version": "7"}
+    nowhere = replace(where, backends=Backends())
+    assert '"$MLFLOW_TRACKING_URI"/api/' in PointModelAlias(model="demand", version="7").command(nowhere)
+
+
+async def test_the_catalogs_alias_is_moved_and_no_other() -> None:
+    retail = Model("demand", "retail.demand_hourly", alias="production", served_by="demand-forecast")
+    where = replace(here(Sink()), catalog=ListedCatalog((SERVICE,), (retail,)))
+    wanted = PointModelAlias(model="demand", version="7").resolved(where)
+    assert wanted.model_dump() == {"model": "demand", "version": "7", "alias": "production"}
+    assert PointModelAlias(model="demand", version="7", alias="production").resolved(where) == wanted
+    with pytest.raises(Refused, match="follows the alias 'production', by the catalog; 'champion' is another's"):
+        PointModelAlias(model="demand", version="7", alias="champion").resolved(where)
 
 
 async def test_a_version_that_is_not_ready_is_not_pointed_at() -> None:
@@ -152,7 +167,7 @@ async def test_a_version_that_is_not_ready_is_not_pointed_at() -> None:
 
     where = here(Sink())
     mlflow = backend("mlflow", "http://mlflow.test", app=httpx.MockTransport(pending))
-    with pytest.raises(Refused, match="is PENDING_REGISTRATION, not READY"):
+    with pytest.raises(Refused, match="may not be served: it is PENDING_REGISTRATION, not READY"):
         await PointModelAlias(model="forecast", version="2").dry_run(
             replace(where, backends=Backends((mlflow,))), State({"version": "3"})
         )

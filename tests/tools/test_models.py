@@ -143,7 +143,10 @@ async def test_serving_that_is_down_or_asked_of_the_past_is_said() -> None:
 async def test_versions_out_of_recorded_answers() -> None:
     answer = await model_versions(here(registry()))
     assert facts(answer)["alias.champion"] == "3"
-    assert facts(answer)["alias.champion.previous"] == "2"
+    assert (
+        facts(answer)["alias.champion.previous"] is None
+    )  # nobody tells what served before: the number below is a guess
+    assert "What served before version 3 cannot be told" in answer.summary
     assert answer.link == "http://mlflow.test/#/models/demand-forecast"
     assert "data v2" in answer.summary
 

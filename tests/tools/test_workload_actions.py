@@ -215,10 +215,12 @@ def _services(*clusters: str) -> tuple[Service, ...]:
 
 
 def test_the_command_is_what_a_person_would_type() -> None:
-    full = SCALE.resolved(context(services=_services("eu-1")))
-    assert full.command() == "kubectl --context eu-1 -n ml scale deployment/forecast-server --replicas=5"
-    assert EVERY[1].command() == "kubectl --context CLUSTER -n ml rollout restart deployment/forecast-server"
-    assert EVERY[2].command().endswith("rollout undo deployment/forecast-server --to-revision=1")
+    here = context(services=_services("eu-1"))
+    full = SCALE.resolved(here)
+    assert full.command(here) == "kubectl --context eu-1 -n ml scale deployment/forecast-server --replicas=5"
+    nowhere = context()  # a catalog that does not know it
+    assert EVERY[1].command(nowhere) == "kubectl --context CLUSTER -n ml rollout restart deployment/forecast-server"
+    assert EVERY[2].command(nowhere).endswith("rollout undo deployment/forecast-server --to-revision=1")
 
 
 @pytest.mark.parametrize("replicas", [0, 51, 2.5, "many", None])

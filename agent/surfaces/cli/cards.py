@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.case.catalog import Catalog
-from agent.case.check import SuccessTest
 from agent.case.text import exact, visible
 from agent.case.timeline import Event
 from agent.gate.cautions import cautions
@@ -44,6 +43,8 @@ def approval(
     for label, text in rows(proposal, catalog, stopped, events):
         grid.add_row(label, text)
     console.print(Panel(grid, title=Text(f"{proposal.action} · {proposal.risk}", style="bold"), border_style="yellow"))
+    console.print(Text("by hand it is, whole and to be copied:", style="dim"))
+    console.print(Text(exact(proposal.command), style="cyan"), soft_wrap=True, highlight=False)
 
 
 def rows(
@@ -63,7 +64,7 @@ def rows(
     yield "command", Text(exact(proposal.command), style="cyan")
     if proposal.dry_run:
         yield "dry run", Text(visible(proposal.dry_run, 600))
-    yield from (("success", Text(visible(line))) for line in success(proposal.success))
+    yield from (("success", Text(visible(line))) for line in proposal.success.lines)
     who = f"{proposal.quorum} of " if proposal.quorum > 1 else ""
     yield "approvers", Text(who + (", ".join(proposal.approvers) or "anybody in the catalog"))
     yield "until", Text(f"{_clock(proposal.approve_by)} to approve, {_clock(proposal.execute_by)} to begin")
@@ -80,15 +81,6 @@ def diff(proposal: Proposal) -> Iterator[Text]:
             line.append(" → ")
             line.append(exact(_value(after)), style="bold green")
             yield line
-
-
-def success(test: SuccessTest) -> Iterator[str]:
-    for check in test.checks:
-        yield f"{check.args.get('promql') or f'{check.read} {json.dumps(dict(check.args), ensure_ascii=False)}'} {check.expect}"
-    yield f"held for {test.hold.total_seconds():g} s, within {test.within.total_seconds() / 60:g} min"
-    for guard in test.guards:
-        bound = f"at least {guard.at_least:.0%}" if guard.at_least is not None else f"at most {guard.at_most:.0%}"
-        yield f"guard: {guard.name} stays {bound} of what it was"
 
 
 def _value(value: object) -> str:

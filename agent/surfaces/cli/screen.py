@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.case.quantity import of_fact, shown
-from agent.case.text import visible
+from agent.case.text import exact, visible
 from agent.case.timeline import Event, EventKind
 from tools.spec import Fact
 
@@ -28,6 +28,10 @@ class Screen:
 
     def show(self, event: Event) -> None:
         """The event's lines; what was said before in the same words is not said again."""
+        for one in event.data.get("by_hand", ()) if event.kind is EventKind.NOTE else ():
+            self.to_copy("to do it", str(one["command"]))
+            if one.get("undo"):
+                self.to_copy("undo it", str(one["undo"]))
         for label, text, style in _LINES.get(event.kind, _nothing)(event):
             if label in ONCE and (label, text) in self._said:
                 continue
@@ -41,6 +45,11 @@ class Screen:
         grid.add_column(overflow="fold")
         grid.add_row(Text(label, style="dim"), Text(visible(text), style=style))
         self.console.print(grid)
+
+    def to_copy(self, label: str, command: str) -> None:
+        """A command by itself and unbroken, so that what is selected is what was meant."""
+        self.line(label, "")
+        self.console.print(Text(exact(command), style="cyan"), soft_wrap=True, highlight=False)
 
     def paragraph(self, label: str, text: str) -> None:
         """As `line` for a text of several lines; the label stands at the first."""
@@ -86,13 +95,18 @@ def _note(event: Event) -> list[Line]:
         return [("looks at", "; ".join(dict.fromkeys(c["why"] or c["read"] for c in data["calls"])), "")]
     if data.get("move") == "conclude":
         cause = data["cause"]
-        return [("cause", _cause(cause), "bold")] + [
-            ("ruled out", f"{r['cause']}: {r['why']}", "") for r in data.get("ruled_out", [])
+        told = [("hand over", str(data["hand_over"]), "bold yellow")] if data.get("hand_over") else []
+        return [
+            ("cause", _cause(cause), "bold"),
+            *(("ruled out", f"{r['cause']}: {r['why']}", "") for r in data.get("ruled_out", [])),
+            *told,
         ]
     if data.get("move") == "propose":
         return [("cause", _cause(data["cause"]), "bold")] + [
             ("ruled out", f"{r['cause']}: {r['why']}", "") for r in data.get("ruled_out", [])
         ]
+    if data.get("hand_over"):
+        return [("hand over", str(data["hand_over"]), "bold yellow")]
     if data.get("failover"):
         return [("fail-over", str(data["text"]), "yellow")]
     if "steer" in data:
@@ -157,7 +171,7 @@ def _outcome(event: Event) -> list[Line]:
 
 def _verification(event: Event) -> list[Line]:
     data = event.data
-    word = {True: "recovered", False: "not recovered", None: "not yet"}[data["recovered"]]
+    word = {True: "recovered", False: "not recovered", None: "not yet known"}[data["recovered"]]
     style = {True: "bold green", False: "bold red", None: "dim"}[data["recovered"]]
     seen = f" ({'; '.join(data['measured'])})" if data.get("measured") else ""
     return [("verifies", f"{clock(event.at)} {word}: {data['why']}{seen}", style)]
@@ -178,6 +192,7 @@ _LINES: Mapping[EventKind, Callable[[Event], Sequence[Line]]] = {
     EventKind.NOTE: _note,
     EventKind.EVIDENCE: _evidence,
     EventKind.FINDING: _finding,
+    EventKind.PROPOSAL: lambda event: [("proposes", f"{event.data['action']} on {event.data['target']}", "bold")],
     EventKind.VERDICT: _verdict,
     EventKind.DECISION: _decision,
     EventKind.INTENT: lambda event: [("acts", str(event.data.get("command") or event.data["proposal"]), "bold")],

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from agent.case.check import SuccessTest
 from agent.case.text import exact
 from agent.case.timeline import Event
 from agent.gate.cautions import cautions
@@ -121,18 +120,8 @@ def _approvers(proposal: Proposal) -> str:
 
 def _details(proposal: Proposal) -> Iterator[Row]:
     yield "Dry run", [span(proposal.dry_run or "the target offers none")]
-    for one in _success(proposal.success):
-        yield "Success", one
-
-
-def _success(test: SuccessTest) -> Iterator[list[Block]]:
-    for check in test.checks:
-        what = check.args.get("promql") or f"{check.read} {json.dumps(dict(check.args), ensure_ascii=False)}"
-        yield [span(str(what), "code"), span(f" {check.expect}", "bold")]
-    yield [span(f"held for {lasted(test.hold)}, within {lasted(test.within)}")]
-    for guard in test.guards:
-        bound = f"at least {guard.at_least:.0%}" if guard.at_least is not None else f"at most {guard.at_most:.0%}"
-        yield [span(f"{guard.name} stays {bound} of what it was")]
+    for line in proposal.success.lines:
+        yield "Success", [span(line)]
 
 
 def _diff(proposal: Proposal) -> Iterator[tuple[str, str, str]]:
@@ -186,7 +175,7 @@ def _ran(intent: Event | None, outcome: Event) -> list[Block]:
 
 
 def _verified(scene: Scene, seen: Event) -> list[Block]:
-    word = {True: "recovered", False: "not recovered", None: "not yet"}[seen.data["recovered"]]
+    word = {True: "recovered", False: "not recovered", None: "not yet known"}[seen.data["recovered"]]
     measured = "; ".join(_CITED.sub("", str(one)) for one in seen.data.get("measured", ()))
     text = f" at {seen.at:%H:%M:%S} UTC: {measured or seen.data['why']}"
     links = scene.evidence_links([str(i) for i in seen.data.get("evidence", ())])

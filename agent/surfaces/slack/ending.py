@@ -7,7 +7,7 @@ from datetime import datetime
 
 from agent.case.incident import State
 from agent.case.timeline import EventKind
-from agent.surfaces.slack.blocks import Block, Part, bullets, context, header, lines, rows, span
+from agent.surfaces.slack.blocks import Block, Part, bullets, code, context, header, lines, rows, span
 from agent.surfaces.slack.cards import cause_words, footer
 from agent.surfaces.slack.scene import WORDS, Scene, clock, lasted
 
@@ -20,6 +20,8 @@ def end(scene: Scene) -> list[Part]:
     parts: list[Part] = [header(f"{emoji} {word}{length}")]
     if dossier.hand_over:
         parts += lines([span("For a person: ", "bold"), span(dossier.hand_over)])
+    for one in dossier.by_hand:
+        parts += [*lines([span("To do it yourself", "bold")]), *code(str(one["command"]))]
     ended = f" to {clock(scene.ended_at, incident.since)}" if scene.ended_at else ""
     pairs = [("From", [span(f"{clock(incident.since)}{ended}")]), ("Cause", [span(cause_words(scene))])]
     parts += rows([*pairs, *(("Done", done) for done in _done(scene))])

@@ -47,7 +47,7 @@ class Everything(Action):
     async def apply(self, context: Context, before: State, key: str) -> Receipt:
         raise LookupError
 
-    def command(self) -> str:
+    def command(self, context: Context) -> str:
         return "true"
 
 

@@ -31,9 +31,9 @@ PATIENCE_S = 300  # of the clock on the wall, for what waits in vain
 TIME_IS_UP = (-signal.SIGXCPU, -signal.SIGKILL, -signal.SIGALRM)
 LIBRARIES = (
     "alembic.command", "alembic.config", "asyncio", "fastapi", "httpx", "hypothesis.stateful", "jinja2", "kr8s.asyncio",
-    "langgraph.checkpoint.sqlite.aio", "langgraph.graph", "pydantic", "slack_sdk.web.async_client",
+    "pydantic", "slack_sdk.web.async_client",
     "sqlalchemy.dialects.sqlite", "sqlalchemy.ext.asyncio", "uvicorn", "yaml", "zoneinfo",
-)  # fmt: skip
+)  # fmt: skip  # not LangGraph: `agent` has to be imported before it
 
 
 @dataclass(frozen=True, slots=True)

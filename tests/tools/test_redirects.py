@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.contexts import backend, context
+from tools.alert_actions import SilenceAlert
 from tools.alerts import active_alerts
 from tools.context import Backends, Context, Model
 from tools.drift import inspect_drift
@@ -30,6 +31,7 @@ ASKED: dict[str, Asked] = {
         c.backends.pick("prometheus"), "/api/v1/query", {"query": "x" * 4000}, post=True
     ),
     "alertmanager": lambda c: active_alerts(c, labels={"alertname": "A"}),
+    "a silence": lambda c: SilenceAlert(alertname="A", minutes=5, reason="because").observe(c),
     "loki": lambda c: search_logs(c, query='{app="x"}'),
     "mlflow": lambda c: model_versions(c, model="m"),
     "an alias": lambda c: PointModelAlias(model="m", version="2").apply(c, State({"version": "1"}), KEY),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,15 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from agent.case.alert import Alert
+from agent.intake.inbox import Inbox, Receipt
 from agent.store import inbox as rows
+from agent.surfaces.webhook import build
 from tests.surfaces.webhook.conftest import (
     AM,
     GRAFANA,
     JSON,
+    LOCAL,
     OLDER,
     RECORDED,
     TOKEN,
@@ -30,6 +35,7 @@ from tests.surfaces.webhook.conftest import (
     notification,
     opened,
 )
+from tools.context import Change
 
 # -- what is taken ----------------------------------------------------------------------------------------------------
 
@@ -229,6 +235,18 @@ async def test_a_database_that_is_away_is_503_and_the_metrics_go_without_it(plac
     (data / "stanch.db").rmdir()
     (data / "away").rename(data / "stanch.db")
     assert (await place.http.post(AM, json=notification(alert()))).status_code == 202
+
+
+async def test_what_is_not_written_in_time_is_not_acknowledged(place: Place) -> None:
+    class Slow(Inbox):
+        async def accept(self, source: str, alerts: Sequence[Alert], changes: Sequence[Change] = ()) -> Receipt:
+            raise TimeoutError  # as the door's own patience ends it
+
+    slow = replace(place.half, inbox=Slow(place.half.db, place.half.clock, 9))
+    through = httpx.ASGITransport(app=build(slow, place.readiness, True), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=through, base_url=LOCAL, headers=place.http.headers) as http:
+        asks_to_come_back(await http.post(AM, json=notification(alert())))
+    await slow.inbox.close()
 
 
 # -- who may knock ----------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from tests.contexts import backend, context
 from tools.alert_actions import ExpireSilence, SilenceAlert
 from tools.context import Context, Service
 from tools.errors import BadArguments, Refused, ToolFailed, Unreachable
+from tools.toolbox import Tools
 
 KEY = "inc-1:p1:1"
 SILENCE = SilenceAlert(
@@ -152,3 +153,9 @@ def test_the_target_is_the_alertmanager_and_the_command_is_quoted() -> None:
     assert (target.cluster, target.service, target.environment) == ("am-eu", "web", "production")
     assert "'service=we\"b'" in SILENCE.command()
     assert ExpireSilence.undo_only
+
+
+async def test_what_only_undoes_is_offered_to_nobody() -> None:
+    backends = context(backend("alertmanager")).backends
+    offered = Tools(actions=(SilenceAlert, ExpireSilence)).offered(backends)
+    assert offered.actions == (SilenceAlert,)

@@ -51,6 +51,7 @@ async def test_a_bot_decides_nothing(tmp_path: Path, bot: dict[str, Any]) -> Non
     async with house(tmp_path, groups={"on-call": ["ann", "bob"]}) as home:
         assert (await home.post(home.click("approve", **bot))).status_code == 200
         assert await home.decisions() == []
+        assert home.slack.ephemerals == [], "nobody there reads an answer"
 
 
 async def test_a_click_is_one_click_however_often_it_comes(tmp_path: Path) -> None:

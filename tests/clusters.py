@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ class Doorway:
     refuse: dict[str, tuple[int, bytes]] = field(default_factory=dict)  # method → status and body
     lose_answers_of: set[str] = field(default_factory=set)  # methods whose effect happens and whose answer is cut off
     seen: list[tuple[str, str]] = field(default_factory=list)
+    owners: list[dict[str, Any]] = field(default_factory=list)  # of every object that is answered
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         method = scope.get("method", "")
@@ -48,7 +50,21 @@ class Doorway:
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
             return
+        send = self._owned(send) if self.owners else send
         await self.app(scope, receive, self._cut_off(send) if method in self.lose_answers_of else send)
+
+    def _owned(self, send: Send) -> Send:
+        async def owned(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                kept = [(name, value) for name, value in message["headers"] if name != b"content-length"]
+                await send({**message, "headers": kept})
+                return
+            found = json.loads(message["body"])
+            if "metadata" in found and "items" not in found:
+                found["metadata"]["ownerReferences"] = self.owners
+            await send({**message, "body": json.dumps(found).encode()})
+
+        return owned
 
     @staticmethod
     def _cut_off(send: Send) -> Send:

@@ -13,6 +13,7 @@ import pytest
 
 from agent.app import open_app
 from agent.application import App
+from agent.case.alert import AlertStatus
 from agent.case.catalog import Person
 from agent.case.cause import Cause, Fault
 from agent.case.check import Check, SuccessTest
@@ -21,6 +22,7 @@ from agent.case.finding import Assertion, Claim
 from agent.case.incident import State
 from agent.errors import Outdated, ReasonerFailed
 from agent.gate.policy import SUGGEST_EVERYTHING
+from agent.gate.proposal import ProposalState
 from agent.reasoner.moves import AskPerson, Call, Conclude, Look, Move, Propose, Thought, View
 from agent.surfaces.cli import stage
 from agent.surfaces.cli.session import Session
@@ -34,6 +36,9 @@ SLOW = Claim("p99 is {E1.value.last}, above {E1.value.min}.", (Assertion("E1.val
 CAUSE = Cause("demand-forecast", Fault.CPU_CONTENTION, 0.8)
 FAST = SuccessTest(
     (Check("query_metrics", {"promql": P99, "minutes": 5}, "< 1"),), timedelta(minutes=1), timedelta(minutes=10)
+)
+HOPELESS = SuccessTest(
+    (Check("query_metrics", {"promql": P99, "minutes": 5}, "< 0.001"),), timedelta(minutes=1), timedelta(minutes=3)
 )
 END = Conclude((), CAUSE, hand_over="Call the owner.")
 MENDED = Conclude((SLOW,), CAUSE)
@@ -189,11 +194,34 @@ async def test_what_somebody_did_by_hand_voids_the_proposal_and_is_verified(tmp_
         assert dossier.incident.state is State.RECOVERED
 
 
+async def test_alerts_that_cleared_void_the_proposal_that_waits(tmp_path: Path) -> None:
+    async with incident(tmp_path, Scripted([LOOK, scale(), END])) as (app, identity):
+        rest = await app.desk.work(identity)
+        proposal = await app.desk.proposal(str(rest.proposal))
+        firing = (await app.desk.dossier(identity)).alerts[0]
+        await app.desk.receive([replace(firing, status=AlertStatus.RESOLVED, ends_at=app.clock.now())])
+        await finish(app, identity)
+        assert (await app.desk.proposal(proposal.id)).state is ProposalState.VOIDED
+        with pytest.raises(Outdated):
+            await app.desk.decide(proposal.id, proposal.digest, me(app), "approve")
+        assert await replicas(app) == 3
+
+
+async def test_nothing_is_undone_once_a_person_took_over(tmp_path: Path) -> None:
+    async with incident(tmp_path, Scripted([LOOK, scale(4, success=HOPELESS), END])) as (app, identity):
+        rest = await app.desk.work(identity)
+        proposal = await app.desk.proposal(str(rest.proposal))
+        await app.desk.decide(proposal.id, proposal.digest, me(app), "approve")
+        assert (await app.desk.work(identity)).kind is RestKind.CLOCK
+        await app.desk.hand_over(identity, me(app))
+        _, dossier = await finish(app, identity)
+        assert (dossier.incident.state, dossier.undo) == (State.HANDED_OVER, None)
+        assert [e.data["outcome"] for e in dossier.outcomes.values()] == ["DONE"]
+        assert await replicas(app) == 4
+
+
 async def test_a_fix_that_does_not_help_is_undone_as_it_was_approved(tmp_path: Path) -> None:
-    hopeless = SuccessTest(
-        (Check("query_metrics", {"promql": P99, "minutes": 5}, "< 0.001"),), timedelta(minutes=1), timedelta(minutes=3)
-    )
-    async with incident(tmp_path, Scripted([LOOK, scale(4, success=hopeless), END])) as (app, identity):
+    async with incident(tmp_path, Scripted([LOOK, scale(4, success=HOPELESS), END])) as (app, identity):
         rest = await app.desk.work(identity)
         proposal = await app.desk.proposal(str(rest.proposal))
         await app.desk.decide(proposal.id, proposal.digest, me(app), "approve")

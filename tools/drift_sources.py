@@ -150,7 +150,7 @@ def _within(backend: Backend, entry: dict[str, object]) -> str:
 
 async def _download(backend: Backend, path: str) -> str:
     try:
-        async with backend.http.stream("GET", path) as response:
+        async with backend.http.stream("GET", path, follow_redirects=False) as response:
             body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk

@@ -30,7 +30,9 @@ async def fetch_json(
     by_post = post and sum(len(str(v)) for v in asked.values()) > _LONG_QUERY
     sent: dict[str, Any] = {"data": asked} if by_post else {"params": asked}
     try:
-        async with backend.http.stream("POST" if by_post else "GET", path, **sent) as response:
+        async with backend.http.stream(
+            "POST" if by_post else "GET", path, follow_redirects=False, **sent
+        ) as response:  # another server's answer would be taken for this one's, and would get its token
             body = await _read(response, _name(backend), what)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Unreachable(

@@ -119,7 +119,7 @@ class Mlflow:
     async def _send(self, method: str, path: str, asked: Mapping[str, Any], what: str) -> bytes:
         sent: dict[str, Any] = {"params": asked} if method == "GET" else {"json": asked}
         try:
-            async with self.backend.http.stream(method, path, **sent) as response:
+            async with self.backend.http.stream(method, path, follow_redirects=False, **sent) as response:
                 body = await self._read(response, what)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise NotConnected(self._silent(what, error)) from None

@@ -173,7 +173,7 @@ class RequestRetraining(Action):
         body = json.dumps(self.event(entry, key, iso(context.clock.now())), ensure_ascii=False)
         sent = {"content": body.encode(), "headers": {"Content-Type": "application/cloudevents+json; charset=utf-8"}}
         try:
-            response = await http.post(url, **sent)  # type: ignore[arg-type]
+            response = await http.post(url, follow_redirects=False, **sent)  # type: ignore[arg-type]
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise Refused(f"{url} could not be reached: {error}. Check retraining_url in stanch.yaml.") from None
         except httpx.HTTPError as error:
@@ -191,7 +191,7 @@ class RequestRetraining(Action):
         """A receiver may answer `GET <address>/<key>` with the request's `id`; one that does not cannot say."""
         url, http = _address(context)
         try:
-            response = await http.get(f"{url.rstrip('/')}/{quote(key, safe='')}")
+            response = await http.get(f"{url.rstrip('/')}/{quote(key, safe='')}", follow_redirects=False)
             found = response.json() if response.status_code == 200 else None
         except (httpx.HTTPError, ValueError):
             return None

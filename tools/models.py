@@ -233,7 +233,7 @@ async def _from_serving(context: Context, model: Model) -> tuple[Counter[str], s
 
 async def _fetch(http: httpx.AsyncClient, url: str) -> str:
     try:
-        async with http.stream("GET", url) as response:
+        async with http.stream("GET", url, follow_redirects=False) as response:
             body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk
@@ -246,7 +246,7 @@ async def _fetch(http: httpx.AsyncClient, url: str) -> str:
             f"{url} did not answer: {type(error).__name__} {error}. Check served_url in the catalog."
         ) from None
     text = body.decode("utf-8", errors="replace")
-    if response.status_code >= 400:
+    if not response.is_success:
         raise ToolFailed(f"{url} answered HTTP {response.status_code}: {clean(text)}. Check served_url in the catalog.")
     return text
 

@@ -181,12 +181,11 @@ def _problem(
     if demo and person.principal == DEMO:
         return None
     may = entitled(name, person.groups, proposal.approvers)
-    if answer is not Answer.APPROVE and (
-        proposal.state is ProposalState.ALLOWED
-        or name == proposal.requester_person
-        or any(d.person == name for d in made)
-    ):
-        return None  # whoever asked for it or approved it may stop it, and what nobody was asked about, anybody
+    mine = name == proposal.requester_person or any(d.person == name for d in made)
+    if answer is not Answer.APPROVE and mine:
+        return None  # whoever asked for it or approved it may stop it, or ask for something else
+    if answer in (Answer.DENY, Answer.REVOKE) and proposal.state is ProposalState.ALLOWED:
+        return None  # what nobody was asked about anybody may stop, and only that: an edit would run as they like
     if not may:
         return NotEntitled(f"{name} may not {answer} {proposal.id}. Approvers: {', '.join(proposal.approvers)}.")
     if answer is Answer.APPROVE and name == proposal.requester_person and not proposal.requester_may_approve:

@@ -21,7 +21,7 @@ from agent.gate.preparation import Wanted
 from agent.gate.proposal import Proposal, ProposalState
 from agent.store import decisions, timeline, wakes
 from agent.store.database import Database
-from tests.gate.world import ANN, BOB, CEM, DORA, EVE, NOON, SUCCESS, Scene
+from tests.gate.world import ALLOW, ANN, BOB, CEM, DORA, EVE, NOON, SUCCESS, Scene
 
 TWO = "rules: [{name: two, verdict: ask, approvers: [oncall], quorum: 2}]"
 
@@ -198,6 +198,29 @@ async def test_an_edit_by_somebody_without_a_say_changes_nothing(scene: Scene) -
         await edit(scene.db, scene.clock, old.id, old.digest, EVE, new)
     async with scene.db.read() as tx:
         assert [(p.id, p.state) for p in await docket.of(tx, "inc")] == [("inc-p1", ProposalState.OPEN)]
+
+
+async def test_what_policy_allowed_is_edited_only_by_who_has_a_say(scene: Scene) -> None:
+    """Anybody of the catalog may stop it; other arguments of theirs would run at once, asked by nobody."""
+    scene.policy = parse(ALLOW)
+    old = await scene.propose()
+    assert old.state is ProposalState.ALLOWED
+    for person, counts in ((EVE, False), (BOB, True)):
+        wanted = Wanted(
+            "set_replicas", {"replicas": 9}, SUCCESS, "more", Cause("web", Fault.UNKNOWN), person.principal, person.name
+        )
+        new = await scene.ledger.preparation.prepare("inc", wanted)
+        if counts:
+            made = await edit(scene.db, scene.clock, old.id, old.digest, person, new)
+            assert made.proposal.state is ProposalState.ALLOWED
+            continue
+        with pytest.raises(NotEntitled):
+            await edit(scene.db, scene.clock, old.id, old.digest, person, new)
+        async with scene.db.read() as tx:
+            assert [(p.id, p.state) for p in await docket.of(tx, "inc")] == [(old.id, ProposalState.ALLOWED)]
+    again = await scene.propose(step="2", arguments={"replicas": 4})
+    await say(scene, again, EVE, Answer.DENY)
+    assert (await scene.ledger.execute(again.id, scene.run)).outcome is Outcome.NOT_DONE
 
 
 async def test_an_edit_says_what_is_new(scene: Scene) -> None:

@@ -110,6 +110,14 @@ def test_a_secret_is_found_as_others_spell_it() -> None:
         assert "[redacted: configured secret]" in redact(text)
 
 
+def test_a_secret_is_found_in_base64_of_either_alphabet() -> None:
+    secret = "~~~???>>>-7781"
+    plain, of_urls = (encode(secret.encode()).decode() for encode in (base64.b64encode, base64.urlsafe_b64encode))
+    assert plain != of_urls
+    for text in (plain, of_urls):
+        assert Redactor([secret])(f"data: {text}") == "data: [redacted: configured secret]" + "=" * text.count("=")
+
+
 def test_what_stands_under_a_key_that_names_a_secret_is_taken_out() -> None:
     value = {"db": {"Password": "plainwords", "user": "ann"}, "x_api_key": ["plainwords"], "labels": {"secret": "tls"}}
     assert Redactor().value(value) == {
@@ -224,6 +232,21 @@ async def test_a_proposal_that_holds_a_secret_is_not_made(tmp_path: Path) -> Non
         with pytest.raises(BadArguments, match=r"silence_alert: arguments, .*holds what looks like a secret"):
             await app.desk.edit(proposal.id, me(app), {"reason": CANARIES["AWS key"]})
         assert [p.id for p in await app.desk.proposals()] == [proposal.id], "the one that waits still does"
+
+
+async def test_a_move_whose_target_shows_a_secret_is_not_sealed(tmp_path: Path) -> None:
+    """Arguments come out of the timeline, which holds none; what is seen of the target does not."""
+    secret = CANARIES["AWS key"]
+    silence = replace(
+        scale(), action="silence_alert", args={"alertname": "ForecastLatencyHigh", "minutes": 15, "reason": secret}
+    )
+    async with poisoned(tmp_path, Scripted([LOOK, END])) as (app, identity):
+        await app.desk.work(identity)
+        dossier = await app.desk.dossier(identity)
+        context = app.desk.notebook.context(dossier)
+        with pytest.raises(BadArguments, match="holds what looks like a secret"):
+            await app.desk.judge.seal(dossier, silence, 9, "scripted", 1, context)
+        assert await app.desk.proposals(only_open=False) == []
 
 
 async def test_what_waits_in_the_inbox_is_kept_without_secrets(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -12,14 +13,15 @@ from agent.case.timeline import EventKind
 from agent.errors import BadConfiguration, NotEntitled, Outdated
 from agent.gate import docket
 from agent.gate.approval import Answer, Decided, decide
-from agent.gate.ledger import Outcome
+from agent.gate.ledger import Ledger, Outcome
 from agent.gate.policy import Verdict, parse
 from agent.gate.proposal import Proposal, ProposalState
 from agent.gate.standing import StandingPolicy
 from agent.store import executions, timeline, wakes
 from agent.store.database import Database
 from tests.gate.test_policy import SCALE
-from tests.gate.world import ANN, BOB, CEM, DORA, NOON, Scene
+from tests.gate.world import ACTIONS, ANN, BOB, CEM, DORA, NOON, Base, Destroy, Restart, Scene
+from tools.spec import Action, Risk, State
 
 ASK_ONE = "rules: [{name: one, verdict: ask, approvers: [oncall]}]"
 
@@ -163,6 +165,64 @@ async def test_an_undo_that_was_not_covered_is_under_the_budget(scene: Scene) ->
     )
     undo = await scene.approve(undo)
     assert "the budget is 1" in (await scene.ledger.execute(undo.id, scene.run)).why
+
+
+@pytest.mark.parametrize(
+    ("today", "starts"),
+    [
+        ("{name: no undo, arguments: {replicas: {max: 2}}, verdict: deny}", False),
+        ("{name: only suggested, arguments: {replicas: {max: 2}}, verdict: suggest}", False),
+        ("{name: out only, arguments: {replicas: {min: 3}}, verdict: ask, approvers: [oncall]}", True),
+    ],
+)
+async def test_a_covered_undo_is_held_up_by_a_rule_that_says_so_and_by_no_rule_that_does_not_name_it(
+    scene: Scene, today: str, starts: bool
+) -> None:
+    proposal = await scene.approve(await scene.propose())
+    execution = await scene.ledger.execute(proposal.id, scene.run)
+    undo = await scene.ledger.preparation.submit(
+        await scene.ledger.preparation.undo_of(proposal, execution), scene.run, "undo"
+    )
+    assert undo.covered
+    more = "" if starts else ", {name: rest, verdict: ask, approvers: [oncall]}"
+    scene.policy = parse(f"rules: [{today}{more}]")
+    ended = await scene.ledger.execute(undo.id, scene.run)
+    assert ended.outcome is (Outcome.DONE if starts else Outcome.NOT_DONE), ended.why
+    assert scene.world.fields()["replicas"] == (2 if starts else 6)
+
+
+class Gentle(Base):
+    """Undone by something worse than itself."""
+
+    back: ClassVar[type[Action]] = Restart
+
+    def undo(self, before: State) -> Action | None:
+        return self.back()
+
+
+class Brutal(Gentle):
+    """As bad as its undo, which destroys."""
+
+    risk: ClassVar[Risk] = Risk.DESTRUCTIVE
+    back: ClassVar[type[Action]] = Destroy
+
+
+@pytest.mark.parametrize("kind", [Gentle, Brutal])
+async def test_an_approval_covers_no_undo_that_does_more_harm_or_destroys(scene: Scene, kind: type[Gentle]) -> None:
+    scene.ledger = Ledger(
+        scene.db, scene.clock, lambda: scene.policy, {**ACTIONS, kind.name(): kind}, scene.context, scene.entitled
+    )
+    proposal = await scene.propose(kind.name(), arguments={})
+    await scene.approve(proposal, *(ANN, BOB)[: proposal.quorum])
+    assert proposal.undo is not None
+    assert not proposal.undo_covered
+    execution = await scene.ledger.execute(proposal.id, scene.run)
+    assert execution.outcome is Outcome.DONE
+    undo = await scene.ledger.preparation.submit(
+        await scene.ledger.preparation.undo_of(proposal, execution), scene.run, "undo"
+    )
+    assert (undo.covered, undo.state) == (False, ProposalState.OPEN)
+    assert (await scene.ledger.execute(undo.id, scene.run)).outcome is Outcome.NOT_DONE
 
 
 # -- until it starts --------------------------------------------------------------------------------------------------

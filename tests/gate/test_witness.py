@@ -152,3 +152,36 @@ async def test_an_undo_whose_parent_was_not_done_does_not_start(scene: Scene) ->
     assert undo.state is ProposalState.ALLOWED
     assert (await scene.ledger.execute(undo.id, scene.run)).outcome is Outcome.NOT_DONE
     assert scene.world.effects == []
+
+
+@pytest.mark.parametrize("state", [ProposalState.EXPIRED, ProposalState.SUPERSEDED, ProposalState.VOIDED])
+async def test_a_withdrawn_proposal_revived_in_its_row_does_not_start(scene: Scene, state: ProposalState) -> None:
+    proposal = await scene.approve(await scene.propose())
+    await docket.withdraw(scene.db, scene.clock, proposal.id, state, "steered")
+    async with scene.db.write() as tx:
+        await _reset(tx, proposal, "approved")
+    ended = await scene.ledger.execute(proposal.id, scene.run)
+    assert (ended.outcome, scene.world.effects) == (Outcome.NOT_DONE, [])
+    assert "has started or ended already" in ended.why
+
+
+async def test_an_undo_whose_parents_outcome_was_written_by_somebody_does_not_start(scene: Scene) -> None:
+    """Row and event both say DONE; the event's hash cannot, without the key."""
+    proposal = await scene.approve(await scene.propose())
+    scene.world.write("mode", "lost")
+    ended = await scene.ledger.execute(proposal.id, scene.run)
+    scene.world.write("mode", "well")
+    scene.world.set(replicas=6)
+    async with scene.db.write() as tx:
+        told = (await tx.execute(select(events.c.data).where(events.c.key == f"outcome:{proposal.id}"))).scalar_one()
+        await tx.execute(
+            update(events).where(events.c.key == f"outcome:{proposal.id}").values(data={**told, "outcome": "DONE"})
+        )
+        await tx.execute(update(executions).where(executions.c.proposal == proposal.id).values(outcome="DONE"))
+        await _reset(tx, proposal, "done")
+    undo = await scene.ledger.preparation.submit(
+        await scene.ledger.preparation.undo_of(proposal, replace(ended, outcome=Outcome.DONE)), scene.run, "undo"
+    )
+    assert undo.state is ProposalState.ALLOWED
+    assert (await scene.ledger.execute(undo.id, scene.run)).outcome is Outcome.NOT_DONE
+    assert scene.world.effects == []

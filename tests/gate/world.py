@@ -49,7 +49,9 @@ class World:
     that it has taken and not done yet."""
 
     point: ClassVar[Callable[[str], None]] = staticmethod(lambda _key: None)  # before and after each effect
-    reached: ClassVar[Callable[[str], None]] = staticmethod(lambda _key: None)  # by a request, whatever comes of it
+    reached: ClassVar[Callable[[str, Base], None]] = staticmethod(
+        lambda _key, _action: None
+    )  # by a request, whatever comes of it
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -138,7 +140,7 @@ class Base(Action):
 
     async def apply(self, context: Context, before: State, key: str) -> Receipt:
         here = world(context, self.workload)
-        here.reached(key)
+        here.reached(key, self)
         here.write("sent", True)
         match here.mode:
             case "refuse":

@@ -11,7 +11,7 @@ import pytest
 from agent.case.alert import AlertStatus
 from agent.case.timeline import canonical
 from agent.errors import UnusableInput
-from agent.intake.alertmanager import parse
+from agent.intake.alertmanager import delivered, parse
 from agent.store.alerts import alert_json
 
 RECORDED = sorted((Path(__file__).parents[1] / "fixtures" / "alertmanager").glob("0.*/*.json"))
@@ -115,3 +115,33 @@ def test_a_number_without_an_end_is_null_so_that_the_timeline_can_keep_the_alert
     (alert,) = parse(body, NOW)
     assert alert.extra == {"values": {"B": [None, 1.5]}}
     assert canonical(alert_json(alert))
+
+
+def _one(**more: object) -> dict[str, object]:
+    return {"labels": {"alertname": "A"}, "startsAt": "2026-11-24T02:00:00Z", **more}
+
+
+@pytest.mark.parametrize(
+    ("group", "alert", "status"),
+    [
+        ("resolved", {"status": "firing"}, "firing"),  # the group's word is about the group
+        ("firing", {"status": "resolved", "endsAt": "2026-11-24T02:30:00Z"}, "resolved"),
+        ("firing", {"endsAt": "2026-11-24T02:30:00Z"}, "resolved"),
+        (
+            "firing",
+            {"endsAt": "2026-11-24T03:30:00Z"},
+            "firing",
+        ),  # Alertmanager says until when it would take it for firing
+        ("firing", {"endsAt": "0001-01-01T00:00:00Z"}, "firing"),
+    ],
+)
+def test_an_alert_stands_as_it_says_itself(group: str, alert: dict[str, object], status: str) -> None:
+    body = json.dumps({"version": "4", "status": group, "alerts": [_one(**alert)]})
+    assert [str(a.status) for a in parse(body, NOW)] == [status]
+
+
+def test_an_alert_that_cannot_be_read_holds_up_none_before_or_after_it() -> None:
+    alerts = [_one(fingerprint="1"), {"labels": 7}, _one(fingerprint="2"), {}, _one(fingerprint="3")]
+    found = delivered(json.dumps({"version": "4", "alerts": alerts}).encode(), NOW)
+    assert [a.fingerprint for a in found.alerts] == ["1", "2", "3"]
+    assert [line.split()[0] for line in found.odd] == ["alerts.1", "alerts.3"]

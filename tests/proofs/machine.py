@@ -1,4 +1,4 @@
-"""The gate against its model: people, clocks, policies, crashes and vandals in any order that hypothesis thinks of."""
+"""The gate against the law of its promise: people, clocks, policies, crashes and vandals in any order that hypothesis thinks of."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Coroutine
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,19 +21,57 @@ from agent.gate import audit, docket
 from agent.gate.policy import parse
 from agent.gate.proposal import Proposal, ProposalState
 from agent.store import executions, switches, timeline
-from tests.gate.world import ANN, NOON, Scene, World
+from tests.gate.world import ANN, NOON, Base, Scene, World
 from tests.proofs.choices import COMES_BETWEEN, MODES, PEOPLE, PROPOSED, people, rules_of_today, which, willing
-from tests.proofs.model import BEGINS, OUTCOMES, PROBING, SEEN, UNSEEN, Held, Model, Rules
+from tests.proofs.law import (
+    Answered,
+    Began,
+    History,
+    Moment,
+    Sent,
+    Shown,
+    Told,
+    TurnedAway,
+    approvals,
+    approved,
+    heard,
+    objections,
+    room,
+    unlawful,
+)
+from tests.proofs.model import BEGINS, OUTCOMES, PROBING, SEEN, UNSEEN, Rules, Said
 from tests.proofs.stage import Stage
 
 
 def has(*states: str) -> Any:
     """The rule applies only while a proposal is in one of the states."""
-    return precondition(lambda self: any(held.state in states for held in self.model.held))
+    return precondition(lambda self: any(held.state in states for held in self.around.held))
 
 
 WAITING = ("open", "approved", "allowed")
 READY = ("approved", "allowed")
+
+
+@dataclass
+class Held:
+    """One proposal that the walk goes on with. `state` only says what can be tried with it; the law does not know it."""
+
+    proposal: Proposal
+    shown: Shown
+    state: str
+    tampered: str = ""
+    parent: Held | None = None  # of an undo
+    outcome: str = ""
+
+
+@dataclass
+class Around:
+    """What holds now: policy, people, the kill switch; and the proposals so far."""
+
+    rules: Rules
+    groups: dict[str, list[str]]
+    stopped: bool = False
+    held: list[Held] = field(default_factory=list)
 
 
 class Gate(RuleBasedStateMachine):
@@ -41,17 +79,16 @@ class Gate(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.Runner()
         self.place = Path(tempfile.mkdtemp(prefix="stanch-gate-"))
-        self.model = Model(Rules(), Scene.groups_at_first())
-        self.never: set[str] = set()  # keys of which it was said that nothing happened
+        self.around, self.history = Around(Rules(), Scene.groups_at_first()), History()
         self.begun = 0
 
     @initialize(rules=willing)
     def begin(self, rules: Rules) -> None:
-        self.model, self.never = Model(rules, Scene.groups_at_first()), set()
+        self.around, self.history = Around(rules, Scene.groups_at_first()), History()
         self.begun += 1
         self.stage: Stage = self.run(Stage.opened(self.place / str(self.begun), rules.text()))
         self.run(self.stage.open())
-        self.stage.groups = self.model.groups
+        self.stage.groups, self.stage.arrived = self.around.groups, self._arrived
         World.point, World.reached = staticmethod(self.stage._point), staticmethod(self.stage.sending)
 
     def end(self) -> None:
@@ -59,9 +96,9 @@ class Gate(RuleBasedStateMachine):
         self.stage.at = 0
         self.stage.clock.advance(timedelta(hours=1))
         self.promises()
-        found, tampered = self.run(audit.verify(self.stage.db)), any(held.tampered for held in self.model.held)
+        found, tampered = self.run(audit.verify(self.stage.db)), any(held.tampered for held in self.around.held)
         assert bool(found) == tampered, f"I9: what nobody touched is whole, and what somebody did shows: {found}"
-        World.point = World.reached = staticmethod(lambda _key: None)
+        World.point, World.reached = staticmethod(lambda _key: None), staticmethod(lambda _key, _action: None)
         self.run(self.stage.db.close())
 
     def teardown(self) -> None:
@@ -73,15 +110,38 @@ class Gate(RuleBasedStateMachine):
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run(work)
 
+    def moment(self) -> Moment:
+        groups = {name: tuple(members) for name, members in self.around.groups.items()}
+        return Moment(self.stage.clock.now(), self.around.rules, groups, self.around.stopped)
+
+    def _arrived(self, key: str, action: Base) -> None:
+        here = World(self.stage.world.folder if action.workload == "web" else self.stage.world.folder / action.workload)
+        found = action.owned(here), str(here.read("version", ""))
+        self.history.append(Sent(self.moment(), key, action.name(), action.model_dump(mode="json"), found))
+
+    def show(self, proposal: Proposal, said: Said, parent: Held | None = None) -> Held:
+        """From here on people have seen it. `parent`: it is said to be an undo that the parent's approval covers."""
+        undo = proposal.undo
+        shown = Shown(
+            self.moment(), proposal.id, proposal.digest, proposal.key, proposal.action, dict(proposal.arguments),
+            str(proposal.target), (dict(proposal.before.fields), proposal.before.version), said, proposal.approvers,
+            proposal.approve_by, proposal.execute_within, proposal.requester_person, bool(proposal.untrusted),
+            (undo.action, dict(undo.arguments)) if undo else None, proposal.undo_covered,
+            parent.proposal.id if parent else "",
+        )  # fmt: skip
+        self.history.append(shown)
+        self.around.held.append(Held(proposal, shown, str(proposal.state), parent=parent))
+        return self.around.held[-1]
+
     # -- what is around the gate --------------------------------------------------------------------------------------
 
     @rule(rules=rules_of_today)
     def policy_changes(self, rules: Rules) -> None:
-        self.model.rules, self.stage.policy = rules, parse(rules.text())
+        self.around.rules, self.stage.policy = rules, parse(rules.text())
 
     @rule(name=st.sampled_from(("ann", "bob", "dora")), group=st.sampled_from(("oncall", "leads")))
     def somebody_joins_or_leaves(self, name: str, group: str) -> None:
-        members = self.model.groups[group]
+        members = self.around.groups[group]
         (members.remove if name in members else members.append)(name)
 
     @rule(minutes=st.sampled_from((1, 14, 16, 59, 61)))
@@ -90,10 +150,10 @@ class Gate(RuleBasedStateMachine):
 
     @rule()
     def stop_or_go_on(self) -> None:
-        self.run(self._switch(not self.model.stopped))
+        self.run(self._switch(not self.around.stopped))
 
     async def _switch(self, stopped: bool) -> None:
-        self.model.stopped = stopped
+        self.around.stopped = stopped
         async with self.stage.db.write() as tx:
             await switches.set_stop(tx, stopped, "os:ann", "smells", NOON)
 
@@ -127,7 +187,7 @@ class Gate(RuleBasedStateMachine):
         twice: bool,
     ) -> None:
         arguments: dict[str, Any] = {"workload": workload} | ({"replicas": replicas} if kind == "set_replicas" else {})
-        step, names = f"step {len(self.model.held)}", ("workload",) if untrusted else ()
+        step, names = f"step {len(self.around.held)}", ("workload",) if untrusted else ()
         asked = {"step": step, "arguments": arguments, "requester_person": requester, "untrusted": names}
         try:
             shown: Proposal = self.run(self.stage.propose(kind, **asked))
@@ -136,18 +196,17 @@ class Gate(RuleBasedStateMachine):
         if twice:
             again: Proposal = self.run(self.stage.propose(kind, **asked))
             assert (again.id, again.digest) == (shown.id, shown.digest), "I6: one step makes one proposal"
-        said = self.model.rules.says(kind, arguments, untrusted)
+        said = self.around.rules.says(kind, arguments, untrusted)
         assert (str(shown.verdict), str(shown.state)) == (said.verdict, BEGINS[said.verdict]), f"I12, I13, I16: {said}"
         assert shown.quorum == said.quorum or said.verdict != "ask", "I2: sealed with another quorum"
-        held = Held(shown, said, str(shown.state), shown.execute_by)
-        self.model.held.append(held)
+        held = self.show(shown, said)
         for person in PEOPLE[:approvers] if held.state == "open" else ():
             self._answer(held, person, "approve", shown.digest)
 
     # -- deciding -----------------------------------------------------------------------------------------------------
 
     def pick(self, number: int, *states: str) -> Held:
-        found = [h for h in self.model.held if h.state in states] if states else self.model.held
+        found = [h for h in self.around.held if h.state in states] if states else self.around.held
         return found[-1 - number % len(found)]
 
     @has(*WAITING)
@@ -163,34 +222,33 @@ class Gate(RuleBasedStateMachine):
 
     def _answer(self, held: Held, person: Person, answer: str, digest: str) -> None:
         real = person.principal.startswith(("os:", "slack:", "web:"))
-        groups = tuple(g for g, members in self.model.groups.items() if person.name in members)
-        now, same = self.stage.clock.now(), digest == held.proposal.digest
-        expected = self.model.answer(held, person.name, real, answer, same, now)
+        now, groups = self.moment(), tuple(g for g, members in self.around.groups.items() if person.name in members)
+        expected = heard(self.history, held.shown, now, person.name, real, answer, digest)
         who = replace(person, groups=groups) if real and person.name else person
         try:
             made = self.run(self.stage.decide(held.proposal, digest, who, answer))
         except NotEntitled:
             assert expected == "not entitled", f"I2: refused {person.principal}, expected {expected}"
         except Outdated:
+            self.history.append(TurnedAway(now, held.proposal.id))
             assert expected == "outdated", f"I1, I3: refused as outdated, expected {expected}"
         else:
+            self.history.append(Answered(now, held.proposal.id, digest, person.name, real, answer))
             assert expected in ("counted", "again"), f"I1, I2, I3: {answer} of {person.principal} counted: {expected}"
             if expected == "counted":
-                self._counted(held, str(person.name), answer, made.proposal)
+                self._counted(held, answer, made.proposal)
         self.resync(held)
 
-    def _counted(self, held: Held, name: str, answer: str, now_is: Proposal) -> None:
-        held.answers[name, answer] = self.stage.clock.now()
+    def _counted(self, held: Held, answer: str, now_is: Proposal) -> None:
         if answer != "approve":
             assert now_is.state in (ProposalState.DENIED, ProposalState.REVOKED), "I4: an answer that ends it has not"
             return
-        enough = self.model.enough(held)
-        assert (now_is.state is ProposalState.APPROVED) == enough, (
-            f"I2: {len(held.approvals)} of {held.needed}: {now_is.state}"
+        complete = approved(self.history, held.shown)
+        assert (now_is.state is ProposalState.APPROVED) == (complete is not None), (
+            f"I2: complete: {complete}, {now_is.state}"
         )
-        if enough:
-            held.execute_by = self.stage.clock.now() + timedelta(minutes=15)
-            assert now_is.execute_by == held.execute_by, "I3: the execution clock counts from the approval"
+        if complete is not None:
+            assert now_is.execute_by == complete + held.shown.execute_within, "I3: it counts from the approval"
 
     def resync(self, held: Held) -> None:
         async def look() -> Proposal | None:
@@ -203,7 +261,7 @@ class Gate(RuleBasedStateMachine):
 
     # -- executing ----------------------------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.model.held)
+    @precondition(lambda self: self.around.held)
     @rule(number=which, between=st.sampled_from(COMES_BETWEEN), other=rules_of_today)
     def execute(self, number: int, between: str, other: Rules) -> None:
         self._execute(self.pick(number), between, other)
@@ -226,23 +284,27 @@ class Gate(RuleBasedStateMachine):
         else:
             raise AssertionError("I6: an overtaken runner may start what it likes")
 
-    def _execute(self, held: Held, between: str, other: Rules, limbo: bool = False) -> None:
-        stage, now = self.stage, self.stage.clock.now()
+    def lawful(self, held: Held) -> bool:
+        return not objections(self.history, held.shown, self.moment())
+
+    def may_begin(self, held: Held) -> bool:
+        """Whether nothing stands in the way of it now. What was begun has its place in the budgets."""
+        begun = bool(self.history.of(Began, held.proposal.id))
+        return self.lawful(held) and (begun or room(self.history, held.shown, self.moment()))
+
+    def _execute(self, held: Held, between: str, other: Rules) -> None:
+        stage, asked, place = self.stage, self.moment(), len(self.history)
         ended, before = held.outcome, stage.caused()
-        may = self.model.may_start(held, now) and (
-            limbo or held.claimed_at is not None or self.model.within_budget(held, now)
-        )
-        happened = {"may": may, "taken over": False}
+        may = self.may_begin(held)
+        happened: dict[str, Any] = {"may": may, "taken over": False}
 
         async def meanwhile() -> None:
             for moment in ("before", "after"):  # a successor does what was to be done: what held before it counts
                 if moment == ("before" if between == "takeover" else "after"):
-                    still = self.model.may_start(replace(held, state="claimed"), stage.clock.now())
-                    happened["may"] = may and still and self._as_sealed(held)
+                    happened["may"] = may and self.lawful(held) and self._as_sealed(held)
                 if moment == "before":
                     await self._come_between(held, between, other, happened)
             happened["mode"] = self._mode(held)
-            happened["may"] = happened["may"] and not happened.get("revoked")
 
         stage.meanwhile, stage.slept = meanwhile, False
         try:
@@ -251,7 +313,7 @@ class Gate(RuleBasedStateMachine):
             assert happened["taken over"], "overtaken by nobody"
             told = self.run(stage.ledger.execute(held.proposal.id, stage.run))
         stage.meanwhile = None
-        self._claimed(held, now)
+        self._began(held, asked, place)
         self.resync(held)
         assert told.outcome is not None, "I7: executed, and no outcome"
         if ended:
@@ -297,10 +359,11 @@ class Gate(RuleBasedStateMachine):
             case "stop":
                 await self._switch(True)
             case "policy":
-                self.model.rules, stage.policy = other, parse(other.text())
+                self.around.rules, stage.policy = other, parse(other.text())
             case "leave":
-                for members in self.model.groups.values():
-                    members[:] = [name for name in members if name not in held.approvals]
+                gone = {one.name for one in approvals(self.history, held.shown)}
+                for members in self.around.groups.values():
+                    members[:] = [name for name in members if name not in gone]
             case "version":
                 stage.world.write("version", stage.world.read("version", 0) + 1)
             case "by hand":
@@ -315,34 +378,35 @@ class Gate(RuleBasedStateMachine):
                 async with stage.db.read() as tx:
                     row = await executions.get(tx, proposal.id)
                 assert row is None or row.intent_at is None, "I4: revoked after it had started"
-                happened["revoked"] = True
+                self.history.append(Answered(self.moment(), proposal.id, proposal.digest, "ann", True, "revoke"))
             case "takeover":
                 happened["taken over"] = True
                 await stage.open()
                 await stage.runner(stage.db).execute(proposal.id, stage.run)
 
-    async def _ends(self, proposal: str) -> list[str]:
+    async def _ends(self, proposal: str) -> list[tuple[str, dict[str, Any]]]:
         async with self.stage.db.read() as tx:
             events = await timeline.events(tx, "inc")
-        return [e.data["outcome"] for e in events if e.kind is EventKind.OUTCOME and e.data["proposal"] == proposal]
+        mine = [e.data for e in events if e.kind is EventKind.OUTCOME and e.data["proposal"] == proposal]
+        return [(data["outcome"], data["values"]) for data in mine]
 
-    def _claimed(self, held: Held, now: Any) -> None:
+    def _began(self, held: Held, asked: Moment, place: int) -> None:
+        """If the record says so it was begun when it was asked for, which is `place` in the history."""
         row = self.run(self.stage.row(held.proposal.id))
-        if row is not None and held.claimed_at is None:
-            held.claimed_at = row.claimed_at
+        if row is not None and row.claimed_at is not None and not self.history.of(Began, held.proposal.id):
+            self.history.insert(place, Began(asked, held.proposal.id))
 
     def _told(self, held: Held, outcome: str) -> None:
-        row = self.run(self.stage.row(held.proposal.id))
+        proposal, row = held.proposal, self.run(self.stage.row(held.proposal.id))
+        ends = self.run(self._ends(proposal.id))
+        self.history += [Told(self.moment(), proposal.id, *end) for end in ends]
         if row is not None:
             held.outcome = outcome
-            ends = self.run(self._ends(held.proposal.id))
-            assert ends == [outcome], f"I7, I9: {outcome}, and the timeline tells {ends}"
-        if outcome == "NOT_DONE" and row is not None:
-            self.never.add(held.proposal.key)
-        lied = held.proposal.action == "blind" and self.stage.world.mode == "swallowed"
-        came = self.stage.caused() if held.proposal.action == "blind" else self.stage.effects()
+            assert [end for end, _ in ends] == [outcome], f"I7, I9: {outcome}, and the timeline tells {ends}"
+        lied = proposal.action == "blind" and self.stage.world.mode == "swallowed"
+        came = self.stage.caused() if proposal.action == "blind" else self.stage.effects()
         if outcome == "DONE" and not lied:
-            assert held.proposal.key in came, "I7: done, and nothing happened"
+            assert proposal.key in came, "I7: done, and nothing happened"
 
     # -- always -------------------------------------------------------------------------------------------------------
 
@@ -352,5 +416,8 @@ class Gate(RuleBasedStateMachine):
             return
         effects = self.stage.caused()
         assert len(effects) == len(set(effects)), f"I6: an effect came twice: {effects}"
-        assert not self.never & set(effects), "I7: what was said not to have been done has happened"
+        never = {one.proposal for one in self.history if isinstance(one, Told) and one.outcome == "NOT_DONE"}
+        came = [h.proposal.id for h in self.around.held if h.proposal.id in never and h.proposal.key in effects]
+        assert came == [], "I7: what was said not to have been done has happened"
         assert self.stage.wrong == [], self.stage.wrong[0]
+        assert (wrong := unlawful(self.history)) == [], wrong[0]

@@ -1,12 +1,9 @@
-"""A small model of what the gate promises, written from DESIGN.md and not from the gate's code."""
+"""What the law speaks of: how an operator's policy reads, and how a target takes an effect. Nothing of the gate."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
 from typing import Any
-
-from agent.gate.proposal import Proposal
 
 LADDER = ("deny", "shadow", "suggest", "ask", "allow")
 RISKS = {"restart": "disruptive", "destroy": "destructive"}  # the others are reversible
@@ -90,122 +87,3 @@ kill_switch: {str(self.switched_off).lower()}
         if self.frozen and said.verdict in ("ask", "allow"):
             said = said.at_most("deny")
         return said
-
-
-@dataclass
-class Held:
-    """One proposal as people saw it, and what they answered."""
-
-    proposal: Proposal  # as it was shown
-    said: Said  # of policy when it was sealed
-    state: str
-    execute_by: datetime | None = None
-    answers: dict[tuple[str, str], datetime] = field(default_factory=dict)  # (person, answer)
-    tampered: str = ""
-    parent: Held | None = None  # of an undo
-    covered: bool = False
-    forged: bool = False
-    claimed_at: datetime | None = None
-    outcome: str = ""
-
-    @property
-    def approvals(self) -> dict[str, datetime]:
-        return {name: at for (name, answer), at in self.answers.items() if answer == "approve"}
-
-    @property
-    def needed(self) -> int:
-        return max(self.said.quorum, 2 if RISKS.get(self.proposal.action) == "destructive" else 1)
-
-
-@dataclass
-class Model:
-    """What holds now."""
-
-    rules: Rules
-    groups: dict[str, list[str]]
-    stopped: bool = False
-    held: list[Held] = field(default_factory=list)
-
-    def entitled(self, name: str, approvers: tuple[str, ...]) -> bool:
-        return name in approvers or any(
-            name in members and group in approvers for group, members in self.groups.items()
-        )
-
-    def today(self, held: Held) -> Said:
-        one = held.proposal
-        said = self.rules.says(one.action, one.arguments, bool(one.untrusted))
-        if held.covered and held.parent is not None and not said.named:
-            above = held.parent.proposal
-            return self.rules.says(above.action, above.arguments, bool(above.untrusted))
-        return said
-
-    def answer(self, held: Held, name: str | None, real: bool, answer: str, same_digest: bool, now: datetime) -> str:
-        """What an answer leads to: "counted", "again", "outdated" or "not entitled"."""
-        if name is None or not real:
-            return "not entitled"
-        if (name, answer) in held.answers and same_digest:
-            return "again"
-        expired = held.state == "open" and now > held.proposal.approve_by
-        ready = ("open",) if answer == "approve" else ("open", "approved", "allowed")
-        if not same_digest or held.tampered or expired or held.state not in ready:
-            return "outdated"
-        requester = held.proposal.requester_person == name
-        involved = held.state == "allowed" or requester or any(person == name for person, _ in held.answers)
-        if answer != "approve" and involved:
-            return "counted"
-        if not self.entitled(name, held.proposal.approvers):
-            return "not entitled"
-        if answer != "approve":
-            return "counted"
-        return "not entitled" if requester and not held.said.requester_may else self._by_today(held, name, requester)
-
-    def _by_today(self, held: Held, name: str, requester: bool) -> str:
-        """The policy of today is asked again, and the stricter of the two holds."""
-        today = self.today(held)
-        if today.verdict not in ("ask", "allow"):
-            return "outdated"
-        if today.verdict == "allow":
-            return "counted"
-        may = self.entitled(name, today.approvers) and (today.requester_may or not requester)
-        return "counted" if may else "not entitled"
-
-    def enough(self, held: Held) -> bool:
-        """Whether as many have approved as were to by what was sealed, and as have to today."""
-        today = self.today(held)
-        return len(held.approvals) >= max(held.needed, today.quorum if today.verdict == "ask" else 1)
-
-    def may_start(self, held: Held, now: datetime) -> bool:
-        """Whether nothing stands in the way now, budgets apart."""
-        today = self.today(held)
-        if held.tampered or held.forged or held.state not in ("approved", "allowed", "claimed"):
-            return False
-        if self.stopped or self.rules.switched_off or held.execute_by is None or now > held.execute_by:
-            return False
-        if today.verdict not in ("ask", "allow") or any(a in ("deny", "revoke", "edit") for _, a in held.answers):
-            return False
-        if held.covered:
-            return True
-        if held.said.verdict == "allow":
-            return today.verdict == "allow"
-        return len(self.counted(held, today)) >= max(held.needed, today.quorum if today.verdict == "ask" else 1)
-
-    def counted(self, held: Held, today: Said) -> set[str]:
-        asked = today.verdict == "ask"
-        requester_may = held.said.requester_may and (today.requester_may or not asked)
-        return {
-            name for name, at in held.approvals.items()
-            if at <= held.proposal.approve_by and self.entitled(name, held.proposal.approvers)
-            and (not asked or self.entitled(name, today.approvers))
-            and (requester_may or name != held.proposal.requester_person)
-        }  # fmt: skip
-
-    def within_budget(self, held: Held, now: datetime) -> bool:
-        """A covered undo counts and is not held up: it takes back what did not help."""
-        if held.covered:
-            return True
-        recent = [h for h in self.held if h.claimed_at is not None and h.claimed_at > now - timedelta(hours=1)]
-        here = [h for h in recent if str(h.proposal.target) == str(held.proposal.target)]
-        rules = self.rules
-        return (rules.per_hour is None or len(recent) < rules.per_hour) and (
-            rules.per_target is None or len(here) < rules.per_target
-        )

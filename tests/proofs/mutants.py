@@ -1,10 +1,12 @@
-"""Mutants of the gate: each a small mistake that somebody could make, as what stands in the source and what would stand there.
+"""Mutants: each a small mistake that somebody could make, as what stands in the source and what would stand there.
 
-They were written before the generators that have to find them.
+Those of the gate stand here; they were written before the generators that have to find them. Those of other areas stand in
+the modules `mutants_*.py` beside this one, each with its own `MUTANTS`; `every()` are all of them.
 """
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,11 @@ TOP = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """`old` stands exactly once in `file`. `breaks` is the invariant of DESIGN.md that the mistake would break."""
+    """`old` stands exactly once in `file`. `breaks` is the invariant of DESIGN.md that the mistake would break.
+
+    `tests` are the ids of the tests that notice it, with spaces between them; "" leaves it to the proofs of proofs.py. They
+    have to run in the process of pytest itself: a program that a test starts does not see the mistake.
+    """
 
     name: str
     breaks: str
@@ -22,8 +28,30 @@ class Mutant:
     new: str
     tests: str = ""  # pytest node ids that have to fail, separated by spaces; "" for the proofs
 
+    @property
+    def area(self) -> str:
+        return next(area for start, area in AREAS if self.file.startswith(start))
+
     def source(self) -> str:
         return (TOP / self.file).read_text().replace(self.old, self.new)
+
+
+AREAS = (
+    ("agent/gate/verification", "recovery"), ("agent/gate/audit", "memory"), ("agent/gate/anchors", "memory"),
+    ("agent/gate/witness", "memory"), ("agent/gate", "gate"), ("agent/store", "memory"), ("agent/judge", "recovery"),
+    ("agent/verify", "recovery"), ("agent/hindsight", "recovery"), ("agent/surfaces/slack", "slack"),
+    ("agent/surfaces/webhook", "webhook"), ("agent/surfaces", "terminal"), ("agent/intake", "intake"),
+    ("agent/reception", "intake"), ("agent/reasoner", "reasoner"), ("agent/library", "runbooks"), ("agent/case", "case"),
+    ("tools", "tools"), ("agent", "graph"),
+)  # fmt: skip
+
+
+def every() -> tuple[Mutant, ...]:
+    """All mutants there are, by area."""
+    modules = sorted(path.stem for path in Path(__file__).parent.glob("mutants_*.py"))
+    found = [*MUTANTS, *(m for name in modules for m in importlib.import_module(f"{__package__}.{name}").MUTANTS)]
+    order = list(dict.fromkeys(area for _, area in AREAS))
+    return tuple(sorted(found, key=lambda mutant: order.index(mutant.area)))
 
 
 LEDGER, APPROVAL, OBSTACLES = "agent/gate/ledger.py", "agent/gate/approval.py", "agent/gate/obstacles.py"

@@ -46,6 +46,11 @@ class Report:
         print(f"\nproof{f' on {database}' if database else ''}: {shown}")
 
     @property
+    def turn(self) -> int:
+        """A number that is another one with each commit: for what has to be tried by turns."""
+        return int(self._commit[:6], 16) if self._commit != "unknown" else 0
+
+    @property
     def whole(self) -> bool:
         """Whether every proof has added its figures."""
         return {name for figures in self.figures.values() for name in figures} >= ALL

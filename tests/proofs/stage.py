@@ -22,7 +22,7 @@ from agent.gate.proposal import Proposal
 from agent.store import anchors, executions
 from agent.store.database import SQLITE_FILE, Database
 from agent.store.executions import Execution
-from tests.gate.world import ACTIONS, Scene, World
+from tests.gate.world import ACTIONS, Base, Scene, World
 from tools.context import Context
 
 
@@ -43,7 +43,7 @@ class Stage(Scene):
         self.at = 0
         self.then: Callable[[], None] = lambda: None
         self.slept = False
-        self.sent: set[str] = set()
+        self.arrived: Callable[[str, Base], None] = lambda _key, _action: None
         self.wrong: list[str] = []
         self.clock.point = self._sleep
         self._watch(db)
@@ -97,11 +97,9 @@ class Stage(Scene):
     def jump(self) -> None:
         self.clock.advance(timedelta(seconds=30))
 
-    def sending(self, key: str) -> None:
-        """What reaches a target comes once, and must have been announced: durably, and only just now."""
-        if key in self.sent:
-            self.wrong.append("I6: sent twice")
-        self.sent.add(key)
+    def sending(self, key: str, action: Base) -> None:
+        """What reaches a target must have been announced: durably, and only just now."""
+        self.arrived(key, action)
         asked = (
             "SELECT x.intent_at, e.n FROM executions x JOIN events e ON e.key = 'intent:' || x.proposal WHERE x.key = ?"
         )

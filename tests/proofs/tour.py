@@ -1,4 +1,4 @@
-"""A tour of the machine: each thing that may come in between, once and in order, held against the same model.
+"""A tour of the machine: each thing that may come in between, once and in order, held against the same law.
 
 What hypothesis finds by chance in minutes, the tour passes by in seconds; what nobody thought of is left to hypothesis.
 """
@@ -15,7 +15,8 @@ from agent.store import timeline
 from agent.store.database import Database
 from tests.gate.world import ANN, BOB, DORA
 from tests.proofs.choices import AGENT, ANN_IN_CHAT, COMES_BETWEEN, NOBODY, PEOPLE
-from tests.proofs.model import OUTCOMES, SEEN, Held, Rules
+from tests.proofs.machine import Held
+from tests.proofs.model import OUTCOMES, SEEN, Rules
 from tests.proofs.stage import Crash
 from tests.proofs.under_fire import GateUnderFire
 from tests.proofs.vandals import BY_HAND, TAMPERED
@@ -294,7 +295,7 @@ def what_is_undone() -> None:
                 executed(machine, kind=kind)
                 machine.undo(0, forged)
                 if not forged:
-                    machine._execute(machine.model.held[-1], "nothing", ASK)
+                    machine._execute(machine.around.held[-1], "nothing", ASK)
     with gate(ASK) as machine:
         executed(machine)
         machine.somebody_changes_the_target(9, False)

@@ -13,15 +13,15 @@ from hypothesis.stateful import rule
 
 from agent.case.timeline import EventKind
 from agent.errors import NotEntitled, Outdated, Overtaken, Refused, ToolError
-from agent.gate import docket
 from agent.gate.preparation import Prepared
 from agent.gate.proposal import ProposalState, seal
 from agent.store import decisions, switches, timeline
 from agent.store.database import Database
 from tests.gate.world import ANN, BOB, CEM, NOON
 from tests.proofs.choices import COMES_BETWEEN, MODES, PROPOSED, rules_of_today, which, willing
-from tests.proofs.machine import READY, WAITING, has
-from tests.proofs.model import BEGINS, PROBING, Held, Rules
+from tests.proofs.law import Answered, Told
+from tests.proofs.machine import READY, WAITING, Held, has
+from tests.proofs.model import BEGINS, PROBING, Rules
 from tests.proofs.stage import Crash
 from tests.proofs.vandals import Vandals
 
@@ -56,12 +56,11 @@ class GateUnderFire(Vandals):
     def _dies(self, held: Held, point: int, between: str, other: Rules) -> None:
         stage = self.stage
         stage.at, stage.then, stage.slept = point, stage.crash, False
-        now = stage.clock.now()
-        may = self.model.may_start(held, now) and self.model.within_budget(held, now)
+        asked, place, may = self.moment(), len(self.history), self.may_begin(held)
         died = self._lives(held) is None
         said = stage.slept and self._mode(held) == "swallowed" and held.proposal.action != "blind"
         self.run(stage.restart())
-        self._claimed(held, now)
+        self._began(held, asked, place)
         self.resync(held)
         row = self.run(stage.row(held.proposal.id))
         assert may or row is None or row.intent_at is None, "I1-I5, I15: an intent though something stood in the way"
@@ -69,7 +68,7 @@ class GateUnderFire(Vandals):
         self.run(self._come_between(held, between, other, happened))
         if died and (row is None or (row.intent_at is None and row.outcome is None)):
             if held.state in ("approved", "allowed", "claimed"):
-                self._execute(held, "nothing", other, limbo=row is not None)
+                self._execute(held, "nothing", other)
             return
         self._looks_only(held, said)
 
@@ -79,11 +78,11 @@ class GateUnderFire(Vandals):
         self._held_up(self.pick(number, *READY), point)
 
     def _held_up(self, held: Held, point: int) -> None:
-        stage = self.stage
+        stage, asked, place = self.stage, self.moment(), len(self.history)
         stage.at, stage.then = point, stage.jump
         self._lives(held)
         stage.at = 0
-        self._claimed(held, stage.clock.now())
+        self._began(held, asked, place)
         self.resync(held)
         row = self.run(stage.row(held.proposal.id))
         if row is not None:
@@ -125,23 +124,20 @@ class GateUnderFire(Vandals):
     @rule(number=which, ops=st.lists(st.sampled_from(OPS), min_size=2, max_size=5), two=st.booleans())
     def all_at_once(self, number: int, ops: list[str], two: bool) -> None:
         held = self.pick(number, *WAITING)
-        both = [held] + [h for h in self.model.held if h.state in ("approved", "allowed") and h is not held][:1] * two
-        spent = [
-            h for h in self.model.held if h.claimed_at and h.claimed_at > self.stage.clock.now() - timedelta(hours=1)
-        ]
-        self.run(self._all(both, ops))
+        both = [held] + [h for h in self.around.held if h.state in ("approved", "allowed") and h is not held][:1] * two
+        asked, place = self.moment(), len(self.history)
+        self.run(self._all(both, ops, place))
         for one in both:
             self.resync(one)
+            self._began(one, asked, place)
             self.run(self._relearn(one))
-        fresh = [h for h in both if h.claimed_at and h not in spent and h.outcome and not h.covered]
-        most = self.model.rules.per_hour
-        assert not fresh or most is None or len(spent) + len(fresh) <= most, "I15: more than the budget"
-        rules = self.model.rules
+        rules = self.around.rules
         self.end()
         self.begin(rules)  # who came first is the threads' affair; what follows must not depend on it
 
-    async def _all(self, both: Sequence[Held], ops: Sequence[str]) -> None:
-        stage = self.stage
+    async def _all(self, both: Sequence[Held], ops: Sequence[str], place: int) -> None:
+        """An answer that was taken counts from `place` on: whether it was taken before another's effect cannot be told."""
+        stage, now = self.stage, self.moment()
         other = await Database.open("", stage.db.folder)
         ledgers = stage.ledger, stage.runner(other)
 
@@ -154,15 +150,19 @@ class GateUnderFire(Vandals):
                 async with other.write() as tx:
                     await switches.set_stop(tx, True, "os:ann", "smells", NOON)
             else:
-                groups = tuple(g for g, members in self.model.groups.items() if who in members)
+                groups = tuple(g for g, members in self.around.groups.items() if who in members)
                 await stage.decide(proposal, proposal.digest, replace(WHO[who], groups=groups), what, other)
 
         work = [one(both[place % len(both)], op) for place, op in enumerate(ops)]
-        for ended in await asyncio.gather(*work, return_exceptions=True):
+        for n, ended in enumerate(await asyncio.gather(*work, return_exceptions=True)):
+            what, _, who = ops[n].partition(" ")
             if isinstance(ended, BaseException) and not isinstance(ended, NotEntitled | Outdated | Overtaken):
                 raise ended
+            if ended is None and what in ("approve", "deny", "revoke"):
+                proposal = both[n % len(both)].proposal
+                self.history.insert(place, Answered(now, proposal.id, proposal.digest, who, True, what))
         async with stage.db.read() as tx:
-            self.model.stopped = (await switches.stop(tx)).is_on
+            self.around.stopped = (await switches.stop(tx)).is_on
         await other.close()
 
     async def _relearn(self, held: Held) -> None:
@@ -171,31 +171,19 @@ class GateUnderFire(Vandals):
         async with self.stage.db.read() as tx:
             made = await decisions.of(tx, proposal)
             events = await timeline.events(tx, "inc")
-            found = await docket.find(tx, proposal)
         row = await self.stage.row(proposal)
-        assert found is not None
-        held.answers, held.execute_by = {(d.person, d.answer): d.at for d in made}, found.execute_by
-        held.claimed_at = row.claimed_at if row else None
         mine = [e for e in events if e.data.get("proposal") == proposal]
         intents = [e for e in mine if e.kind is EventKind.INTENT]
         ends = [e for e in mine if e.kind is EventKind.OUTCOME]
         assert len(ends) <= 1, "I7: two outcomes"
         if row is not None and row.outcome is not None:
             assert [e.data["outcome"] for e in ends] == [row.outcome], "I7, I9: the timeline tells another outcome"
-            self._told_of(held, str(row.outcome))
+            held.outcome = str(row.outcome)
+            done = held.proposal.key in self.stage.caused() or self._mode(held) == "swallowed"
+            assert row.outcome != "DONE" or done, "I7: done, and nothing happened"
+        self.history += [Told(self.moment(), proposal, e.data["outcome"], e.data["values"]) for e in ends]
         if intents:
             assert not [d for d in made if d.answer in ("deny", "revoke")], "I4: started, and a person had said no"
-            model, was_stopped = self.model, self.model.stopped
-            model.stopped = False  # it may have been switched after the intent
-            may = model.may_start(replace(held, state="claimed"), intents[0].at)
-            model.stopped = was_stopped
-            assert may, "I2: started without its people"
-
-    def _told_of(self, held: Held, outcome: str) -> None:
-        held.outcome = outcome
-        if outcome == "NOT_DONE":
-            self.never.add(held.proposal.key)
-        assert outcome != "DONE" or held.proposal.key in self.stage.caused() or self._mode(held) == "swallowed"
 
     # -- in one go: what is rare by itself -------------------------------------------------------------------------------
 
@@ -236,19 +224,19 @@ class GateUnderFire(Vandals):
             if more:
                 proposed["rules"] = None
             if held := self._proposed("well", proposed | {"replicas": 1 + (proposed["replicas"] + more) % 9}):
-                self._execute(held, "nothing", self.model.rules)
+                self._execute(held, "nothing", self.around.rules)
 
     def _proposed(self, mode: str, proposed: dict[str, Any]) -> Held | None:
         """A proposal as most are: under a policy that is willing, or under whatever has become of it."""
-        count, rules = len(self.model.held), proposed.pop("rules")
+        count, rules = len(self.around.held), proposed.pop("rules")
         if rules is not None:
             self.policy_changes(rules)
             self.run(self._switch(False))
-            self.model.groups |= self.stage.groups_at_first()
+            self.around.groups |= self.stage.groups_at_first()
         self.target_behaves("well")
         self.propose(**proposed)
         self.target_behaves(mode)
-        return self.model.held[-1] if len(self.model.held) > count else None
+        return self.around.held[-1] if len(self.around.held) > count else None
 
     # -- undoing ------------------------------------------------------------------------------------------------------
 
@@ -256,15 +244,17 @@ class GateUnderFire(Vandals):
     @rule(number=which, forged=st.sampled_from(("", "", "arguments", "parent")))
     def undo(self, number: int, forged: str) -> None:
         ended = ("not_done", "unknown") if forged == "parent" else ("done",)
-        able = [h for h in self.model.held if h.state in ended and h.proposal.undo is not None and not h.tampered]
+        able = [h for h in self.around.held if h.state in ended and h.proposal.undo is not None and not h.tampered]
         if not able:
             return
         held = able[number % len(able)]
         prepared = self._undo_of(held, forged)
         if prepared is None:
             return
-        shown = self.run(self.stage.ledger.preparation.submit(prepared, self.stage.run, f"step {len(self.model.held)}"))
-        said = self.model.rules.says(shown.action, shown.arguments, bool(shown.untrusted))
+        shown = self.run(
+            self.stage.ledger.preparation.submit(prepared, self.stage.run, f"step {len(self.around.held)}")
+        )
+        said = self.around.rules.says(shown.action, shown.arguments, bool(shown.untrusted))
         covered = shown.covered
         if not forged:
             ours = all(
@@ -273,10 +263,9 @@ class GateUnderFire(Vandals):
             assert covered == (held.proposal.undo_covered and ours), "I1: covered is what we left, and nothing else"
             assert str(shown.state) == ("allowed" if covered else BEGINS[said.verdict])
         said = replace(said, verdict="allow") if covered else said
-        undo = Held(shown, said, str(shown.state), shown.execute_by, parent=held, covered=covered, forged=bool(forged))
-        self.model.held.append(undo)
+        undo = self.show(shown, said, held if covered else None)
         if forged:
-            self._execute(undo, "nothing", self.model.rules)
+            self._execute(undo, "nothing", self.around.rules)
 
     def _undo_of(self, held: Held, forged: str) -> Prepared | None:
         stage = self.stage

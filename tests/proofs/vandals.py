@@ -14,7 +14,8 @@ from agent.store import decisions, timeline
 from agent.store.decisions import Decision
 from agent.store.schema import proposals as proposals_table
 from tests.proofs.choices import which
-from tests.proofs.machine import WAITING, Gate, has
+from tests.proofs.law import Tampered, approvals
+from tests.proofs.machine import WAITING, Gate, Held, has
 from tests.proofs.stage import vandalised
 
 TAMPERED = ("arguments", "quorum", "approvers", "sealed anew", "allowed")
@@ -55,8 +56,12 @@ class Vandals(Gate):
                 )
 
         self.run(write())
-        held.tampered = what
+        self._tampered(held, what)
         self.resync(held)
+
+    def _tampered(self, held: Held, what: str) -> None:
+        held.tampered = what
+        self.history.append(Tampered(self.moment(), held.proposal.id))
 
     @has("open", "approved")
     @rule(number=which, minutes=st.sampled_from((0, 16)))
@@ -69,7 +74,8 @@ class Vandals(Gate):
             Decision(proposal.id, proposal.digest, f"os:{name}", name, "approve", "", now)
             for name in ("bob", "cem", "dora")
         ]
-        forged = [] if minutes else [d for d in forged if (d.person, "approve") not in held.answers]
+        gave = {one.name for one in approvals(self.history, held.shown)}
+        forged = [] if minutes else [d for d in forged if d.person not in gave]
 
         async def write() -> None:
             async with self.stage.db.write() as tx:
@@ -79,13 +85,14 @@ class Vandals(Gate):
                 await tx.execute(update(proposals_table).where(proposals_table.c.id == proposal.id).values(**later))
 
         self.run(write())
-        held.tampered = "approvals" if forged else held.tampered
+        if forged:
+            self._tampered(held, "approvals")
         self.resync(held)
-        self._execute(held, "nothing", self.model.rules)
+        self._execute(held, "nothing", self.around.rules)
 
     # -- the record ---------------------------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.model.held)
+    @precondition(lambda self: self.around.held)
     @rule(what=st.sampled_from(tuple(BY_HAND)), place=st.integers(1, 30), anchors_too=st.booleans())
     def somebody_changes_rows(self, what: str, place: int, anchors_too: bool) -> None:
         count = self.run(self._count())

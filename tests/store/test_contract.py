@@ -261,6 +261,15 @@ async def test_the_data_folder_is_its_owners_alone(tmp_path: Path) -> None:
     assert set(modes.values()) == {0o600}
 
 
+async def test_a_data_folder_that_existed_becomes_its_owners_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    database = await Database.open("", folder)
+    await database.close()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [

@@ -17,6 +17,7 @@ from tests.contexts import backend, context
 from tools.alert_actions import ExpireSilence, SilenceAlert
 from tools.context import Context, Service
 from tools.errors import BadArguments, Refused, ToolFailed, Unreachable
+from tools.toolbox import Tools
 
 KEY = "inc-1:p1:1"
 SILENCE = SilenceAlert(
@@ -169,3 +170,9 @@ def test_a_silence_without_labels_takes_the_incidents_own_and_never_all_of_a_nam
 
 def test_what_mends_nothing_says_so() -> None:
     assert not SilenceAlert.mitigates
+
+
+async def test_what_only_undoes_is_offered_to_nobody() -> None:
+    backends = context(backend("alertmanager")).backends
+    offered = Tools(actions=(SilenceAlert, ExpireSilence)).offered(backends)
+    assert offered.actions == (SilenceAlert,)

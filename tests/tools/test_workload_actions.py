@@ -154,6 +154,21 @@ async def test_an_autoscaled_target_is_refused_by_name(lab: Stage) -> None:
         await ScaleWorkload(workload="web", replicas=5).observe(lab.context)
 
 
+@by_name
+async def test_a_workload_that_another_controller_owns_is_refused_by_its_name(action: Action) -> None:
+    """Whoever made it would set it back: a Deployment of Argo's or of an operator."""
+    owned = {"kind": "Rollout", "name": "canary", "controller": True}
+    async with stage(MemoryCluster([deployment()])) as lab:
+        before = await action.observe(lab.context)
+        lab.door.owners = [{"kind": "Team", "name": "ml"}]  # it names it, and does not control it
+        await action.observe(lab.context)
+        lab.door.owners = [owned]
+        for refused in (action.observe(lab.context), action.apply(lab.context, before, KEY)):
+            with pytest.raises(Refused, match="controlled by Rollout canary"):
+                await refused
+        assert lab.world.changes == []
+
+
 async def test_a_workload_that_is_not_there_is_refused(lab: Stage) -> None:
     lab.world.held = []
     with pytest.raises(Refused, match="There is no Deployment eu-1/ml/forecast-server"):

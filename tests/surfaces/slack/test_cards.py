@@ -10,9 +10,10 @@ import pytest
 from agent.case.attention import Attention, Depth
 from agent.case.catalog import Catalog
 from agent.case.dossier import Dossier
-from agent.case.incident import Incident, Kind, State
-from agent.gate.proposal import ProposalState
-from agent.surfaces.slack.approval import approval, approval_notice
+from agent.case.incident import Incident, Kind
+from agent.case.incident import State as IncidentState
+from agent.gate.proposal import ProposalState, Undo
+from agent.surfaces.slack.approval import approval, approval_notice, buttons
 from agent.surfaces.slack.blocks import Block, messages, notice
 from agent.surfaces.slack.cards import footer, root
 from agent.surfaces.slack.scene import Scene, lasted
@@ -20,6 +21,7 @@ from agent.surfaces.slack.thread import digest, wanted
 from tests.slack_limits import problems
 from tests.surfaces.slack.scenes import AT, proposal, scene
 from tests.surfaces.slack.test_thread import said
+from tools.spec import State
 
 
 def card(state: ProposalState) -> list[Block]:
@@ -65,6 +67,23 @@ def test_target_cluster_change_risk_and_undo_stand_before_the_buttons_on_a_phone
     assert places == sorted(places)
 
 
+def test_every_change_stands_on_the_card_and_in_what_is_confirmed() -> None:
+    before, after = State({"replicas": 3, "image": "v41", "kept": 1}), State({"replicas": 6, "image": "v40", "kept": 1})
+    one = proposal(state=ProposalState.OPEN, before=before, after=after)
+    (blocks,) = messages(approval(scene(state=ProposalState.OPEN), one))
+    text = said(blocks)
+    assert ("replicas 3 → 6" in text, "image v41 → v40" in text, "kept" in text) == (True, True, False)
+    asked = str(buttons(one)["elements"][0]["confirm"])
+    assert ("replicas 3 → 6" in asked, "image v41 → v40" in asked) == (True, True)
+
+
+def test_what_cannot_be_undone_says_so_before_it_is_approved() -> None:
+    for undo, words in ((Undo("scale", {}, "kubectl scale"), "It can be undone."), (None, "Stanch cannot undo it.")):
+        asked = str(buttons(proposal(state=ProposalState.OPEN, undo=undo))["elements"][0]["confirm"])
+        assert words in asked
+        assert ("cannot" in asked) == (undo is None)
+
+
 def test_a_notification_is_one_short_line_of_letters() -> None:
     assert notice("a\nb <!channel> & " + "x" * 200) == "a⏎b ‹!channel› ＆ " + "x" * 102 + "…"
     long = proposal(state=ProposalState.OPEN, action="http_" + "x" * 90)
@@ -72,7 +91,9 @@ def test_a_notification_is_one_short_line_of_letters() -> None:
 
 
 def test_an_incident_of_a_bare_stack_has_a_card_too() -> None:
-    incident = Incident("inc-2", State.NEW, Kind.UNKNOWN, "something", AT, "warning", ("f",), {"job": "api"}, 0, AT)
+    incident = Incident(
+        "inc-2", IncidentState.NEW, Kind.UNKNOWN, "something", AT, "warning", ("f",), {"job": "api"}, 0, AT
+    )
     bare = Scene(Dossier(incident), Attention("inc-2", Depth.CARD), Catalog())
     (message,) = wanted(bare)
     assert not problems(message.blocks)

@@ -51,6 +51,7 @@ async def test_a_bot_decides_nothing(tmp_path: Path, bot: dict[str, Any]) -> Non
     async with house(tmp_path, groups={"on-call": ["ann", "bob"]}) as home:
         assert (await home.post(home.click("approve", **bot))).status_code == 200
         assert await home.decisions() == []
+        assert home.slack.ephemerals == [], "nobody there reads an answer"
 
 
 async def test_a_click_is_one_click_however_often_it_comes(tmp_path: Path) -> None:
@@ -101,6 +102,34 @@ async def test_deny_asks_why_and_the_reason_is_kept(tmp_path: Path) -> None:
         for _ in range(3):
             assert (await home.post(form)).text in ("", "{}")
         assert [(d["answer"], d["reason"]) for d in await home.decisions()] == [("deny", "not during the sale")]
+
+
+@pytest.mark.parametrize("what", ["deny", "edit"])
+async def test_a_form_opens_only_for_what_waits(tmp_path: Path, what: str) -> None:
+    async with house(tmp_path) as home:
+        bob = home.app.desk.person("slack:T1/U2")
+        await home.app.desk.decide(home.proposal.id, home.proposal.digest, bob, "deny")
+        await home.post(home.click(what))
+        assert home.slack.views == []
+        assert "can no longer be changed" in home.told
+
+
+@pytest.mark.parametrize(("what", "values"), [("deny", {"reason": "no"}), ("edit", {REPLICAS: "4"})])
+async def test_a_form_decides_on_nothing_but_what_its_card_showed(
+    tmp_path: Path, what: str, values: dict[str, str]
+) -> None:
+    async with house(tmp_path) as home:
+        await home.post(home.click(what))
+        form = home.submit(values)
+        form["view"]["private_metadata"] = form["view"]["private_metadata"].replace(home.proposal.digest, "0" * 64)
+        await home.post(form)
+        assert "is not what" in home.told
+        assert await home.decisions() == []
+        assert await state(home) is ProposalState.OPEN
+        await home.app.desk.edit(home.proposal.id, home.app.desk.person("slack:T1/U2"), {"replicas": 5})
+        await home.post(home.submit(values, view="V2"))
+        assert "is superseded" in home.told
+        assert [d["answer"] for d in await home.decisions()] == ["edit"], "the new one waits for its own decision"
 
 
 async def test_edit_is_a_form_with_typed_inputs_and_makes_a_new_proposal(tmp_path: Path) -> None:

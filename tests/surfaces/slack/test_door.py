@@ -62,6 +62,20 @@ def test_what_is_missing_or_malformed_is_no_signature(stamps: list[str], signatu
     assert not genuine(SECRET, stamps, signatures, b"{}", NOW)
 
 
+def test_one_signature_and_one_time_or_none() -> None:
+    """Of two it could not be told which one a proxy on the way has looked at."""
+    headers = sign(SECRET, "{}", NOW)
+    time, right, wrong = headers["X-Slack-Request-Timestamp"], headers["X-Slack-Signature"], f"v0={'0' * 64}"
+    assert genuine(SECRET, [time], [right], b"{}", NOW)
+    for times, signatures in (
+        ([time], [right, wrong]),
+        ([time], [wrong, right]),
+        ([time, "1"], [right]),
+        ([], [right]),
+    ):
+        assert not genuine(SECRET, times, signatures, b"{}", NOW)
+
+
 def test_a_signature_holds_for_five_minutes_either_way_and_never_without_a_secret() -> None:
     headers = sign(SECRET, "{}", NOW)
     given = ([headers["X-Slack-Request-Timestamp"]], [headers["X-Slack-Signature"]], b"{}")

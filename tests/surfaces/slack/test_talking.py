@@ -14,6 +14,7 @@ import pytest
 from agent.case.attention import Attention, Depth
 from agent.case.incident import State
 from agent.case.timeline import EventKind
+from agent.errors import NotEntitled
 from agent.gate.proposal import ProposalState
 from agent.reasoner.moves import AskPerson, Reply, Thought, View
 from agent.store import attention
@@ -157,6 +158,25 @@ async def test_pause_holds_everything_until_somebody_says_go_on(tmp_path: Path) 
         assert await replicas(home.app) == 3
 
 
+async def test_what_waited_is_void_the_moment_somebody_says_pause(tmp_path: Path) -> None:
+    """Not only once a runner has noticed: an approval may come in between."""
+    async with house(tmp_path) as home:
+        await say(home, "pause", user="U2")
+        assert (await home.app.desk.proposal(home.proposal.id)).state is ProposalState.VOIDED
+        await home.post(home.click("approve"))
+        assert "is voided" in home.told
+        assert await home.decisions() == []
+
+
+@pytest.mark.parametrize("how", ["pause", "hand_over"])
+async def test_only_people_of_the_catalog_stop_an_incident_whatever_they_stop_it_with(tmp_path: Path, how: str) -> None:
+    async with house(tmp_path) as home:
+        stranger = home.app.desk.person("slack:T2/U1")
+        with pytest.raises(NotEntitled):
+            await getattr(home.app.desk, how)(home.incident, stranger)
+        assert (await home.app.desk.proposal(home.proposal.id)).state is ProposalState.OPEN
+
+
 async def test_handing_over_ends_it_with_what_is_known(tmp_path: Path) -> None:
     async with house(tmp_path, moves=(LOOK, scale(), scale(5))) as home:
         await say(home, "hand over", user="U2")
@@ -174,6 +194,8 @@ async def test_an_answer_to_a_question_of_the_investigation_lets_it_go_on(tmp_pa
         await say(home, "steer: ask before you do anything")
         rest, _ = await finish(home.app, home.incident)
         assert rest.waits_for == "person"
+        await say(home, "restart the database", user="U9")
+        assert (await home.steers())[-1] == "ask before you do anything", "nobody of the catalog said that"
         await say(home, "the sale ended yesterday")
         assert (await home.steers())[-1] == "the sale ended yesterday"
 

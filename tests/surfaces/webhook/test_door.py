@@ -6,7 +6,7 @@ import asyncio
 import base64
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,18 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from agent.case.alert import Alert
+from agent.intake.inbox import Inbox, Receipt
 from agent.intake.own import seal
 from agent.settings import BackendEntry
 from agent.store import inbox as rows
+from agent.surfaces.webhook import build
 from agent.surfaces.webhook.docs import page
 from tests.surfaces.webhook.conftest import (
     AM,
     GRAFANA,
     JSON,
+    LOCAL,
     OLDER,
     RECORDED,
     TOKEN,
@@ -35,6 +39,7 @@ from tests.surfaces.webhook.conftest import (
     notification,
     opened,
 )
+from tools.context import Change
 
 # -- what is taken ----------------------------------------------------------------------------------------------------
 
@@ -300,6 +305,18 @@ async def test_a_database_that_is_away_is_503_and_the_metrics_go_without_it(plac
     (data / "stanch.db").rmdir()
     (data / "away").rename(data / "stanch.db")
     assert (await place.http.post(AM, json=notification(alert()))).status_code == 202
+
+
+async def test_what_is_not_written_in_time_is_not_acknowledged(place: Place) -> None:
+    class Slow(Inbox):
+        async def accept(self, source: str, alerts: Sequence[Alert], changes: Sequence[Change] = ()) -> Receipt:
+            raise TimeoutError  # as the door's own patience ends it
+
+    slow = replace(place.half, inbox=Slow(place.half.db, place.half.clock, 9))
+    through = httpx.ASGITransport(app=build(slow, place.readiness, True), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=through, base_url=LOCAL, headers=place.http.headers) as http:
+        asks_to_come_back(await http.post(AM, json=notification(alert())))
+    await slow.inbox.close()
 
 
 # -- who may knock ----------------------------------------------------------------------------------------------------

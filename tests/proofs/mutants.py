@@ -20,6 +20,7 @@ class Mutant:
     file: str
     old: str
     new: str
+    tests: str = ""
 
     def source(self) -> str:
         return (TOP / self.file).read_text().replace(self.old, self.new)

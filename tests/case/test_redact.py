@@ -62,6 +62,13 @@ def test_every_given_case_is_found_and_the_rest_of_its_text_stays() -> None:
             assert hidden == text, what
 
 
+@pytest.mark.parametrize("kind", ["phrase", "sign", "address", "block", "header", "token"])
+def test_no_kind_is_missed_for_the_sake_of_the_others(kind: str) -> None:
+    left, count = missed((one for one in cases() if one[0].startswith(kind)), Redactor())
+    assert count >= 8
+    assert left == []
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_whichever_secrets_are_drawn(seed: int) -> None:
     left, count = missed(cases(seed), Redactor())

@@ -203,8 +203,10 @@ async def test_secrets_in_an_alert_that_comes_through_the_door_are_nowhere(tmp_p
         web = build(app, Readiness(ready=True), loopback=True)
         transport = httpx.ASGITransport(app=web)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
-            answer = await http.post("/v1/webhooks/alertmanager", json={"version": "4", "alerts": [body, {"odd": ALL}]})
-            assert (answer.status_code, answer.json()["alerts"], len(answer.json()["set_aside"])) == (202, 1, 1)
+            answer = await http.post(
+                "/v1/webhooks/alertmanager", json={"version": CANARIES["AWS key"], "alerts": [body, {"odd": ALL}]}
+            )
+            assert (answer.status_code, answer.json()["alerts"], len(answer.json()["set_aside"])) == (202, 1, 2)
         assert leaked(everything_in(tmp_path / "demo")) == [], "it waits in the inbox"
         assert await app.watch.take_in() == 1
         (incident,) = await app.desk.incidents()
@@ -216,6 +218,7 @@ async def test_secrets_in_an_alert_that_comes_through_the_door_are_nowhere(tmp_p
         assert leaked(prompts) == []
         assert prompts.count("[redacted: ") > 20
         ((_, _, _, why),) = await app.inbox.quarantined(5)
+        assert "[redacted: AWS key]" in why
         assert leaked(why) == []
     assert leaked(everything_in(tmp_path / "demo")) == []
 

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -181,18 +182,30 @@ async def test_every_route_of_the_application_states_what_it_needs(place: Place)
 
 
 async def test_what_is_no_http_request_is_closed(place: Place) -> None:
-    said = []
+    """Also where a route would take it: no application behind the guard hears of it."""
+    said, heard = [], []
 
-    async def send(message: object) -> None:
-        said.append(message)
+    async def send(message: Any) -> None:
+        said.append(message["type"])
 
-    async def receive() -> object:
+    async def receive() -> Any:
         return {"type": "websocket.connect"}
 
-    await place.web(
-        {"type": "websocket", "path": "/healthz", "headers": [], "query_string": b"", "subprotocols": []}, receive, send
-    )  # type: ignore[arg-type]
-    assert [one["type"] for one in said] == ["websocket.close"]  # type: ignore[index]
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        heard.append(scope["type"])
+
+    scope = {
+        "type": "websocket",
+        "path": "/up",
+        "method": "GET",
+        "headers": [],
+        "query_string": b"",
+        "subprotocols": [],
+    }
+    guard = Guard(app, {("GET", "/up"): PUBLIC}, Keys(()), loopback=True, limit=10)
+    for door in (guard, place.web):
+        await door(scope, receive, send)
+    assert (said, heard) == (["websocket.close"] * 2, [])
 
 
 # -- signatures -------------------------------------------------------------------------------------------------------

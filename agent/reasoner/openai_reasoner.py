@@ -161,9 +161,8 @@ class OpenAIReasoner:
         asking.spent.append(self._spent(answer, asking))
         asking.seconds = max(asking.seconds - answer.seconds, 1.0)
         size = tokens(asking.sent, asking.tools)
-        if cut_short(answer.said, size) and not any(
-            "cut" in note for note in (*_notes(asking.view.events), *asking.notes)
-        ):
+        told = any("cut" in note for note in (*_notes(asking.view.events), *asking.notes))
+        if not told and cut_short(answer.said, size):
             asking.notes.append({"text": self._cut(answer.said, size), "show": True, "cut": answer.said.asked})
         return answer.said
 

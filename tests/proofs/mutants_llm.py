@@ -81,7 +81,7 @@ MUTANTS = (
     Mutant("no stream is asked for", "streaming only", MANNERS, "            self.streams = True\n", "            return False\n", f"{END}[streaming_only]"),
     Mutant("every piece of a stream is a call of its own", "streaming only", COMPLETION, "        mine = calls[-1]\n", "        mine = None\n", f"{END}[streams_carelessly]"),
     Mutant("a cut prompt is not noticed", "contexts cut silently are said", REASONER, "return said.cut or", "return False and said.cut or False and", f"{END}[silently_cut] {END}[says_truncated]"),
-    Mutant("a cut prompt is said with every move", "contexts cut silently are said once", REASONER, 'and not any("cut" in note for note in (*_notes(asking.view.events), *asking.notes))', "and bool(size)", f"{END}[silently_cut]"),
+    Mutant("a cut prompt is said with every move", "contexts cut silently are said once", REASONER, "        if not told and cut_short(answer.said, size):\n", "        if cut_short(answer.said, size):\n", f"{END}[silently_cut]"),
     # -- the probe
     Mutant("the probe takes any second call for the answer", "doctor says what works", PROBE, "if WORD in second.said.written.lower():", "if second.name:", "tests/reasoner/test_probe.py::test_a_model_that_calls_nothing_or_forgets_the_answer_is_wrong"),
 )  # fmt: skip

@@ -20,6 +20,7 @@ class Mutant:
     file: str
     old: str
     new: str
+    tests: str = ""  # pytest node ids that kill it; "" = the proofs
 
     def source(self) -> str:
         return (TOP / self.file).read_text().replace(self.old, self.new)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from agent.case.check import Check, Guard, SuccessTest
@@ -90,8 +90,9 @@ def _good(test: SuccessTest, baseline: Sequence[float | None], one: Look, of: Se
     """Every check (or those at the places `of`) held and every guard was measured and is no worse: nothing is taken for
     granted."""
     guards = (_kept(g, b, v) for g, b, v in zip(test.guards, _padded(test, baseline), one.guards, strict=True))
-    checks = one.checks if of is None else [one.checks[place] for place in of]
-    return bool(checks) and all(c is True for c in checks) and all(kept is True for kept in guards)
+    if of is not None:
+        one = replace(one, checks=tuple(one.checks[place] for place in of))
+    return bool(one.checks) and all(c is True for c in one.checks) and all(kept is True for kept in guards)
 
 
 def _helped(test: SuccessTest, baseline: Sequence[float | None], seen: Sequence[Look]) -> bool:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.proofs import kept, tour
-from tests.proofs.recovery import recovery_is_seen_in_data
+from tests.proofs.recovery import recovery_is_seen_in_data, what_is_sealed_does_not_hold_when_it_is_sealed
 from tests.proofs.under_fire import GateUnderFire
 
 ONCE = settings(
@@ -44,5 +44,6 @@ PROOFS = (
     Proof("what was answered is kept", kept.what_was_answered_is_kept, ("I10",)),
     Proof("what a secret leaves", kept.what_a_secret_leaves, ("I14",)),
     Proof("recovery is seen in data", lambda: settings(ONCE, max_examples=1_000)(recovery_is_seen_in_data)(), ("I17",)),
+    Proof("what is sealed does not hold yet", settings(ONCE)(what_is_sealed_does_not_hold_when_it_is_sealed), ("I17",)),
     Proof("the gate does as its model does", lambda: run_state_machine_as_test(GateUnderFire, settings=ONCE)),
 )

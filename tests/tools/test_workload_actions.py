@@ -233,6 +233,9 @@ def test_the_command_is_what_a_person_would_type() -> None:
     here = context(services=_services("eu-1"))
     full = SCALE.resolved(here)
     assert full.command(here) == "kubectl --context eu-1 -n ml scale deployment/forecast-server --replicas=5"
+    sets = (Service("db", workloads=(Workload("db", "shop", "eu-1", "StatefulSet", service="db"),)),)
+    db = ScaleWorkload(workload="db", replicas=2).command(context(services=sets))
+    assert db == "kubectl --context eu-1 -n shop scale statefulset/db --replicas=2"
     nowhere = context()  # a catalog that does not know it
     assert EVERY[1].command(nowhere) == "kubectl --context CLUSTER -n ml rollout restart deployment/forecast-server"
     assert EVERY[2].command(nowhere).endswith("rollout undo deployment/forecast-server --to-revision=1")

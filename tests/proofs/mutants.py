@@ -38,7 +38,8 @@ class Mutant:
 
 AREAS = (
     ("agent/gate/verification", "recovery"), ("agent/gate/audit", "memory"), ("agent/gate/anchors", "memory"),
-    ("agent/gate/witness", "memory"), ("agent/gate", "gate"), ("agent/store", "memory"), ("agent/judge", "recovery"),
+    ("agent/gate/witness", "memory"), ("agent/gate/preparation", "propose"), ("agent/gate/provenance", "propose"),
+    ("agent/judge", "propose"), ("agent/gate", "gate"), ("agent/store", "memory"),
     ("agent/verify", "recovery"), ("agent/hindsight", "recovery"), ("agent/surfaces/slack", "slack"),
     ("agent/surfaces/webhook", "webhook"), ("agent/surfaces", "terminal"), ("agent/intake", "intake"),
     ("agent/reception", "intake"), ("agent/reasoner", "reasoner"), ("agent/library", "runbooks"), ("agent/case", "case"),

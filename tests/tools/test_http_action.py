@@ -21,7 +21,7 @@ from starlette.routing import Route
 from tests.clusters import Doorway
 from tests.contexts import context
 from tests.serving import served
-from tools import http_action
+from tools import http_action, http_spec
 from tools.context import Context
 from tools.errors import BadArguments, NotConfigured, Refused, ToolFailed
 from tools.http_action import HttpActionSpec, declare, declare_all
@@ -173,6 +173,16 @@ async def test_what_an_argument_holds_stays_one_part_of_the_address() -> None:
     assert len(nomad.asked) >= 3
 
 
+@pytest.mark.parametrize(
+    ("name", "part"), [("web/scale", "web%2Fscale"), ("a?b=1&c", "a%3Fb%3D1%26c"), ("a#b", "a%23b")]
+)
+def test_what_is_filled_in_is_spelt_as_one_part_of_the_address(name: str, part: str) -> None:
+    assert (
+        http_spec.address("https://here.test/", "/v1/job/{{ job }}", {"job": name})
+        == f"https://here.test/v1/job/{part}"
+    )
+
+
 async def test_a_secret_goes_into_headers_and_nowhere_else() -> None:
     async with platform(Nomad()) as (_, place, url):
         spec = HttpActionSpec.model_validate(example(base=url))
@@ -245,6 +255,8 @@ def test_an_undo_outside_its_own_limits_is_none() -> None:
         ({"risk": "harmless"}, "risk"),
         ({"arguments": {"count": {"type": "string", "minimum": 1}}}, "go with numbers"),
         ({"secrets": []}, "list them under"),
+        ({"apply": {"url": "/v1/{{ secrets.NOMAD_TOKEN }}"}}, "uses secrets"),
+        ({"apply": {"url": "/v1", "body": {"token": "{{ secrets.NOMAD_TOKEN }}"}}}, "uses secrets"),
         ({"target": {"name": "x"}}, "cluster"),
         ({"aply": {}}, "aply"),
     ],

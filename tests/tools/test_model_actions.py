@@ -172,3 +172,21 @@ async def test_a_version_that_is_not_ready_is_not_pointed_at() -> None:
             replace(where, backends=Backends((mlflow,))), State({"version": "3"})
         )
     assert PointModelAlias.identifiers() == {"model": "model", "version": "version", "alias": "alias"}
+
+
+async def test_an_alias_that_somebody_else_moved_meanwhile_is_not_moved() -> None:
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        return recorded(request)
+
+    mlflow = backend("mlflow", "http://mlflow.test", app=httpx.MockTransport(answer))
+    place = replace(here(Sink()), backends=Backends((mlflow,)))
+    action = PointModelAlias(model="forecast", version="2")
+    before = await action.observe(place)
+    with pytest.raises(Refused, match="moved by somebody else"):
+        await action.apply(place, State({"version": "1"}, before.version), "key")
+    with pytest.raises(Refused, match="moved by somebody else"):
+        await action.apply(place, State(before.fields, "1@0.000"), "key")
+    assert set(asked) == {"GET"}

@@ -14,7 +14,7 @@ from tests.cluster_world import MemoryCluster, deployment
 from tests.clusters import Stage, stage
 from tests.contexts import backend, context
 from tools.context import Service, Workload
-from tools.errors import BadArguments, Refused, TargetUnclear, ToolFailed
+from tools.errors import BadArguments, NotConfigured, Refused, TargetUnclear, ToolFailed
 from tools.kubernetes import connect
 from tools.spec import Action, Risk
 from tools.workload_actions import RestartWorkload, RollBackWorkload, ScaleWorkload
@@ -104,6 +104,25 @@ async def test_an_error_of_the_server_is_not_refused_and_a_forbidden_patch_is(la
     lab.door.refuse["PATCH"] = (403, message)
     with pytest.raises(Refused, match=r"lacks a permission: patch deployments\.apps"):
         await action.apply(lab.context, before, KEY)
+    assert lab.world.changes == []
+
+
+@pytest.mark.parametrize(("status", "refused"), [(400, True), (409, True), (422, True), (408, False), (502, False)])
+async def test_only_a_clear_no_of_the_server_is_refused(lab: Stage, status: int, refused: bool) -> None:
+    """408 comes from a proxy that gave up waiting: what lies behind it may have taken the change."""
+    before = await SCALE.observe(lab.context)
+    lab.door.refuse["PATCH"] = (status, b"{}")
+    with pytest.raises(Refused if refused else ToolFailed):
+        await SCALE.apply(lab.context, before, KEY)
+
+
+async def test_a_roll_back_goes_to_the_template_that_was_agreed_on_or_nowhere(lab: Stage) -> None:
+    back = RollBackWorkload(workload="forecast-server", revision=1)
+    before = await back.observe(lab.context)
+    now = lab.world.deployment()
+    lab.world.put(replace(now, revisions=(replace(now.revisions[0], image="registry.test/other:v1"), now.revisions[1])))
+    with pytest.raises(Refused, match="no longer what was agreed on"):
+        await back.apply(lab.context, before, KEY)
     assert lab.world.changes == []
 
 
@@ -222,6 +241,19 @@ def test_the_target_names_its_one_cluster_and_the_risk_is_the_authors() -> None:
     for clusters in ((), ("eu-1", "us-1"), ("",)):
         with pytest.raises(TargetUnclear):
             SCALE.target(context(backend("kubernetes"), services=_services(*clusters)))
+
+
+def test_another_cluster_is_never_taken_for_the_one_that_is_meant() -> None:
+    only = backend("kubernetes", match={"cluster": "us-1"})
+    with pytest.raises(NotConfigured, match="No Kubernetes is configured for cluster 'eu-1'"):
+        SCALE.target(context(only, services=_services("eu-1")))
+
+
+def test_of_two_servers_that_fit_none_is_chosen() -> None:
+    for matches in ({}, {"cluster": "eu-1"}):
+        both = [backend("kubernetes", name=name, match=matches) for name in ("old", "new")]
+        with pytest.raises(TargetUnclear, match=r"2 of the kubernetes backends fit .* Name the cluster"):
+            SCALE.target(context(*both, services=_services("eu-1")))
 
 
 def _services(*clusters: str) -> tuple[Service, ...]:

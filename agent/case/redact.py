@@ -123,8 +123,9 @@ def _base64(secret: str) -> Iterator[str]:
         if len(part) >= ENOUGH:
             yield part
             yield part.translate(str.maketrans("+/", "-_"))
-    if len(raw) * 8 // 6 < ENOUGH:  # short ones only as a whole
-        yield base64.b64encode(raw).decode().rstrip("=")
+    alone = base64.b64encode(raw).decode().rstrip("=")  # to its last character, and short ones only so
+    yield alone
+    yield alone.translate(str.maketrans("+/", "-_"))
 
 
 def _raw(secret: str) -> bytes:

@@ -69,5 +69,5 @@ MUTANTS = (
     Mutant("a password of an address ends at a slash", "I14", FORMS, "(?!//|\\[redacted)[^\\s\\\"'<>\\\\]{1,300}(?=@[\\w\\[])", "(?!//|\\[redacted)[^\\s/\\\"'<>\\\\]{1,300}(?=@[\\w\\[])", f"{_CANARIES}test_every_kind_of_secret_is_taken_out"),
     Mutant("any scheme but two is no authorization", "I14", FORMS, "(?:(?!bearer|basic|digest)[a-z][\\w-]{{1,30}}[ \\t]+(?=[^\\s\\\"'\\\\,;]{{8}}))?", "", f"{_CANARIES}test_every_kind_of_secret_is_taken_out"),
     Mutant("an odd notification is kept with its secrets", "I14", INBOX, "shown = await asyncio.to_thread(self._shown, body)", "shown = await asyncio.to_thread(bytes, body)", f"{_CANARIES}test_secrets_in_an_alert_that_comes_through_the_door_are_nowhere"),
-    Mutant("why it was set aside is kept with its secrets", "I14", INBOX, "self._db.redact(why))", "why)", f"{_CANARIES}test_secrets_in_an_alert_that_comes_through_the_door_are_nowhere"),
+    Mutant("why it was set aside is kept with its secrets", "I14", INBOX, "shown, self._db.redact(why)", "shown, why", f"{_CANARIES}test_secrets_in_an_alert_that_comes_through_the_door_are_nowhere"),
 )  # fmt: skip

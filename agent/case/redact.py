@@ -121,11 +121,14 @@ def _base64(secret: str) -> Iterator[str]:
         whole = base64.b64encode(bytes(before) + raw).decode()
         part = whole[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
         if len(part) >= ENOUGH:
-            yield part
-            yield part.translate(str.maketrans("+/", "-_"))
+            yield from _alphabets(part)
     alone = base64.b64encode(raw).decode().rstrip("=")  # to its last character, and short ones only so
-    yield alone
-    yield alone.translate(str.maketrans("+/", "-_"))
+    yield from _alphabets(alone)
+
+
+def _alphabets(text: str) -> Iterator[str]:
+    yield text
+    yield text.translate(str.maketrans("+/", "-_"))
 
 
 def _raw(secret: str) -> bytes:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tests.bench_intake import intake
 from tests.bench_service import kept_to_proposal
 
 STANCH = str(Path(sys.executable).parent / "stanch")
@@ -29,7 +30,7 @@ STANCH = str(Path(sys.executable).parent / "stanch")
 
 def main() -> None:
     figures: list[tuple[str, str]] = []
-    for measure in (cold_help, demo, kept_to_proposal, step_overhead, gate_overhead, tokens_a_step, retrieval):
+    for measure in (cold_help, demo, kept_to_proposal, intake, step_overhead, gate_overhead, tokens_a_step, retrieval):
         try:
             figures += measure()
         except ImportError as error:  # an extra that is not installed is passed over, and said

@@ -124,7 +124,7 @@ async def ask(port: int, healthz: list[float]) -> None:
             began = time.perf_counter()
             (await http.get("/healthz")).raise_for_status()
             healthz.append(time.perf_counter() - began)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.1)  # seldom: what it costs is not an alert's cost
 
 
 def on_timelines(folder: Path) -> int:
@@ -145,7 +145,8 @@ def intake(sizes: Sequence[int] = EACH) -> list[tuple[str, str]]:
                 "  meanwhile",
                 f"/healthz p50 {one.health(0.5):.0f} ms, p99 {one.health(0.99):.0f} ms; longest hold of the loop "
                 f"{one.inside['loop']:.0f} ms ({one.inside['loop_cpu']:.0f} of it CPU), p99 {one.inside['p99']:.0f}; "
-                f"longest write transaction {one.inside['writer']:.0f} ms ({one.inside['writer_cpu']:.0f} CPU) of {one.inside['writes']:,}",
+                f"longest write transaction {one.inside['writer']:.0f} ms ({one.inside['writer_cpu']:.0f} CPU) of {one.inside['writes']:,}; "
+                f"longest garbage collection {one.inside['collecting']:.0f} CPU",
             )
         )
     return figures

@@ -7,6 +7,7 @@ transaction, each with how much of it was processor time of that thread (the res
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
 import sys
@@ -24,7 +25,7 @@ from agent.store.database import Database, Transaction
 from agent.surfaces.cli import main
 from tools.context import Clock
 
-EVERY_S = 0.002
+EVERY_S = 0.005
 
 
 @dataclass
@@ -36,12 +37,19 @@ class Figures:
     writer: float = 0.0
     writer_cpu: float = 0.0
     writes: int = 0
+    collecting: float = 0.0  # the longest that the garbage collector took
     turns: list[float] = field(default_factory=list)
 
     def begin(self) -> None:
         """Forget what was before: the start of a process is not what is asked about."""
-        self.loop = self.loop_cpu = self.writer = self.writer_cpu = self.writes = 0
+        self.loop = self.loop_cpu = self.writer = self.writer_cpu = self.collecting = self.writes = 0
         self.turns.clear()
+
+    def collected(self, phase: str, about: dict[str, int]) -> None:
+        if phase == "start":
+            self._collecting_since = time.thread_time()
+        else:
+            self.collecting = max(self.collecting, (time.thread_time() - self._collecting_since) * 1e3)
 
     async def watch(self) -> None:
         while True:
@@ -86,6 +94,7 @@ def run(path: Path) -> None:
             db: Any = app.desk.notebook.db
             db.write = Timed(db, figures).write
             watching = asyncio.create_task(figures.watch())
+            gc.callbacks.append(figures.collected)
             asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, figures.begin)
             try:
                 yield app

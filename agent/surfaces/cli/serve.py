@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -81,6 +82,7 @@ async def _run(app: App, slack: SlackService | None, listener: socket.socket, lo
         # from now on it lives; until it is ready, senders are told to come back
         answering = tasks.create_task(server.serve(sockets=[listener]))
         await _warmed(app)
+        gc.freeze()  # what is loaded stays: looking through it for garbage would hold everything up for a tenth of a second
         watching = tasks.create_task(app.watch.run())
         talking = [tasks.create_task(one) for one in (slack.tasks() if slack else ())]
         readiness.ready = True

@@ -18,6 +18,7 @@ from agent.case.alert import severity_rank
 from agent.case.attention import Depth
 from agent.case.dossier import Dossier
 from agent.case.incident import State
+from agent.errors import Unsettled
 from agent.intake.inbox import Inbox
 from agent.intake.route import Routes, patient
 from agent.look import look
@@ -216,9 +217,17 @@ class Watch:
             else:
                 await self._shallow(incident)
             self._failed.pop(incident, None)
+        except Unsettled as error:
+            await self._unsettled(incident, error)
         except Exception as error:  # noqa: BLE001 (one incident's defect must not end the others)
             await self._defect(incident, error)
         await self._publish(incident)
+
+    async def _unsettled(self, incident: str, error: Unsettled) -> None:
+        """It rests until somebody has settled it, which wakes it; the pager calls for one."""
+        log.error(str(error), extra={"incident": incident})
+        self._notebook.db.unsettled.setdefault(incident, str(error))
+        await self._forget(incident)
 
     async def _shallow(self, incident: str) -> None:
         """An incident nobody investigates: it ends with its alerts."""

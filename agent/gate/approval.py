@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -121,6 +121,7 @@ async def settle(
         }  # fmt: skip
         key = f"settled:{proposal_id}"
         await timeline.append(tx, proposal.incident, EventKind.OUTCOME, person.principal, data, now, key)
+        tx.sync = True
         await wakes.add(tx, proposal.incident, f"{proposal_id} is settled", now)
         return await docket.move(tx, proposal, ProposalState.DONE if done else ProposalState.NOT_DONE, why)
 
@@ -252,13 +253,15 @@ async def _record(
 ) -> Proposal:  # fmt: skip
     """The decision, its event, its wake and the proposal's new state: all or nothing."""
     answer = Answer(decision.answer)
-    await decisions.add(tx, decision)
     data = {
         "proposal": proposal.id, "answer": decision.answer, "by": decision.principal, "person": decision.person,
-        "reason": decision.reason, "digest": decision.digest,
+        "reason": decision.reason.replace("\x00", "\ufffd"), "digest": decision.digest,
     }  # fmt: skip
     key = f"decision:{proposal.id}:{decision.person}:{answer}"
-    await timeline.append(tx, proposal.incident, EventKind.DECISION, decision.principal, data, decision.at, key)
+    told = await timeline.append(tx, proposal.incident, EventKind.DECISION, decision.principal, data, decision.at, key)
+    tx.sync = True  # whoever is told that it counts may rely on it
+    decision = replace(decision, reason=str(told.data["reason"]), at=told.at)
+    await decisions.add(tx, decision)
     await wakes.add(tx, proposal.incident, f"decision on {proposal.id}", decision.at)
     if proposal.state is ProposalState.CLAIMED:
         return proposal  # the ledger looks at decisions once more before its intent, and ends it

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import RowMapping, bindparam, func, insert, select, update
+from sqlalchemy import RowMapping, bindparam, func, insert, or_, select, update
 
 from agent.case.incident import ENDED, Incident, Kind, State
 from agent.errors import Overtaken, UnusableInput
 from agent.store.database import Transaction
-from agent.store.schema import incidents
+from agent.store.schema import incidents, proposals
 
 _HOLD = select(incidents.c.run).where(incidents.c.id == bindparam("incident")).with_for_update()
 
@@ -48,6 +48,15 @@ async def open_ids(tx: Transaction, limit: int) -> list[str]:
     ended = [str(state) for state in ENDED]
     query = select(incidents.c.id).where(incidents.c.state.not_in(ended)).order_by(incidents.c.opened_at.desc())
     return list((await tx.execute(query.limit(limit))).scalars())
+
+
+async def unfinished(tx: Transaction) -> list[str]:
+    """Those that have not ended, and those with a proposal that may still start or has started."""
+    going = select(proposals.c.incident).where(proposals.c.state.in_(("open", "approved", "allowed", "claimed")))
+    query = select(incidents.c.id).where(
+        or_(incidents.c.state.not_in([str(state) for state in ENDED]), incidents.c.id.in_(going))
+    )
+    return list((await tx.execute(query)).scalars())
 
 
 async def states(tx: Transaction) -> dict[State, int]:

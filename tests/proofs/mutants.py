@@ -20,6 +20,7 @@ class Mutant:
     file: str
     old: str
     new: str
+    tests: str = ""
 
     def source(self) -> str:
         return (TOP / self.file).read_text().replace(self.old, self.new)
@@ -39,10 +40,10 @@ MUTANTS = (
     Mutant("sends again after a crash", "I6", LEDGER, "else self._reconcile(hand))", "else self._apply(replace(hand, execution=replace(execution, intent_at=self._clock.now())), await self._now(hand), proposal.before))"),
     Mutant("a crash behind the intent is taken for one before it", "I7", LEDGER, "if known is not None and (known.outcome is not None or known.intent_at is not None):", "if known is not None and known.outcome is not None:"),
     Mutant("budgets are not asked in the claim", "I15", LEDGER, "Budgets() if known else self._policy().budgets", "Budgets()"),
-    Mutant("nothing is asked again before the intent", "I4", LEDGER, "if (objection := await self._obstacle(tx, proposal, Budgets())) is not None:", "if (objection := None) is not None:"),
+    Mutant("nothing is asked again before the intent", "I4", LEDGER, "if (objection := await self._obstacle(tx, proposal, Budgets(), said)) is not None:", "if (objection := None) is not None:"),
     Mutant("the state is not looked at again", "I5", LEDGER, "if not unchanged(seen, hand.proposal.before):", "if as_wanted(seen, hand.proposal) and not unchanged(seen, hand.proposal.before):"),
     Mutant("two runners may both intend", "I6", EXECUTIONS, "_INTEND = _OF.where(table.c.intent_at.is_(None)).values(", "_INTEND = _OF.values("),
-    Mutant("the intent is not on the timeline", "I8", LEDGER, "await timeline.append(tx, proposal.incident, EventKind.INTENT, \"stanch\", data, now, key, hand.run, fresh=True)", "await timeline.head(tx, proposal.incident)"),
+    Mutant("the intent is not on the timeline", "I8", LEDGER, "await timeline.append(\n            tx, proposal.incident, EventKind.INTENT, \"stanch\", data, now, key, hand.run, fresh=True, start=start\n        )", "await timeline.head(tx, proposal.incident)"),
     Mutant("the effect comes before its intent", "I8", LEDGER, "        async with self._db.write() as tx:\n            hand = replace(hand, execution=await self._intend(tx, hand))", "        sent = await hand.action.apply(context, seen, hand.proposal.key)\n        async with self._db.write() as tx:\n            hand = replace(hand, execution=await self._intend(tx, hand))\n        return await self._settle(hand, sent.text)"),
     Mutant("a runner that was paused sends all the same", "I6", LEDGER, "if self._clock.now() - hand.execution.intent_at > PATIENCE:", "if self._clock.now() - hand.execution.intent_at > 1000 * PATIENCE:"),
     Mutant("no answer is taken for a refusal", "I7", LEDGER, "return await self._settle(hand, f\"no clear answer: {error}\")", "return await self._end(hand, Outcome.NOT_DONE, f\"no clear answer: {error}\")"),
@@ -61,7 +62,7 @@ MUTANTS = (
     # -- what the timeline is a witness of
     Mutant("a row that its timeline does not tell of may start", "I1", WITNESS, "if not events or not vouches(tx.audit_key, events[0], proposal):", "if not events:"),
     Mutant("a verdict on something else vouches", "I1", WITNESS, "told == (proposal.id, proposal.digest) and", "told[0] == proposal.id and"),
-    Mutant("approvals that no event tells of count", "I2", WITNESS, "sorted(told ^ held)", "sorted(told - held)"),
+    Mutant("approvals that no event tells of count", "I2", WITNESS, "told = [_told(event) for event in mine if event.kind is EventKind.DECISION]", "told = await decisions.of(tx, proposal.id)"),
     Mutant("the execution clock is what the row says", "I3", OBSTACLES, "return min(proposal.execute_by, max(began) + proposal.execute_within)", "return proposal.execute_by"),
     # -- what stands in the way
     Mutant("a changed proposal is not noticed", "I1", OBSTACLES, "if facts.proposal.intact:", "if facts.proposal.digest:"),
@@ -75,7 +76,7 @@ MUTANTS = (
     Mutant("a requester counts though policy no longer lets them", "I2", OBSTACLES, "requester_may = sealed.requester_may_approve and (ruling.requester_may_approve or ruling.verdict is Verdict.ALLOW)", "requester_may = sealed.requester_may_approve"),
     Mutant("a quorum that policy has raised is not noticed", "I2", OBSTACLES, "ruling.quorum if ruling.verdict is Verdict.ASK else 1,", "1,"),
     Mutant("one more than the budget", "I15", POLICY_FILE, "if self.per_hour is not None and this_hour >= self.per_hour:", "if self.per_hour is not None and this_hour > self.per_hour:"),
-    Mutant("the budget of a target counts nothing", "I15", EXECUTIONS, "return int(row.everywhere), int(row.on_target)", "return int(row.everywhere), 0"),
+    Mutant("the budget of a target counts nothing", "I15", EXECUTIONS, "return len(targets), targets.count(target)", "return len(targets), 0"),
     # -- decisions
     Mutant("a decision on another digest counts", "I1", APPROVAL, "if digest != proposal.digest or not proposal.intact:", "if not proposal.intact:"),
     Mutant("a decision on a changed proposal counts", "I1", APPROVAL, "if digest != proposal.digest or not proposal.intact:", "if digest != proposal.digest:"),
@@ -113,16 +114,16 @@ MUTANTS = (
     Mutant("the limit of an argument is not kept", "I12", POLICY_FILE, "self.max is None or value <= self.max]", "True]"),
     # -- the record
     Mutant("a changed event is not found", "I9", AUDIT, "if not same_spelling or chain_hash(key, row.prev, body) != row.hash:", "if not same_spelling:"),
-    Mutant("a dropped event is not found", "I9", AUDIT, "        if row.n != place:\n            return Break(incident, place, f\"it is missing; event {row.n} stands in its place\")\n        if row.prev != prev:", "        if row.n < place:"),
-    Mutant("a cut-off tail is not found", "I9", AUDIT, "        if head.n > len(rows):\n            return Break(incident, len(rows) + 1, f\"it is missing; events up to {head.n} had been written\")", "        if head.n > len(rows):\n            continue"),
-    Mutant("heads are not anchored", "I9", DATABASE, "            anchors.append(self.folder, transaction.heads)", "            anchors.append(self.folder, {})"),
+    Mutant("a dropped event is not found", "I9", AUDIT, "        if row.n != place:\n            return Break(incident, place, f\"it is missing; event {row.n} stands in its place\", TAMPERED)\n        if row.prev != prev:", "        if row.n < place:"),
+    Mutant("a cut-off tail is not found", "I9", AUDIT, "        if n > last:\n            return Break(incident, last + 1, f\"it is missing; events up to {max(anchored)} had been written\", RESTORE)", "        if n > last:\n            continue"),
+    Mutant("heads are not anchored", "I9", DATABASE, "lines = heads_to_lines(done.behind | done.heads, done.named)", "lines = heads_to_lines({}, [])"),
     Mutant("a write transaction begins as a read", "I6", DATABASE, "ALONE = \"BEGIN IMMEDIATE\"", "ALONE = \"BEGIN\""),
     # -- what is kept, and what never is
     Mutant("a notification is answered and not kept", "I10", INBOX, "            await inbox.keep(tx, posted, tally.fresh, tally.again, now)\n", ""),
     Mutant("a duplicate is kept once more", "I10", INBOX, "if key in self.old or key in self.fresh:", "if key in self.fresh:"),
     Mutant("a duplicate is told as news", "I10", INBOX, "answers.append(Receipt(receipt, len(one.alerts), kept is None))", "answers.append(Receipt(receipt, len(one.alerts), False))"),
     Mutant("a secret gets on the timeline", "I14", TIMELINE, "whole(tx.redact.value(dict(data)))", "whole(dict(data))"),
-    Mutant("a secret gets among the decisions", "I14", DECISIONS, "{\"reason\": tx.redact(decision.reason)}", "{\"reason\": decision.reason}"),
+    Mutant("a secret gets among the decisions", "I14", APPROVAL, "reason=str(told.data[\"reason\"])", "reason=decision.reason"),
     Mutant("a secret gets into a proposal's note", "I14", PROPOSALS, "said = tx.redact(note)", "said = note"),
     Mutant("a secret gets into an outcome", "I14", EXECUTIONS, "tx.redact(ended.why)", "ended.why"),
     Mutant("a secret in an answer is kept", "I14", EXECUTIONS, "tx.redact(str(receipt.get(\"text\", \"\")))", "str(receipt.get(\"text\", \"\"))"),

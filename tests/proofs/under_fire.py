@@ -162,7 +162,8 @@ class GateUnderFire(Vandals):
             if isinstance(ended, BaseException) and not isinstance(ended, NotEntitled | Outdated | Overtaken):
                 raise ended
         async with stage.db.read() as tx:
-            self.model.stopped = (await switches.stop(tx)).is_on
+            switch = await switches.stop(tx)
+            self.model.stopped = switch is not None and switch.is_on
         await other.close()
 
     async def _relearn(self, held: Held) -> None:

@@ -167,7 +167,7 @@ class Ledger:
                 )
         if proposal.state in (ProposalState.APPROVED, ProposalState.ALLOWED, ProposalState.CLAIMED):
             await docket.move(tx, proposal, objection.state, objection.why)
-            await self._note_outcome(tx, ended, run)
+            await self._note_outcome(tx, ended, run, objection.state)
         return ended
 
     # -- start ----------------------------------------------------------------------------------------------------------
@@ -302,16 +302,24 @@ class Ledger:
                         f"{proposal.id} is being executed by somebody else, who will say what became of it."
                     )
                 return found
-            await docket.move(tx, proposal, state or _ENDS_AS[outcome], why)
-            await self._note_outcome(tx, ended, hand.run, lost, fresh=True)
+            state = state or _ENDS_AS[outcome]
+            await docket.move(tx, proposal, state, why)
+            await self._note_outcome(tx, ended, hand.run, state, lost, fresh=True)
         return ended
 
     async def _note_outcome(
-        self, tx: Transaction, ended: Execution, run: int, lost: bool = False, fresh: bool = False
+        self,
+        tx: Transaction,
+        ended: Execution,
+        run: int,
+        state: ProposalState,
+        lost: bool = False,
+        fresh: bool = False,
     ) -> None:
         data: dict[str, Json] = {
             "proposal": ended.proposal, "outcome": str(ended.outcome), "why": ended.why,
             "receipt": ended.receipt["text"] if ended.receipt else None, "values": dict(ended.values), "lost": lost,
+            "state": str(state), "claimed_at": iso(ended.claimed_at) if ended.claimed_at else None,
         }  # fmt: skip
         key, now = f"outcome:{ended.proposal}", self._clock.now()
         await timeline.append(tx, ended.incident, EventKind.OUTCOME, "stanch", data, now, key, run, fresh)

@@ -131,6 +131,8 @@ def _executions(tx: Transaction, events: list[Event], rows: list[dict[str, Any]]
 def _answered(tx: Transaction, name: str, row: dict[str, Any], told: Event) -> Found:
     if told.data.get("values", {}) != timeline.as_kept(tx, (row["receipt"] or {}).get("values", {})):
         yield told.n, f"what the target answered to {name} was changed in the ledger"
+    elif timeline.as_kept(tx, {"why": row["why"]})["why"] != told.data["why"]:
+        yield told.n, f"why {name} ended as it did was changed in the ledger"
     elif _differs(row["claimed_at"], told.data.get("claimed_at")):
         yield told.n, f"when {name} was claimed was changed in the ledger"
 

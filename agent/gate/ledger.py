@@ -14,9 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from sqlalchemy.exc import IntegrityError
+
 from agent.case.timeline import EventKind
 from agent.clock import iso
-from agent.errors import Overtaken, Refused, ToolError
+from agent.errors import Overtaken, Refused, ToolError, Unsettled
 from agent.gate import docket, stop
 from agent.gate.obstacles import Entitled, Facts, Obstacle, obstacle
 from agent.gate.outcome import Seen, after_settling, as_wanted, differences, happened, pauses, plain, unchanged
@@ -338,9 +340,12 @@ async def _known(tx: Transaction, proposal: Proposal, said: Testimony, run: int)
         target=str(proposal.target),
     )  # fmt: skip
     told = as_told(told, said)
-    if row is None and begun is not None:
+    if row is None and begun is not None and told.outcome is None:
         told = replace(told, claimed_at=begun, intent_at=begun)
-        await executions.add(tx, told)
+        try:
+            await executions.add(tx, told)
+        except IntegrityError:
+            raise Unsettled(f"The ledger holds {proposal.id} under another name. {timeline.SEE_AUDIT}") from None
     return replace(told, intent_at=told.intent_at or begun)
 
 

@@ -203,7 +203,7 @@ async def meddled(scene: Scene, *statements: str) -> Scene:
         for statement in statements:
             raw.execute(statement)
         raw.commit()
-    return await _opened_again(scene, place)
+    return await opened_again(scene, place)
 
 
 def backup(scene: Scene) -> None:
@@ -221,7 +221,7 @@ async def restored(scene: Scene) -> Scene:
     for end in ("", "-wal", "-shm"):
         (place / f"{SQLITE_FILE}{end}").unlink(missing_ok=True)
     shutil.copy(place.parent / "backup.db", place / SQLITE_FILE)
-    return await _opened_again(scene, place)
+    return await opened_again(scene, place)
 
 
 async def goes_on(scene: Scene, proposal: Proposal, most: int = 0) -> Played:
@@ -251,9 +251,10 @@ async def _copied(scene: Scene) -> Path:
     return place
 
 
-async def _opened_again(before: Scene, place: Path) -> Scene:
+async def opened_again(before: Scene, place: Path, world: Path | None = None) -> Scene:
+    """The scene over another folder, as another process opens it."""
     db = await Database.open("", place)
-    scene = Scene(db, before.world.folder)
+    scene = Scene(db, world or before.world.folder)
     scene.policy, scene.clock, scene.run = before.policy, before.clock, before.run
     scene.ledger = Ledger(db, scene.clock, lambda: scene.policy, ACTIONS, scene.context, scene.entitled)
     await memory.open_memory(db, scene.clock)

@@ -22,7 +22,7 @@ from agent.case.timeline import EventKind
 from agent.clock import RealClock
 from agent.desk import Desk
 from agent.errors import BadConfiguration
-from agent.gate import approval
+from agent.gate import approval, memory
 from agent.gate.ledger import Ledger
 from agent.gate.obstacles import Entitled
 from agent.gate.standing import StandingPolicy
@@ -39,6 +39,7 @@ from agent.postbox import Postbox
 from agent.reasoner.moves import Reasoner
 from agent.settings import BackendEntry, Settings, shipped
 from agent.store import timeline
+from agent.store.custody import Custody
 from agent.store.database import Database
 from agent.store.lock import RunnerLock
 from agent.talk import Talk
@@ -106,8 +107,9 @@ async def open_app(
         trusted = httpx.create_ssl_context(trust_env=False)  # reading the certificates takes 40 ms: once
         backends = await _backends(settings, trusted, stack)
         tools = known(settings)
-        db = await Database.open(settings.database_url, settings.data, redact)
+        db = await Database.open(settings.database_url, settings.data, redact, _custody(settings))
         stack.push_async_callback(db.close)
+        await memory.open_memory(db, now)
         library = Library.open(settings.runbooks, settings.data / "index")
         stack.push_async_callback(_disconnect, backends)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=10.0, trust_env=False, verify=trusted))
@@ -141,6 +143,7 @@ async def open_app(
         stack.callback(lock.release)
         yield App(
             settings, now, desk, catalog, policy, library, tools, backends, lock, redact, box, watch, pager,
+            _custody(settings).where(settings.data),
             partial(Postbox, db, now), partial(_warm, worker, library, backends),
         )  # fmt: skip
 
@@ -209,6 +212,11 @@ async def _backends(settings: Settings, trusted: SSLContext, stack: AsyncExitSta
                 )
             )
     return Backends(tuple(found), settings.drift_folders, settings.grafana_url, settings.retraining_url)
+
+
+def _custody(settings: Settings) -> Custody:
+    audit = settings.audit
+    return Custody(audit.key.get_secret_value(), audit.key_file, audit.anchors, audit.to_log)
 
 
 def _headers(entry: BackendEntry, settings: Settings) -> dict[str, str]:

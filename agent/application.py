@@ -42,6 +42,7 @@ class App:
     inbox: Inbox
     watch: Watch
     pager: Pager
+    custody: tuple[str, str, str]  # where the audit key lies, where the anchors do, and who else can read the key
     postbox: Callable[[str], Postbox]  # of a surface, by its name
     warm: Callable[[], Awaitable[None]]  # loads ahead of the first incident; without it that one waits 2 s longer
 

@@ -15,11 +15,12 @@ from agent.case.text import visible
 from agent.case.timeline import Event, EventKind
 from agent.clock import iso
 from agent.errors import NotEntitled, UnusableInput
-from agent.gate import audit, docket, stop
+from agent.gate import audit, docket, memory, restore, stop
 from agent.gate.explain import Explanation
 from agent.gate.policy import Request
 from agent.gate.preparation import Prepared
 from agent.gate.proposal import WAITING, Proposal, ProposalState
+from agent.gate.restore import Settled
 from agent.gate.scorecard import Row, rows
 from agent.gate.stop import Stopped
 from agent.hindsight import Hindsight
@@ -119,6 +120,14 @@ class Desk:
 
     async def resume(self, person: Person, reason: str) -> Stopped | None:
         return await stop.press(self.notebook.db, self.notebook.clock, person, False, reason)
+
+    async def accept_restore(self, person: Person, reason: str) -> list[Settled]:
+        """A person accepts that what the anchors tell of and the database lost is lost; what may have run is asked about."""
+        return await restore.accept(self.notebook.db, self.notebook.clock, person, reason)
+
+    async def unsettled(self) -> dict[str, str]:
+        """Of each incident in which nothing may start, because it is not what is anchored, why."""
+        return await memory.look(self.notebook.db)
 
     async def stopped(self) -> Stopped | None:
         """Who has stopped everything, if anybody has."""

@@ -7,6 +7,7 @@ StanchError
 ├── BadConfiguration    4    stanch.yaml, policy.yaml or catalog.yaml has a mistake
 ├── NotEntitled         4    this person may not decide this (unmapped, or not an approver)
 ├── Outdated            2    a decision on a proposal that has changed, ended or expired
+├── Unsettled           3    the database and what vouches for it outside differ: nothing starts until a person has settled it
 ├── Overtaken           3    another runner has taken over this incident; what was in hand is dropped
 ├── Busy                3    another process runs this incident
 ├── Overloaded               more waits to be written than may wait; the sender sends it again
@@ -31,26 +32,9 @@ from tools.errors import (
 )
 
 __all__ = [
-    "BadArguments",
-    "BadConfiguration",
-    "BudgetSpent",
-    "Busy",
-    "IllegalTransition",
-    "NotConfigured",
-    "NotEntitled",
-    "NotRecorded",
-    "Outdated",
-    "Overloaded",
-    "Overtaken",
-    "ReasonerFailed",
-    "Refused",
-    "StanchError",
-    "TargetUnclear",
-    "TooMany",
-    "ToolError",
-    "ToolFailed",
-    "Unreachable",
-    "UnusableInput",
+    "BadArguments", "BadConfiguration", "BudgetSpent", "Busy", "IllegalTransition", "NotConfigured", "NotEntitled",
+    "NotRecorded", "Outdated", "Overloaded", "Overtaken", "ReasonerFailed", "Refused", "StanchError", "TargetUnclear", "TooMany",
+    "ToolError", "ToolFailed", "Unreachable", "Unsettled", "UnusableInput",
 ]  # fmt: skip
 
 
@@ -75,6 +59,10 @@ class Outdated(StanchError):
 
 
 class Overtaken(StanchError):
+    pass
+
+
+class Unsettled(StanchError):
     pass
 
 

@@ -8,16 +8,17 @@ comes back. Nobody is called about a call: one that somebody else's Stanch sent 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 
 from agent.case.attention import Attention
-from agent.case.incident import Incident, State
+from agent.case.incident import Incident, Kind, State
 from agent.case.timeline import Event, EventKind
 from agent.clock import iso
+from agent.gate import memory
 from agent.intake.own import CALL, OURS, SEAL, seal
 from agent.notebook import Notebook
 from agent.store import attention, incidents, timeline
@@ -47,12 +48,13 @@ class Pager:
 
     def __init__(self, notebook: Notebook, after: timedelta, public_url: str = "") -> None:
         self._notebook, self._after, self._public_url = notebook, after, public_url
+        self._noticed: dict[str, datetime] = {}  # incidents that are not what is anchored, and since when that is known
         self._sent: dict[str, datetime] = {}  # incidents a person is called for, and when last
 
     async def look(self) -> None:
         """Call for whoever is needed, and stop calling where somebody looked. Raises httpx.HTTPError where it cannot."""
         now = self._notebook.clock.now()
-        waiting = {one.incident.id: one for one in await self._waiting()}
+        waiting = {one.incident.id: one for one in [*await self._waiting(), *await self._unsettled(now)]}
         calls = [one for one in waiting.values() if one.unseen_for(now) >= self._after]
         due = [
             one
@@ -74,6 +76,18 @@ class Pager:
         async with self._notebook.db.read() as tx:
             found = [one for one in await incidents.listing(tx, 500, WAITING) if one.labels.get("alertname") != CALL]
             return [_waits(one, await timeline.events(tx, one.id), await attention.of(tx, one.id)) for one in found]
+
+    async def _unsettled(self, now: datetime) -> list[Waiting]:
+        """Incidents that are not what is anchored: nothing of them starts before a person has looked."""
+        found = []
+        for name in await memory.look(self._notebook.db) if self._notebook.db.unsettled else ():
+            since = self._noticed.setdefault(name, now)
+            async with self._notebook.db.read() as tx:
+                known = await incidents.get(tx, name)
+            known = known or Incident(name, State.NEEDS_INPUT, Kind.UNKNOWN, "an incident that is missing", since)
+            found.append(Waiting(replace(known, state=State.NEEDS_INPUT), since, None))
+        self._noticed = {name: since for name, since in self._noticed.items() if name in self._notebook.db.unsettled}
+        return found
 
     async def _incidents(self, names: Sequence[str]) -> list[Incident]:
         async with self._notebook.db.read() as tx:

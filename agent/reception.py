@@ -104,10 +104,11 @@ class Reception:
 
     async def _one(self, sitting: Sitting, alert: Alert) -> Received:
         known = sitting.incident_of(alert)
-        if known is not None:
-            return await self._keep(sitting, await sitting.incident(known), alert, "the same alert")
+        if known is not None and (same := await sitting.incident(known)) is not None:
+            return await self._keep(sitting, same, alert, "the same alert")
         if alert.status is AlertStatus.RESOLVED:
-            return Received(alert, None, "it was resolved before it was known here")
+            why = f"{known} has to be settled first" if known else "it was resolved before it was known here"
+            return Received(alert, None, why)
         found, before = await self._assigned(sitting, alert)
         if before is not None:
             if before.state is State.INCONCLUSIVE and alert.fingerprint not in before.alerts:
@@ -119,10 +120,11 @@ class Reception:
         return await self._keep(sitting, incident, alert, found.why)
 
     async def _assigned(self, sitting: Sitting, alert: Alert) -> tuple[Assignment, Incident | None]:
-        """Where it belongs, and that incident as it stands. What has ended since the board was looked at is passed over."""
+        """Where it belongs, and that incident as it stands. What has ended since the board was looked at is passed over, and
+        what a person has to settle first."""
         while (found := self._board.assign(alert)).incident is not None:
             before = await sitting.incident(found.incident)
-            if not before.state.ended or _lately(before, sitting.now):
+            if before is not None and (not before.state.ended or _lately(before, sitting.now)):
                 return found, before
             self._board.forget(found.incident)
         return found, None

@@ -120,6 +120,16 @@ class ServeSection(_Section):
     public_url: str = Field("", description="where people's browsers reach this service")
 
 
+class AuditSection(_Section):
+    """Where the key of the audit chain and its anchors lie; the data folder where nothing is said. STANCH_AUDIT_KEY holds the
+    key itself, as 64 hexadecimal digits."""
+
+    key_file: Path | None = Field(None, description="32 bytes that nobody but Stanch's user may read")
+    anchors: list[str] = Field(
+        default_factory=list, description="files or folders in which anchors are kept as well, or: log"
+    )
+
+
 class StanchFile(_Section):
     """stanch.yaml."""
 
@@ -135,6 +145,7 @@ class StanchFile(_Section):
     llm: LlmSection = LlmSection()
     serve: ServeSection = ServeSection()
     slack: SlackSection = SlackSection()
+    audit: AuditSection = AuditSection()
     routes: list[RouteEntry] = Field(default_factory=list)
     actions: list[dict[str, Any]] = Field(default_factory=list, description="actions declared here (http_action)")
 
@@ -203,6 +214,16 @@ class DoorSettings:
 
 
 @dataclass(frozen=True)
+class AuditSettings:
+    """Where the key of the audit chain lies, and where anchors are kept beside the data folder."""
+
+    key: SecretStr = NO_SECRET
+    key_file: Path | None = None
+    anchors: tuple[Path, ...] = ()
+    to_log: bool = False
+
+
+@dataclass(frozen=True)
 class Settings:
     data: Path
     catalog: Path | None
@@ -224,6 +245,7 @@ class Settings:
     slack: SlackSettings = SlackSettings()
     door: DoorSettings = DoorSettings()
     routes: tuple[RouteEntry, ...] = ()
+    audit: AuditSettings = AuditSettings()
     demo: bool = False  # over the lab: here alone `demo:--approve` counts as an approver
 
     @property
@@ -233,6 +255,7 @@ class Settings:
         of_slack = (slack.bot_token, slack.app_token, slack.signing_secret)
         tokens = (
             self.api_key,
+            self.audit.key,
             *of_slack,
             *(one.secret for one in door.tokens),
             door.grafana_secret,
@@ -310,6 +333,7 @@ def read(flags: Mapping[str, Any] | None = None, cwd: Path | None = None) -> Set
         ),
         routes=tuple(file.routes),
         file=path,
+        audit=_audit(env, file, here, base),
     )
 
 
@@ -332,6 +356,20 @@ def _slack(env: Mapping[str, str], file: StanchFile) -> SlackSettings:
         channel=env.get("SLACK_CHANNEL", "") or file.slack.channel,
         team=file.slack.team,
         mode=file.slack.mode,
+    )
+
+
+def _audit(env: Mapping[str, str], file: StanchFile, here: Path, base: Path) -> AuditSettings:
+    key_file = here / env["AUDIT_KEY_FILE"] if "AUDIT_KEY_FILE" in env else None
+    if key_file is None and file.audit.key_file is not None:
+        key_file = base / file.audit.key_file
+    named = [(here, name) for name in env.get("ANCHORS", "").split(os.pathsep) if name]
+    named = named or [(base, name) for name in file.audit.anchors]
+    return AuditSettings(
+        SecretStr(env.get("AUDIT_KEY", "")),
+        key_file,
+        tuple(place / name for place, name in named if name != "log"),
+        any(name == "log" for _, name in named),
     )
 
 

@@ -28,6 +28,7 @@ class Sitting:
     taken: set[str]  # ids that incidents have, of those that these alerts might open
     incidents: dict[str, Incident] = field(default_factory=dict)
     fresh: list[tuple[str, Alert]] = field(default_factory=list)
+    unsettled: set[str] = field(default_factory=set)  # not what is anchored: nothing may be added to them
     _stored: dict[str, Incident] = field(default_factory=dict)  # as they stand in the store
     _routed: dict[str, Attention | None] = field(default_factory=dict)
     _unrouted: set[str] = field(default_factory=set)  # of which no attention is kept
@@ -47,6 +48,7 @@ class Sitting:
         found = await incidents.held(self.tx, names)
         self.incidents |= found
         self._stored |= found
+        self.unsettled |= (await timeline.tails(self.tx, found)).keys()
         known = await attention.among(self.tx, list(found)) if found else {}
         self._routed |= {name: known.get(name) for name in found}
         self._unrouted |= found.keys() - known.keys()
@@ -59,10 +61,11 @@ class Sitting:
         found = self.signals.get(alert.fingerprint)
         return found[-1].incident if found else None
 
-    async def incident(self, name: str) -> Incident:
+    async def incident(self, name: str) -> Incident | None:
+        """None where nothing may be added to it before a person has settled it."""
         if name not in self.incidents:
             await self.fetch({name})
-        return self.incidents[name]
+        return None if name in self.unsettled else self.incidents[name]
 
     async def opened(self, alert: Alert) -> Incident:
         """The new incident of an alert that belongs to none, under an id that is free."""
@@ -70,11 +73,15 @@ class Sitting:
             incident = opened_by(alert, digits)
             name = incident.id
             there = name in self.taken if digits == SHORT else bool(await incidents.taken(self.tx, {name}))
-            if not there and name not in self.incidents:
+            if not there and name not in self.incidents and not self._was_lost(name):
                 break
         self._routed[name] = None  # nobody has routed it
         self._unrouted.add(name)
         return incident
+
+    def _was_lost(self, name: str) -> bool:
+        """Whether an incident that is no longer there had the id: its events would contradict what is anchored."""
+        return self.tx.anchors.knows(name)
 
     def attention(self, name: str) -> Attention | None:
         return self._routed.get(name)

@@ -18,6 +18,7 @@ from functools import partial
 from agent.case.alert import severity_rank
 from agent.case.attention import Attention, Depth
 from agent.case.dossier import Dossier
+from agent.errors import Unsettled
 from agent.intake.inbox import Inbox
 from agent.intake.portions import PORTION, portions
 from agent.intake.route import Routes, patient
@@ -243,9 +244,17 @@ class Watch:
             if rest.kind is RestKind.ENDED:
                 await self._forget(incident, unless_open=True)  # an alert may have opened it again just now
             self._failed.pop(incident, None)
+        except Unsettled as error:
+            await self._unsettled(incident, error)
         except Exception as error:  # noqa: BLE001 (one incident's defect must not end the others)
             await self._defect(incident, error)
         await self._publish(incident)
+
+    async def _unsettled(self, incident: str, error: Unsettled) -> None:
+        """It rests until somebody has settled it, which wakes it; the pager calls for one."""
+        log.error(str(error), extra={"incident": incident})
+        self._notebook.db.unsettled.setdefault(incident, str(error))
+        await self._forget(incident)
 
     async def end_cleared(self, names: Sequence[str]) -> None:
         """Incidents that nobody investigates: each ends with its alerts."""
@@ -259,7 +268,9 @@ class Watch:
                 over = [name for name in names if name in signals and cleared(signals[name])]
                 await self._notebook.close_new(tx, over, "its alerts cleared by themselves")
         except Exception as error:  # noqa: BLE001 (one incident's defect must not hold up the others)
-            if len(names) == 1:
+            if len(names) == 1 and isinstance(error, Unsettled):
+                await self._unsettled(names[0], error)
+            elif len(names) == 1:
                 await self._defect(names[0], error)
             else:
                 for name in names:

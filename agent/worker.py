@@ -15,13 +15,17 @@ from agent.case.dossier import Dossier
 from agent.case.timeline import EventKind
 from agent.errors import UnusableInput
 from agent.gate.proposal import Proposal, ProposalState
+from agent.gate.restore import asks_after_restore
 from agent.judge import Judge
 from agent.notebook import Notebook
-from agent.store import incidents, wakes
+from agent.store import incidents, timeline, wakes
 
 _NOT_OURS = (
     "Something else has written to checkpoints.db. What was done stands in stanch.db; a person has to take over."
 )
+
+
+_WITHDRAWN = (ProposalState.VOIDED, ProposalState.EXPIRED, ProposalState.SUPERSEDED)
 
 
 class RestKind(StrEnum):
@@ -66,9 +70,13 @@ class Worker:
 
         graph = await self._ready()
         async with self._notebook.db.write() as tx:
+            await timeline.tail(tx, incident)
             epoch = await incidents.claim_run(tx, incident)
+        self._notebook.db.unsettled.pop(incident, None)
         config = {"configurable": {"thread_id": incident, "run": epoch}, "recursion_limit": 500}
         while not self._stopping:
+            if await self._asks_after_restore(incident):
+                return Rest(RestKind.PERSON, "person")
             state = await graph.aget_state(config)
             if state.created_at is None:
                 await self._go(graph, {"incident": incident}, config)
@@ -87,6 +95,13 @@ class Worker:
             else:
                 return Rest(RestKind.ENDED)
         return Rest(RestKind.STOPPED)
+
+    async def _asks_after_restore(self, incident: str) -> bool:
+        """Whether people have still to say how it goes on behind a restore. What a checkpoint would go on with is of before."""
+        dossier = await self._notebook.dossier(incident)
+        return asks_after_restore(dossier.events) and not (
+            settled_news(dossier) or spoken_since_asked(dossier) or dossier.incident.state.ended
+        )
 
     async def _open_again(self, incident: str) -> bool:
         """Whether a run that has ended is wanted once more: a related alert opened the incident again."""
@@ -117,17 +132,17 @@ class Worker:
         async with self._notebook.db.write() as tx:
             next_due = await wakes.next_due(tx, incident)
             await wakes.clear(tx, incident, now)
+        if waits["for"] == "person" or asks_after_restore(dossier.events):
+            return settled_news(dossier) or ("answered" if spoken_since_asked(dossier) else None)
         if waits["for"] == "clock":
             return f"due:{waits['proposal']}" if next_due is not None and next_due <= now else None
-        if waits["for"] == "person":
-            return settled_news(dossier) or ("answered" if spoken_since_asked(dossier) else None)
         proposal = await self._judge.current(incident)
         if proposal is None:
             return "superseded"
-        why = approval_news(proposal, dossier, now)
+        why = approval_news(proposal, dossier, now) or ("superseded" if proposal.state in _WITHDRAWN else None)
         if why is None:
             why = await self._judge.outside(proposal, self._notebook.context(dossier))
-        if why is not None and why not in ("approved", "denied"):
+        if why is not None and why not in ("approved", "denied", "superseded"):
             await self._judge.void(proposal, why, epoch)
         return f"{why}:{proposal.id}" if why else None
 

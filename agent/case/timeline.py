@@ -58,6 +58,35 @@ class Event:
         return {**self.to_json(), "data": {key: value for key, value in self.data.items() if key != "given"}}
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What a person accepted as lost: the timeline goes on behind `until`, and what was anchored from `since` on is over.
+    `after` is the last event that was left."""
+
+    since: int
+    after: int
+    until: int
+
+
+def gap_in(kind: str, data: Mapping[str, Json]) -> Gap | None:
+    """The gap that an event states itself. Only what has the key can state one."""
+    said = data.get("gap") if kind == EventKind.NOTE else None
+    if not isinstance(said, Mapping) or not all(isinstance(said.get(n), int) for n in ("since", "after", "until")):
+        return None
+    return Gap(said["since"], said["after"], said["until"])
+
+
+def number_after(last: int, kind: str, data: Mapping[str, Json]) -> int:
+    """The number that an event has to have behind the event `last`."""
+    gap = gap_in(kind, data)
+    return gap.until + 1 if gap is not None and gap.after == last else last + 1
+
+
+def genuine(key: bytes, event: Event) -> bool:
+    """Whether the event is as it was written, by somebody who has the key."""
+    return event.hash == chain_hash(key, event.prev, event.to_json())
+
+
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
@@ -72,11 +101,12 @@ def chain_hash(key: bytes, prev: str, event: Mapping[str, Json]) -> str:
     return hmac.new(key, prev.encode() + b"\n" + canonical(body), hashlib.sha256).hexdigest()
 
 
-def broken_at(key: bytes, events: Iterable[Event]) -> int | None:
-    """Number of the first event that does not follow from the one before, or None."""
-    prev = FIRST
-    for place, event in enumerate(events, 1):
-        if event.n != place or event.prev != prev or event.hash != chain_hash(key, prev, event.to_json()):
-            return place
-        prev = event.hash
+def broken_at(key: bytes, events: Iterable[Event], after: int = 0, prev: str = FIRST) -> int | None:
+    """The first place at which an event does not follow from the one before, or None. They begin behind event `after`, whose
+    hash is `prev`."""
+    place = after
+    for event in events:
+        if event.n != number_after(place, event.kind, event.data) or event.prev != prev or not genuine(key, event):
+            return place + 1
+        place, prev = event.n, event.hash
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -121,6 +121,7 @@ async def settle(
         }  # fmt: skip
         key = f"settled:{proposal_id}"
         await timeline.append(tx, proposal.incident, EventKind.OUTCOME, person.principal, data, now, key)
+        tx.sync = True
         await wakes.add(tx, proposal.incident, f"{proposal_id} is settled", now)
         return await docket.move(tx, proposal, ProposalState.DONE if done else ProposalState.NOT_DONE, why)
 
@@ -236,13 +237,15 @@ async def _begun(tx: Transaction, proposal: Proposal) -> bool:
 async def _end_if_over(tx: Transaction, proposal: Proposal, ruling: Ruling, now: datetime) -> None:
     """An answer that came too late, or that policy does not want any more, also ends what it was given to."""
     if _expired(proposal, now):
-        await docket.move(tx, proposal, ProposalState.EXPIRED, "nobody decided in time")
+        state, why = ProposalState.EXPIRED, "nobody decided in time"
     elif proposal.state is ProposalState.OPEN and proposal.intact and ruling.verdict.looseness < Verdict.ASK.looseness:
-        why = f"policy now says {ruling.verdict}: {ruling.why}"
-        data = {"text": f"{proposal.id}: {why}", "proposal": proposal.id, "state": str(ProposalState.DENIED_BY_POLICY)}
-        await timeline.append(tx, proposal.incident, EventKind.NOTE, "stanch", data, now, f"end:{proposal.id}")
+        state, why = ProposalState.DENIED_BY_POLICY, f"policy now says {ruling.verdict}: {ruling.why}"
         await wakes.add(tx, proposal.incident, f"policy on {proposal.id}", now)
-        await docket.move(tx, proposal, ProposalState.DENIED_BY_POLICY, why)
+    else:
+        return
+    data = {"text": f"{proposal.id}: {why}", "proposal": proposal.id, "state": str(state)}
+    await timeline.append(tx, proposal.incident, EventKind.NOTE, "stanch", data, now, f"end:{proposal.id}")
+    await docket.move(tx, proposal, state, why)
 
 
 async def _record(
@@ -251,23 +254,33 @@ async def _record(
 ) -> Proposal:  # fmt: skip
     """The decision, its event, its wake and the proposal's new state: all or nothing."""
     answer = Answer(decision.answer)
-    await decisions.add(tx, decision)
+    state = _led_to(proposal, answer, missing(proposal, [*made, decision], ruling))
     data = {
         "proposal": proposal.id, "answer": decision.answer, "by": decision.principal, "person": decision.person,
-        "reason": decision.reason, "digest": decision.digest,
+        "reason": decision.reason.replace("\x00", "\ufffd"), "digest": decision.digest, "state": str(state),
     }  # fmt: skip
     key = f"decision:{proposal.id}:{decision.person}:{answer}"
-    await timeline.append(tx, proposal.incident, EventKind.DECISION, decision.principal, data, decision.at, key)
+    told = await timeline.append(tx, proposal.incident, EventKind.DECISION, decision.principal, data, decision.at, key)
+    tx.sync = True  # whoever is told that it counts may rely on it
+    decision = replace(decision, reason=str(told.data["reason"]), at=told.at)
+    await decisions.add(tx, decision)
     await wakes.add(tx, proposal.incident, f"decision on {proposal.id}", decision.at)
-    if proposal.state is ProposalState.CLAIMED:
-        return proposal  # the ledger looks at decisions once more before its intent, and ends it
-    if answer is not Answer.APPROVE:
-        return await docket.move(tx, proposal, _ENDS[answer], note or f"{decision.principal}: {decision.reason}")
-    if missing(proposal, [*made, decision], ruling) > 0:
+    if state is proposal.state:
         return proposal
+    if state is not ProposalState.APPROVED:
+        return await docket.move(tx, proposal, state, note or f"{decision.principal}: {decision.reason}")
     execute_by = decision.at + proposal.execute_within
     await wakes.add(tx, proposal.incident, f"expiry of {proposal.id}", execute_by)
-    return await docket.move(tx, proposal, ProposalState.APPROVED, "approved", execute_by)
+    return await docket.move(tx, proposal, state, "approved", execute_by)
+
+
+def _led_to(proposal: Proposal, answer: Answer, lacking: int) -> ProposalState:
+    """What is claimed stays so: the ledger looks at decisions once more before its intent, and ends it."""
+    if proposal.state is ProposalState.CLAIMED:
+        return proposal.state
+    if answer is not Answer.APPROVE:
+        return _ENDS[answer]
+    return proposal.state if lacking > 0 else ProposalState.APPROVED
 
 
 def missing(proposal: Proposal, made: Sequence[Decision], ruling: Ruling | None = None) -> int:

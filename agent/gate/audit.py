@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Text, cast, select, type_coerce
 
-from agent.case.timeline import FIRST, canonical, chain_hash
+from agent.case.timeline import FIRST, Gap, canonical, chain_hash, gap_in
 from agent.clock import iso, parse_time
-from agent.gate import books
-from agent.store import anchors
-from agent.store.anchors import Head
+from agent.errors import Unsettled
+from agent.gate import books, stop
 from agent.store.database import Database, Transaction
 from agent.store.schema import events as table
 
@@ -26,11 +25,13 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?[+-]\d\d(:\d\d)?")  #
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """Where a timeline no longer is what was written. `n` is the first event concerned; 0: a row that no event tells of."""
+    """Where a timeline no longer is what was written. `n` is the first event concerned; 0: a row that no event tells of.
+    `mend` says what to do about it."""
 
     incident: str
     n: int
     what: str
+    mend: str = ""
 
     def __str__(self) -> str:
         return f"{self.incident}, event {self.n}: {self.what}"
@@ -50,38 +51,73 @@ class Row:
     hash: str
 
 
+RESTORE = "Put the database back as it was last. Where it cannot be had: stanch audit settle --reason 'why'; then it is asked what was started meanwhile. Nothing of it starts before."
+TAMPERED = (
+    "Somebody has written to the database: find out who, put back a backup, then: stanch audit settle --reason 'why'."
+)
+WITNESS = "Put the file back, or look at what it held; then: stanch audit settle --reason 'why'. Nothing starts before."
+
+
 async def verify(db: Database) -> list[Break]:
     """All breaks, at most one an incident: the first of its chain, or of the tables that the gate decides by, which have to
     say what its chain says. Empty when everything is as it was written."""
-    anchored = anchors.read(db.folder)
-    found = []
+    anchored = db.anchors.read()
+    found = [Break("anchors", one.number, f"{one.path.name}: the line {one.what}", WITNESS) for one in db.anchors.wrong]
     async with db.read() as tx:
         for incident in sorted({*await books.incidents_with_rows(tx), *anchored}):
             rows = await _rows(tx, incident)
-            if one := first_break(db.audit_key, incident, rows, anchored.get(incident, ())):
+            if one := first_break(db.audit_key, incident, rows, anchored.get(incident, {})):
                 found.append(one)
             elif (differs := await books.first_difference(tx, incident)) is not None:
-                found.append(Break(incident, *differs))
+                found.append(Break(incident, *differs, TAMPERED))
+        if not any(one.incident in ("anchors", stop.RECORD) for one in found) and (told := await _switch(tx)):
+            found.append(told)
     return found
 
 
-def first_break(key: bytes, incident: str, rows: Sequence[Row], heads: Sequence[Head]) -> Break | None:
-    """The first place at which the rows do not follow from one another, or from the heads anchored outside."""
-    prev, hashes = FIRST, {}
-    for place, row in enumerate(rows, 1):
+async def _switch(tx: Transaction) -> Break | None:
+    """The kill switch's row against its timeline, and the timeline's word on the anchors against them."""
+    try:
+        differs = await stop.difference(tx)
+    except Unsettled as error:
+        return Break("anchors", 0, str(error).split(". Nothing")[0], WITNESS)
+    return Break(stop.RECORD, 0, differs, TAMPERED) if differs else None
+
+
+def first_break(key: bytes, incident: str, rows: Sequence[Row], anchored: Mapping[int, frozenset[str]]) -> Break | None:
+    """The first place at which the rows do not follow from one another, or from the hashes anchored outside. What a person
+    has accepted as lost is passed over, exactly as far as its event says."""
+    last, prev, hashes = 0, FIRST, {}
+    gaps: list[Gap] = []
+    for row in rows:
+        gap = _gap(row)
+        place = gap.until + 1 if gap is not None and gap.after == last else last + 1
         if row.n != place:
-            return Break(incident, place, f"it is missing; event {row.n} stands in its place")
+            return Break(incident, place, f"it is missing; event {row.n} stands in its place", TAMPERED)
         if row.prev != prev:
-            return Break(incident, place, "it does not follow the event before it")
+            return Break(incident, place, "it does not follow the event before it", TAMPERED)
         if (wrong := _wrong(key, incident, row)) is not None:
-            return Break(incident, place, wrong)
-        prev = hashes[place] = row.hash
-    for head in heads:
-        if head.n > len(rows):
-            return Break(incident, len(rows) + 1, f"it is missing; events up to {head.n} had been written")
-        if hashes[head.n] != head.hash:
-            return Break(incident, head.n, "it is not the event that was anchored")
+            return Break(incident, place, wrong, TAMPERED)
+        gaps += [gap] if gap is not None else []
+        last, prev = row.n, row.hash
+        hashes[last] = row.hash
+    for n, told in anchored.items():
+        if any(gap.since <= n <= gap.until for gap in gaps):
+            continue
+        if n > last:
+            return Break(incident, last + 1, f"it is missing; events up to {max(anchored)} had been written", RESTORE)
+        if len(told) > 1:
+            return Break(incident, n, "two different events were anchored under this number", RESTORE)
+        if {hashes.get(n)} != told:
+            return Break(incident, n, "it is not the event that was anchored", RESTORE)
     return None
+
+
+def _gap(row: Row) -> Gap | None:
+    try:
+        return gap_in(row.kind, json.loads(row.data))
+    except (ValueError, AttributeError):
+        return None
 
 
 def _wrong(key: bytes, incident: str, row: Row) -> str | None:

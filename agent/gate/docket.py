@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 
 from agent.case.timeline import EventKind
@@ -30,11 +31,15 @@ async def find(tx: Transaction, proposal: str) -> Proposal | None:
 
 
 async def held(tx: Transaction, proposal: str, run: int | None = None) -> Proposal:
-    """The proposal, with its incident's row locked until the transaction ends; Overtaken if `run` is not the epoch."""
+    """The proposal, with its incident's row locked until the transaction ends; Overtaken if `run` is not the epoch, and
+    Unsettled where its timeline is not what is anchored."""
     if (row := await proposals.held(tx, proposal)) is None:
         raise UnusableInput(f"There is no proposal {proposal}. `stanch approvals list` shows those that wait.")
-    await incidents.hold(tx, row.incident, run)
-    return _proposal(row)
+    found = _proposal(row)
+    for incident in {row.incident, found.incident}:  # somebody may have moved the row
+        await incidents.hold(tx, incident, run)
+        await timeline.tail(tx, incident)
+    return found
 
 
 async def of(tx: Transaction, incident: str) -> list[Proposal]:
@@ -57,6 +62,12 @@ async def move(
     ):  # not under `held`
         raise IllegalTransition(f"Proposal {proposal.id} is no longer {proposal.state}.")
     return moved
+
+
+async def put(tx: Transaction, proposal: Proposal, state: ProposalState, note: str) -> Proposal:
+    """The proposal in a state that does not follow from its row's: what the timeline or the anchors tell of it holds."""
+    await proposals.set_state(tx, proposal.id, str(proposal.state), str(state), note, proposal.execute_by)
+    return replace(proposal, state=state, note=note)
 
 
 async def withdraw(

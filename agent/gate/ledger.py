@@ -14,17 +14,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from sqlalchemy.exc import IntegrityError
+
 from agent.case.timeline import EventKind
-from agent.errors import Overtaken, Refused, ToolError
-from agent.gate import docket
+from agent.clock import iso
+from agent.errors import Overtaken, Refused, ToolError, Unsettled
+from agent.gate import docket, stop
 from agent.gate.obstacles import Entitled, Facts, Obstacle, obstacle
 from agent.gate.outcome import Seen, after_settling, as_wanted, differences, happened, pauses, plain, unchanged
 from agent.gate.policy import Policy, Ruling, Verdict
 from agent.gate.policy_file import Budgets
 from agent.gate.preparation import ContextOf, Preparation, resolved
 from agent.gate.proposal import Proposal, ProposalState
-from agent.gate.witness import contradicts, vouched_done
-from agent.store import decisions, executions, incidents, switches, timeline
+from agent.gate.witness import Testimony, as_told, testimony, vouched_done
+from agent.store import executions, incidents, timeline
+from agent.store.anchors import Start
 from agent.store.database import Database, Transaction
 from agent.store.executions import Execution, Outcome
 from tools.context import Clock, Context, Json
@@ -107,10 +111,15 @@ class Ledger:
     ) -> tuple[Proposal, Execution]:
         """In one transaction: nothing stands in the way, and the one row that says so."""
         proposal = await docket.held(tx, proposal_id, run)
-        known = await executions.get(tx, proposal_id)
+        said = await testimony(tx, proposal)
+        known = await _known(tx, proposal, said, run)
         if known is not None and (known.outcome is not None or known.intent_at is not None):
+            if known.outcome is None and proposal.state is not ProposalState.CLAIMED:
+                proposal = await docket.put(
+                    tx, proposal, ProposalState.CLAIMED, "its timeline tells that it was started"
+                )
             return proposal, known
-        objection = await self._obstacle(tx, proposal, Budgets() if known else self._policy().budgets, claiming=True)
+        objection = await self._obstacle(tx, proposal, Budgets() if known else self._policy().budgets, said)
         if objection is not None:
             if not may_refuse:
                 raise _HasToLast
@@ -122,27 +131,26 @@ class Ledger:
         return await docket.move(tx, proposal, ProposalState.CLAIMED, "claimed"), claimed
 
     async def _obstacle(
-        self, tx: Transaction, proposal: Proposal, budgets: Budgets, claiming: bool = False
+        self, tx: Transaction, proposal: Proposal, budgets: Budgets, said: Testimony
     ) -> Obstacle | None:
-        stop = await switches.hold_stop(tx)  # also puts all claims in a line, so that budgets are counted right
+        halt = await stop.held(tx)  # also puts all claims in a line, so that budgets are counted right
         policy, now = self._policy(), self._clock.now()
         parent = await docket.find(tx, proposal.parent) if proposal.parent else None
         if proposal.covered and not await _is_undo_of(tx, proposal, parent):
             return Obstacle(ProposalState.VOIDED, "it is not the undo that was approved")
         counted = budgets != Budgets()  # where nothing is limited nothing is counted
         this_hour, on_target = await executions.count_since(tx, now - HOUR, str(proposal.target)) if counted else (0, 0)
-        made = await decisions.of(tx, proposal.id)
         facts = Facts(
             proposal=proposal,
-            decisions=made,
+            decisions=said.decisions,
             ruling=_ruling(policy, proposal, parent, self._clock),
             now=now,
             entitled=self._entitled,
-            stopped=f"{stop.actor} stopped everything: {stop.reason}" if stop.is_on else policy.stopped(),
+            stopped=f"{halt.by} stopped everything: {halt.reason}" if halt else policy.stopped(),
             budgets=budgets,
             this_hour=this_hour,
             on_target=on_target,
-            contradicted=await contradicts(tx, proposal, made) if claiming else None,
+            contradicted=said.contradicts,
         )
         return obstacle(facts)
 
@@ -161,7 +169,7 @@ class Ledger:
                 )
         if proposal.state in (ProposalState.APPROVED, ProposalState.ALLOWED, ProposalState.CLAIMED):
             await docket.move(tx, proposal, objection.state, objection.why)
-            await self._note_outcome(tx, ended, run)
+            await self._note_outcome(tx, ended, run, objection.state)
         return ended
 
     # -- start ----------------------------------------------------------------------------------------------------------
@@ -187,17 +195,21 @@ class Ledger:
     async def _intend(self, tx: Transaction, hand: _Hand) -> Execution:
         """Say durably what is about to be done. Clocks, policy and kill switch are asked once more: looking took time."""
         proposal = await docket.held(tx, hand.proposal.id, hand.run)
-        if (objection := await self._obstacle(tx, proposal, Budgets())) is not None:
+        said = await testimony(tx, proposal)
+        if (objection := await self._obstacle(tx, proposal, Budgets(), said)) is not None:
             return await self._refuse(tx, proposal, hand.execution, objection, hand.run)
         now = self._clock.now()
         if not await executions.intend(tx, proposal.id, now):
             raise Overtaken(f"{proposal.id} is being executed by somebody else; what becomes of it is looked up.")
+        assert hand.execution.claimed_at is not None
         data = {
             "proposal": proposal.id, "key": proposal.key, "digest": proposal.digest, "action": proposal.action,
-            "arguments": dict(proposal.arguments),
+            "arguments": dict(proposal.arguments), "claimed_at": iso(hand.execution.claimed_at),
         }  # fmt: skip
-        key = f"intent:{proposal.id}"
-        await timeline.append(tx, proposal.incident, EventKind.INTENT, "stanch", data, now, key, hand.run, fresh=True)
+        key, start = f"intent:{proposal.id}", Start(proposal.id, str(proposal.target), now)
+        await timeline.append(
+            tx, proposal.incident, EventKind.INTENT, "stanch", data, now, key, hand.run, fresh=True, start=start
+        )
         return replace(hand.execution, intent_at=now)
 
     async def _apply(self, hand: _Hand, context: Context, seen: State) -> Execution:
@@ -292,19 +304,49 @@ class Ledger:
                         f"{proposal.id} is being executed by somebody else, who will say what became of it."
                     )
                 return found
-            await docket.move(tx, proposal, state or _ENDS_AS[outcome], why)
-            await self._note_outcome(tx, ended, hand.run, lost, fresh=True)
+            state = state or _ENDS_AS[outcome]
+            await docket.move(tx, proposal, state, why)
+            await self._note_outcome(tx, ended, hand.run, state, lost, fresh=True)
         return ended
 
     async def _note_outcome(
-        self, tx: Transaction, ended: Execution, run: int, lost: bool = False, fresh: bool = False
+        self,
+        tx: Transaction,
+        ended: Execution,
+        run: int,
+        state: ProposalState,
+        lost: bool = False,
+        fresh: bool = False,
     ) -> None:
         data: dict[str, Json] = {
             "proposal": ended.proposal, "outcome": str(ended.outcome), "why": ended.why,
             "receipt": ended.receipt["text"] if ended.receipt else None, "values": dict(ended.values), "lost": lost,
+            "state": str(state), "claimed_at": iso(ended.claimed_at) if ended.claimed_at else None,
         }  # fmt: skip
         key, now = f"outcome:{ended.proposal}", self._clock.now()
         await timeline.append(tx, ended.incident, EventKind.OUTCOME, "stanch", data, now, key, run, fresh)
+
+
+async def _known(tx: Transaction, proposal: Proposal, said: Testimony, run: int) -> Execution | None:
+    """What has begun of the proposal, by the row, its timeline and the anchors: what any of them tells to have been started is
+    never started again. A row that somebody took away is put back as the others tell it."""
+    row = await executions.get(tx, proposal.id)
+    anchored = tx.anchors.start(proposal.id)
+    begun = said.intent.at if said.intent is not None else anchored.at if anchored is not None else None
+    if row is None and begun is None and said.end is None:
+        return None
+    told = replace(
+        row or _row(proposal, run), incident=proposal.incident, key=proposal.key, action=proposal.action,
+        target=str(proposal.target),
+    )  # fmt: skip
+    told = as_told(told, said)
+    if row is None and begun is not None and told.outcome is None:
+        told = replace(told, claimed_at=begun, intent_at=begun)
+        try:
+            await executions.add(tx, told)
+        except IntegrityError:
+            raise Unsettled(f"The ledger holds {proposal.id} under another name. {timeline.SEE_AUDIT}") from None
+    return replace(told, intent_at=told.intent_at or begun)
 
 
 def _row(proposal: Proposal, run: int) -> Execution:

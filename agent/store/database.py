@@ -9,27 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import CursorResult, Engine, Executable, create_engine, event
-from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.engine import URL, Connection, RootTransaction, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
 from agent.case.redact import Redactor
 from agent.errors import BadConfiguration
-from agent.store import anchors, migrate
-from agent.store.anchors import Head
+from agent.store import migrate
+from agent.store.anchors import Anchors, Head, Line, heads_to_lines
+from agent.store.custody import Custody
 
 SQLITE_FILE = "stanch.db"
-KEY_FILE = "audit.key"
 BUSY_MS = 10_000
 ALONE = "BEGIN IMMEDIATE"  # as the one writer; without that word two that read the same would both write
 T = TypeVar("T")
@@ -41,7 +41,12 @@ class Transaction:
 
     connection: AsyncConnection | Connection
     audit_key: bytes
+    anchors: Anchors
     heads: dict[str, Head] = field(default_factory=dict)  # timelines appended to, anchored after the commit
+    found: dict[str, Head] = field(default_factory=dict)  # as they were found, and in accordance with what is anchored
+    behind: dict[str, Head] = field(default_factory=dict)  # found to be right, and lacking an anchor that a crash took
+    named: list[Line] = field(default_factory=list)  # intents: their lines name them
+    sync: bool = False  # whether the anchors have to be on disk before the transaction has ended
     held: dict[str, int] = field(default_factory=dict)  # incidents whose row is locked, and their epochs
     redact: Redactor = field(default_factory=Redactor)  # what is written passes it
 
@@ -68,27 +73,37 @@ class Database:
     """Open with `Database.open`. A `write()` inside a `write()` of the same task waits for itself: pass the transaction on."""
 
     def __init__(
-        self, engine: AsyncEngine | Engine, folder: Path, audit_key: bytes, redact: Redactor | None = None
+        self,
+        engine: AsyncEngine | Engine,
+        folder: Path,
+        audit_key: bytes,
+        anchors: Anchors,
+        redact: Redactor | None = None,
     ) -> None:
         self.redact = redact or Redactor()
         self.folder = folder
         self.audit_key = audit_key
+        self.anchors = anchors
+        self.unsettled: dict[str, str] = {}  # incidents in which nothing may start, and why, as far as it was noticed
         self.embedded = isinstance(engine, Engine)
         self._engine = engine
         # SQLite has one writer: queue here, in order, instead of polling for the lock in the driver
         self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if self.embedded else nullcontext()
 
     @classmethod
-    async def open(cls, url: str, folder: Path | None, redact: Redactor | None = None) -> Database:
+    async def open(
+        cls, url: str, folder: Path | None, redact: Redactor | None = None, custody: Custody | None = None
+    ) -> Database:
         """Connect, and bring the tables up to date. "" is SQLite in `folder`; BadConfiguration says what is wrong.
 
-        `redact` knows the configuration's own secrets; without it only what looks like one is taken out."""
+        `redact` knows the configuration's own secrets; without it only what looks like one is taken out. `custody` says where
+        key and anchors lie, if not in the folder."""
         place = _folder(url, folder)
         address = _address(url, place)
-        key = _audit_key(place)
+        key, anchors = (custody or Custody()).open(place)
         if address.get_backend_name() == "sqlite" and address.database:
             os.close(os.open(address.database, os.O_RDWR | os.O_CREAT, 0o600))
-        database = cls(_engine(address), place, key, redact)
+        database = cls(_engine(address), place, key, anchors, redact)
         try:
             async with database.read() as tx:
                 outdated = await tx.run_sync(migrate.outdated)
@@ -107,18 +122,30 @@ class Database:
 
         What need not last does not wait for the disk in SQLite: it outlives the process, and perhaps not a power cut. The
         next transaction that lasts makes it last too. It may add nothing to a timeline."""
-        async with self._turn:
-            async with self._begin(write=True, lasting=lasting) as connection:
-                transaction = Transaction(connection, self.audit_key, redact=self.redact)
-                yield transaction
-                assert lasting or not transaction.heads, "what is anchored has to last"
-            anchors.append(self.folder, transaction.heads)
+        async with self._turn, self._begin(lasting) as transaction:
+            yield transaction
+            assert lasting or not transaction.heads, "what is anchored has to last"
+
+    def _anchor(self, done: Transaction) -> None:
+        """What has been committed, outside. What a crash had taken is on disk now for good."""
+        lines = heads_to_lines(done.behind | done.heads, done.named)
+        self.anchors.append(lines, sync=done.sync or bool(done.named or done.behind))
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
         """A transaction that only looks."""
-        async with self._begin(write=False) as connection:
-            yield Transaction(connection, self.audit_key)
+        if not isinstance(self._engine, Engine):
+            async with self._engine.begin() as connection:
+                yield self._transaction(connection)
+            return
+        with self._engine.connect() as embedded:
+            transaction = embedded.begin()
+            embedded.exec_driver_sql("BEGIN")
+            yield self._transaction(embedded)
+            transaction.commit()  # it waits for no disk
+
+    def _transaction(self, connection: AsyncConnection | Connection) -> Transaction:
+        return Transaction(connection, self.audit_key, self.anchors, redact=self.redact)
 
     async def close(self) -> None:
         if isinstance(self._engine, Engine):
@@ -127,22 +154,23 @@ class Database:
             await self._engine.dispose()
 
     @asynccontextmanager
-    async def _begin(self, write: bool, lasting: bool = True) -> AsyncIterator[AsyncConnection | Connection]:
+    async def _begin(self, lasting: bool) -> AsyncIterator[Transaction]:
         if not isinstance(self._engine, Engine):
             async with self._engine.begin() as connection:
-                yield connection
+                transaction = self._transaction(connection)
+                yield transaction
+            await _in_thread(partial(self._anchor, transaction))
             return
         with self._engine.connect() as embedded:
-            transaction = embedded.begin()
-            if write:
-                await _write_alone(embedded, lasting)
-            else:
-                embedded.exec_driver_sql("BEGIN")
-            yield embedded  # an error leaves the `with`, which rolls back
-            if write:
-                await _in_thread(transaction.commit)
-            else:
-                transaction.commit()  # it waits for no disk
+            begun = embedded.begin()
+            await _write_alone(embedded, lasting)
+            transaction = self._transaction(embedded)
+            yield transaction  # an error leaves the `with`, which rolls back
+            await _in_thread(partial(self._commit, begun, transaction))
+
+    def _commit(self, begun: RootTransaction, transaction: Transaction) -> None:
+        begun.commit()
+        self._anchor(transaction)
 
 
 async def _write_alone(connection: Connection, lasting: bool) -> None:
@@ -196,27 +224,6 @@ def _address(url: str, folder: Path) -> URL:
     if kind not in drivers:
         raise BadConfiguration(f"DATABASE_URL names {kind!r}; Stanch keeps its data in sqlite or postgresql.")
     return address.set(drivername=drivers[kind])
-
-
-def _audit_key(folder: Path) -> bytes:
-    """32 random bytes, made once. Made under another name and linked, so that two processes agree on one."""
-    path = folder / KEY_FILE
-    if not path.exists():
-        fresh = folder / f"{KEY_FILE}.{os.getpid()}"
-        file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.write(file, secrets.token_bytes(32))
-        os.fsync(file)
-        os.close(file)
-        try:
-            os.link(fresh, path)
-        except FileExistsError:
-            pass
-        finally:
-            fresh.unlink()
-    key = path.read_bytes()
-    if len(key) != 32:
-        raise BadConfiguration(f"{path} holds {len(key)} bytes instead of 32. Put the right key back from a backup.")
-    return key
 
 
 def _engine(address: URL) -> AsyncEngine | Engine:

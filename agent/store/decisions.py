@@ -33,9 +33,9 @@ _OF = (
 
 
 async def add(tx: Transaction, decision: Decision) -> None:
-    """One person gives one answer once; the same again violates a constraint."""
+    """One person gives one answer once; the same again violates a constraint. `reason` and `at` are as its event keeps them."""
     values = {name: getattr(decision, name) for name in decision.__slots__}
-    await tx.execute(insert(table).values(**values | {"reason": tx.redact(decision.reason)}))
+    await tx.execute(insert(table).values(**values))
 
 
 async def of(tx: Transaction, proposal: str) -> list[Decision]:

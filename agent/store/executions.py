@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from agent.clock import iso
 from agent.store.database import Transaction
@@ -59,9 +59,7 @@ class Execution:
 
 # built once: building a statement costs more than SQLite needs to answer it
 _GET = select(table).where(table.c.proposal == bindparam("id"))
-_COUNT = select(
-    func.count().label("everywhere"), func.count(case((table.c.target == bindparam("place"), 1))).label("on_target")
-).where(table.c.claimed_at > bindparam("since"))
+_SINCE = select(table.c.proposal, table.c.target).where(table.c.claimed_at > bindparam("since"))
 _ADD = insert(table)
 _OF = update(table).where(table.c.proposal == bindparam("id"))
 _INTEND = _OF.where(table.c.intent_at.is_(None)).values(intent_at=bindparam("now"))
@@ -108,6 +106,8 @@ def _clean(tx: Transaction, receipt: Mapping[str, Json] | None) -> Mapping[str, 
 
 
 async def count_since(tx: Transaction, since: datetime, target: str) -> tuple[int, int]:
-    """How many were claimed after `since`: on all targets, and on this one."""
-    row = (await tx.execute(_COUNT, {"since": since, "place": target})).one()
-    return int(row.everywhere), int(row.on_target)
+    """How many were claimed after `since`: on all targets, and on this one. What the anchors tell to have been started counts
+    whatever the rows say."""
+    rows = {row.proposal: str(row.target) for row in await tx.execute(_SINCE, {"since": since})}
+    targets = list((rows | tx.anchors.starts_since(since)).values())
+    return len(targets), targets.count(target)

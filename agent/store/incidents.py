@@ -6,13 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, bindparam, func, insert, select, update
+from sqlalchemy import RowMapping, bindparam, func, insert, or_, select, update
 
 from agent.case.incident import Incident, Kind, State
 from agent.errors import Overtaken, UnusableInput
 from agent.store.database import Transaction
-from agent.store.schema import chunks, incidents
+from agent.store.schema import chunks, incidents, proposals
 
+_GOING_ON = [str(state) for state in State if not state.ended]
 _SAVE = (
     update(incidents).where(incidents.c.id == bindparam("of")).values(
         {name: bindparam(name) for name in ("state", "kind", "title", "since", "severity", "alerts", "labels", "opened_at", "ended_at")}
@@ -85,9 +86,15 @@ async def listing(tx: Transaction, limit: int = 50, states: Collection[State] | 
 
 async def open_ids(tx: Transaction, limit: int) -> list[str]:
     """Those that have not ended, newest first."""
-    going_on = [str(state) for state in State if not state.ended]
-    query = select(incidents.c.id).where(incidents.c.state.in_(going_on)).order_by(incidents.c.opened_at.desc())
+    query = select(incidents.c.id).where(incidents.c.state.in_(_GOING_ON)).order_by(incidents.c.opened_at.desc())
     return list((await tx.execute(query.limit(limit))).scalars())
+
+
+async def unfinished(tx: Transaction) -> list[str]:
+    """Those that have not ended, and those with a proposal that may still start or has started."""
+    going = select(proposals.c.incident).where(proposals.c.state.in_(("open", "approved", "allowed", "claimed")))
+    query = select(incidents.c.id).where(or_(incidents.c.state.in_(_GOING_ON), incidents.c.id.in_(going)))
+    return list((await tx.execute(query)).scalars())
 
 
 async def states(tx: Transaction) -> dict[State, int]:

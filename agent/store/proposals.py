@@ -73,7 +73,10 @@ async def listing(tx: Transaction, states: Collection[str] | None = None, limit:
 
 
 async def next_number(tx: Transaction, incident: str) -> int:
-    return int((await tx.execute(select(func.max(table.c.n)).where(table.c.incident == incident))).scalar() or 0) + 1
+    """Behind all that there are, and all of which the anchors know that they were started: no name comes twice."""
+    held = (await tx.execute(select(func.max(table.c.n)).where(table.c.incident == incident))).scalar() or 0
+    begun = [start.proposal.removeprefix(f"{incident}-p") for start in tx.anchors.starts_of(incident).values()]
+    return max([int(held), *(int(number) for number in begun if number.isdecimal())]) + 1
 
 
 async def set_state(

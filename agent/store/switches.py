@@ -31,14 +31,15 @@ async def set_stop(tx: Transaction, stopped: bool, actor: str, reason: str, at: 
     await tx.execute(update(table).where(table.c.name == STOP).values(**values))
 
 
-async def stop(tx: Transaction) -> Switch:
-    return _switch((await tx.execute(select(table).where(table.c.name == STOP))).mappings().one())
+async def stop(tx: Transaction) -> Switch | None:
+    """The kill switch's row; None where somebody has taken it away."""
+    return _switch((await tx.execute(select(table).where(table.c.name == STOP))).mappings().first())
 
 
-async def hold_stop(tx: Transaction) -> Switch:
-    """The kill switch, locked until the transaction ends: whoever claims counts budgets alone."""
-    return _switch((await tx.execute(_HELD_STOP)).mappings().one())
+async def hold_stop(tx: Transaction) -> Switch | None:
+    """As `stop`, locked until the transaction ends: whoever claims counts budgets alone."""
+    return _switch((await tx.execute(_HELD_STOP)).mappings().first())
 
 
-def _switch(row: RowMapping) -> Switch:
-    return Switch(**row)
+def _switch(row: RowMapping | None) -> Switch | None:
+    return Switch(**row) if row else None

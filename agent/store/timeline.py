@@ -9,17 +9,21 @@ from datetime import UTC, datetime
 from sqlalchemy import RowMapping, bindparam, func, insert, select, tuple_
 
 from agent.case.text import whole
-from agent.case.timeline import FIRST, Event, EventKind, chain_hash
+from agent.case.timeline import FIRST, Event, EventKind, Gap, broken_at, chain_hash, gap_in, genuine
 from agent.clock import iso
+from agent.errors import Unsettled
 from agent.store import incidents
-from agent.store.anchors import Head
+from agent.store.anchors import Head, Line, Start
 from agent.store.database import Transaction
 from agent.store.schema import chunks
 from agent.store.schema import events as table
 from tools.context import Json
 
+SEE_AUDIT = "Nothing of it starts. `stanch audit verify` says more; put a backup back, then `stanch audit settle`."
+SETTLE = "Nothing of it starts until somebody has accepted that: stanch audit settle --reason 'why'."
 _INSERT = insert(table)
 _HEAD = select(table.c.n, table.c.hash).where(table.c.incident == bindparam("of")).order_by(table.c.n.desc()).limit(1)
+_LAST = select(table).where(table.c.incident == bindparam("of")).order_by(table.c.n.desc()).limit(1)
 _BY_KEY = select(table).where(table.c.incident == bindparam("of"), table.c.key == bindparam("under"))
 _FIRST = (
     select(table.c.n).where(table.c.incident == bindparam("of"), table.c.key == bindparam("under")).scalar_subquery()
@@ -50,45 +54,67 @@ async def append(
     key: str | None = None,
     run: int | None = None,
     fresh: bool = False,
+    start: Start | None = None,
 ) -> Event:
     """Add one event, chained to the last. With a `key` that is known, nothing is added and the first event comes back.
 
-    Secrets and halves of characters are taken out of `data` first: what is chained has none. `run` is the appender's epoch: Overtaken unless it is
-    the incident's. None (a surface) takes the incident's. `fresh` says that the key cannot be known yet: no look for it.
+    Secrets and halves of characters are taken out of `data` first: what is chained has none. `run` is the appender's epoch:
+    Overtaken unless it is the incident's. None (a surface) takes the incident's. `fresh` says that the key cannot be known
+    yet: no look for it. `start` names the intent in the anchor's line. Unsettled where the timeline is not what is anchored.
     """
     epoch = await incidents.hold(tx, incident, run)
     if key is not None and not fresh and (known := await by_key(tx, incident, key)) is not None:
-        return known
-    last = tx.heads.get(incident) or await head(tx, incident)  # the row is held: nobody else appends
-    event = _chained(tx, last, epoch, Entry(incident, kind, actor, data, at, key))
-    await tx.execute(_INSERT, event.to_json() | {"at": event.at, "key": key})
+        return _same(tx, known, kind, key)
+    last = tx.heads.get(incident) or await tail(tx, incident)  # the row is held: nobody else appends
+    event = await _add(tx, last, epoch, Entry(incident, kind, actor, data, at, key))
+    if start is not None:
+        tx.named.append(Line(incident, tx.heads[incident], start))
     return event
 
 
 async def append_all(tx: Transaction, entries: Sequence[Entry]) -> None:
     """As `append` with `fresh`, in their order and in one statement. The incidents' rows are held already."""
-    heads = await _heads_of(tx, {one.incident for one in entries} - tx.heads.keys())
+    for why in (await tails(tx, {one.incident for one in entries} - tx.heads.keys())).values():
+        raise Unsettled(why)
     rows = []
     for one in entries:
-        last = tx.heads.get(one.incident) or heads.get(one.incident) or Head(0, FIRST)
-        event = _chained(tx, last, tx.held[one.incident], one)
+        event = _chained(tx, tx.heads.get(one.incident) or tx.found[one.incident], tx.held[one.incident], one)
         rows.append(event.to_json() | {"at": event.at, "key": one.key})
     if rows:
         await tx.execute(_INSERT, rows)
 
 
-def _chained(tx: Transaction, last: Head, epoch: int, entry: Entry) -> Event:
-    """The event that follows the last one. The caller writes it."""
+async def go_on_behind(
+    tx: Transaction, incident: str, gap: Gap, actor: str, data: Mapping[str, Json], at: datetime
+) -> Event:
+    """Add the event with which a person accepts a gap: its number lies behind everything that was ever anchored."""
+    epoch = await incidents.hold(tx, incident)
+    said = {**data, "gap": {"since": gap.since, "after": gap.after, "until": gap.until}}
+    tx.sync = True
+    return await _add(
+        tx, await head(tx, incident), epoch, Entry(incident, EventKind.NOTE, actor, said, at), gap.until + 1
+    )
+
+
+async def _add(tx: Transaction, last: Head, epoch: int, entry: Entry, n: int = 0) -> Event:
+    event = _chained(tx, last, epoch, entry, n)
+    await tx.execute(_INSERT, event.to_json() | {"at": event.at, "key": entry.key})
+    return event
+
+
+def _chained(tx: Transaction, last: Head, epoch: int, entry: Entry, n: int = 0) -> Event:
+    """The event that follows the last one, numbered `n` behind a gap. The caller writes it."""
+    n = n or last.n + 1
     data = dict(whole(dict(entry.data))) if entry.redacted else as_kept(tx, entry.data)
     when = entry.at.astimezone(UTC)
     when = when.replace(microsecond=when.microsecond // 1000 * 1000)  # as exact as its JSON, which is what is hashed
     body: dict[str, Json] = {
-        "n": last.n + 1, "incident": entry.incident, "run": epoch, "at": iso(when), "kind": str(entry.kind),
+        "n": n, "incident": entry.incident, "run": epoch, "at": iso(when), "kind": str(entry.kind),
         "actor": entry.actor, "data": data, "prev": last.hash,
     }  # fmt: skip
     mark = chain_hash(tx.audit_key, last.hash, body)
-    tx.heads[entry.incident] = Head(last.n + 1, mark)
-    return Event(last.n + 1, entry.incident, epoch, when, entry.kind, entry.actor, data, last.hash, mark)
+    tx.heads[entry.incident] = Head(n, mark)
+    return Event(n, entry.incident, epoch, when, entry.kind, entry.actor, data, last.hash, mark)
 
 
 async def _heads_of(tx: Transaction, incidents: Collection[str]) -> dict[str, Head]:
@@ -101,6 +127,85 @@ async def _heads_of(tx: Transaction, incidents: Collection[str]) -> dict[str, He
         query = select(table.c.incident, table.c.n, table.c.hash).where(tuple_(table.c.incident, table.c.n).in_(newest))
         found |= {row.incident: Head(row.n, row.hash) for row in await tx.execute(query)}
     return found
+
+
+def _same(tx: Transaction, known: Event, kind: EventKind, key: str) -> Event:
+    """What stands under the key already; a key is in no hash, so it may have been moved to another event."""
+    if known.kind is not kind or not genuine(tx.audit_key, known):
+        raise Unsettled(
+            f"Event {known.n} of {known.incident} stands under the key {key!r}, and is not what was kept there. {SEE_AUDIT}"
+        )
+    return known
+
+
+# -- what is anchored -------------------------------------------------------------------------------------------------
+
+
+async def tail(tx: Transaction, incident: str) -> Head:
+    """The last event, after it was held against the anchors: it is the one with the greatest number there, or follows from
+    it. Unsettled otherwise: then nothing of the incident is started, run or added to."""
+    if incident not in tx.found:
+        found = await head(tx, incident)
+        tx.found[incident] = await accords(tx, incident, found)
+    return tx.found[incident]
+
+
+async def tails(tx: Transaction, incidents: Collection[str]) -> dict[str, str]:
+    """As `tail` for many at once; of those that are not what is anchored, why."""
+    fresh, wrong = set(incidents) - tx.found.keys(), {}
+    heads = await _heads_of(tx, fresh) if fresh else {}
+    for incident in sorted(fresh):
+        try:
+            tx.found[incident] = await accords(tx, incident, heads.get(incident, Head(0, FIRST)))
+        except Unsettled as error:
+            wrong[incident] = str(error)
+    return wrong
+
+
+async def last(tx: Transaction, incident: str) -> Event | None:
+    """The last event itself, as `tail`, and as it was written."""
+    row = (await tx.execute(_LAST, {"of": incident})).mappings().first()
+    event = _event(row) if row else None
+    tx.found[incident] = await accords(tx, incident, Head(event.n, event.hash) if event else Head(0, FIRST))
+    if event is not None and not genuine(tx.audit_key, event):
+        raise Unsettled(f"Event {event.n} of {incident} was changed after it was written. {SEE_AUDIT}")
+    return event
+
+
+async def accords(tx: Transaction, incident: str, found: Head) -> Head:
+    """The head as it was found, where it is what is anchored or follows from it; Unsettled otherwise."""
+    anchored = tx.anchors.last(incident)
+    if anchored == found or (anchored is None and found.n == 0):
+        return found
+    if anchored is not None and anchored.n > found.n:
+        lost = f"{anchored.n}" if found.n + 1 == anchored.n else f"{found.n + 1} to {anchored.n}"
+        what = f"has lost events {lost}" if found.n else f"is missing, with its events up to {anchored.n}"
+        raise Unsettled(f"{incident} {what}: the database was cut, or an older one was put back. {SETTLE}")
+    if anchored is not None and anchored.n == found.n:
+        raise Unsettled(f"Event {found.n} of {incident} is not the one that was anchored. {SEE_AUDIT}")
+    since = anchored or Head(0, FIRST)
+    fresh = await events(tx, incident, since.n)
+    gap = gap_in(fresh[0].kind, fresh[0].data)
+    if gap is not None and gap.since <= since.n <= gap.until:  # the very word with which a person accepted it
+        since, fresh = Head(0, FIRST), await events(tx, incident)
+    if (place := broken_at(tx.audit_key, fresh, since.n, since.hash)) is not None:
+        raise Unsettled(f"{incident} is broken at event {place}. {SEE_AUDIT}")
+    tx.behind[incident] = found  # written, and then a crash took its anchor
+    return found
+
+
+async def verified(tx: Transaction, incident: str) -> Head:
+    """The last event, after the whole chain was verified and held against the anchors; Unsettled where it breaks."""
+    if (place := broken_at(tx.audit_key, await events(tx, incident))) is not None:
+        raise Unsettled(f"{incident} is broken at event {place}. {SEE_AUDIT}")
+    return await tail(tx, incident)
+
+
+async def unchecked_last(tx: Transaction, incident: str) -> Event | None:
+    """The last event, whatever is anchored; None as well where it is not what was written."""
+    row = (await tx.execute(_LAST, {"of": incident})).mappings().first()
+    event = _event(row) if row else None
+    return event if event is not None and genuine(tx.audit_key, event) else None
 
 
 def as_kept(tx: Transaction, data: Mapping[str, Json]) -> dict[str, Json]:
@@ -144,6 +249,15 @@ async def heads(tx: Transaction) -> dict[str, int]:
     """Of each incident, the number of its last event."""
     rows = await tx.execute(select(table.c.incident, func.max(table.c.n).label("n")).group_by(table.c.incident))
     return {str(row.incident): int(row.n) for row in rows}
+
+
+async def last_heads(tx: Transaction) -> dict[str, Head]:
+    """Of each incident with events, the last one."""
+    newest = select(table.c.incident, func.max(table.c.n).label("n")).group_by(table.c.incident).subquery()
+    query = select(table.c.incident, table.c.n, table.c.hash).join(
+        newest, (newest.c.incident == table.c.incident) & (newest.c.n == table.c.n)
+    )
+    return {str(row.incident): Head(row.n, row.hash) for row in await tx.execute(query)}
 
 
 async def by_key(tx: Transaction, incident: str, key: str) -> Event | None:

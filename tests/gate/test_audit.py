@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from sqlalchemy import cast, delete, select, type_coerce, update
 from agent.case.timeline import EventKind
 from agent.gate import audit
 from agent.store import anchors, timeline
+from agent.store.custody import Custody
 from agent.store.database import Database
 from agent.store.schema import events as table
 from tests.gate.world import NOON, Scene
@@ -92,7 +92,9 @@ async def test_a_cut_off_tail_shows_by_the_anchor(scene: Scene, kept: int) -> No
 async def test_a_tail_written_anew_shows_even_to_who_has_the_key(scene: Scene) -> None:
     await raw(scene, delete(table).where(table.c.n == 5))
     async with scene.db.write() as tx:
-        await timeline.append(tx, "inc", EventKind.OUTCOME, "stanch", {"outcome": "NOT_DONE"}, NOON)
+        last = await timeline.head(tx, "inc")
+        wrong = {"outcome": "NOT_DONE"}
+        await timeline._add(tx, "inc", last, 5, EventKind.OUTCOME, "stanch", wrong, NOON, None, scene.run)
         tx.heads.clear()
     (one,) = await audit.verify(scene.db)
     assert (one.n, one.what) == (5, "it is not the event that was anchored")
@@ -108,13 +110,44 @@ def _cut_line(text: bytes) -> bytes:
     return text[:-5]
 
 
-@pytest.mark.parametrize("damage", [_cut_line, lambda text: text + b"\xff{not json\n"])
-async def test_a_line_of_the_anchors_that_a_crash_cut_is_passed_over(
-    scene: Scene, damage: Callable[[bytes], bytes]
+async def reopened(scene: Scene) -> Database:
+    """Another process: it knows only what stands in the files."""
+    return Database(scene.db._engine, scene.db.folder, *Custody().open(scene.db.folder))
+
+
+async def test_a_line_of_the_anchors_that_a_crash_cut_is_passed_over_and_the_next_one_says_so(scene: Scene) -> None:
+    path = scene.db.folder / anchors.FILE
+    path.write_bytes(_cut_line(path.read_bytes()))
+    assert await audit.verify(await reopened(scene)) == []
+    scene.db = await reopened(scene)
+    async with scene.db.write() as tx:
+        await timeline.append(tx, "inc", EventKind.NOTE, "stanch", {"text": "it goes on"}, NOON)
+    assert b'"cut":' in path.read_bytes().splitlines()[-1]
+    assert await audit.verify(await reopened(scene)) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        (b"\xff{not json\n", "cannot be read"),
+        (b'{"hash":"%s","incident":"inc","n":9}\n' % (b"a" * 64), "is not keyed"),
+        (b'{"hash":"%s","incident":"inc","n":9,"mac":"%s"}\n' % (b"a" * 64, b"b" * 64), "is forged"),
+    ],
+)
+async def test_a_line_of_the_anchors_that_is_not_ours_is_a_break_that_says_so(
+    scene: Scene, line: bytes, what: str
 ) -> None:
     path = scene.db.folder / anchors.FILE
-    path.write_bytes(damage(path.read_bytes()))
-    assert await audit.verify(scene.db) == []
+    path.write_bytes(path.read_bytes() + line)
+    (one,) = await audit.verify(scene.db)
+    assert (one.incident, what in one.what) == ("anchors", True), str(one)
+    assert "stanch audit settle" in one.mend
+
+
+async def test_two_hashes_for_one_number_are_a_break(scene: Scene) -> None:
+    scene.db.anchors.append([anchors.Line("inc", anchors.Head(3, "c" * 64))])
+    (one,) = await audit.verify(scene.db)
+    assert (one.n, one.what) == (3, "two different events were anchored under this number")
 
 
 async def test_the_time_is_read_the_same_from_both_databases(scene: Scene) -> None:

@@ -213,9 +213,7 @@ async def violations(
         "I9 decisions differ from the timeline": kinds.count(EventKind.DECISION) != len(answers),
     }  # fmt: skip
     rows = await audit._rows(tx, order.incident)
-    broken = audit.first_break(
-        tx.audit_key, order.incident, rows, anchors.read(scene.db.folder).get(order.incident, ())
-    )
+    broken = audit.first_break(tx.audit_key, order.incident, rows, tx.anchors.read().get(order.incident, {}))
     return [rule for rule, is_broken in rules.items() if is_broken] + ([f"I9 {broken}"] if broken else [])
 
 

@@ -162,7 +162,8 @@ class GateUnderFire(Vandals):
                 proposal = both[n % len(both)].proposal
                 self.history.insert(place, Answered(now, proposal.id, proposal.digest, who, True, what))
         async with stage.db.read() as tx:
-            self.around.stopped = (await switches.stop(tx)).is_on
+            switch = await switches.stop(tx)
+            self.around.stopped = switch is not None and switch.is_on
         await other.close()
 
     async def _relearn(self, held: Held) -> None:

@@ -17,7 +17,7 @@ from agent.case.evidence import ReadOutcome, Recorded
 from agent.case.incident import Incident, Kind, State
 from agent.case.timeline import EventKind, broken_at
 from agent.errors import BadConfiguration, Overtaken, UnusableInput
-from agent.store import alerts, anchors, changes, evidence, incidents, migrate, switches, timeline, wakes
+from agent.store import alerts, changes, evidence, incidents, migrate, switches, timeline, wakes
 from agent.store.database import Database
 from agent.store.lock import RunnerLock
 from tools.context import Change
@@ -87,7 +87,7 @@ async def test_the_timeline_is_one_unbroken_chain_with_its_head_anchored(databas
         assert broken_at(database.audit_key, events) is None
         assert await timeline.events(tx, "inc-1", after=3) == events[3:]
         assert (await timeline.head(tx, "inc-1")).hash == events[3].hash
-    assert [head.n for head in anchors.read(database.folder)["inc-1"]] == [3, 4]
+    assert list(database.anchors.read()["inc-1"]) == [3, 4]
 
 
 async def test_a_transaction_that_fails_leaves_nothing_behind(database: Database) -> None:
@@ -103,7 +103,7 @@ async def test_a_transaction_that_fails_leaves_nothing_behind(database: Database
         await fail_half_way()
     async with database.read() as tx:
         assert await timeline.events(tx, "inc-1") == []
-    assert anchors.read(database.folder) == {}
+    assert database.anchors.read() == {}
 
 
 async def test_an_event_with_a_known_key_is_appended_once(database: Database) -> None:
@@ -216,10 +216,14 @@ async def test_a_change_posted_twice_is_kept_once(database: Database) -> None:
 
 async def test_the_kill_switch_is_off_until_somebody_stops_everything(database: Database) -> None:
     async with database.write() as tx:
-        assert not (await switches.hold_stop(tx)).is_on
+        held = await switches.hold_stop(tx)
+        assert held is not None
+        assert not held.is_on
         await switches.set_stop(tx, True, "os:ann", "something smells", NOON)
     async with database.read() as tx:
-        assert (await switches.stop(tx)).is_on
+        held = await switches.stop(tx)
+        assert held is not None
+        assert held.is_on
 
 
 async def test_opening_again_keeps_everything_and_migrates_nothing(address: str, tmp_path: Path) -> None:
@@ -311,7 +315,7 @@ async def test_what_need_not_last_may_add_nothing_to_a_timeline(database: Databa
     async with database.read() as tx:
         assert await timeline.events(tx, "inc-1") == []
         assert await wakes.next_due(tx, "inc-1") == NOON
-    assert anchors.read(database.folder) == {}
+    assert database.anchors.read() == {}
 
 
 async def test_only_what_need_not_last_does_not_wait_for_the_disk(tmp_path: Path) -> None:

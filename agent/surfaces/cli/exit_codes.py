@@ -42,7 +42,7 @@ def of_error(error: errors.StanchError) -> Exit:
     for kinds, code in (
         ((errors.BadConfiguration, errors.NotEntitled, errors.NotConfigured), Exit.CONFIGURATION),
         ((errors.UnusableInput, errors.Outdated, errors.BadArguments, errors.TargetUnclear), Exit.INPUT),
-        ((errors.Busy, errors.Overtaken), Exit.WAITS),
+        ((errors.Busy, errors.Overtaken, errors.Unsettled), Exit.WAITS),
         ((errors.ToolFailed,), Exit.NO_CAUSE),
         ((errors.Refused,), Exit.NOT_RECOVERED),
     ):

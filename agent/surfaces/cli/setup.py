@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from pydantic import BaseModel
 
-from agent.errors import StanchError, UnusableInput
+from agent.errors import StanchError, Unsettled, UnusableInput
 from agent.surfaces.cli.exit_codes import Exit
 from agent.surfaces.cli.session import Session, opened, out, out_json, run
 
@@ -166,7 +166,7 @@ async def _doctor(session: Session, as_json: bool, llm: bool) -> int:
     try:
         async with opened(session) as app:
             rows = [
-                *_configuration(app), await _switch(app), *[await _backend(app, b) for b in app.backends.all], *_missing(app), *await _inbox(app), *await _slack(app),
+                *_configuration(app), *await _memory(app), await _switch(app), *[await _backend(app, b) for b in app.backends.all], *_missing(app), *await _inbox(app), *await _slack(app),
                 *(await _llm(app) if llm else ()),
             ]  # fmt: skip
     except StanchError as error:
@@ -201,9 +201,19 @@ def _configuration(app: App) -> list[Row]:
     return rows + [(f"runbook {one.path.name}", "wrong", one.why) for one in app.library.broken]
 
 
+async def _memory(app: App) -> list[Row]:
+    """Where key and anchors lie, and what is not as it was anchored: nothing of that starts."""
+    key, anchors, open_to = app.custody
+    rows: list[Row] = [("audit", "ok", f"key: {key}{open_to}; anchors: {anchors}")]
+    return rows + [(f"audit {name}", "wrong", why) for name, why in sorted((await app.desk.unsettled()).items())]
+
+
 async def _switch(app: App) -> Row:
     """Who has stopped everything: people with `stanch stop`, or the policy file."""
-    why = await app.desk.stopped() or app.policy().stopped()
+    try:
+        why = await app.desk.stopped() or app.policy().stopped()
+    except Unsettled as error:
+        return ("kill switch", "wrong", f"nobody can tell how it stands, so nothing starts: {error}")
     return ("kill switch", "wrong", f"{why}; `stanch resume` ends a stop") if why else ("kill switch", "ok", "off")
 
 

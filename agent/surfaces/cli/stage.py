@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.errors import UnusableInput
-from agent.settings import BackendEntry, Settings
+from agent.settings import AuditSettings, BackendEntry, Settings
 from agent.surfaces.cli.session import Session, demo_folder
 
 if TYPE_CHECKING:
@@ -110,5 +110,5 @@ def _settings(own: Settings, lab: Lab, folder: Path, policy_text: str) -> Settin
     )  # fmt: skip
     return replace(
         own, data=folder, catalog=catalog, policy=policy, backends=backends, drift_folders=(), grafana_url="",
-        retraining_url=f"{lab.url}/retraining", database_url="", actions=(), demo=True,
+        retraining_url=f"{lab.url}/retraining", database_url="", actions=(), audit=AuditSettings(), demo=True,
     )  # fmt: skip

@@ -349,8 +349,16 @@ def streams_carelessly(talk: Talk, request: dict[str, Any]) -> Reply:
     )
 
 
+def stream_ends_early(talk: Talk, request: dict[str, Any]) -> Reply:
+    """The second answer's stream ends after some whole pieces."""
+    if len(talk.requests) != 2:
+        return streamed(talk, request)
+    whole = streamed(Talk(talk.play), request)
+    return Reply(200, "\n\n".join(whole.body.split("\n\n")[:9]) + "\n\n", whole.headers)
+
+
 def stream_breaks_off(talk: Talk, request: dict[str, Any]) -> Reply:
-    """The second answer's stream ends in the middle."""
+    """The second answer's stream ends in the middle of a piece."""
     if len(talk.requests) != 2:
         return streamed(talk, request)
     whole = streamed(Talk(talk.play), request)
@@ -386,7 +394,7 @@ QUIRKS: dict[str, Quirk] = {
         signature, thoughts, thoughts_refused, own_ids, nine_letters, no_ids, reasoning_eats_limit, call_in_tags,
         call_behind_an_open_thought, call_fenced, call_in_harmony, prefix, harmony_suffix, coded_twice, arguments_as_object,
         no_system, turns, no_length_fields, one_length_field, one_call_at_a_time, no_null_content, no_usage, streaming_only,
-        always_streams, streams_carelessly, stream_breaks_off, error_in_a_stream, silently_cut, says_truncated,
+        always_streams, streams_carelessly, stream_ends_early, stream_breaks_off, error_in_a_stream, silently_cut, says_truncated,
     )
 }  # fmt: skip
 

@@ -54,7 +54,7 @@ MUTANTS = (
     Mutant("nobody is told of a wait", "people see that it waits", ENDPOINT, "                if not waited:\n", "                if waited > 1e9:\n", f"{END}[rate_limited]"),
     Mutant("a dropped connection is the end", "it is tried again", ENDPOINT, 'return NotNow(f"{self.place} cannot be reached', 'return ReasonerFailed(f"{self.place} cannot be reached', f"{END}[hangs_up]"),
     Mutant("an error inside a success is the end", "it is tried again", ENDPOINT, "return ReasonerFailed(text) if lasting else NotNow(text)", "return ReasonerFailed(text)", f"{END}[error_in_200] {END}[error_in_a_choice] {END}[error_in_a_stream]"),
-    Mutant("half a stream is an answer", "it is tried again", COMPLETION, 'if not ended and not found.get("error")', 'if not pieces and not found.get("error")', f"{END}[stream_breaks_off]"),
+    Mutant("half a stream is an answer", "it is tried again", COMPLETION, 'if not ended and not found.get("error")', 'if not pieces and not found.get("error")', f"{END}[stream_ends_early]"),
     Mutant("a wrong key is tried again", "no wait helps", ENDPOINT, "if error.status_code not in (408, 409, 425, 429) and error.status_code < 500:", "if error.status_code < 400:", f"{ROWS}test_what_no_wait_mends_is_left_at_once_and_what_might_pass_after_a_few_attempts"),
     # -- what is given back
     Mutant("what came with a call is not given back", "what a provider wants back is given back", GIVEN, 'call = {**given.get("call", {}), "id"', 'call = {"id"', f"{END}[signature] {END}[streaming_only]"),

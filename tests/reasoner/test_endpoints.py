@@ -87,6 +87,7 @@ RIGHT: dict[str, Callable[[Played], bool]] = {
     "no_usage": lambda p: all(t.spent.prompt_tokens > 1000 for t in p.thoughts),
     "streaming_only": lambda p: len(p.sent) == ONCE + 1 and p.thoughts[0].spent.prompt_tokens == 2900,
     "always_streams": lambda p: not any(r.get("stream") for r in p.sent),
+    "stream_ends_early": lambda p: p.waited == 1.0,
     "stream_breaks_off": lambda p: p.waited == 1.0,
     "error_in_a_stream": lambda p: p.waited == 1.0,
     "silently_cut": lambda p: ["1024 tokens" in n["text"] for n in p.notes if "cut" in n] == [True],

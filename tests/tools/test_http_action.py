@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -294,3 +295,22 @@ def test_templates_cannot_reach_out_of_their_sandbox_nor_fill_in_what_is_not_the
     action = declared(change={"count": template}).parse({"job": "web", "count": 5})
     with pytest.raises(BadArguments):
         action.change(_state(), KEY)
+
+
+async def test_the_version_that_was_decided_on_goes_to_the_target() -> None:
+    """So that the target itself refuses what has changed meanwhile."""
+    sent: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200, json={})
+
+    apply = {
+        "url": "/v1/job",
+        "headers": {"If-Match": "{{ version }}"},
+        "body": {"index": "{{ version }}", "key": "{{ key }}"},
+    }
+    place = context(http=httpx.AsyncClient(transport=httpx.MockTransport(answer)))
+    await declared(apply=apply).parse({"job": "web", "count": 5}).apply(place, State({"count": 3}, "7"), KEY)
+    ((request, body),) = [(one, json.loads(one.content)) for one in sent]
+    assert (request.headers["if-match"], body) == ("7", {"index": "7", "key": KEY})

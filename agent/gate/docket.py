@@ -12,7 +12,7 @@ from agent.gate.proposal import WAITING, Proposal, ProposalState, from_sealed
 from agent.store import incidents, proposals, timeline
 from agent.store.database import Database, Transaction
 from agent.store.proposals import ProposalRow
-from tools.context import Clock
+from tools.context import Clock, Json
 
 
 async def add(tx: Transaction, proposal: Proposal) -> None:
@@ -81,6 +81,17 @@ async def withdraw(
         data = {"text": f"{proposal} is {state}: {why}", "proposal": proposal, "state": str(state)}
         await timeline.append(tx, found.incident, EventKind.NOTE, "stanch", data, clock.now(), f"end:{proposal}", run)
         return await move(tx, found, state, why)
+
+
+async def ask_anew(tx: Transaction, proposal: Proposal, why: str, now: datetime) -> None:
+    """End a proposal that waits, or was claimed and certainly not started, so that the same may be proposed once more."""
+    state = ProposalState.NOT_DONE if proposal.state is ProposalState.CLAIMED else ProposalState.VOIDED
+    data: dict[str, Json] = {
+        "proposal": proposal.id, "outcome": "NOT_DONE", "why": f"not started: {why}", "receipt": None, "values": {},
+        "lost": True, "state": str(state),
+    }  # fmt: skip
+    await timeline.append(tx, proposal.incident, EventKind.OUTCOME, "stanch", data, now, f"outcome:{proposal.id}")
+    await move(tx, proposal, state, why)
 
 
 def _proposal(row: ProposalRow) -> Proposal:

@@ -10,12 +10,10 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
-from agent.case.timeline import EventKind
 from agent.errors import Unsettled
 from agent.gate import docket, stop
-from agent.gate.proposal import WAITING, Proposal, ProposalState
+from agent.gate.proposal import WAITING, ProposalState
 from agent.store import executions, switches, timeline, wakes
 from agent.store.anchors import Head
 from agent.store.database import Database, Transaction
@@ -98,25 +96,10 @@ async def _ask_anew(tx: Transaction, incident: str, now: datetime) -> None:
     """Nothing that was asked or approved under the rules of before starts; the incident goes on and may ask again."""
     for proposal in await docket.of(tx, incident):
         row = await executions.get(tx, proposal.id)
-        if proposal.state in WAITING:
-            data = {
-                "text": f"{proposal.id} is voided: {ASKED_ANEW}", "proposal": proposal.id,
-                "state": str(ProposalState.VOIDED),
-            }  # fmt: skip
-            await timeline.append(tx, incident, EventKind.NOTE, "stanch", data, now, f"end:{proposal.id}")
-            await docket.move(tx, proposal, ProposalState.VOIDED, ASKED_ANEW)
-        elif proposal.state is ProposalState.CLAIMED and row is not None and row.intent_at is None:
-            await _end_claim(tx, proposal, row, now)
-        else:
+        if row is not None and proposal.state is ProposalState.CLAIMED and row.intent_at is None:
+            why = f"not started: {ASKED_ANEW}"
+            await executions.end(tx, replace(row, outcome=Outcome.NOT_DONE, why=why, ended_at=now))
+        elif proposal.state not in WAITING:
             continue
+        await docket.ask_anew(tx, proposal, ASKED_ANEW, now)
         await wakes.add(tx, incident, f"{proposal.id} is asked anew", now)
-
-
-async def _end_claim(tx: Transaction, proposal: Proposal, row: executions.Execution, now: datetime) -> None:
-    why = f"not started: {ASKED_ANEW}"
-    await executions.end(tx, replace(row, outcome=Outcome.NOT_DONE, why=why, ended_at=now))
-    data: dict[str, Any] = {
-        "proposal": proposal.id, "outcome": "NOT_DONE", "why": why, "receipt": None, "values": {}, "lost": False,
-    }  # fmt: skip
-    await timeline.append(tx, proposal.incident, EventKind.OUTCOME, "stanch", data, now, f"outcome:{proposal.id}")
-    await docket.move(tx, proposal, ProposalState.NOT_DONE, why)

@@ -142,9 +142,7 @@ async def _doubt(tx: Transaction, proposal: Proposal, start: Start | None, said:
         return False
     if proposal.state is ProposalState.OPEN and start is None:
         why = "it waited when the database was put back; it is asked anew"
-        data = {"text": f"{proposal.id} is voided: {why}", "proposal": proposal.id, "state": str(ProposalState.VOIDED)}
-        await timeline.append(tx, proposal.incident, EventKind.NOTE, "stanch", data, said.now, f"end:{proposal.id}")
-        await docket.move(tx, proposal, ProposalState.VOIDED, why)
+        await docket.ask_anew(tx, proposal, why, said.now)
         return False
     if start is None and proposal.state not in READY:
         return False
@@ -170,7 +168,7 @@ async def _unknown(tx: Transaction, proposal: Proposal, start: Start | None, sai
     await executions.end(tx, ended)
     data: dict[str, Json] = {
         "proposal": proposal.id, "outcome": "UNKNOWN", "why": why, "receipt": None, "values": {}, "lost": False,
-        "restored": begun is not None,
+        "restored": begun is not None, "state": str(ProposalState.UNKNOWN),
     }  # fmt: skip
     await timeline.append(tx, proposal.incident, EventKind.OUTCOME, "stanch", data, said.now, f"outcome:{proposal.id}")
     await docket.put(tx, proposal, ProposalState.UNKNOWN, why)

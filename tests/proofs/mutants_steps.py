@@ -21,7 +21,7 @@ GRAPH_TESTS = "tests/test_graph.py::"
 
 MUTANTS = (
     Mutant("a withdrawn proposal is revived in its row", "I4", WITNESS, "return \"state\" in event.data  # withdrawn: expired, superseded, voided", "return False", WITNESS_TESTS + "test_a_withdrawn_proposal_revived_in_its_row_does_not_start"),
-    Mutant("a parent's outcome is forged to DONE", "I2", WITNESS, "return told == wanted and _genuine(tx.audit_key, end)", "return told == wanted", WITNESS_TESTS + "test_an_undo_whose_parents_outcome_was_written_by_somebody_does_not_start"),
+    Mutant("a parent's outcome is forged to DONE", "I2", WITNESS, "return told == wanted and genuine(tx.audit_key, end)", "return told == wanted", WITNESS_TESTS + "test_an_undo_whose_parents_outcome_was_written_by_somebody_does_not_start"),
     Mutant("a rule that denies the undo is overruled", "I4", LEDGER, "ruling.verdict is Verdict.DENY and ruling.rule == \"\":", "ruling.verdict is Verdict.DENY:", STRICTER_TESTS + "test_a_covered_undo_is_held_up_by_a_rule_that_says_so_and_by_no_rule_that_does_not_name_it"),
     Mutant("alerts that cleared void nothing", "I4", WORKER, "    if dossier.alerts and cleared(dossier.alerts):\n        return \"cleared\"\n", "", GRAPH_TESTS + "test_alerts_that_cleared_void_the_proposal_that_waits"),
     Mutant("an undo runs after a person took over", "I4", GRAPH, "left = bool(halted(dossier)) or verdict.helped", "left = verdict.helped", GRAPH_TESTS + "test_nothing_is_undone_once_a_person_took_over"),

@@ -119,7 +119,7 @@ def delivering(body: bytes, now: datetime, dialect: Dialect = ALERTMANAGER, most
         odd.append(f"It is version {str(data['version'])[:40]!r}; this is read as {dialect.called}.")
     around, listed = _around(data), data["alerts"]
     for place, one in enumerate(listed if isinstance(listed, list) else [listed]):
-        if place % PORTION == 0:
+        if place and place % PORTION == 0:
             yield
         try:
             alerts.append(read_alert(one, now, dialect, around))

@@ -22,6 +22,12 @@ from agent.store.schema import inbox as table
 from tools.context import Change
 
 NEW, DONE, QUARANTINED = "new", "done", "quarantined"
+_KNOWN = select(signals.c.key).where(signals.c.key.in_(bindparam("keys", expanding=True)))
+_COUNTED = (
+    update(signals)
+    .where(signals.c.key == bindparam("of"))
+    .values(times=signals.c.times + bindparam("more"), last_at=bindparam("now"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ async def known(tx: Transaction, keys: Collection[str]) -> set[str]:
     """Those of the signals that were delivered before."""
     found = set[str]()
     for some in chunks(list(keys)):
-        found |= set((await tx.execute(select(signals.c.key).where(signals.c.key.in_(some)))).scalars())
+        found |= set((await tx.execute(_KNOWN, {"keys": some})).scalars())
     return found
 
 
@@ -85,10 +91,7 @@ async def keep(
     if fresh:
         await tx.execute(insert(signals), [{"key": k, "first_at": at, "last_at": at, "times": 1} for k in fresh])
     if again:
-        counted = update(signals).where(signals.c.key == bindparam("of")).values(
-            times=signals.c.times + bindparam("more"), last_at=bindparam("now")
-        )  # fmt: skip
-        await tx.execute(counted, [{"of": key, "more": times, "now": at} for key, times in again.items()])
+        await tx.execute(_COUNTED, [{"of": key, "more": times, "now": at} for key, times in again.items()])
     if posted:
         await tx.execute(insert(table), [asdict(one) for one in posted])
 

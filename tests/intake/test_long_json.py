@@ -16,7 +16,7 @@ from agent.intake.portions import PORTION, at_once
 LONG = " " * (SHORT + 1)  # in front of a text: it is read by portions then
 PIECES = ("{", "}", "[", "]", ",", ":", '"alerts"', '"a"', "1", "-0.5e3", "null", '"\\u00e9"', " ", "\n", "nul")
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["alerts", "a", "é"]), inner, max_size=3)
     ),

@@ -178,8 +178,10 @@ async def test_what_was_refused_for_its_length_is_found_within_seconds(tmp_path:
         through = httpx.ASGITransport(app=build(app, Readiness(ready=True), loopback=True))
         async with httpx.AsyncClient(transport=through, base_url="http://127.0.0.1:9099") as http:
             assert (await http.post("/v1/webhooks/alertmanager", json=body)).status_code == 413
-        async with asyncio.timeout(30):
-            while len(await app.desk.incidents()) < 5:  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
-        app.watch.stop()
-        await watching
+        try:
+            async with asyncio.timeout(30):
+                while len(await app.desk.incidents()) < 5:  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+        finally:
+            app.watch.stop()
+            await watching

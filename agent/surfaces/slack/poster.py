@@ -145,6 +145,7 @@ class Poster:
                 self._drawing = self._take_stale()
                 while self._drawing:
                     await self._redraw(next(iter(self._drawing)))
+                    await asyncio.sleep(0)  # the store is read where it is asked: others have the loop in between
                 await self._pause(await self._work())
         finally:
             self._running = None

@@ -220,7 +220,7 @@ class Door:
     async def _written(self, writes: Sequence[Awaitable[Receipt]]) -> Sequence[Receipt]:
         try:
             async with asyncio.timeout(WRITTEN_S):
-                return await asyncio.gather(*writes)
+                return [await writes[0]] if len(writes) == 1 else await asyncio.gather(*writes)
         except TimeoutError:  # it may be written yet; sent again it is a duplicate then
             raise later(f"The database has not taken it within {WRITTEN_S:g} seconds. Send it again.") from None
         except Overloaded as error:

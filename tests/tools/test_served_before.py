@@ -141,7 +141,7 @@ def two_aliases(model: Model = MODEL) -> Context:
 
 
 async def test_versions_say_that_what_served_before_cannot_be_told() -> None:
-    answer = await model_versions(two_aliases(replace(MODEL, served_version=None)))
+    answer = await model_versions(two_aliases(replace(MODEL, served_version=None)), model="demand")
     found = {f.id: f.value for f in answer.facts}
     assert found["alias.production.previous"] is None
     assert "alias.champion.previous" not in found

@@ -161,7 +161,8 @@ def thoughts_refused(talk: Talk, request: dict[str, Any]) -> Reply:
     """It gives its reasoning and does not take it back."""
     for place, one in enumerate(request["messages"]):
         if "reasoning_content" in one:
-            return Reply(422, {"detail": [{"type": "extra_forbidden", "loc": ["body", "messages", place, "reasoning_content"], "msg": "Extra inputs are not permitted", "input": request}]})  # fmt: skip
+            repeated = {"max_tokens": 0, **request}
+            return Reply(422, {"detail": [{"type": "extra_forbidden", "input": repeated, "loc": ["body", "messages", place, "reasoning_content"], "msg": "Extra inputs are not permitted"}]})  # fmt: skip
     return completion({"tool_calls": [call(*talk.move())], "reasoning_content": "hm"})
 
 

@@ -76,7 +76,7 @@ MUTANTS = (
     Mutant("arguments are decoded once", "double-encoded arguments", READING, "MOST_CODED = 2", "MOST_CODED = 0", f"{END}[coded_twice]"),
     # -- what a server does not take
     Mutant("only 400 is learned from", "422 as well as 400", MANNERS, "REFUSED = (400, 422, 500, 501)", "REFUSED = (400,)", f"{END}[no_length_fields] {END}[thoughts_refused] {END}[turns]"),
-    Mutant("the field is looked for in what the server repeats", "422 as well as 400", MANNERS, "wrong = next((name for name in named if name in sent), None) or _first_named(text, sent)", "wrong = _first_named(body, list(reversed(sent)))", f"{END}[no_length_fields] {END}[one_length_field]"),
+    Mutant("the field is looked for in what the server repeats", "422 as well as 400", MANNERS, "wrong = next((name for name in named if name in sent), None) or _first_named(text, sent)", "wrong = _first_named(body, list(reversed(sent)))", f"{END}[thoughts_refused]"),
     Mutant("a system role is insisted on", "no system role", MANNERS, 'if self.folds and found and found[0]["role"] == "system":', 'if self.folds and not found:', f"{END}[no_system] {END}[turns]"),
     Mutant("no stream is asked for", "streaming only", MANNERS, "            self.streams = True\n", "            return False\n", f"{END}[streaming_only]"),
     Mutant("every piece of a stream is a call of its own", "streaming only", COMPLETION, "        mine = calls[-1]\n", "        mine = None\n", f"{END}[streams_carelessly]"),

@@ -8,9 +8,13 @@ from typing import ClassVar
 import pytest
 
 from agent.application import App
-from agent.case.incident import State
+from agent.case.dossier import fold
+from agent.case.incident import Incident, Kind, State
+from agent.case.timeline import EventKind
 from agent.gate.ledger import Ledger
-from agent.worker import RestKind
+from agent.worker import RestKind, settled_news
+from tests.gate.test_provenance import event
+from tests.gate.world import NOON
 from tests.test_graph import END, LOOK, MENDED, Scripted, finish, incident, me, replicas, scale
 from tools.context import Context
 from tools.spec import Receipt
@@ -65,3 +69,24 @@ async def test_a_persons_word_lets_the_incident_go_on(tmp_path: Path, done: bool
         assert dossier.outcomes[proposal.id].actor == me(app).principal
         assert await app.desk.audit() == []
     assert len(ScaleWorkloadAndSeeNothing.sent) == 1, "what was settled is never sent again"
+
+
+@pytest.mark.parametrize(
+    ("parent", "outcome", "news"),
+    [
+        (None, "DONE", "settled:inc-p2"),  # what was done is watched
+        (None, "NOT_DONE", "answered:inc-p2"),
+        ("inc-p1", "DONE", "answered:inc-p2"),  # a fix that was taken back is none to watch
+        ("inc-p1", "NOT_DONE", "answered:inc-p2"),
+    ],
+)
+def test_what_a_persons_word_on_an_unknown_leads_to(parent: str | None, outcome: str, news: str) -> None:
+    told = {"proposal": "inc-p2", "outcome": outcome, "settled_by": "ann"}
+    events = [
+        event(EventKind.PROPOSAL, "stanch", id="inc-p2", parent=parent),
+        event(EventKind.OUTCOME, "os:ann", **told),
+    ]
+    dossier = fold(Incident("inc", State.NEEDS_INPUT, Kind.INFRA, "t", NOON), (), events)
+    assert settled_news(dossier) == news
+    asked = [*events, event(EventKind.QUESTION, "runbook", text="and now?")]
+    assert settled_news(fold(dossier.incident, (), asked)) is None

@@ -71,7 +71,7 @@ def test_every_change_stands_on_the_card_and_in_what_is_confirmed() -> None:
     before, after = State({"replicas": 3, "image": "v41", "kept": 1}), State({"replicas": 6, "image": "v40", "kept": 1})
     one = proposal(state=ProposalState.OPEN, before=before, after=after)
     (blocks,) = messages(approval(scene(state=ProposalState.OPEN), one))
-    text = said([block for block in blocks if block["type"] != "actions"])  # the buttons ask again
+    text = " ".join(said([b for b in blocks if b["type"] != "actions"]).split())  # the buttons ask again
     assert ("replicas 3 → 6" in text, "image v41 → v40" in text, "kept" in text) == (True, True, False)
     asked = str(buttons(one)["elements"][0]["confirm"])
     assert ("replicas 3 → 6" in asked, "image v41 → v40" in asked) == (True, True)

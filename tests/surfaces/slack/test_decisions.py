@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.errors import BadArguments
 from agent.gate.proposal import ProposalState
+from agent.surfaces.slack.groups import FRESH_S
 from tests.fake_slack import Trouble
 from tests.surfaces.slack.house import GROUPS, House, house
 from tests.test_graph import END, LOOK, finish, replicas, scale
@@ -207,6 +210,25 @@ async def test_a_slack_user_group_is_read_at_the_decision_and_at_the_execution(t
         assert await state(home) is ProposalState.APPROVED
         await finish(home.app, home.incident)
         assert await replicas(home.app) == 6
+
+
+async def test_who_came_into_the_group_a_moment_ago_counts_at_the_decision(tmp_path: Path) -> None:
+    async with house(tmp_path, groups=LIVE) as home:
+        home.slack.usergroups["S0123"] = ["U2"]
+        await home.post(home.click("approve", "U1"))
+        assert "ann may not approve" in home.told
+        home.slack.usergroups["S0123"] = ["U1"]
+        groups = home.inbound._decisions.groups
+        groups.tick = lambda: time.monotonic() + FRESH_S + 1
+        await home.post(home.click("approve", "U1"))
+        assert await state(home) is ProposalState.APPROVED
+
+
+async def test_an_edit_of_an_argument_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        with pytest.raises(BadArguments, match="scale_workload has no argument replicsa"):
+            await home.app.desk.edit(home.proposal.id, home.app.desk.person("slack:T1/U2"), {"replicsa": 4})
+        assert [p.id for p in await home.app.desk.proposals()] == [home.proposal.id]
 
 
 async def test_an_approver_who_has_left_the_group_does_not_count_when_it_starts(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from agent.case.redact import Redactor
 from agent.surfaces.slack.discreet import DiscreetClient
-from agent.surfaces.slack.voice import Place, Voice, code, of_slack
+from agent.surfaces.slack.voice import Place, Voice, code, escaped, of_slack
 from tests.serving import served
 
 SECRET = "configured-secret-of-ours"
@@ -59,14 +59,31 @@ async def test_an_answer_is_not_sent_on(hook: Hook) -> None:
     assert hook.heard == []
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:9/respond", "https://hooks.slack.com.evil.test/x", "ftp://x"])
-async def test_an_answer_goes_to_no_address_but_slacks(hook: Hook, address: str) -> None:
-    assert not await hook.voice().privately(Place("", "U1", "", address), "a number")
-    assert not of_slack(address, "https://slack.com/api/")
-    assert of_slack("https://hooks.slack.com/actions/T1/1/x", "https://slack.com/api/")
+async def test_an_answer_goes_to_no_address_but_slacks(hook: Hook) -> None:
+    elsewhere = Hook()
+    async with served(Starlette(routes=[Route("/respond", elsewhere.respond, methods=["POST"])])) as elsewhere.url:
+        assert not await hook.voice().privately(Place("", "U1", "", f"{elsewhere.url}/respond"), "a number")
+    assert elsewhere.heard == []
+
+
+@pytest.mark.parametrize(
+    ("address", "slacks"),
+    [
+        ("https://hooks.slack.com/actions/T1/1/x", True), ("https://hooks.slack-gov.com/x", True), ("https://slack.com/x", True),
+        ("http://hooks.slack.com/x", False), ("https://hooks.slack.com.evil.test/x", False), ("https://evil.test/hooks.slack.com", False),
+        ("https://hooks.slack.com@evil.test/x", False), ("https://hooks.slack.com:444/x", False), ("ftp://x", False), ("http://[::1/", False),
+    ],
+)  # fmt: skip
+def test_what_is_an_address_of_slacks(address: str, slacks: bool) -> None:
+    assert of_slack(address, "https://slack.com/api/") is slacks
 
 
 def test_a_command_to_copy_stays_within_its_code() -> None:
     shown = code("kubectl scale `whoami` <@U1>")
     assert shown.count("`") == 2
-    assert "<@U1>" not in shown
+
+
+def test_words_from_outside_are_spelt_so_that_they_stay_words() -> None:
+    text = escaped("<!channel> <https://evil.test|bank> a & b <@U1>")
+    assert not {"<", ">"} & set(text)
+    assert "a &amp; b" in text

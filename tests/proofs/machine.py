@@ -17,11 +17,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from agent.case.catalog import Person
 from agent.case.timeline import EventKind
 from agent.errors import NotEntitled, Outdated, Overtaken, Refused, Unreachable
-from agent.gate import audit, docket
+from agent.gate import audit, docket, stop
 from agent.gate.policy import parse
 from agent.gate.proposal import Proposal, ProposalState
-from agent.store import executions, switches, timeline
-from tests.gate.world import ANN, NOON, Scene, World
+from agent.store import executions, timeline
+from tests.gate.world import ANN, Scene, World
 from tests.proofs.choices import COMES_BETWEEN, MODES, PEOPLE, PROPOSED, people, rules_of_today, which, willing
 from tests.proofs.model import BEGINS, OUTCOMES, PROBING, SEEN, UNSEEN, Held, Model, Rules
 from tests.proofs.stage import Stage
@@ -94,8 +94,8 @@ class Gate(RuleBasedStateMachine):
 
     async def _switch(self, stopped: bool) -> None:
         self.model.stopped = stopped
-        async with self.stage.db.write() as tx:
-            await switches.set_stop(tx, stopped, "os:ann", "smells", NOON)
+        if (await stop.stopped(self.stage.db) is not None) != stopped:
+            await stop.press(self.stage.db, self.stage.clock, ANN, stopped, "smells")
 
     @rule(mode=st.sampled_from(MODES))
     def target_behaves(self, mode: str) -> None:

@@ -21,11 +21,10 @@ from pathlib import Path
 from agent.errors import StanchError
 from agent.gate import audit, memory, stop
 from agent.gate.approval import decide
-from agent.gate.ledger import Ledger
 from agent.gate.proposal import Proposal
 from agent.store import anchors
 from agent.store.database import SQLITE_FILE, Database
-from tests.gate.world import ACTIONS, ANN, ASK, BOB, Scene
+from tests.gate.world import ANN, ASK, BOB, Scene
 
 BUDGET = ASK + "budgets: {per_hour: 1}\n"
 
@@ -255,8 +254,8 @@ async def opened_again(before: Scene, place: Path, world: Path | None = None) ->
     """The scene over another folder, as another process opens it."""
     db = await Database.open("", place)
     scene = Scene(db, world or before.world.folder)
-    scene.policy, scene.clock, scene.run = before.policy, before.clock, before.run
-    scene.ledger = Ledger(db, scene.clock, lambda: scene.policy, ACTIONS, scene.context, scene.entitled)
+    scene.policy, scene.groups, scene.run = before.policy, before.groups, before.run
+    scene.clock.move_to(before.clock.now())
     await memory.open_memory(db, scene.clock)
     return await scene.open()
 

@@ -26,14 +26,14 @@ from typing import Any
 from sqlalchemy import event
 
 from agent.case.timeline import EventKind
-from agent.gate import audit, docket
+from agent.gate import audit, docket, stop
 from agent.gate.approval import Answer, decide
 from agent.gate.ledger import Outcome
 from agent.gate.proposal import Proposal, ProposalState
-from agent.store import anchors, decisions, executions, switches, timeline
+from agent.store import anchors, decisions, executions, timeline
 from agent.store.database import Database, Transaction
 from tests.command_line import TOP
-from tests.gate.world import ANN, ASK, NOON, Scene, World
+from tests.gate.world import ANN, ASK, Scene, World
 
 MEANWHILE = ("nothing", "late", "stopped", "revoked", "changed", "policy")
 
@@ -156,8 +156,7 @@ async def change(scene: Scene, order: Order) -> None:
         case "late":
             scene.clock.advance(timedelta(minutes=16))
         case "stopped":
-            async with scene.db.write() as tx:
-                await switches.set_stop(tx, True, "os:ann", "smells", NOON)
+            await stop.press(scene.db, scene.clock, ANN, True, "smells")
         case "revoked":
             if found is not None and found.state is ProposalState.APPROVED:
                 await decide(scene.db, scene.clock, found.id, found.digest, ANN, Answer.REVOKE, "wait")
@@ -177,9 +176,9 @@ async def examine(scene: Scene, order: Order) -> dict[str, Any]:
     """The outcome, and every way in which it is not as promised."""
     found = await standing(scene, order)
     assert found is not None
+    if await stop.stopped(scene.db) is not None:
+        await stop.press(scene.db, scene.clock, ANN, False, "well again")
     async with scene.db.write() as tx:
-        if order.meanwhile == "stopped":
-            await switches.set_stop(tx, False, "os:ann", "well again", NOON)
         execution = await executions.get(tx, found.id)
         wrong = await violations(tx, scene, order, found, execution)
     effects = scene.world.effects

@@ -17,11 +17,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from agent.case.catalog import Person
 from agent.case.timeline import EventKind
 from agent.errors import NotEntitled, Outdated, Overtaken, Refused, Unreachable
-from agent.gate import audit, docket
+from agent.gate import audit, docket, stop
 from agent.gate.policy import parse
 from agent.gate.proposal import Proposal, ProposalState
-from agent.store import executions, switches, timeline
-from tests.gate.world import ANN, NOON, Base, Scene, World
+from agent.store import executions, timeline
+from tests.gate.world import ANN, Base, Scene, World
 from tests.proofs.choices import COMES_BETWEEN, MODES, PEOPLE, PROPOSED, people, rules_of_today, which, willing
 from tests.proofs.law import (
     Answered,
@@ -154,8 +154,8 @@ class Gate(RuleBasedStateMachine):
 
     async def _switch(self, stopped: bool) -> None:
         self.around.stopped = stopped
-        async with self.stage.db.write() as tx:
-            await switches.set_stop(tx, stopped, "os:ann", "smells", NOON)
+        if (await stop.stopped(self.stage.db) is not None) != stopped:
+            await stop.press(self.stage.db, self.stage.clock, ANN, stopped, "smells")
 
     @rule(mode=st.sampled_from(MODES))
     def target_behaves(self, mode: str) -> None:

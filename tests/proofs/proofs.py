@@ -34,6 +34,7 @@ PROOFS = (
     Proof("what policy says", tour.what_policy_says, ("I12", "I13", "I16")),
     Proof("who decides", tour.who_decides, ("I2", "I3", "I4", "I1")),
     Proof("who tampers", tour.who_tampers, ("I1", "I2", "I3")),
+    Proof("what goes on after tampering", tour.what_goes_on_after_tampering, ("I2", "I3", "I4", "I6", "I9", "I15")),
     Proof("what is undone", tour.what_is_undone, ("I1", "I2")),
     Proof("what the audit finds", tour.what_the_audit_finds, ("I9",)),
     Proof("what is told", tour.what_is_told, ("I6", "I7", "I8")),

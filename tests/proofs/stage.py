@@ -14,15 +14,15 @@ from typing import Any
 from sqlalchemy import event
 
 from agent.case.catalog import Person
-from agent.clock import parse_time
-from agent.gate import audit
+from agent.clock import MovedClock, parse_time
+from agent.gate import audit, memory
 from agent.gate.approval import Decided, decide
 from agent.gate.ledger import PATIENCE, Ledger
 from agent.gate.proposal import Proposal
 from agent.store import anchors, executions
 from agent.store.database import SQLITE_FILE, Database
 from agent.store.executions import Execution
-from tests.gate.world import ACTIONS, Base, Scene, World
+from tests.gate.world import ACTIONS, NOON, Base, Scene, World
 from tools.context import Context
 
 
@@ -141,7 +141,7 @@ async def vandalised(folder: Path, statements: list[str], without_anchors: bool)
                 raw.execute(statement)
             raw.commit()
         db = await Database.open("", copy)
-        found = [str(one) for one in await audit.verify(db)]
+        found = [str(one) for one in await audit.verify(db) if one.incident == "inc"]
         await db.close()
         return found
 
@@ -153,7 +153,11 @@ async def _template() -> Path:
     """An empty database, made once a process."""
     if not _made:
         place = Path(tempfile.mkdtemp(prefix="stanch-template-")) / "data"
-        await (await Database.open("", place)).close()
+        place.mkdir(mode=0o700)
         (place / "audit.key").write_bytes(b"k" * 32)
+        (place / "audit.key").chmod(0o600)
+        db = await Database.open("", place)
+        await memory.open_memory(db, MovedClock(NOON))
+        await db.close()
         _made.append(place)
     return _made[0]

@@ -19,7 +19,7 @@ from tests.proofs.machine import Held
 from tests.proofs.model import OUTCOMES, SEEN, Rules
 from tests.proofs.stage import Crash
 from tests.proofs.under_fire import GateUnderFire
-from tests.proofs.vandals import BY_HAND, TAMPERED
+from tests.proofs.vandals import BY_HAND, GOES_ON, TAMPERED
 
 ASK, ALLOW, DENY = Rules(), Rules(verdict="allow"), Rules(verdict="deny")
 USUAL: dict[str, Any] = {
@@ -286,6 +286,35 @@ def who_tampers() -> None:
             with gate(ASK) as machine:
                 proposed(machine, approvers=approvers)
                 machine.somebody_forges_approvals(0, minutes)
+
+
+def what_goes_on_after_tampering() -> None:
+    """Before and after what was approved has run, denied, stopped, late, or used up the budget; then somebody tampers."""
+    for what in GOES_ON:
+        for place in (3, 4, 5):
+            with gate(ASK) as machine:
+                held = proposed(machine)
+                machine.somebody_makes_a_backup()
+                machine.somebody_tampers_with_a_copy_that_goes_on(what, place)
+                machine._answer(held, BOB, "deny", held.proposal.digest)
+                machine.somebody_tampers_with_a_copy_that_goes_on(what, place)
+        with gate(ASK) as machine:
+            proposed(machine)
+            machine.somebody_makes_a_backup()
+            machine.stop_or_go_on()
+            machine.somebody_tampers_with_a_copy_that_goes_on(what, 3)
+            machine.stop_or_go_on()
+            machine.time_passes(16)
+            machine.somebody_tampers_with_a_copy_that_goes_on(what, 3)
+        with gate(Rules(per_hour=1)) as machine:
+            held = proposed(machine)
+            other = proposed(machine, workload="api", replicas=5)
+            machine.somebody_makes_a_backup()
+            machine._execute(held, "nothing", machine.around.rules)
+            machine.somebody_changes_the_target(int(held.proposal.before.fields["replicas"]), False)
+            assert other.state == "approved"
+            for place in (6, 7, 8):
+                machine.somebody_tampers_with_a_copy_that_goes_on(what, place)
 
 
 def what_is_undone() -> None:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from agent.case.timeline import EventKind
-from agent.errors import NotEntitled, Outdated, Overtaken, Refused, ToolError
+from agent.errors import NotEntitled, Outdated, Overtaken, Refused, ToolError, UnusableInput
+from agent.gate import stop
 from agent.gate.preparation import Prepared
 from agent.gate.proposal import ProposalState, seal
-from agent.store import decisions, switches, timeline
+from agent.store import decisions, timeline
 from agent.store.database import Database
-from tests.gate.world import ANN, BOB, CEM, NOON
+from tests.gate.world import ANN, BOB, CEM
 from tests.proofs.choices import COMES_BETWEEN, MODES, PROPOSED, rules_of_today, which, willing
 from tests.proofs.law import Answered, Told
 from tests.proofs.machine import READY, WAITING, Held, has
@@ -147,8 +148,8 @@ class GateUnderFire(Vandals):
             if what == "execute":
                 await ledgers[int(who)].execute(proposal.id, stage.run)
             elif what == "stop":
-                async with other.write() as tx:
-                    await switches.set_stop(tx, True, "os:ann", "smells", NOON)
+                with suppress(UnusableInput):  # somebody was first
+                    await stop.press(other, stage.clock, ANN, True, "smells")
             else:
                 groups = tuple(g for g, members in self.around.groups.items() if who in members)
                 await stage.decide(proposal, proposal.digest, replace(WHO[who], groups=groups), what, other)
@@ -161,9 +162,7 @@ class GateUnderFire(Vandals):
             if ended is None and what in ("approve", "deny", "revoke"):
                 proposal = both[n % len(both)].proposal
                 self.history.insert(place, Answered(now, proposal.id, proposal.digest, who, True, what))
-        async with stage.db.read() as tx:
-            switch = await switches.stop(tx)
-            self.around.stopped = switch is not None and switch.is_on
+        self.around.stopped = await stop.stopped(stage.db) is not None
         await other.close()
 
     async def _relearn(self, held: Held) -> None:
@@ -293,6 +292,9 @@ class GateUnderFire(Vandals):
                     **({"replicas": 33} if proposal.action == "set_replicas" else {"name_of_it": "y"}),
                 },
             )
-        until = stage.clock.now() + timedelta(minutes=15)
+        until = proposal.created_at + proposal.execute_within
         sealed = seal(replace(proposal, covered=True, parent=held.proposal.id, verdict=type(proposal.verdict).ALLOW))
-        return replace(prepared, proposal=replace(sealed, state=ProposalState.ALLOWED, execute_by=until))
+        allowed = replace(prepared.ruling, verdict=type(proposal.verdict).ALLOW)
+        return replace(
+            prepared, proposal=replace(sealed, state=ProposalState.ALLOWED, execute_by=until), ruling=allowed
+        )

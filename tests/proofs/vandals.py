@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import shutil
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 from sqlalchemy import update
 
+from agent.errors import StanchError, UnusableInput
+from agent.gate import audit, restore
 from agent.gate.proposal import digest_of
 from agent.store import decisions, timeline
+from agent.store.database import SQLITE_FILE
 from agent.store.decisions import Decision
 from agent.store.schema import proposals as proposals_table
+from tests.gate.world import ANN, Scene, World
+from tests.proofs.attacks import opened_again
 from tests.proofs.choices import which
 from tests.proofs.law import Tampered, approvals
 from tests.proofs.machine import WAITING, Gate, Held, has
@@ -20,10 +31,25 @@ from tests.proofs.stage import vandalised
 
 TAMPERED = ("arguments", "quorum", "approvers", "sealed anew", "allowed")
 BY_HAND = {
-    "change": ["UPDATE events SET data = '{\"forged\":true}' WHERE n = {n}"],
-    "drop": ["DELETE FROM events WHERE n = {n}"],
-    "swap": ["UPDATE events SET n = -1 WHERE n = {n}", "UPDATE events SET n = {n} WHERE n = {n} + 1", "UPDATE events SET n = {n} + 1 WHERE n = -1"],
-    "cut": ["DELETE FROM events WHERE n > {n}"],
+    "change": ["UPDATE events SET data = '{\"forged\":true}' WHERE n = {n} AND incident = 'inc'"],
+    "drop": ["DELETE FROM events WHERE n = {n} AND incident = 'inc'"],
+    "swap": [
+        "UPDATE events SET n = -1 WHERE n = {n} AND incident = 'inc'",
+        "UPDATE events SET n = {n} WHERE n = {n} + 1 AND incident = 'inc'", "UPDATE events SET n = {n} + 1 WHERE n = -1",
+    ],
+    "cut": ["DELETE FROM events WHERE n > {n} AND incident = 'inc'"],
+}  # fmt: skip
+STARTED = "('done', 'not_done', 'unknown', 'denied', 'revoked', 'expired', 'voided')"
+REVIVED = "UPDATE proposals SET state = 'approved', execute_by = '{later}' WHERE state IN " + STARTED
+GOES_ON = {  # what somebody does to a copy that then goes on working
+    "answers are made younger": ["UPDATE decisions SET at = '{now}'", "UPDATE proposals SET execute_by = '{later}' WHERE execute_by IS NOT NULL"],
+    "the switch is turned": ["UPDATE switches SET is_on = NOT is_on"],
+    "claims are made older": ["UPDATE executions SET claimed_at = '{earlier}'"],
+    "executions are forgotten": ["DELETE FROM executions", REVIVED],
+    "outcomes are forgotten": ["UPDATE executions SET outcome = NULL, intent_at = NULL", REVIVED],
+    "the tail is cut": ["DELETE FROM events WHERE incident = 'inc' AND n > {n}", "DELETE FROM executions", "DELETE FROM decisions WHERE answer != 'approve'", REVIVED],
+    "the switch's record is cut": ["DELETE FROM events WHERE incident = 'gate' AND n = (SELECT max(n) FROM events WHERE incident = 'gate')", "UPDATE switches SET is_on = 0"],
+    "a backup is put back": [],
 }  # fmt: skip
 
 
@@ -85,8 +111,7 @@ class Vandals(Gate):
                 await tx.execute(update(proposals_table).where(proposals_table.c.id == proposal.id).values(**later))
 
         self.run(write())
-        if forged:
-            self._tampered(held, "approvals")
+        self._tampered(held, "approvals" if forged else "more time")
         self.resync(held)
         self._execute(held, "nothing", self.around.rules)
 
@@ -104,6 +129,86 @@ class Vandals(Gate):
         found = self.run(vandalised(self.stage.db.folder, statements, without_anchors=gone))
         assert found, f"I9: {what} at {n} of {count} is not found"
 
+    @precondition(lambda self: self.around.held)
+    @rule()
+    def somebody_makes_a_backup(self) -> None:
+        folder = self.stage.db.folder
+        with closing(sqlite3.connect(folder / SQLITE_FILE)) as here, closing(sqlite3.connect(folder.parent / "backup.db")) as there:  # fmt: skip
+            here.backup(there)
+
+    @precondition(lambda self: self.around.held)
+    @rule(what=st.sampled_from(tuple(GOES_ON)), place=st.integers(1, 30))
+    def somebody_tampers_with_a_copy_that_goes_on(self, what: str, place: int) -> None:
+        """Whatever was done to it: what the copy starts is what people and policy wanted, and nothing comes twice; the audit
+        tells; and what a person accepts as lost starts nothing either."""
+        hooks = World.point, World.reached
+        World.point, World.reached = staticmethod(lambda _key: None), staticmethod(lambda _key, _target: None)
+        try:
+            self.run(self._goes_on(what, place))
+        finally:
+            World.point, World.reached = staticmethod(hooks[0]), staticmethod(hooks[1])
+
+    async def _goes_on(self, what: str, place: int) -> None:
+        with TemporaryDirectory() as fresh:
+            copy = Path(fresh) / "copy"
+            shutil.copytree(self.stage.folder, copy)
+            if not self._changed(copy, what, place):
+                return
+            scene = await opened_again(self.stage, copy / "data", copy / "world")
+            told = await audit.verify(scene.db)
+            assert told, f"I9: {what}, and nobody tells"
+            before = self.stage.caused()
+            await _execute_everything(scene, self.around.held)
+            came = _caused(scene)
+            wanted = {h.proposal.key for h in self.around.held if not h.outcome and self.may_begin(h)}
+            assert len(came) == len(set(came)), f"I6: {what}, and an effect came twice"
+            assert set(came) - set(before) <= wanted, f"I2, I3, I4, I15: {what}, and it started"
+            if scene.db.unsettled:
+                with suppress(UnusableInput):  # it was not only cut
+                    await restore.accept(scene.db, scene.clock, ANN, "it was put back")
+                    await _execute_everything(scene, self.around.held)
+                    assert _caused(scene) == came, f"I6: {what}, a person accepted it, and it started"
+            await scene.db.close()
+
+    def _changed(self, copy: Path, what: str, place: int) -> bool:
+        """Whether there was something to change."""
+        database, backup = copy / "data" / SQLITE_FILE, copy / "backup.db"
+        later, earlier = (self.stage.clock.now() + timedelta(hours=h) for h in (1, -3))
+        with closing(sqlite3.connect(database)) as raw:
+            before = "\n".join(raw.iterdump())
+            for statement in GOES_ON[what]:
+                raw.execute(statement.format(now=_spelled(self.stage.clock.now()), later=_spelled(later), earlier=_spelled(earlier), n=place))  # fmt: skip
+            raw.commit()
+        if what == "a backup is put back":
+            if not backup.exists():
+                return False
+            for end in ("-wal", "-shm"):
+                database.with_name(SQLITE_FILE + end).unlink(missing_ok=True)
+            shutil.copy(backup, database)
+        with closing(sqlite3.connect(database)) as raw:
+            return _events(before) != _events(after := "\n".join(raw.iterdump())) or (
+                bool(GOES_ON[what]) and before != after
+            )
+
     async def _count(self) -> int:
         async with self.stage.db.read() as tx:
             return (await timeline.head(tx, "inc")).n
+
+
+def _spelled(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M:%S.%f}"
+
+
+def _events(dump: str) -> list[str]:
+    return [line for line in dump.splitlines() if line.startswith('INSERT INTO "events"')]
+
+
+def _caused(scene: Scene) -> list[str]:
+    targets = [scene.world, World(scene.world.folder / "api")]
+    return [key for target in targets for key in (*target.effects, *target.coming)]
+
+
+async def _execute_everything(scene: Scene, held: Sequence[Held]) -> None:
+    for one in [*held, *held]:
+        with suppress(StanchError):
+            await scene.ledger.execute(one.proposal.id, scene.run)

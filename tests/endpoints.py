@@ -355,7 +355,8 @@ def stream_ends_early(talk: Talk, request: dict[str, Any]) -> Reply:
     if len(talk.requests) != 2:
         return streamed(talk, request)
     whole = streamed(Talk(talk.play), request)
-    return Reply(200, "\n\n".join(whole.body.split("\n\n")[:9]) + "\n\n", whole.headers)
+    pieces = whole.body.split("\n\n")
+    return Reply(200, "\n\n".join(pieces[: len(pieces) // 2]) + "\n\n", whole.headers)
 
 
 def stream_breaks_off(talk: Talk, request: dict[str, Any]) -> Reply:

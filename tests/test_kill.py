@@ -81,11 +81,11 @@ class Watched:
         self.folder = data / "demo"
 
     def events(self) -> list[tuple[int, str, str]]:
-        """Number, kind and hash of each event that is committed."""
-        return self._asked("SELECT n, kind, hash FROM events ORDER BY n")
+        """Number, kind and hash of each event of the incident that is committed; the gate's own record is none."""
+        return self._asked("SELECT n, kind, hash FROM events WHERE incident LIKE 'inc-%' ORDER BY n")
 
     def _holds(self, where: str, value: int | str) -> bool:
-        return bool(self._asked(f"SELECT 1 FROM events WHERE {where} LIMIT 1", value))
+        return bool(self._asked(f"SELECT 1 FROM events WHERE incident LIKE 'inc-%' AND {where} LIMIT 1", value))
 
     def _asked(self, query: str, *values: int | str) -> list[Any]:
         path = self.folder / "stanch.db"

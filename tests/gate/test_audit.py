@@ -94,7 +94,8 @@ async def test_a_tail_written_anew_shows_even_to_who_has_the_key(scene: Scene) -
     async with scene.db.write() as tx:
         last = await timeline.head(tx, "inc")
         wrong = {"outcome": "NOT_DONE"}
-        await timeline._add(tx, "inc", last, 5, EventKind.OUTCOME, "stanch", wrong, NOON, None, scene.run)
+        entry = timeline.Entry("inc", EventKind.OUTCOME, "stanch", wrong, NOON)
+        await timeline._add(tx, last, scene.run, entry)
         tx.heads.clear()
     (one,) = await audit.verify(scene.db)
     assert (one.n, one.what) == (5, "it is not the event that was anchored")

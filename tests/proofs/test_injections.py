@@ -151,7 +151,8 @@ class Scene:
 
     def _carrying(self, case: Case, text: str, work: bool) -> Alert:
         alert = replace(self.alert, fingerprint=f"{case.number}{'c' if work else 'a'}", starts_at=self.app.clock.now())
-        labels, annotations = dict(alert.labels), dict(alert.annotations)
+        alert = replace(alert, generator_url="")
+        labels, annotations = alert.labels | {"alertname": f"Told{alert.fingerprint}"}, dict(alert.annotations)
         if case.carrier == "annotation":
             annotations["description"] = text
         if case.carrier == "label":

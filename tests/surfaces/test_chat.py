@@ -93,7 +93,7 @@ async def test_a_language_model_answers_in_chat_and_what_it_costs_is_counted(
 ) -> None:
     reply = {"text": "Throttling of demand-forecast is at {E3.value.last}, p99 at {E2.now.last}."}
     look = {"calls": [{"read": "feature_freshness", "args": {}, "why": "how old the features are"}]}
-    fresh = {"text": "{E8.stale.count} features are older than they may be."}
+    fresh = {"text": "{E10.stale.count} features are older than they may be."}
     play = (
         calls("look", LOOK), calls("propose", PROPOSE),
         calls("reply", {"text": "It is at 31 %."}), calls("reply", reply),

@@ -35,7 +35,7 @@ class Dated:
     at: datetime | None
 
 
-@read(needs="drift")
+@read(needs="drift|mlflow")
 async def inspect_drift(
     context: Context,
     source: Annotated[str, Field(max_length=1000)] = "",

@@ -53,10 +53,6 @@ def installed(base: Tools) -> Tools:
 
 
 def _available(needs: str, backends: Backends) -> bool:
-    if needs == "drift":
-        return backends.has("drift") or backends.has("mlflow") or bool(backends.drift_folders)
-    if needs == "retraining":
-        return bool(getattr(backends, "retraining_url", ""))
     return not needs or any(backends.has(kind) for kind in needs.split("|"))
 
 

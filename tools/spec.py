@@ -86,10 +86,11 @@ Function: TypeAlias = Callable[..., Awaitable[Answer]]
 class Read:
     """A read: its name, its words, its arguments as a pydantic model, and the function behind it."""
 
-    def __init__(self, function: Function, needs: str = "") -> None:
+    def __init__(self, function: Function, needs: str = "", vouches: bool = False) -> None:
         self.name = function.__name__
         self.doc = inspect.getdoc(function) or ""
         self.needs = needs
+        self.vouches = vouches
         self._function = function
         self.arguments = _arguments_of(function)
 
@@ -113,12 +114,16 @@ class Read:
 @overload
 def read(function: Function) -> Read: ...
 @overload
-def read(*, needs: str) -> Callable[[Function], Read]: ...
-def read(function: Function | None = None, *, needs: str = "") -> Read | Callable[[Function], Read]:
-    """Describe a coroutine function `(context, …) -> Answer` as a read. `needs` names the kind of backend it asks."""
+def read(*, needs: str = "", vouches: bool = False) -> Callable[[Function], Read]: ...
+def read(
+    function: Function | None = None, *, needs: str = "", vouches: bool = False
+) -> Read | Callable[[Function], Read]:
+    """Describe a coroutine function `(context, …) -> Answer` as a read. `needs` names the kinds of backend it can ask
+    (`a|b`). `vouches`: it answers from a platform's own API about that platform's objects, so that an action may act on
+    what its labels name. Never for what somebody outside can write into: telemetry, logs, text."""
     if function is not None:
         return Read(function)
-    return lambda f: Read(f, needs)
+    return lambda f: Read(f, needs, vouches)
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ def read(
     what its labels name. Never for what somebody outside can write into: telemetry, logs, text."""
     if function is not None:
         return Read(function)
-    return lambda f: Read(f, needs, vouches)
+    return lambda f: Read(f, needs, vouches=vouches)
 
 
 @dataclass(frozen=True, slots=True)

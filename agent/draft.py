@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
-SERVICE_LABELS = ("service", "app", "app_kubernetes_io_name", "job")  # the first that targets or series carry
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What was found. `targets` are label sets of scrape targets, `deployments` as kube-state-metrics labels them."""
-
-    targets: Sequence[Mapping[str, str]]
-    services: Mapping[str, Sequence[str]] = field(default_factory=dict)  # label name → values
-    deployments: Sequence[Mapping[str, str]] = ()
-    rules: Sequence[Mapping[str, Any]] = ()  # alerting rules: name, labels
-    models: Sequence[Mapping[str, Any]] = ()  # registered models: name, aliases
-    cluster: str = ""  # external label or configured; "" = unknown
-
+from tools.backends import SERVICE_LABELS, Seen, installed
 
 HEAD = """\
 # What runs where, what needs what, and who may decide. Drafted by `stanch init` from what the platform says of itself.
@@ -69,14 +55,12 @@ def _model(model: Mapping[str, Any]) -> dict[str, Any]:
 def settings(backends: Mapping[str, str]) -> str:
     """The text of a stanch.yaml that names these backends, with everything else there as a comment."""
     lines = ["# Stanch. Order: a flag, then STANCH_*, then this file, then the user's own, then defaults.", "backends:"]
-    for kind in ("prometheus", "alertmanager", "mlflow", "loki", "drift", "kubernetes"):
-        if url := backends.get(kind):
-            key = "kubeconfig" if kind == "kubernetes" else "url"
-            lines.append(f"  {kind}:\n    - {key}: {yaml.safe_dump(url, width=1000).splitlines()[0]}")
+    for kind in installed():
+        if place := backends.get(kind.kind):
+            lines.append(f"  {kind.kind}:\n    - {kind.address}: {yaml.safe_dump(place, width=1000).splitlines()[0]}")
         else:
-            lines.append(
-                f"  # {kind}:\n  #   - {'kubeconfig: ~/.kube/config' if kind == 'kubernetes' else 'url: http://…'}"
-            )
+            example = {"url": "http://…", "kubeconfig": "~/.kube/config"}[kind.address]
+            lines.append(f"  # {kind.kind}:\n  #   - {kind.address}: {example}")
     return "\n".join(lines) + REST
 
 

@@ -32,10 +32,6 @@ from agent.think import named_in, subject
 from tools.context import Context, Target
 from tools.spec import Action
 
-PLATFORM_READS = frozenset(
-    {"describe_workload", "workload_events", "rollout_history", "model_versions", "model_lineage"}
-)  # answered by a platform's own API about its own objects
-
 
 @dataclass(frozen=True, slots=True)
 class Ruled:
@@ -123,7 +119,7 @@ class Judge:
         sources = provenance.Sources(
             catalog=self.notebook.catalog().names()
             | {str(w) for s in self.notebook.catalog().services() for w in s.workloads},
-            platform=provenance.names_of_platform(dossier.events, PLATFORM_READS),
+            platform=provenance.names_of_platform(dossier.events, self.notebook.tools.vouching),
             people=provenance.words_of_people(
                 e for e in dossier.events if self.notebook.catalog().person(e.actor).name
             ),

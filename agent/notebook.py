@@ -21,6 +21,7 @@ from agent.reasoner.moves import AskPerson, Conclude, Move, Propose, Thought
 from agent.store import alerts, changes, evidence, incidents, timeline, wakes
 from agent.store.database import Database, Transaction
 from agent.think import Checked, note, subject
+from tools.backends import installed
 from tools.context import Backends, Change, Clock, Context
 from tools.toolbox import Tools
 
@@ -104,12 +105,11 @@ class Notebook:
 
     def _not_configured(self, about_model: bool) -> list[dict[str, str]]:
         """What cannot be looked at for want of a backend; a model's places only where a model is concerned."""
-        kinds = {"prometheus": "metrics", "kubernetes": "workloads and their events", "loki": "logs"}
-        kinds |= {"mlflow": "the model registry", "drift": "drift reports"} if about_model else {}
+        kinds = [kind for kind in installed() if kind.shows and (about_model or not kind.about_models)]
         return [
-            {"what": what, "why": f"no {kind} is configured"}
-            for kind, what in kinds.items()
-            if not self.backends.has(kind)
+            {"what": kind.shows, "why": f"no {kind.kind} is configured"}
+            for kind in sorted(kinds, key=lambda kind: kind.about_models)
+            if not self.backends.has(kind.kind)
         ]
 
     async def _similar(self, dossier: Dossier) -> list[dict[str, Any]]:

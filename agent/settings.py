@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 import pwd
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model
 
 from agent import yaml_file
 from agent.errors import BadConfiguration
+from tools import backends as kinds
 
 NO_SECRET: Final = SecretStr("")
-KINDS = ("prometheus", "alertmanager", "mlflow", "loki", "drift", "kubernetes")
 
 
 class _Section(BaseModel):
@@ -41,12 +41,11 @@ class BackendEntry(_Section):
 
 
 class BackendsSection(_Section):
-    prometheus: list[BackendEntry] = Field(default_factory=list)
-    alertmanager: list[BackendEntry] = Field(default_factory=list)
-    mlflow: list[BackendEntry] = Field(default_factory=list)
-    loki: list[BackendEntry] = Field(default_factory=list)
-    drift: list[BackendEntry] = Field(default_factory=list)
-    kubernetes: list[BackendEntry] = Field(default_factory=list)
+    """A list of entries for each kind of backend there is; `file_type` puts them in."""
+
+    def of(self, kind: str) -> list[BackendEntry]:
+        found: list[BackendEntry] = getattr(self, kind)
+        return found
 
 
 class Prices(_Section):
@@ -131,7 +130,7 @@ class AuditSection(_Section):
 
 
 class StanchFile(_Section):
-    """stanch.yaml."""
+    """stanch.yaml but for the kinds of backend: see `file_type`."""
 
     data: Path | None = None
     catalog: Path | None = None
@@ -148,6 +147,13 @@ class StanchFile(_Section):
     audit: AuditSection = AuditSection()
     routes: list[RouteEntry] = Field(default_factory=list)
     actions: list[dict[str, Any]] = Field(default_factory=list, description="actions declared here (http_action)")
+
+
+def file_type() -> type[StanchFile]:
+    """stanch.yaml, with every kind of backend that is installed."""
+    lists: dict[str, Any] = {kind.kind: (list[BackendEntry], Field(default_factory=list)) for kind in kinds.installed()}
+    section = create_model("BackendsSection", __base__=BackendsSection, **lists)
+    return create_model("StanchFile", __base__=StanchFile, __doc__="stanch.yaml.", backends=(section, section()))
 
 
 @dataclass(frozen=True)
@@ -250,20 +256,25 @@ class Settings:
 
     @property
     def every_secret(self) -> tuple[str, ...]:
-        """What must never be shown: tokens, the environment variables that the configuration names, passwords in addresses."""
-        slack, door = self.slack, self.door
-        of_slack = (slack.bot_token, slack.app_token, slack.signing_secret)
-        tokens = (
-            self.api_key,
-            self.audit.key,
-            *of_slack,
-            *(one.secret for one in door.tokens),
-            door.grafana_secret,
-            door.events_secret,
-        )
-        urls = [self.database_url, self.llm.base_url, *(e.url for many in self.backends.values() for e in many)]
-        found = [secret.get_secret_value() for secret in (*tokens, *self.secrets.values())]
-        return tuple(one for one in (*found, *(_password(url) for url in urls)) if one)
+        """What must never be shown: each SecretStr of these settings, wherever it stands, and passwords in addresses."""
+        return tuple(dict.fromkeys(one for one in _secrets_in(self) if one))
+
+
+def _secrets_in(value: object) -> Iterator[str]:
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, str):
+        yield _password(value) if "://" in value else ""
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _secrets_in(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _secrets_in(inner)
+    elif isinstance(value, BaseModel):
+        yield from _secrets_in(dict(value))
+    elif is_dataclass(value):
+        yield from _secrets_in([getattr(value, one.name) for one in fields(value)])
 
 
 def _password(url: str) -> str:
@@ -384,27 +395,27 @@ def _os_user() -> str:
 
 def _file(config: Any, here: Path) -> tuple[Path | None, StanchFile]:
     if config:
-        return here / Path(config), yaml_file.load(here / Path(config), StanchFile)
+        return here / Path(config), yaml_file.load(here / Path(config), file_type())
     for path in (here / "stanch.yaml", user_config()):
         if path.exists():
-            return path, yaml_file.load(path, StanchFile)
-    return None, StanchFile()
+            return path, yaml_file.load(path, file_type())
+    return None, file_type()()
 
 
 def _backends(env: Mapping[str, str], file: StanchFile, base: Path) -> dict[str, tuple[BackendEntry, ...]]:
     """`STANCH_X_URL` replaces the file's list of that kind; `STANCH_X_TOKEN` goes with it."""
     found: dict[str, tuple[BackendEntry, ...]] = {}
-    for kind in KINDS:
-        url = env.get(f"{kind.upper()}_URL", "")
+    for one in kinds.installed():
+        kind, url = one.kind, env.get(one.url_variable.removeprefix("STANCH_"), "")
         entries = tuple(
-            one.model_copy(update={"kubeconfig": base / one.kubeconfig}) if one.kubeconfig else one
-            for one in getattr(file.backends, kind)
+            entry.model_copy(update={"kubeconfig": base / entry.kubeconfig}) if entry.kubeconfig else entry
+            for entry in file.backends.of(kind)
         )
-        if url and not (kind == "drift" and "://" not in url):
-            token = f"STANCH_{kind.upper()}_TOKEN"
-            entries = (BackendEntry(name=kind, url=url.rstrip("/"), token_env=token if token in os.environ else ""),)
-        if kind == "kubernetes" and env.get("KUBECONFIG"):
-            entries = (BackendEntry(name="kubernetes", kubeconfig=Path(env["KUBECONFIG"])),)
+        if url and not (one.folders and "://" not in url):
+            token = one.token_variable if one.token_variable in os.environ else ""
+            entries = (BackendEntry(name=kind, url=url.rstrip("/"), token_env=token),)
+        if one.address == "kubeconfig" and env.get("KUBECONFIG"):
+            entries = (BackendEntry(name=kind, kubeconfig=Path(env["KUBECONFIG"])),)
         found[kind] = entries
     return found
 
@@ -432,7 +443,7 @@ def shipped(folder: str) -> Path:
 
 
 def _secret_names(file: StanchFile) -> set[str]:
-    entries = [entry for kind in KINDS for entry in getattr(file.backends, kind)]
+    entries = [entry for kind in kinds.installed() for entry in file.backends.of(kind.kind)]
     named = {name for entry in entries for name in (entry.token_env, entry.password_env) if name}
-    named |= {f"STANCH_{kind.upper()}_TOKEN" for kind in KINDS}
+    named |= {kind.token_variable for kind in kinds.installed()}
     return named | {name for action in file.actions for name in action.get("secrets", [])}

@@ -136,13 +136,15 @@ def tokens_a_step() -> list[tuple[str, str]]:
     from agent.reasoner.move_tools import tools_of
     from agent.reasoner.prompt import tokens
     from agent.reasoner.prompts import load
-    from agent.settings import KINDS, shipped
+    from agent.settings import shipped
     from agent.think import view_of
+    from tools.backends import BACKENDS
     from tools.context import Backend, Backends
     from tools.listing import TOOLS
 
     nothing: Any = None
-    backends = Backends(tuple(Backend(kind, kind, "http://127.0.0.1:1", nothing) for kind in KINDS), retraining_url="x")
+    every = tuple(Backend(kind.kind, kind.kind, "http://127.0.0.1:1", nothing) for kind in BACKENDS)
+    backends = Backends(every, retraining_url="x")
     now = datetime.now(UTC)
     dossier = Dossier(Incident("inc-0", State.NEW, Kind.UNKNOWN, "x", now))
     view = view_of(dossier, Catalog(), Library({}), TOOLS, backends, now)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
+from pydantic import BaseModel, SecretStr
 
+from agent.case.redact import Redactor
 from agent.errors import BadConfiguration
-from agent.settings import Scope, read
+from agent.settings import Scope, Settings, read
 
 
 def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,3 +118,62 @@ def test_a_scope_that_is_none_is_refused_with_the_mend_and_without_the_token(
     assert says in str(refused.value)
     assert "alerts, events, metrics, docs" in str(refused.value)
     assert not any(word in str(refused.value) for word in ("x-token", "secret", "good-token"))
+
+
+class Planted:
+    """Settings with a value of its own in each place that their types say holds a secret."""
+
+    def __init__(self) -> None:
+        self.values: list[str] = []
+
+    def within(self, hint: Any, value: Any) -> Any:
+        """`value` of the type `hint` with every secret replaced, and with one where there could be one and is none."""
+        if hint is SecretStr:
+            self.values.append(f"planted-secret-{len(self.values)}")
+            return SecretStr(self.values[-1])
+        if not holds_secret(hint):
+            return value
+        inner = get_args(hint)
+        if get_origin(hint) is tuple:
+            return (self.within(inner[0], None),)
+        if get_origin(hint) is Mapping:
+            return {"X": self.within(inner[1], None)}
+        if inner:  # an optional one
+            return next(self.within(one, value) for one in inner if holds_secret(one))
+        made = object.__new__(hint)
+        for name, inside in parts(hint).items():
+            object.__setattr__(made, name, self.within(inside, getattr(value, name, None)))
+        return made
+
+
+def parts(hint: Any) -> dict[str, Any]:
+    """The fields of a class of settings and their types; {} for anything else."""
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return {name: field.annotation for name, field in hint.model_fields.items()}
+    return get_type_hints(hint) if is_dataclass(hint) else {}
+
+
+def holds_secret(hint: Any) -> bool:
+    return hint is SecretStr or any(holds_secret(one) for one in (*parts(hint).values(), *get_args(hint)))
+
+
+def test_every_secret_that_settings_can_hold_is_redacted(tmp_path: Path) -> None:
+    planted = Planted()
+    settings = planted.within(Settings, read({}, tmp_path))
+    assert len(planted.values) >= 8, "the model's key, Slack's three, the doors' three and the named variables"
+    redact = Redactor(settings.every_secret)
+    assert [value for value in planted.values if value in redact(f"it was {value}.")] == []
+
+
+def test_a_password_in_any_address_of_the_settings_is_redacted(tmp_path: Path) -> None:
+    (tmp_path / "stanch.yaml").write_text(
+        """grafana_url: http://u:grafana-pass@grafana
+retraining_url: http://u:retraining-pass@jobs
+backends: {loki: [{url: "http://u:loki%2Dpass@loki", public_url: "https://u:public-pass@loki"}]}
+llm: {base_url: "http://u:model-pass@llm/v1"}
+actions: [{name: x, url: "http://u:action-pass@desk"}]
+"""
+    )
+    redact = Redactor(read({}, tmp_path).every_secret)
+    words = ("grafana-pass", "retraining-pass", "loki-pass", "public-pass", "model-pass", "action-pass")
+    assert [word for word in words if word in redact(f"it was {word}.")] == []

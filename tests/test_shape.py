@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,11 @@ def test_arrows_point_down(path: Path) -> None:
 @pytest.mark.parametrize("path", [p for p in MODULES if "tools" in p.relative_to(ROOT).parts[:1]], ids=dotted)
 def test_tools_know_nothing_of_the_agent(path: Path) -> None:
     assert not {name for name in imports(path) if name.startswith("agent")}
+
+
+def test_tools_import_in_no_circle() -> None:
+    modules = {dotted(p): p for p in MODULES if p.is_relative_to(ROOT / "tools") and p.name != "__init__.py"}
+    TopologicalSorter({name: imports(p) & set(modules) for name, p in modules.items()}).prepare()
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if dotted(p).startswith("agent.lab")], ids=dotted)

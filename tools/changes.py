@@ -1,4 +1,8 @@
-"""The read of what changed on the platform, from everywhere it can be seen, in one list by time."""
+"""The read of what changed on the platform, from everywhere it can be seen, in one list by time.
+
+A registry with aliases keeps no history of them. A promotion is therefore known by a tag (`promoted_at`) on the version,
+or by what was posted to us, or not at all; then only the version's birth is told.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,9 @@ from typing import Annotated
 from pydantic import Field
 
 from tools.context import Change, Context, Json, Model
-from tools.errors import NotRecorded, ToolError
-from tools.promotions import promotions
+from tools.errors import ToolError
+from tools.mlflow import registry_of
+from tools.registry import ModelVersion, Registry, posted_promotions, promotion
 from tools.restarts import changes_by_metrics
 from tools.rollouts import rollouts
 from tools.spec import Answer, Emptiness, Fact, read
@@ -45,7 +50,8 @@ async def recent_changes(
     changes.count, deployments.count, model_promotions.count over the window; None where no source could be read."""
     since, until = context.as_of - timedelta(hours=hours), context.as_of
     sources = await _ask_all(context, service, since, until)
-    found = merged([change for source in sources for change in source.changes or ()])
+    seen = [change for source in sources for change in source.changes or ()]
+    found = merged([change for change in seen if since <= change.at <= until])
     when = interval(since, until)
     facts = [
         _count_fact("changes.count", "", found, sources, when),
@@ -67,14 +73,15 @@ async def recent_changes(
 
 
 async def _ask_all(context: Context, service: str, since: datetime, until: datetime) -> list[Source]:
+    """Every place that can tell of changes here; a new one is one line. It may tell more than the window."""
     asked = [_source("events posted to us", (), _posted(context, service, since, until))]
     if context.backends.has("kubernetes"):
-        asked.append(_source("Kubernetes", ("deployment",), _rollouts(context, service, since, until)))
+        asked.append(_source("Kubernetes", ("deployment",), rollouts(context, service)))
     if context.backends.has("prometheus") and service:
         asked.append(_source("metrics", ("deployment",), changes_by_metrics(context, service, since, until)))
     if context.backends.has("mlflow"):
         asked += [
-            _source(f"registry, {model.name}", ("model_promotion",), _promotions(context, model, since, until))
+            _source(f"registry, {model.name}", ("model_promotion",), promotions(context, model))
             for model in models_of(context, service)
         ]
     return list(await asyncio.gather(*asked))
@@ -117,15 +124,41 @@ def models_of(context: Context, service: str) -> list[Model]:
     ]
 
 
-async def _rollouts(context: Context, service: str, since: datetime, until: datetime) -> Sequence[Change]:
-    known = [s for s in context.catalog.services() if s.workloads and service in ("", s.name)]
-    if not known:  # asking would give an empty list, which must not read as "nothing was rolled out"
-        raise NotRecorded(f"the catalog names no workload of {service or 'any service'}")
-    return await rollouts(context, service or None, since, until)
+async def promotions(context: Context, model: Model) -> list[Change]:
+    """Promotions and new versions of a model out of its registry; a promotion that was posted to us is listed from there."""
+    registry = registry_of(context, model)
+    found = await registry.model(model.registry_name)
+    posted = {change.detail.get("version") for change in await posted_promotions(context, model)}
+    aliases = found.aliases if context.live else {}
+    told = [_promoted(registry, model, version) for version in found.versions if version.version not in posted]
+    born = [
+        _registered(registry, model, version, [a for a, at in aliases.items() if at == version.version])
+        for version in found.versions
+    ]
+    return [change for change in (*told, *born) if change]
 
 
-async def _promotions(context: Context, model: Model, since: datetime, until: datetime) -> Sequence[Change]:
-    return await promotions(context, model.name, since, until)
+def _promoted(registry: Registry, model: Model, version: ModelVersion) -> Change | None:
+    known = promotion(version, ())
+    text = f"version {version.version} of {model.registry_name} promoted, by {known.known_from}"
+    return _change(registry, model, version, known.at, "model_promotion", text) if known.at else None
+
+
+def _registered(registry: Registry, model: Model, version: ModelVersion, aliases: list[str]) -> Change | None:
+    if version.created is None:
+        return None
+    text = f"version {version.version} of {model.registry_name} registered"
+    if not aliases or promotion(version, ()).at:
+        return _change(registry, model, version, version.created, "other", text)
+    text += f"; alias {', '.join(sorted(aliases))} points at it now (moved at an unknown time after that)"
+    return _change(registry, model, version, version.created, "model_promotion", text)
+
+
+def _change(registry: Registry, model: Model, version: ModelVersion, at: datetime, kind: str, what: str) -> Change:
+    return Change(
+        at, kind, what, model.served_by, by=version.tags.get("promoted_by", ""), source=registry.name,
+        link=registry.link(model.registry_name, version.version), detail={"model": model.name, "version": version.version},
+    )  # fmt: skip
 
 
 def merged(changes: Sequence[Change]) -> list[Change]:

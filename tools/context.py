@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
-
-import httpx
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from tools.errors import NotConfigured, TargetUnclear
+
+if TYPE_CHECKING:
+    import httpx
 
 Json: TypeAlias = Any  # any plain JSON value; a recursive union costs more ignores than it catches
 Labels: TypeAlias = Mapping[str, str]
@@ -157,7 +158,7 @@ class Shelf(Protocol):
 class Backend:
     """One server that tools talk to. `match` are label values that select it among several (clusters)."""
 
-    kind: str  # prometheus | alertmanager | mlflow | loki | drift | kubernetes
+    kind: str  # one of tools.backends
     name: str
     url: str
     http: httpx.AsyncClient  # base_url set, timeouts set, tokens set
@@ -184,7 +185,9 @@ class Backends:
         return tuple(b for b in self.all if b.kind == kind)
 
     def has(self, kind: str) -> bool:
-        return bool(self.of(kind)) or (kind == "drift" and bool(self.drift_folders))
+        """Whether something of the kind can be asked; `retraining` is an address of its own."""
+        extra = {"drift": bool(self.drift_folders), "retraining": bool(self.retraining_url)}
+        return bool(self.of(kind)) or extra.get(kind, False)
 
     def pick(self, kind: str, labels: Labels | None = None, name: str = "") -> Backend:
         """The one backend of a kind that serves these labels; NotConfigured for none, TargetUnclear for several."""

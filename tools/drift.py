@@ -15,8 +15,8 @@ from tools.context import Context
 from tools.drift_sources import Found, find, text_of
 from tools.errors import BadArguments, NotRecorded, ToolFailed
 from tools.registry import tag_time, visible
+from tools.reports.reader import read as read_report
 from tools.reports.report import ColumnDrift, DriftReport, UnknownFormat
-from tools.reports.report import read as read_report
 from tools.spec import Answer, Fact, read
 from tools.wording import clean, iso, number, shorten, span
 
@@ -35,7 +35,7 @@ class Dated:
     at: datetime | None
 
 
-@read(needs="drift")
+@read(needs="drift|mlflow")
 async def inspect_drift(
     context: Context,
     source: Annotated[str, Field(max_length=1000)] = "",

@@ -21,7 +21,7 @@ from tools.errors import BadArguments, NotConfigured, NotRecorded, TargetUnclear
 from tools.fetch import fetch_json
 from tools.mlflow import Mlflow
 from tools.registry import model_named, tag_time, visible
-from tools.reports.report import MAX_BYTES
+from tools.reports.reader import MAX_BYTES
 from tools.wording import clean, iso
 
 EARLIER = 14  # reports before the newest that may be looked at

@@ -19,7 +19,6 @@ import yaml
 
 from tools.context import Backend, Context, Json, Workload
 from tools.errors import NotConfigured, Refused, TargetUnclear, ToolFailed, Unreachable
-from tools.kubernetes_shape import Misshapen, shaped
 from tools.wording import clean
 
 PLURALS: Mapping[str, str] = {"Deployment": "deployments", "StatefulSet": "statefulsets"}
@@ -30,6 +29,12 @@ _JSON_PATCH = {"content-type": "application/json-patch+json"}
 _FACTORS = {"m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18, "u": 1e-6, "n": 1e-9}
 _BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60}
 _QUANTITY = re.compile(r"^([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)([KMGTPE]i|[numkMGTPE]?)$")
+# Of what type the API says is what stands under the names we read; anything else is refused at the door.
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("metadata", "spec", "template", "annotations", "labels"), dict),
+    **dict.fromkeys(("items", "containers", "conditions", "ownerReferences", "containerStatuses"), list),
+    **dict.fromkeys(("replicas", "generation"), int), **dict.fromkeys(("name", "namespace", "uid", "resourceVersion"), str),
+}  # fmt: skip
 
 
 class _Api(Protocol):
@@ -284,8 +289,8 @@ def _message(response: httpx.Response) -> str:
 
 def _json(response: httpx.Response, backend: Backend, path: str) -> Json:
     try:
-        return shaped(response.json())
-    except Misshapen as error:
+        return _shaped(response.json())
+    except _Misshapen as error:
         raise ToolFailed(
             f"{_name(backend)} answered {path} with something that is no object of its API: {error}. Is it an API server?"
         ) from None
@@ -317,3 +322,32 @@ def quantity(text: object) -> float | None:
         return float(number) * (_BINARY.get(suffix) or _FACTORS[suffix])
     except (ValueError, KeyError):
         return None
+
+
+class _Misshapen(ValueError):
+    """Says which field, and what it is instead."""
+
+
+def _shaped(value: Json) -> Json:
+    """The answer without nulls under the names of _TYPES (the API leaves out what is not there) and without halves of characters.
+
+    Raises _Misshapen.
+    """
+    if isinstance(value, dict):
+        kept: dict[str, Any] = {}
+        for name, one in value.items():
+            wanted = _TYPES.get(name)
+            if wanted is not None and one is None:
+                continue
+            if wanted is not None and (not isinstance(one, wanted) or isinstance(one, bool)):
+                raise _Misshapen(f"{name} is of type {type(one).__name__}")
+            kept[_text(name)] = _shaped(one)
+        return kept
+    if isinstance(value, list):
+        return [_shaped(one) for one in value]
+    return _text(value) if isinstance(value, str) else value
+
+
+def _text(value: str) -> str:
+    """JSON can spell half a surrogate pair; nothing that is written or asked for can hold one."""
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()

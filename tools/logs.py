@@ -14,8 +14,8 @@ from tools import promql as pql
 from tools.context import Backend, Context, Json, Labels
 from tools.errors import BadArguments, ToolFailed
 from tools.fetch import Params, fetch_json
-from tools.grafana import explore
 from tools.log_patterns import Pattern, patterns
+from tools.prometheus import explore
 from tools.spec import Answer, Emptiness, Fact, read
 from tools.wording import at, clean, clock_time, labels_text, number, shorten, span
 from tools.wording import window as interval

@@ -40,7 +40,7 @@ SHOWN_VALUES = 25  # parameters or metrics of a run
 MOST_BYTES = 256 * 1024  # of a serving process's answer about itself
 
 
-@read
+@read(vouches=True)
 async def model_versions(context: Context, model: ModelName | None = None) -> Answer:
     """Registered versions of a model, what its aliases point at, when each was promoted and what served before, as far as known.
 
@@ -112,7 +112,7 @@ async def served_version(context: Context, model: ModelName | None = None) -> An
     return Answer(shorten(summary), facts, data, link, None if counts else Emptiness.NO_SERIES)
 
 
-@read(needs="mlflow")
+@read(needs="mlflow", vouches=True)
 async def model_lineage(
     context: Context,
     model: ModelName | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +14,6 @@ from tools.analysis.series import Series, parse_result
 from tools.context import Backend, Context, Json, Labels
 from tools.errors import ToolFailed
 from tools.fetch import Params, fetch_json
-from tools.grafana import explore
 from tools.wording import clean, span
 
 TIMEOUT = "20s"  # what we let one query cost the server
@@ -175,3 +175,17 @@ def length(window: Window) -> str:
     """`30 min`, or `at one instant`."""
     seconds = (window.end - window.start).total_seconds()
     return span(seconds) if seconds else "one instant"
+
+
+def explore(grafana: str, source: str, query: str, start: datetime, end: datetime, step: float | None = None) -> str:
+    """A link that opens Grafana's Explore at exactly one query and window.
+
+    `source` is the data source's name or uid; the backend's name in our configuration should equal it.
+    """
+    asked: dict[str, object] = {"refId": "A", "expr": query}
+    if step:
+        asked["interval"] = f"{step:.0f}s"
+    times = {"from": str(int(start.timestamp() * 1000)), "to": str(int(end.timestamp() * 1000))}
+    panes = {"stanch": {"datasource": source, "range": times, "queries": [asked]}}
+    text = json.dumps(panes, separators=(",", ":"))
+    return f"{grafana.rstrip('/')}/explore?{urlencode({'schemaVersion': '1', 'panes': text})}"

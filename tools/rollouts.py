@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tools.context import Backend, Change, Context, Workload
+from tools.errors import NotRecorded
 from tools.kubernetes import Cluster, backend_of, connect
 from tools.wording import clean
 
@@ -174,22 +175,23 @@ async def kept_by(cluster: Cluster, workload: Workload) -> list[dict[str, Any]]:
     return await cluster.list(f"/apis/apps/v1/namespaces/{workload.namespace}/{plural}")
 
 
-async def rollouts(context: Context, service: str | None, since: datetime, until: datetime) -> list[Change]:
-    """Rollouts, restarts and configuration changes of the catalog's workloads in a window, oldest first.
+async def rollouts(context: Context, service: str) -> list[Change]:
+    """Every recorded rollout, restart and configuration change of a service's workloads, or of all in the catalog.
 
-    [] where no Kubernetes is configured. Raises Unreachable or ToolFailed when a cluster cannot be asked: a list with
-    a hole would read as "nothing changed".
+    Raises NotRecorded where the catalog names no workload, Unreachable or ToolFailed when a cluster cannot be asked: an
+    empty list, or one with a hole, would read as "nothing changed".
     """
-    if not context.backends.has("kubernetes"):
-        return []
-    until = min(until, context.as_of)
-    wanted = [w for s in context.catalog.services() if service in (None, s.name) for w in s.workloads if w.cluster]
+    wanted = [w for s in context.catalog.services() if service in ("", s.name) for w in s.workloads]
+    if not wanted:
+        raise NotRecorded(f"the catalog names no workload of {service or 'any service'}")
     places: dict[tuple[int, str], tuple[Backend, list[Workload]]] = {}
     for workload in wanted:
+        if not workload.cluster:
+            continue
         backend = backend_of(context, workload)
         places.setdefault((id(backend), workload.namespace), (backend, []))[1].append(workload)
     found = await asyncio.gather(*(_rollouts_in(*place) for place in places.values()))
-    return sorted((c for changes in found for c in changes if since <= c.at <= until), key=lambda change: change.at)
+    return [change for changes in found for change in changes]
 
 
 async def _rollouts_in(backend: Backend, workloads: Sequence[Workload]) -> list[Change]:

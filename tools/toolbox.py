@@ -37,6 +37,11 @@ class Tools:
             tuple(a for a in self.actions if _available(a.needs, backends) and not a.undo_only),
         )
 
+    @property
+    def vouching(self) -> frozenset[str]:
+        """Names of the reads whose answers vouch for the names in them."""
+        return frozenset(read.name for read in self.reads if read.vouches)
+
     def by_name(self) -> dict[str, type[Action]]:
         return {action.name(): action for action in self.actions}
 
@@ -53,10 +58,6 @@ def installed(base: Tools) -> Tools:
 
 
 def _available(needs: str, backends: Backends) -> bool:
-    if needs == "drift":
-        return backends.has("drift") or backends.has("mlflow") or bool(backends.drift_folders)
-    if needs == "retraining":
-        return bool(getattr(backends, "retraining_url", ""))
     return not needs or any(backends.has(kind) for kind in needs.split("|"))
 
 

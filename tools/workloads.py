@@ -29,7 +29,7 @@ from tools.workload_status import (
 Object = Mapping[str, Any]
 
 
-@read(needs="kubernetes")
+@read(needs="kubernetes", vouches=True)
 async def describe_workload(context: Context, workload: WorkloadName) -> Answer:
     """How a workload is now: replicas wanted and ready, image, limits, restarts, why pods wait or last ended, nodes,
     rollout, autoscaler. Facts: replicas.wanted, replicas.ready, restarts.count, cpu.limit, rollout.complete …"""
@@ -48,7 +48,7 @@ async def describe_workload(context: Context, workload: WorkloadName) -> Answer:
     )
 
 
-@read(needs="kubernetes")
+@read(needs="kubernetes", vouches=True)
 async def workload_events(
     context: Context, workload: WorkloadName, minutes: Annotated[int, Field(ge=1, le=1440)] = 60
 ) -> Answer:
@@ -79,7 +79,7 @@ async def workload_events(
     return Answer(shorten("\n".join([head, *lines])), tuple(facts), data)
 
 
-@read(needs="kubernetes")
+@read(needs="kubernetes", vouches=True)
 async def rollout_history(context: Context, workload: WorkloadName) -> Answer:
     """The revisions of a workload: number, image, when, cause, and what changed in each by name. Facts: revisions.count,
     current.revision, current.image, current.at, previous.revision, previous.image. roll_back_workload takes a number."""

@@ -20,14 +20,3 @@ def duration(text: str) -> timedelta:
     if not (length := timedelta(**parts)):
         raise UnusableInput(f"The duration {text!r} is zero. Write one over zero, such as 30s.")
     return length
-
-
-def duration_text(length: timedelta) -> str:
-    """The inverse of `duration`, to the second: `1h30m`."""
-    left = int(length.total_seconds())
-    words = []
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        count, left = divmod(left, size)
-        if count:
-            words.append(f"{count}{unit}")
-    return "".join(words) or "0s"

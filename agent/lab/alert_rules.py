@@ -16,7 +16,6 @@ MEMORY = (
     "max by (cluster, namespace, service, pod) (container_memory_working_set_bytes)"
     ' / max by (cluster, namespace, service, pod) (kube_pod_container_resource_limits{resource="memory"})'
 )
-NODE_DISK = "node_filesystem_avail_bytes / node_filesystem_size_bytes"
 AVAILABLE = "kube_deployment_spec_replicas - kube_deployment_status_replicas_available"
 
 

@@ -12,6 +12,14 @@ from agent.lab.world.learning import BATCH_HOUR
 from agent.lab.world.platform import ALIAS, MODEL, SERVICES, ServiceSpec
 from agent.lab.world.simulation import SECOND_CLUSTER
 
+# Kind of backend → where the lab shows it. Kubernetes has one place a cluster, `kubernetes/NAME`.
+FACES = {
+    "prometheus": "prometheus",
+    "alertmanager": "alertmanager",
+    "mlflow": "mlflow",
+    "loki": "loki",
+    "drift": "reports",
+}
 PEOPLE = {"ann": ["ml-platform", "data"], "mira": ["web", "shop"], "tom": ["payments", "storage", "supply"]}
 
 
@@ -75,14 +83,7 @@ def kubeconfig(clusters: Sequence[str], url: str) -> dict[str, Any]:
 
 def configuration(clusters: Sequence[str], url: str) -> dict[str, str]:
     """stanch.yaml and policy.yaml of an application that works on this platform."""
-    places = {
-        "prometheus": "prometheus",
-        "alertmanager": "alertmanager",
-        "mlflow": "mlflow",
-        "loki": "loki",
-        "drift": "reports",
-    }
-    backends: dict[str, Any] = {kind: [{"name": kind, "url": f"{url}/{path}"}] for kind, path in places.items()}
+    backends: dict[str, Any] = {kind: [{"name": kind, "url": f"{url}/{path}"}] for kind, path in FACES.items()}
     backends["kubernetes"] = [
         {"name": c, "url": f"{url}/kubernetes/{c}", "match": {"cluster": c}, "kubeconfig": "kubeconfig", "context": c}
         for c in clusters

@@ -91,7 +91,7 @@ class Lab:
             config = uvicorn.Config(
                 self.app(), log_level="critical", lifespan="off", timeout_graceful_shutdown=1, timeout_keep_alive=600
             )
-            server = _Quiet(config)
+            server = uvicorn.Server(config)
             task = asyncio.create_task(server.serve(sockets=[listener]))
             try:
                 await _started(server, task)
@@ -172,17 +172,6 @@ class Lab:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(catalog.kubeconfig(self.scenario.clusters, self.url)), encoding="utf-8")
         return path
-
-
-class _Quiet(uvicorn.Server):
-    """A server that leaves signals to whoever runs it."""
-
-    def install_signal_handlers(self) -> None:
-        return
-
-    @asynccontextmanager
-    async def _none(self) -> AsyncIterator[None]:
-        yield
 
 
 async def _started(server: uvicorn.Server, task: asyncio.Task[None]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from agent.case.claims import Filled, check, fill
 from agent.case.evidence import Evidence, ReadOutcome
 from agent.case.finding import Assertion, Claim, Finding
-from agent.reasoner.calls import Shelf, fact, labels_of, number
+from agent.reasoner.calls import Shelf, fact, number
 from agent.reasoner.checks import Tried, changes
 from agent.reasoner.diagnosis import Candidate, Picture, own_heads
 from agent.reasoner.first_minute import compare_call, history_call, onset, rule_call
@@ -262,8 +262,3 @@ def not_checked(view: View, checks: Iterable[Tried]) -> tuple[NotChecked, ...]:
 def _first(evidence: Evidence, ending: str) -> str | None:
     """Id of the first known fact that ends so; readers order the worst first."""
     return next((f.id for f in evidence.facts if f.id.endswith(ending) and fact(evidence, f.id)), None)
-
-
-def about(view: View) -> str:
-    labels = labels_of(view)
-    return view.service.name if view.service else view.model.name if view.model else labels.get("service", "")

@@ -47,11 +47,6 @@ async def record(tx: Transaction, incident: str, run: int, recorded: Recorded, a
     return evidence_from_json(meta)
 
 
-async def listing(tx: Transaction, incident: str) -> list[Evidence]:
-    rows = await tx.execute(select(table.c.meta).where(table.c.incident == incident).order_by(table.c.n))
-    return [evidence_from_json(meta) for meta in rows.scalars()]
-
-
 async def body(tx: Transaction, incident: str, evidence_id: str) -> str | None:
     """The whole text of one read; None for an id that is not there."""
     number = evidence_id.removeprefix("E")

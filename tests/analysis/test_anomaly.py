@@ -1,4 +1,4 @@
-"""Onset, change point, and shape of a series."""
+"""Onset, breach, and spread of a series."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.analysis.anomaly import Shape, breach_began, change_point, onset, robust_z, shape, spread
-from tools.analysis.series import Series, parse_result, resample, thin
+from tools.analysis.anomaly import breach_began, onset, robust_z, spread
+from tools.analysis.series import Series, parse_result, thin
 
 RANDOM = np.random.default_rng(7)
 QUIET = 1 + 0.05 * RANDOM.standard_normal(200)
@@ -22,23 +22,6 @@ def series(*values: float) -> Series:
 
 def joined(*parts: object) -> Series:
     return series(*np.concatenate([np.asarray(p, dtype=float) for p in parts]).tolist())
-
-
-def test_a_level_shift_is_found_where_it_begins() -> None:
-    point = change_point(joined(QUIET[:60], QUIET[:40] + 1))
-    assert point is not None
-    assert point.at == pytest.approx(60 * 30, abs=60)
-    assert point.after - point.before == pytest.approx(1, abs=0.1)
-
-
-def test_noise_has_no_change_point() -> None:
-    found = [change_point(series(*RANDOM.standard_normal(60).tolist())) for _ in range(200)]
-    assert sum(p is not None for p in found) <= 6
-
-
-@pytest.mark.parametrize("values", [[], [1.0], [1.0] * 7, [1.0] * 50, [math.nan] * 20])
-def test_too_little_or_flat_data_has_no_change_point(values: list[float]) -> None:
-    assert change_point(series(*values)) is None
 
 
 @pytest.mark.parametrize(
@@ -61,12 +44,6 @@ def test_the_present_breach_is_traced_to_its_first_sample(
     assert breach_began(series(*values), op, limit) == began
 
 
-def test_a_spike_comes_back_and_a_shift_stays() -> None:
-    assert shape(joined(QUIET[:20], QUIET[:5] + 3, QUIET[:30]), QUIET) is Shape.SPIKE
-    assert shape(joined(QUIET[:20], QUIET[:30] + 3), QUIET) is Shape.SHIFT
-    assert shape(joined(QUIET[:50]), QUIET) is Shape.STEADY
-
-
 def test_onset_needs_more_than_one_outlier() -> None:
     assert onset(joined(QUIET[:10], [9], QUIET[:10]), QUIET) is None
     assert onset(joined(QUIET[:10], [9, 9]), QUIET) == 300.0
@@ -85,13 +62,6 @@ def test_the_most_alike_earlier_window_decides() -> None:
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50))
 def test_the_spread_is_never_zero(values: list[float]) -> None:
     assert spread(np.array(values)) > 0
-
-
-def test_resampling_never_looks_ahead_and_forgets_old_samples() -> None:
-    found = resample(series(1, 2, 3), np.array([-1.0, 0.0, 29.0, 45.0, 60.0, 1000.0]), within=60)
-    assert np.isnan(found[[0, 5]]).all()
-    assert found[1:5].tolist() == [1, 1, 2, 3]
-    assert np.isnan(resample(series(), np.array([1.0]), 60)).all()
 
 
 def test_thinning_keeps_both_ends() -> None:

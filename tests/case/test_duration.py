@@ -3,10 +3,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from agent.case.duration import duration, duration_text
+from agent.case.duration import duration
 from agent.errors import UnusableInput
 
 
@@ -21,8 +19,3 @@ def test_a_duration_is_read_as_people_write_it(text: str, seconds: int) -> None:
 def test_anything_else_is_refused_with_a_mend(text: str) -> None:
     with pytest.raises(UnusableInput, match=r"Write (whole numbers|one over zero)"):
         duration(text)
-
-
-@given(st.integers(min_value=1, max_value=10**8))
-def test_text_and_duration_are_inverse(seconds: int) -> None:
-    assert duration(duration_text(timedelta(seconds=seconds))) == timedelta(seconds=seconds)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.app import open_app
+from agent.case.cause import Cause, Fault
+from agent.case.check import SuccessTest
+from agent.case.dossier import Dossier
+from agent.case.incident import Incident, Kind, State
 from agent.case.timeline import Event, EventKind
 from agent.gate.provenance import (
     Origin,
@@ -16,7 +23,13 @@ from agent.gate.provenance import (
     words_of_people,
     written_out,
 )
+from agent.judge import Judge
+from agent.reasoner.moves import Propose
+from agent.settings import read as settings
 from tests.gate.world import NOON
+from tools.context import Context
+from tools.listing import TOOLS
+from tools.spec import Answer, read
 
 IDENTIFIERS = {"workload": "workload"}
 
@@ -86,6 +99,37 @@ def test_the_platform_vouches_for_its_own_objects_and_telemetry_for_none() -> No
         {"describe_workload"},
     )
     assert names == {"web", "shop", "eu-1", "shop/web", "eu-1/shop/web"}
+
+
+@read(vouches=True)
+async def list_machines(context: Context) -> Answer:
+    """Machines, as their own API lists them."""
+    return Answer("none")
+
+
+async def test_a_name_is_trusted_when_a_read_that_vouches_told_it(tmp_path: Path) -> None:
+    async with open_app(settings({"data": str(tmp_path), "reasoner": "runbook"}, tmp_path)) as app:
+        book = app.desk.judge.notebook
+        judge = Judge(replace(book, tools=book.tools.plus(reads=(list_machines,))), app.desk.judge.ledger)
+        dossier = Dossier(Incident("inc", State.INVESTIGATING, Kind.INFRA, "", NOON))
+        seen = replace(
+            dossier, events=(told("list_machines", {"workload": "press"}), told("search_logs", {"pod": "evil"}))
+        )
+
+        def suspect(name: str) -> tuple[str, ...]:
+            scale = Propose("scale_workload", {"workload": name}, "", (), Cause("", Fault.UNKNOWN), SuccessTest(()))
+            return judge._untrusted(seen, scale)
+
+        assert suspect("press") == ()
+        assert suspect("evil") == ("workload",)
+
+
+def test_of_the_shipped_reads_only_those_of_a_platforms_own_objects_vouch() -> None:
+    clusters, registry = (
+        {"describe_workload", "workload_events", "rollout_history"},
+        {"model_versions", "model_lineage"},
+    )
+    assert TOOLS.vouching == clusters | registry
 
 
 def test_a_block_vouches_for_what_it_spells_out_and_not_for_what_is_filled_in() -> None:

@@ -39,7 +39,7 @@ from agent.reasoner.completion import said as completion_said
 from agent.reasoner.move_reading import Unusable
 from agent.reasoner.moves import Call, Look, Move, Spent, Thought, View
 from agent.reasoner.openai_reasoner import _move_in
-from agent.settings import StanchFile, shipped
+from agent.settings import file_type, shipped
 from agent.store.inbox import packed
 from agent.store.inbox import signal as signal_of
 from agent.surfaces.cli import stage
@@ -324,7 +324,7 @@ def take_configuration(kind: str, path: Path) -> None:
         case "catalog":
             catalogs.load(path)
         case "stanch":
-            yaml_file.load(path, StanchFile)
+            yaml_file.load(path, file_type())
 
 
 def doors(folder: Path) -> tuple[Door, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tools.errors import ToolFailed
-from tools.reports import report
+from tools.reports import reader
 from tools.reports.report import ColumnDrift, DriftReport
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "drift"
@@ -24,7 +24,7 @@ COMPARING = sorted(
 
 
 def read(name: str) -> DriftReport:
-    return report.read((FOLDER / name).read_text())
+    return reader.read((FOLDER / name).read_text())
 
 
 def by_column(found: DriftReport) -> dict[str, ColumnDrift]:
@@ -33,7 +33,7 @@ def by_column(found: DriftReport) -> dict[str, ColumnDrift]:
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda p: f"{p.parent.name}/{p.name}")
 def test_every_recorded_report_is_read(path: Path) -> None:
-    found = report.read(path.read_text())
+    found = reader.read(path.read_text())
     assert found.format == path.parent.name.replace("nannyml-0.13", "nannyml").replace("whylogs-1.6", "whylogs")
     assert found.columns or found.quality
     text = json.dumps(found.to_json(), allow_nan=False)
@@ -80,7 +80,7 @@ def test_planted_missing_values_are_seen(name: str) -> None:
 def test_a_bare_nan_is_read_as_absent() -> None:
     raw = (FOLDER / "evidently-0.4/data_quality_drift.raw-with-NaN.txt").read_text()
     assert "NaN" in raw
-    assert report.read(raw) == read("evidently-0.4/data_quality_drift.json")
+    assert reader.read(raw) == read("evidently-0.4/data_quality_drift.json")
 
 
 def test_a_summary_without_a_verdict_still_says_how_far_the_mean_moved() -> None:
@@ -107,7 +107,7 @@ def test_the_status_of_a_test_goes_before_the_rule() -> None:
     assert any("3 of 4 tests" in note and "stock" in note for note in found.notes)
     lenient = json.loads((FOLDER / "evidently-0.7/tests_drift.json").read_text())
     lenient["tests"][0] |= {"status": "SUCCESS", "test_config": {"threshold": 2.0}}
-    price = by_column(report.read(json.dumps(lenient)))["price"]
+    price = by_column(reader.read(json.dumps(lenient)))["price"]
     assert (price.drifted, price.material, price.threshold) == (False, False, 2.0)
 
 
@@ -123,7 +123,7 @@ def test_nannyml_drift_begins_at_the_first_planted_chunk(name: str) -> None:
 def test_a_false_alarm_of_nannyml_is_not_material(upto: int) -> None:
     """Chunks 0 and 2 hold recorded false alarms; as the latest chunk they drift by the rule and do not matter."""
     chunks = json.loads((FOLDER / "nannyml-0.13/univariate.json").read_text())[:upto]
-    found = report.read(json.dumps(chunks))
+    found = reader.read(json.dumps(chunks))
     alarms = [(c.column, c.method) for c in found.columns if c.drifted]
     assert alarms == ([("temperature", "jensen_shannon")] if upto in (1, 3) else [])
     assert not any(c.material for c in found.columns)
@@ -168,7 +168,7 @@ def test_a_p_value_is_material_only_after_correction_for_the_number_of_columns()
         {"id": str(n), "config": {**entry, "column": f"c{n}"}, "value": p}
         for n, p in enumerate([0.03, 0.001, 0.2, 0.9])
     ]
-    columns = by_column(report.read(json.dumps({"metrics": metrics, "tests": []})))
+    columns = by_column(reader.read(json.dumps({"metrics": metrics, "tests": []})))
     assert [columns[f"c{n}"].drifted for n in range(4)] == [True, True, False, False]
     assert [columns[f"c{n}"].material for n in range(4)] == [False, True, False, False]
 
@@ -189,13 +189,13 @@ def test_a_p_value_is_material_only_after_correction_for_the_number_of_columns()
 )
 def test_each_method_is_read_by_its_own_rule(method: str, value: Any, drifted: object, material: object) -> None:
     config = {"type": "evidently:metric_v2:ValueDrift", "column": "x", "method": method, "threshold": 0.1}
-    found = report.read(json.dumps({"metrics": [{"id": "1", "config": config, "value": value}]}))
+    found = reader.read(json.dumps({"metrics": [{"id": "1", "config": config, "value": value}]}))
     assert (found.columns[0].drifted, found.columns[0].material) == (drifted, material)
 
 
 def test_a_tiny_effect_is_not_material_however_small_its_p_value() -> None:
     scores = {"x": {"algorithm": "ks", "pvalue": 1e-9, "statistic": 0.04, "drift_category": "DRIFT", "thresholds": {}}}
-    column = report.read(json.dumps(scores)).columns[0]
+    column = reader.read(json.dumps(scores)).columns[0]
     assert (column.drifted, column.material) == (True, False)
 
 
@@ -205,7 +205,7 @@ def test_possible_drift_is_no_verdict_and_is_said() -> None:
         "x": {"algorithm": "hellinger", "pvalue": None, "statistic": 0.2, "drift_category": "POSSIBLE_DRIFT", "thresholds": limits},
         "y": {"algorithm": "hellinger", "pvalue": None, "statistic": 0.6, "drift_category": "DRIFT", "thresholds": limits},
     }  # fmt: skip
-    found = report.read(json.dumps(scores))
+    found = reader.read(json.dumps(scores))
     assert [(c.drifted, c.material, c.threshold) for c in found.columns] == [(None, None, 0.4), (True, True, 0.4)]
     assert any("possible drift" in note and "x" in note for note in found.notes)
 
@@ -226,13 +226,13 @@ def test_possible_drift_is_no_verdict_and_is_said() -> None:
 )
 def test_what_cannot_be_read_is_refused_with_what_was_seen(text: str, said: str) -> None:
     with pytest.raises(ToolFailed, match=r".+") as refused:
-        report.read(text)
+        reader.read(text)
     assert said in str(refused.value)
 
 
 def test_a_report_that_is_too_large_is_refused() -> None:
     with pytest.raises(ToolFailed, match="over the limit"):
-        report.read(" " * (report.MAX_BYTES + 1))
+        reader.read(" " * (reader.MAX_BYTES + 1))
 
 
 def test_of_too_many_columns_the_drifted_ones_are_kept() -> None:
@@ -240,8 +240,8 @@ def test_of_too_many_columns_the_drifted_ones_are_kept() -> None:
     metrics = [
         {"id": str(n), "config": {**config, "column": f"c{n}"}, "value": 0.9 if n == 4000 else 0.0} for n in range(4001)
     ]
-    found = report.read(json.dumps({"metrics": metrics}))
-    assert len(found.columns) == report.MAX_COLUMNS
+    found = reader.read(json.dumps({"metrics": metrics}))
+    assert len(found.columns) == reader.MAX_COLUMNS
     assert found.columns[0].column == "c4000"
     assert any("4001 columns" in note for note in found.notes)
 
@@ -270,6 +270,6 @@ def _with(value: Any, key: str, new: Any) -> Any:
 
 def _read_or_refuse(document: Any) -> None:
     try:
-        json.dumps(report.read(json.dumps(document)).to_json(), allow_nan=False)
+        json.dumps(reader.read(json.dumps(document)).to_json(), allow_nan=False)
     except ToolFailed:
         return

@@ -12,6 +12,7 @@ import pytest
 
 from tests.contexts import backend, context
 from tests.mlflow_server import MODEL, MlflowServer, mlflow_server
+from tools.changes import promotions
 from tools.context import Context, Model
 from tools.drift import inspect_drift
 from tools.errors import NotRecorded, Refused, ToolFailed
@@ -19,7 +20,6 @@ from tools.mlflow import Mlflow, MlflowAnswered
 from tools.model_actions import PointModelAlias
 from tools.model_health import model_quality
 from tools.models import model_lineage, model_versions, served_version
-from tools.promotions import promotions
 from tools.spec import Answer
 
 __all__ = ["mlflow_server"]  # the fixture
@@ -169,14 +169,14 @@ async def test_an_artifact_is_read_as_a_drift_report(here: Context, mlflow_serve
 async def test_registrations_are_changes_and_only_a_tag_dates_a_promotion(
     here: Context, mlflow_server: MlflowServer
 ) -> None:
-    since = here.as_of - timedelta(hours=1)
-    found = await promotions(here, None, since, here.as_of + timedelta(minutes=1))
+    (model,) = here.catalog.models()
+    found = sorted(await promotions(here, model), key=lambda change: change.at)
     assert [(c.kind, c.detail["version"]) for c in found] == [("other", "1"), ("other", "2"), ("model_promotion", "3")]
     assert "moved at an unknown time after that" in found[-1].what
     told = here.as_of - timedelta(minutes=7)
     tag = {"name": MODEL, "version": "2", "key": "promoted_at", "value": told.isoformat()}
     mlflow_server.call("POST", "/model-versions/set-tag", tag)
-    found = await promotions(here, "forecast", since, here.as_of)
+    found = await promotions(here, model)
     assert [(c.kind, c.at) for c in found if "by its tag" in c.what] == [("model_promotion", told)]
 
 

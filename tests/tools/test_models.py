@@ -13,11 +13,11 @@ import pytest
 
 from tests.contexts import NOON, backend, context
 from tests.tools.test_mlflow import recorded
+from tools.changes import promotions, recent_changes
 from tools.context import Backend, Change, Context, Model, Service
 from tools.errors import NotConfigured, NotRecorded, TargetUnclear, ToolFailed, Unreachable
 from tools.model_health import feature_freshness, model_quality
 from tools.models import model_lineage, model_versions, served_version
-from tools.promotions import promotions
 from tools.registry import tag_time
 from tools.spec import Answer, Emptiness
 
@@ -273,11 +273,14 @@ async def test_no_feature_at_all_is_not_called_fresh() -> None:
 
 async def test_promotions_leave_to_the_posts_what_was_posted() -> None:
     where = here(registry(), changes=(promoted("3", 30),))
-    found = await promotions(where, None, NOON - timedelta(days=2), NOON)
+    found = sorted(await promotions(where, FORECAST), key=lambda change: change.at)
     assert [c.detail["version"] for c in found] == ["1", "2", "3"]
     assert all("promoted," not in c.what for c in found)
-    assert await promotions(here(changes=(promoted("3", 30),)), None, NOON - timedelta(days=2), NOON) == []
-    assert await promotions(where, None, NOON - timedelta(minutes=1), NOON) == []
+    assert {c["source"] for c in (await recent_changes(where, hours=48)).data["changes"]} == {
+        "mlflow",
+        "ci",
+    }
+    assert [c["source"] for c in (await recent_changes(where, hours=1)).data["changes"]] == ["ci"]
 
 
 @pytest.mark.parametrize(

@@ -58,17 +58,6 @@ def _value(text: Any) -> float:
     return _WORDS[text] if text in _WORDS else float(text)
 
 
-def resample(series: Series, times: Floats, within: float) -> Floats:
-    """Values at the given times: the newest sample not older than `within` seconds, else NaN. Never a later sample."""
-    if not series.times.size:
-        return np.full(times.shape, np.nan)
-    index = np.searchsorted(series.times, times, side="right") - 1
-    known = index >= 0
-    index = np.clip(index, 0, None)
-    fresh = known & (times - series.times[index] <= within)
-    return np.where(fresh, series.values[index], np.nan)
-
-
 def thin(series: Series, most: int) -> Series:
     """At most `most` points, first and last kept, for sparklines."""
     if series.times.size <= most:

@@ -9,14 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from tools.reports.effect import LARGE, large_distance, small_p_value
-from tools.reports.report import ColumnDrift, DriftReport, Quality, number, rows, table
+from tools.reports.report import (
+    LARGE,
+    ColumnDrift,
+    DriftReport,
+    Quality,
+    large_distance,
+    number,
+    rows,
+    small_p_value,
+    table,
+)
 
 Json = Any
 
 
 class Method(NamedTuple):
-    """How a method's score is read: on which side it drifts, and on which scale of effect.LARGE it lies."""
+    """How a method's score is read: on which side it drifts, and on which scale of LARGE it lies."""
 
     below: bool | None  # True: a p-value, drifts below the threshold; False: a distance; None: not known
     scale: str | None = None

@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from statistics import fmean
 from typing import Any
 
-from tools.reports.effect import large_distance
-from tools.reports.report import ColumnDrift, DriftReport, Quality, number, rows, table
+from tools.reports.report import ColumnDrift, DriftReport, Quality, large_distance, number, rows, table
 
 Json = Any
 Chunk = Mapping[str, Json]  # flat: `chunk_key`, `price_jensen_shannon_value` …

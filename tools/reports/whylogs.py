@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tools.reports.effect import large_distance, small_p_value
-from tools.reports.report import ColumnDrift, DriftReport, number, table
+from tools.reports.report import ColumnDrift, DriftReport, large_distance, number, small_p_value, table
 
 Json = Any
 SCALES = {"hellinger": "hellinger", "ks": "kolmogorov_smirnov"}

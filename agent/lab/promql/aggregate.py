@@ -24,7 +24,6 @@ from agent.lab.promql.values import (
 )
 
 Grouping = Callable[[Labels], Labels]
-Groups = Mapping[Labels, Sequence[int]]
 
 
 def grouping(names: Sequence[str] | None, excluding: bool) -> Grouping:

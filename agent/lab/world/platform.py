@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MIB = 1 << 20
 NODES = ("node-a", "node-b", "node-c", "node-d")
 NODE_CORES = 8
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, float("inf"))
@@ -66,10 +65,4 @@ SERVICES = (
         calls=(("checkout", 0.3), ("demand-forecast", 0.3)), depends_on=("checkout", "demand-forecast"), owner="web",
     ),
 )  # fmt: skip
-BY_NAME = {spec.name: spec for spec in SERVICES}
 QUEUE, QUEUE_WORKER = "orders", "order-worker"
-
-
-def spec_of(deployment: str) -> ServiceSpec | None:
-    """The service whose Deployment has this name."""
-    return next((spec for spec in SERVICES if spec.deployment == deployment), None)

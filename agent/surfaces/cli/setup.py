@@ -13,10 +13,10 @@ from pydantic import BaseModel
 from agent.errors import StanchError, Unsettled, UnusableInput
 from agent.surfaces.cli.exit_codes import Exit
 from agent.surfaces.cli.session import Session, opened, out, out_json, run
+from tools.backends import BackendKind, Seen, health, installed, survey
 
 if TYPE_CHECKING:
     from agent.application import App
-    from agent.draft import Seen
 
 
 @click.command()
@@ -34,10 +34,10 @@ def schema(file: str) -> int:
     from agent.gate.cases import Cases
     from agent.gate.policy_file import PolicyFile
     from agent.lab.scenario import Scenario
-    from agent.settings import StanchFile
+    from agent.settings import file_type
 
     kinds: dict[str, type[BaseModel]] = {
-        "stanch": StanchFile,
+        "stanch": file_type(),
         "catalog": CatalogFile,
         "policy": PolicyFile,
         "cases": Cases,
@@ -61,20 +61,33 @@ def completion(ctx: click.Context, shell: str) -> int:
     return Exit.OK
 
 
-@click.command()
-@click.option("--prometheus", required=True, help="Address of your Prometheus, such as http://prometheus:9090.")
-@click.option("--alertmanager", default="", help="Address of your Alertmanager.")
-@click.option("--mlflow", default="", help="Address of your MLflow.")
-@click.option("--kubeconfig", default="", help="Path of a kubeconfig.")
+class OfBackends(click.Command):
+    """A command with one option more for each kind of backend, which says where it is."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [*map(_option, installed()), *super().get_params(ctx)]
+
+
+def _option(kind: BackendKind) -> click.Option:
+    """The rest of the catalog is drafted from what Prometheus says, so that one has to be named."""
+    needed = kind.kind == "prometheus"
+    name = kind.kind if kind.address == "url" else kind.address
+    words = f"Address of your {kind.title}" if kind.address == "url" else f"Path of a {kind.address}"
+    example = ", such as http://prometheus:9090" if needed else ""
+    return click.Option([f"--{name}", kind.kind], required=needed, help=f"{words}{example}.")
+
+
+@click.command(cls=OfBackends)
 @click.option("--dir", "folder", type=click.Path(file_okay=False), default=".", show_default=True)
 @click.option("--write", is_flag=True, help="Replace files that differ; otherwise the difference is only shown.")
 @click.pass_obj
-def init(session: Session, /, folder: str, write: bool, **backends: str) -> int:
+def init(session: Session, /, folder: str, write: bool, **backends: str | None) -> int:
     """Write commented stanch.yaml, policy.yaml (suggest for everything) and a drafted catalog.yaml."""
-    named = {"kubernetes" if k == "kubeconfig" else k: v.rstrip("/") for k, v in backends.items() if v}
-    for kind, url in named.items():
-        if kind != "kubernetes" and not url.startswith(("http://", "https://")):
-            raise UnusableInput(f"--{kind} {url!r} is no address. Give it as http://host:port.")
+    named = {kind: place.rstrip("/") for kind, place in backends.items() if place}
+    for kind in installed():
+        place = named.get(kind.kind, "")
+        if place and kind.address == "url" and not place.startswith(("http://", "https://")):
+            raise UnusableInput(f"--{kind.kind} {place!r} is no address. Give it as http://host:port.")
     return run(_init(session, Path(folder), named, write))
 
 
@@ -116,27 +129,20 @@ def _placed(path: Path, text: str, write: bool) -> bool:
 
 
 async def _seen(session: Session, backends: dict[str, str]) -> Seen:
-    """What Prometheus, Kubernetes and MLflow say of the platform, through the tools' own clients."""
+    """What the named backends say of the platform, through the tools' own clients."""
     from dataclasses import replace
 
     from agent.settings import BackendEntry
-    from tools.survey import survey
 
     settings = session.settings()
-    entries: dict[str, tuple[BackendEntry, ...]] = {
-        kind: (
-            BackendEntry(name=kind, kubeconfig=Path(place))
-            if kind == "kubernetes"
-            else BackendEntry(name=kind, url=place),
-        )
-        for kind, place in backends.items()
+    entries = {
+        kind.kind: (BackendEntry.model_validate({"name": kind.kind, kind.address: backends[kind.kind]}),)
+        for kind in installed()
+        if kind.kind in backends
     }
     plain = replace(settings, backends=entries, catalog=None, policy=None, runbooks=())
     async with session.open(plain) as app:
-        found = await survey(app.desk.context())
-    from agent.draft import Seen
-
-    return Seen(**found)
+        return await survey(app.desk.context())
 
 
 @click.command()
@@ -219,15 +225,13 @@ async def _switch(app: App) -> Row:
 
 def _missing(app: App) -> list[Row]:
     return [
-        (kind, "absent", f"not configured: set STANCH_{kind.upper()}_URL, or backends.{kind} in stanch.yaml")
-        for kind in ("prometheus", "alertmanager", "mlflow", "loki", "kubernetes")
-        if not app.backends.has(kind) and not (kind == "kubernetes" and app.backends.has(kind))
+        (kind.kind, "absent", f"not configured: set {kind.variable}, or backends.{kind.kind} in stanch.yaml")
+        for kind in installed()
+        if not app.backends.has(kind.kind)
     ]
 
 
 async def _backend(app: App, backend: Any) -> Row:
-    from tools.health import health
-
     try:
         return (f"{backend.kind} {backend.name}", "ok", await health(backend))
     except StanchError as error:

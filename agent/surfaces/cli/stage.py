@@ -94,13 +94,12 @@ def _settings(own: Settings, lab: Lab, folder: Path, policy_text: str) -> Settin
     catalog, policy = folder / "catalog.yaml", folder / "policy.yaml"
     catalog.write_text(lab.catalog_yaml(own.os_user), encoding="utf-8")
     policy.write_text(policy_text, encoding="utf-8")
+    from agent.lab.catalog import FACES
+
     kubeconfig = lab.kubeconfig(folder / "kubeconfig")
     backends: dict[str, tuple[BackendEntry, ...]] = {
-        kind: (BackendEntry(name=kind, url=f"{lab.url}/{path}", timeout_s=PATIENCE_S),)
-        for kind, path in {
-            "prometheus": "prometheus", "alertmanager": "alertmanager", "mlflow": "mlflow", "loki": "loki", "drift": "reports",
-        }.items()
-    }  # fmt: skip
+        kind: (BackendEntry(name=kind, url=f"{lab.url}/{path}", timeout_s=PATIENCE_S),) for kind, path in FACES.items()
+    }
     backends["kubernetes"] = tuple(
         BackendEntry(
             name=cluster, url=f"{lab.url}/kubernetes/{cluster}", match={"cluster": cluster}, kubeconfig=kubeconfig,

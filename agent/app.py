@@ -37,7 +37,8 @@ from agent.notebook import Notebook
 from agent.pager import Pager
 from agent.postbox import Postbox
 from agent.reasoner.moves import Reasoner
-from agent.settings import BackendEntry, Settings, shipped
+from agent.settings import Settings, shipped
+from agent.settings_file import BackendEntry
 from agent.store import timeline
 from agent.store.custody import Custody
 from agent.store.database import Database

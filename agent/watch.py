@@ -27,7 +27,7 @@ from agent.notebook import Notebook
 from agent.reasoner.first_minute import PLACE
 from agent.reasoner.moves import Call
 from agent.reception import MOST_OPEN, Received, Reception
-from agent.settings import ServeSection
+from agent.settings_file import ServeSection
 from agent.store import alerts, attention, changes, inbox, incidents, wakes
 from agent.store.database import Transaction
 from agent.store.inbox import Entry

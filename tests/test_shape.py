@@ -15,7 +15,7 @@ MODULES = sorted(p for top in ("agent", "tools") for p in (ROOT / top).rglob("*.
 # Lower numbers lie lower; a module may import from its own layer or below.
 LAYERS = {
     "tools.errors": 0, "tools.context": 1, "tools.spec": 2, "tools": 3,
-    "agent.errors": 4, "agent.clock": 4, "agent.yaml_file": 5, "agent.case": 6, "agent.settings": 7, "agent.actions": 8, "agent.store": 8,
+    "agent.errors": 4, "agent.clock": 4, "agent.yaml_file": 5, "agent.case": 6, "agent.settings_file": 6, "agent.settings": 7, "agent.actions": 8, "agent.store": 8,
     "agent.library": 9, "agent.gate": 10, "agent.intake": 10, "agent.intake.reconcile": 13, "agent.reasoner": 10,
     "agent.look": 11, "agent.think": 11, "agent.notebook": 12, "agent.reception": 13, "agent.success": 13, "agent.by_hand": 13, "agent.judge": 13, "agent.hindsight": 14, "agent.verify": 13, "agent.talk": 13,
     "agent.graph": 14, "agent.worker": 15, "agent.desk": 16, "agent.postbox": 16, "agent.pager": 16, "agent.watch": 17, "agent.application": 17,

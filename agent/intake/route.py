@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from agent.case.alert import Alert
 from agent.case.attention import Attention, Depth
 from agent.errors import BadConfiguration
-from agent.settings import RouteEntry
+from agent.settings_file import RouteEntry
 
 WORTH_A_PAGE = frozenset({"critical", "page", "emergency", "high", "p1", "p2", "sev1", "sev2", ""})
 STORM = timedelta(minutes=10)  # threads opened within it count against the limit

@@ -10,7 +10,7 @@ from agent.case.alert import Alert, AlertStatus
 from agent.case.attention import Attention, Depth
 from agent.errors import BadConfiguration
 from agent.intake.route import Matcher, Routes, deeper, in_a_storm, patient
-from agent.settings import RouteEntry
+from agent.settings_file import RouteEntry
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 

@@ -20,7 +20,7 @@ from agent.case.dossier import Dossier
 from agent.case.timeline import EventKind
 from agent.intake.alertmanager import parse
 from agent.lab.server import Lab
-from agent.settings import BudgetSection
+from agent.settings_file import BudgetSection
 from agent.surfaces.cli import stage
 from agent.surfaces.cli.session import Session
 from agent.worker import Rest, RestKind

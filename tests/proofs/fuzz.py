@@ -39,7 +39,8 @@ from agent.reasoner.completion import said as completion_said
 from agent.reasoner.move_reading import Unusable
 from agent.reasoner.moves import Call, Look, Move, Spent, Thought, View
 from agent.reasoner.openai_reasoner import _move_in
-from agent.settings import file_type, shipped
+from agent.settings import shipped
+from agent.settings_file import file_type
 from agent.store.inbox import packed
 from agent.store.inbox import signal as signal_of
 from agent.surfaces.cli import stage

@@ -28,7 +28,8 @@ from agent.case.timeline import EventKind
 from agent.clock import MovedClock
 from agent.errors import NotEntitled
 from agent.reasoner.moves import Call, Conclude, Look, Move, Propose, Thought, View
-from agent.settings import BackendEntry, read
+from agent.settings import read
+from agent.settings_file import BackendEntry
 from agent.worker import Rest, RestKind
 from tests.mlflow_server import API, MODEL, MlflowServer, mlflow_server
 from tests.serving import served

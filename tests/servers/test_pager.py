@@ -18,7 +18,8 @@ from agent.case.incident import Incident, Kind, State
 from agent.case.timeline import EventKind
 from agent.intake.alertmanager import delivered
 from agent.intake.reconcile import missed
-from agent.settings import BackendEntry, read
+from agent.settings import read
+from agent.settings_file import BackendEntry
 from agent.store import attention, incidents, timeline
 from tests.conftest import need
 from tests.servers.conftest import free

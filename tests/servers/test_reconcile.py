@@ -20,7 +20,8 @@ from agent.case.alert import Alert, AlertStatus
 from agent.clock import MovedClock, iso
 from agent.intake.alertmanager import delivered
 from agent.intake.reconcile import missed
-from agent.settings import BackendEntry, read
+from agent.settings import read
+from agent.settings_file import BackendEntry
 from agent.surfaces.webhook import Readiness, build
 from tests.conftest import need
 from tests.servers.conftest import free

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from agent.application import App, Listener
     from agent.case.timeline import Event
-    from agent.settings import ServeSection
+    from agent.settings_file import ServeSection
     from agent.surfaces.slack.service import SlackService
 
 log = logging.getLogger("stanch.serve")

@@ -34,7 +34,7 @@ def schema(file: str) -> int:
     from agent.gate.cases import Cases
     from agent.gate.policy_file import PolicyFile
     from agent.lab.scenario import Scenario
-    from agent.settings import file_type
+    from agent.settings_file import file_type
 
     kinds: dict[str, type[BaseModel]] = {
         "stanch": file_type(),
@@ -132,7 +132,7 @@ async def _seen(session: Session, backends: dict[str, str]) -> Seen:
     """What the named backends say of the platform, through the tools' own clients."""
     from dataclasses import replace
 
-    from agent.settings import BackendEntry
+    from agent.settings_file import BackendEntry
 
     settings = session.settings()
     entries = {

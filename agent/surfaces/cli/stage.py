@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.errors import UnusableInput
-from agent.settings import AuditSettings, BackendEntry, Settings
+from agent.settings import AuditSettings, Settings
+from agent.settings_file import BackendEntry
 from agent.surfaces.cli.session import Session, demo_folder
 
 if TYPE_CHECKING:

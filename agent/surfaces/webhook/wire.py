@@ -13,7 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from agent.settings import ServeSection
+from agent.settings_file import ServeSection
 from agent.surfaces.webhook.headed import HEADERS
 from agent.surfaces.webhook.problems import Refusal, answer, later
 

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from agent.case.alert import Alert
 from agent.intake.inbox import Inbox, Receipt
 from agent.intake.own import seal
-from agent.settings import BackendEntry
+from agent.settings_file import BackendEntry
 from agent.store import inbox as rows
 from agent.surfaces.webhook import build
 from agent.surfaces.webhook.docs import page

@@ -310,6 +310,8 @@ def _of_an_answer(past: History, one: Answered) -> list[str]:
         return ["I2: an answer was taken that no person of the catalog gave"]
     if shown is None or one.digest != shown.digest:
         return ["I1: an answer to something else was taken"]
+    if any((e.name, e.answer, e.digest) == (one.name, one.answer, one.digest) for e in past.of(Answered, shown.id)):
+        return []  # said again: it is the same answer, of its own moment
     why = _cannot_approve(past, shown, one.name, one.now) if one.answer == "approve" else ()
     return [f"{reason} ({shown.id})" for reason in why]
 

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from tests.proofs.mutants import Mutant
 
+ALERT = "agent/case/alert.py"
 APPROVAL = "agent/gate/approval.py"
 LEDGER = "agent/gate/ledger.py"
 PREPARATION = "agent/gate/preparation.py"
+PROVENANCE = "agent/gate/provenance.py"
 WITNESS = "agent/gate/witness.py"
 GRAPH = "agent/graph.py"
 JUDGE = "agent/judge.py"
 DATABASE = "agent/store/database.py"
+THINK = "agent/think.py"
 WORKER = "agent/worker.py"
 APPROVAL_TESTS = "tests/gate/test_approval.py::"
 CANARIES_TESTS = "tests/gate/test_canaries.py::"
+LEDGER_TESTS = "tests/gate/test_ledger.py::"
+PROVENANCE_TESTS = "tests/gate/test_provenance.py::"
+SETTLED_INCIDENT_TESTS = "tests/gate/test_settled_incident.py::"
 STRICTER_TESTS = "tests/gate/test_stricter.py::"
+WHOSE_WORD_TESTS = "tests/gate/test_whose_word.py::"
 WITNESS_TESTS = "tests/gate/test_witness.py::"
 CONTRACT_TESTS = "tests/store/test_contract.py::"
+DECISIONS_TESTS = "tests/surfaces/slack/test_decisions.py::"
+TALKING_TESTS = "tests/surfaces/slack/test_talking.py::"
 GRAPH_TESTS = "tests/test_graph.py::"
+WORKER_TESTS = "tests/test_worker.py::"
 
 MUTANTS = (
     Mutant("a withdrawn proposal is revived in its row", "I4", WITNESS, "return \"state\" in event.data  # withdrawn: expired, superseded, voided", "return False", WITNESS_TESTS + "test_a_withdrawn_proposal_revived_in_its_row_does_not_start"),
@@ -31,4 +41,30 @@ MUTANTS = (
     Mutant("a worse undo is covered", "I2", PREPARATION, "return _HARM.index(undo.risk) <= _HARM.index(kind.risk) and undo.risk is not Risk.DESTRUCTIVE", "return undo.risk is not Risk.DESTRUCTIVE", STRICTER_TESTS + "test_an_approval_covers_no_undo_that_does_more_harm_or_destroys"),
     Mutant("a destructive undo is covered", "I2", PREPARATION, "return _HARM.index(undo.risk) <= _HARM.index(kind.risk) and undo.risk is not Risk.DESTRUCTIVE", "return _HARM.index(undo.risk) <= _HARM.index(kind.risk)", STRICTER_TESTS + "test_an_approval_covers_no_undo_that_does_more_harm_or_destroys"),
     Mutant("a data folder that existed stays open to others", "I14", DATABASE, "        place.chmod(0o700)\n", "", CONTRACT_TESTS + "test_a_data_folder_that_existed_becomes_its_owners_alone"),
+    Mutant("an undo-only action is proposed", "I12", PREPARATION, "if kind.undo_only and parent is None:", "if kind.undo_only and parent == '':", LEDGER_TESTS + "test_what_cannot_be_proposed_is_said_why"),
+    Mutant("what alters nothing is proposed", "I5", PREPARATION, "if all(name in before.fields and", "if not before.fields and all(name in before.fields and", LEDGER_TESTS + "test_what_cannot_be_proposed_is_said_why"),
+    Mutant("a name out of logs counts as the platform's", "I13", JUDGE, "{\"describe_workload\", \"workload_events\"", "{\"describe_workload\", \"search_logs\", \"workload_events\"", WHOSE_WORD_TESTS + "test_a_name_is_as_good_as_whoever_wrote_it_down"),
+    Mutant("an unknown person's words are trusted", "I13", JUDGE, "e for e in dossier.events if self.notebook.catalog().person(e.actor).name", "e for e in dossier.events", WHOSE_WORD_TESTS + "test_a_name_is_as_good_as_whoever_wrote_it_down"),
+    Mutant("a placeholder in a runbook vouches for what fills it", "I13", PROVENANCE, "return frozenset(value for value in values if \"{{\" not in value and \"{%\" not in value)", "return frozenset(values)", PROVENANCE_TESTS + "test_a_block_vouches_for_what_it_spells_out_and_not_for_what_is_filled_in"),
+    Mutant("a runbook of another incident vouches", "I13", JUDGE, "book = library.book(source) if source in found else None", "book = library.book(source)", WHOSE_WORD_TESTS + "test_a_name_is_as_good_as_whoever_wrote_it_down"),
+    Mutant("labels of telemetry vouch for a name", "I13", PROVENANCE, "event.data.get(\"read\") in reads and event.data.get(\"outcome\") == \"ok\"", "event.data.get(\"outcome\") == \"ok\"", PROVENANCE_TESTS + "test_the_platform_vouches_for_its_own_objects_and_telemetry_for_none"),
+    Mutant("an edit keeps the trust of the name it replaced", "I13", JUDGE, "tuple(u for u in old.untrusted if arguments.get(u) == old.arguments.get(u))", "()", WHOSE_WORD_TESTS + "test_a_name_is_as_good_as_whoever_wrote_it_down"),
+    Mutant("an unknown argument of an edit is dropped", "I1", JUDGE, "        if unknown:\n", "        if unknown and not changes:\n", DECISIONS_TESTS + "test_an_edit_of_an_argument_that_is_not_there_is_refused_by_name"),
+    Mutant("what policy only suggests waits for approval", "I12", GRAPH, "        if verdict == \"ask\":\n", "        if verdict in (\"ask\", \"suggest\"):\n", GRAPH_TESTS + "test_where_policy_only_suggests_nothing_runs_and_the_command_is_shown"),
+    Mutant("a person said stop and it starts", "I4", GRAPH, "if halted(dossier) is not None and proposal not in dossier.intents:", "if halted(dossier) is None and proposal == '':", TALKING_TESTS + "test_what_was_proposed_while_somebody_said_pause_never_starts"),
+    Mutant("UNKNOWN is thought on without a person", "I7", GRAPH, "        if outcome == \"UNKNOWN\":\n", "        if outcome == \"UNKNOWN\" and parent:\n", SETTLED_INCIDENT_TESTS + "test_a_persons_word_lets_the_incident_go_on"),
+    Mutant("what was done is not verified", "I17", GRAPH, "if outcome == \"DONE\" or execution.why == OUTSIDE:", "if execution.why == OUTSIDE:", GRAPH_TESTS + "test_an_approved_proposal_is_executed_verified_and_written_down"),
+    Mutant("a fix that did not help stays", "I17", GRAPH, "        if undo is None:\n", "        if undo is None or verdict.final:\n", GRAPH_TESTS + "test_a_fix_that_does_not_help_is_undone_as_it_was_approved"),
+    Mutant("the budget of moves is not kept", "I11", GRAPH, "if number > self.most_moves:", "if number > 1000 * self.most_moves:", GRAPH_TESTS + "test_a_reasoner_that_never_ends_is_ended_by_its_budget"),
+    Mutant("recovered is the reasoner's word", "I17", GRAPH, "recovered = verification is not None and verification.data[\"recovered\"] is True", "recovered = verification is not None or move.cause.fault not in ('none', 'unknown')", WORKER_TESTS + "test_recovered_is_the_word_of_what_was_seen"),
+    Mutant("nothing seen yet is recovered", "I17", GRAPH, "verification.data[\"recovered\"] is True", "verification.data[\"recovered\"] is not False", WORKER_TESTS + "test_recovered_is_the_word_of_what_was_seen"),
+    Mutant("a taken-over incident goes on by itself", "I4", THINK, "    if dossier.taken_over:\n        cause", "    if dossier.taken_over and not dossier.findings:\n        cause", TALKING_TESTS + "test_handing_over_ends_it_with_what_is_known"),
+    Mutant("a pause is only a word", "I4", THINK, "    if dossier.paused:\n", "    if dossier.paused and not dossier.events:\n", TALKING_TESTS + "test_pause_holds_everything_until_somebody_says_go_on"),
+    Mutant("steering voids nothing", "I4", WORKER, "    if steered_since_proposed(dossier, proposal.id):\n        return \"steered\"\n", "", GRAPH_TESTS + "test_steering_voids_the_proposal_that_waits"),
+    Mutant("steering before the proposal voids it", "I11", WORKER, "seen = seen or (event.kind is EventKind.PROPOSAL", "seen = True or (event.kind is EventKind.PROPOSAL", WORKER_TESTS + "test_only_what_is_said_after_a_proposal_steers_away_from_it"),
+    Mutant("an approval that is due is not expired", "I3", WORKER, "    if proposal.approve_by is not None and proposal.approve_by <= now:\n        return \"expired\"\n", "", WORKER_TESTS + "test_what_becomes_of_an_approval_that_is_awaited"),
+    Mutant("a cleared incident outruns its approval", "I4", WORKER, "        if why is not None and why not in (\"approved\", \"denied\"):", "        if why is not None and why not in (\"approved\", \"denied\", \"cleared\"):", GRAPH_TESTS + "test_alerts_that_cleared_void_the_proposal_that_waits"),
+    Mutant("one cleared alert clears them all", "I17", WORKER, "return all(alert.status is AlertStatus.RESOLVED for alert in standing(alerts))", "return any(alert.status is AlertStatus.RESOLVED for alert in standing(alerts))", WORKER_TESTS + "test_it_is_over_when_the_newest_signal_of_every_alert_says_so"),
+    Mutant("an older signal outlives the newer one", "I10", ALERT, "_order(alert) >= _order(known)", "True", WORKER_TESTS + "test_it_is_over_when_the_newest_signal_of_every_alert_says_so"),
+    Mutant("what somebody did by hand is done again", "I5", WORKER, "            why = await self._judge.outside(proposal, self._notebook.context(dossier))", "            why = None", GRAPH_TESTS + "test_what_somebody_did_by_hand_voids_the_proposal_and_is_verified"),
 )  # fmt: skip

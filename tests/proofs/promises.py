@@ -43,7 +43,7 @@ def _rows(sqlite: Mapping[str, Any], postgresql: Mapping[str, Any]) -> list[tupl
             f"{sqlite['examples']:,} random histories and recoveries, {both('violations')} violations",
         ),
         (
-            "These proofs would notice: mistakes put into the gate are found ([list](tests/proofs/MUTANTS.md))",
+            "These proofs would notice: mistakes put into the source are found ([list](tests/proofs/MUTANTS.md))",
             "test_mutants.py",
             f"{mutants['killed']} of {mutants['seeded']} found",
         ),

@@ -51,6 +51,14 @@ def test_what_was_approved_and_done_and_taken_back_is_lawful() -> None:
     assert unlawful(History(LAWFUL)) == []
 
 
+def test_an_answer_given_again_is_still_that_of_its_moment() -> None:
+    gone = at(2, groups={"oncall": ("bob",)})
+    assert unlawful(History([SHOWN, YES, replace(YES, now=gone)])) == []
+    assert unlawful(History([SHOWN, replace(YES, now=gone)])) == ["I2: ann is not among the approvers (p1)"]
+    history = History([SHOWN, YES, replace(YES, now=at(14)), replace(SENT, now=at(17))])
+    assert [why.split(":")[0] for why in unlawful(history)] == ["I3"], "the clock runs from the first time"
+
+
 BROKEN: dict[str, tuple[str, list[Entry]]] = {
     "nobody was shown it": ("I1: set_replicas reached", [SENT]),
     "nobody approved it": ("I2: 0 of 1", [SHOWN, SENT]),

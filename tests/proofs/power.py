@@ -134,13 +134,17 @@ class Powered(Lives):
         await db.close()
 
     def tell(self, order: Order) -> Story:
+        self.laid_out(order)
+        return super().tell(order)
+
+    def laid_out(self, order: Order) -> None:
+        """Its own folder, and what is on disk of it."""
         place = self.folder / order.incident / "data"
         if not place.exists():
             shutil.copytree(self.folder / "founded", place)
             disk = Disk(place)
             disk.keep_database()
             disk.keep_anchors()
-        return super().tell(order)
 
     async def live(self, order: Order, at: int | None, number: int) -> None:
         place, death = self.folder / order.incident / "data", Death(at)
@@ -208,7 +212,7 @@ def record_syncs(disk: Disk, death: Death) -> Callable[[int], None]:
 def serve(folder: Path) -> None:
     lives = Powered("", folder)
     assert in_child(lives.open) == 0
-    shutil.copytree(folder / "founded", folder / "rehearsal" / "data")
+    lives.laid_out(Cut("rehearsal", "set_replicas"))
     asyncio.run(lives.live(Cut("rehearsal", "set_replicas"), None, 0))  # warm, and all is closed again
     gc.collect()
     gc.freeze()

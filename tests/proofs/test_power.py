@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
 
-from tests.proofs.power import Cut, PowerCuts, left
+from tests.gate.world import World
+from tests.proofs.power import Cut, PowerCuts, Powered, left
 from tests.proofs.report import Report
 
 THIN = 10  # in CI, of all points every so many
@@ -44,3 +47,14 @@ def test_after_a_power_cut_at_any_point_it_goes_on_with_one_effect_and_nothing_a
 def test_what_was_not_on_disk_may_be_gone_to_the_half_of_a_line() -> None:
     synced, written = b"one\n", b"one\ntwo\nthree\n"
     assert [left(synced, written, torn) for torn in (0, 1, 2)] == [b"one\n", b"one\ntwo\n", b"one\ntwo\nthr"]
+
+
+async def test_what_people_are_told_and_what_is_sent_has_its_anchor_on_disk(tmp_path: Path) -> None:
+    """One life without a cut, in this process; it asserts at each acknowledgement and at the effect."""
+    lives = Powered("", tmp_path)
+    await lives.open()
+    lives.laid_out(Cut("once", "restart"))
+    await lives.live(Cut("once", "restart"), None, 0)
+    told = json.loads((tmp_path / "once" / "told").read_text())
+    assert (told["effects"], told["violations"]) == (1, [])
+    World.point = World.reached = staticmethod(lambda _key: None)

@@ -16,8 +16,9 @@ from agent.gate import audit, stop
 from agent.gate.approval import settle
 from agent.store import evidence
 from agent.store.database import Database
-from agent.store.schema import decisions, executions, proposals
+from agent.store.schema import decisions, executions, proposals, switches
 from agent.store.schema import evidence as bodies
+from agent.store.schema import incidents as incident_rows
 from tests.gate.world import ANN, NOON, Scene
 
 
@@ -95,3 +96,16 @@ async def test_the_record_of_the_kill_switch_is_chained_and_anchored(scene: Scen
 
     await raw(scene, delete(events).where(events.c.incident == stop.RECORD, events.c.n == 2))
     assert await told(scene) == "gate, event 2: it is missing; events up to 2 had been written"
+
+
+async def test_the_state_of_an_incident_and_the_kill_switch_are_held_against_their_timelines(scene: Scene) -> None:
+    await stop.press(scene.db, scene.clock, ANN, True, "smells")
+    await raw(scene, update(incident_rows).where(incident_rows.c.id == "inc").values(state="closed"))
+    assert "its row says that it is closed, its timeline says new" in await told(scene)
+    await raw(scene, update(incident_rows).where(incident_rows.c.id == "inc").values(state="new"))
+    for column, value in (("is_on", False), ("actor", "os:eve"), ("reason", "because"), ("at", NOON.replace(hour=1))):
+        await raw(scene, update(switches).values({column: value}))
+        assert "kill switch" in await told(scene)
+        before = {"is_on": True, "actor": "os:ann", "reason": "smells", "at": NOON}
+        await raw(scene, update(switches).values(before))
+    assert await audit.verify(scene.db) == []

@@ -316,3 +316,62 @@ async def test_when_and_why_somebody_answered_is_what_their_event_says(scene: Sc
             await tx.execute(update(decisions).values({column: before}))
     assert await audit.verify(scene.db) == []
     assert (await scene.ledger.execute(proposal.id, scene.run)).outcome is Outcome.DONE
+
+
+async def test_an_old_line_that_is_written_once_more_takes_nothing_back(scene: Scene) -> None:
+    proposal = await scene.approve(await scene.propose())
+    await decide(scene.db, scene.clock, proposal.id, proposal.digest, BOB, "deny", "no!")
+    path = scene.db.folder / anchors.FILE
+    older = next(line for line in path.read_bytes().splitlines(keepends=True) if b'"n":3' in line)
+    path.write_bytes(path.read_bytes() + older)
+    scene = await meddled(
+        scene, "DELETE FROM events WHERE incident = 'inc' AND n = 4", "DELETE FROM decisions WHERE answer = 'deny'",
+        "UPDATE proposals SET state = 'approved'",
+    )  # fmt: skip
+    with pytest.raises(Unsettled, match="has lost events 4"):
+        await scene.ledger.execute(proposal.id, scene.run)
+
+
+async def test_two_copies_that_both_worked_start_nothing_more(scene: Scene) -> None:
+    proposal = await scene.approve(await scene.propose())
+    scene.db.anchors.append([Line("inc", anchors.Head(3, "d" * 64))])
+    with pytest.raises(Unsettled, match="two copies"):
+        await scene.ledger.execute(proposal.id, scene.run)
+    (told,) = await restore.accept(scene.db, scene.clock, ANN, "a copy of the folder ran as well")
+    assert told.unknown == (proposal.id,)
+    assert (scene.world.effects, await audit.verify(scene.db)) == ([], [])
+
+
+async def test_an_event_that_was_written_anew_under_its_number_starts_nothing(scene: Scene) -> None:
+    """By somebody who has the key, or by a copy of the folder that is gone."""
+    proposal = await scene.propose()
+    async with scene.db.write() as tx:
+        await tx.execute(delete(events).where(events.c.incident == "inc", events.c.n == 2))
+        last = await timeline.head(tx, "inc")
+        data = {"text": "another"}
+        await timeline._add(tx, "inc", last, 2, EventKind.NOTE, "stanch", data, NOON, None, scene.run)
+        tx.heads.clear()
+    with pytest.raises(Unsettled, match="not the one that was anchored"):
+        await decide(scene.db, scene.clock, proposal.id, proposal.digest, ANN, "approve")
+
+
+async def test_what_was_open_in_the_backup_and_has_run_since_is_unknown(scene: Scene) -> None:
+    proposal = await scene.propose()
+    backup(scene)
+    await scene.approve(proposal)
+    await scene.ledger.execute(proposal.id, scene.run)
+    scene = await restored(scene)
+    (told,) = await restore.accept(scene.db, scene.clock, ANN, WHY)
+    assert told.unknown == (proposal.id,)
+    assert await state_of(scene, proposal.id) is ProposalState.UNKNOWN
+    assert await audit.verify(scene.db) == []
+
+
+async def test_what_was_accepted_counts_for_the_lines_as_they_stood(scene: Scene) -> None:
+    """The line that accepts is written once more, behind other rubbish."""
+    path = scene.db.folder / anchors.FILE
+    path.write_bytes(path.read_bytes() + b"rubbish\n")
+    await restore.accept(scene.db, scene.clock, ANN, "a disk error")
+    accepts = next(line for line in path.read_bytes().splitlines(keepends=True) if b'"accepts"' in line)
+    path.write_bytes(path.read_bytes() + b"more rubbish\n" + accepts)
+    assert stop.RECORD in await memory.look(scene.db)

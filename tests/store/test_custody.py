@@ -211,3 +211,25 @@ def test_what_waited_in_a_folder_of_before_is_asked_anew(old: Path, warm: Warm) 
     assert gone_on.code == 3, gone_on.err
     fresh = proposals()["inc-51c6930e-p2"]
     assert (fresh["state"], fresh["action"], fresh["arguments"]) == ("open", before["action"], before["arguments"])
+
+
+async def test_an_unkeyed_line_is_not_adopted_where_keyed_ones_began(tmp_path: Path) -> None:
+    """Whoever can take the founding event out of the database has still not made it a folder of before."""
+    import sqlite3
+    from contextlib import closing
+
+    scene = await scene_in(tmp_path, Custody())
+    await scene.propose()
+    await scene.db.close()
+    path = tmp_path / "data" / anchors.FILE
+    lines = [line for line in path.read_bytes().splitlines(keepends=True) if b'"gate"' not in line]
+    path.write_bytes(b"".join(lines) + b'{"hash":"%s","incident":"inc","n":2}\n' % (b"a" * 64))
+    with closing(sqlite3.connect(tmp_path / "data" / "stanch.db")) as raw:
+        raw.execute("DELETE FROM events WHERE incident = 'gate'")
+        raw.commit()
+    for _ in range(2):
+        db = await Database.open("", tmp_path / "data")
+        await memory.open_memory(db, scene.clock)
+        assert stop.RECORD in db.unsettled
+        assert [one.number for one in db.anchors.wrong], "it is not vouched for"
+        await db.close()

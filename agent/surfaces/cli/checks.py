@@ -64,6 +64,8 @@ async def _settle(session: Session, reason: str) -> int:
     for demo in places(session.settings()):
         async with opened(session, demo=demo) as app:
             person = app.desk.person(f"os:{app.settings.os_user}")
+            if person.name is None and not await app.desk.unsettled():
+                continue
             try:
                 found = await app.desk.accept_restore(person, reason)
             except UnusableInput as error:

@@ -1,0 +1,109 @@
+"""A backup is put back under the application: nothing goes on by itself, a person is called, and settles it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from agent.application import App
+from agent.case.incident import State
+from agent.case.timeline import EventKind
+from agent.errors import Unsettled
+from agent.gate.proposal import ProposalState
+from agent.notebook import Notebook
+from agent.pager import Pager
+from agent.store.database import SQLITE_FILE
+from agent.worker import RestKind
+from tests.test_graph import LOOK, MENDED, Scripted, finish, incident, me, replicas, scale
+from tests.test_watch import watching
+from tools.context import Backend, Backends
+
+
+def copied(app: App, back: bool = False) -> None:
+    """The database to a backup, or the backup back into the database, while the application is open."""
+    folder = app.settings.data
+    ends = [folder / SQLITE_FILE, folder / "backup.db"]
+    with closing(sqlite3.connect(ends[back])) as here, closing(sqlite3.connect(ends[not back])) as there:
+        here.backup(there)
+
+
+async def put_back(app: App, name: str) -> str:
+    """Backed up while it waits for its approval, approved, run, and put back."""
+    await app.desk.work(name)
+    (proposal,) = await app.desk.proposals()
+    copied(app)
+    await app.desk.decide(proposal.id, proposal.digest, me(app), "approve")
+    rest, _ = await finish(app, name)
+    assert rest.kind is RestKind.ENDED
+    copied(app, back=True)
+    return proposal.id
+
+
+async def test_what_is_behind_its_anchors_is_not_run_and_a_person_is_called(tmp_path: Path) -> None:
+    async with incident(tmp_path, Scripted([LOOK, scale(), MENDED])) as (app, name):
+        await put_back(app, name)
+        before = len(await app.desk.events(name))
+        with pytest.raises(Unsettled, match="has lost events"):
+            await app.desk.work(name)
+        async with watching(app):
+            while name not in app.desk.notebook.db.unsettled:
+                await app.clock.sleep(0)
+        assert len(await app.desk.events(name)) == before, "nothing is added to it"
+        called = await calls(app)
+        assert [one["labels"]["incident"] for one in called if one["labels"]["alertname"] == "StanchNeedsPerson"] == [
+            name
+        ]
+
+
+async def calls(app: App) -> list[dict[str, dict[str, str]]]:
+    """What an Alertmanager is sent."""
+    sent: list[dict[str, dict[str, str]]] = []
+
+    def take(request: httpx.Request) -> httpx.Response:
+        sent.extend(json.loads(request.content))
+        return httpx.Response(200)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(take), base_url="http://alertmanager") as http:
+        backends = Backends((Backend("alertmanager", "am", "http://alertmanager", http),))
+        book: Notebook = replace(app.desk.notebook, backends=backends)
+        await Pager(book, timedelta()).look()
+    return sent
+
+
+async def test_a_restored_incident_asks_a_person_and_goes_on_when_it_is_answered(tmp_path: Path) -> None:
+    async with incident(tmp_path, Scripted([LOOK, scale(), MENDED])) as (app, name):
+        proposal = await put_back(app, name)
+        assert await replicas(app) == 6
+        (settled,) = [
+            one for one in await app.desk.accept_restore(me(app), "the backup was put back") if one.incident == name
+        ]
+        assert settled.unknown == (proposal,)
+        rest = await app.desk.work(name)
+        assert (rest.kind, rest.waits_for) == (RestKind.PERSON, "person")
+        dossier = await app.desk.dossier(name)
+        assert dossier.incident.state is State.NEEDS_INPUT
+        await app.desk.settle(proposal, me(app), True, "six replicas run")
+        rest, dossier = await finish(app, name)
+        assert rest.kind is RestKind.ENDED
+        assert dossier.incident.state.ended
+        assert len([e for e in dossier.events if e.kind is EventKind.INTENT]) == 0, "it was not started once more"
+        assert await app.desk.audit() == []
+
+
+async def test_an_answer_in_words_lets_it_think_again(tmp_path: Path) -> None:
+    async with incident(tmp_path, Scripted([LOOK, scale(), MENDED, LOOK, MENDED])) as (app, name):
+        proposal = await put_back(app, name)
+        await app.desk.accept_restore(me(app), "the backup was put back")
+        await app.desk.steer(name, me(app), "it is well again, go on")
+        rest, dossier = await finish(app, name)
+        assert rest.kind is RestKind.ENDED
+        assert (await app.desk.proposals_of(name))[0].state is ProposalState.UNKNOWN
+        assert proposal in dossier.outcomes
+        assert await app.desk.audit() == []

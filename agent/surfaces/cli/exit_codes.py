@@ -31,7 +31,7 @@ def of_incident(dossier: Dossier) -> Exit:
         verification = dossier.verification_of(str(proposal["id"]))
         if outcome is not None and outcome.data["outcome"] in ("NOT_DONE", "UNKNOWN"):
             return Exit.NOT_RECOVERED
-        if verification is not None and verification.data.get("final") and verification.data["recovered"] is not True:
+        if verification is not None and verification.data.get("final") and verification.data["recovered"] is False:
             return Exit.NOT_RECOVERED
     if state is State.INCONCLUSIVE:
         return Exit.NO_CAUSE

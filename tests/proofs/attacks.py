@@ -25,6 +25,7 @@ from agent.gate.proposal import Proposal
 from agent.store import anchors
 from agent.store.database import SQLITE_FILE, Database
 from tests.gate.world import ANN, ASK, BOB, Scene
+from tests.proofs.attacks_on_doors import ON_THE_DOORS, serving
 
 BUDGET = ASK + "budgets: {per_hour: 1}\n"
 
@@ -268,13 +269,31 @@ def play(attack: Attack) -> Played:
         return asyncio.run(one())
 
 
-def named(attack: Attack) -> str:
+def named(attack: object) -> str:
     return str(getattr(attack, "__name__", attack)).replace("_", " ")
 
 
-def main() -> None:
-    chosen = [one for one in ATTACKS if not sys.argv[1:] or any(word in named(one) for word in sys.argv[1:])]
+def wanted(attack: object) -> bool:
+    return not sys.argv[1:] or any(word in named(attack) for word in sys.argv[1:])
+
+
+def on_the_doors() -> tuple[int, int]:
+    """How many were played against one running service, and how many of them met with what is not right."""
+    chosen = [one for one in ON_THE_DOORS if wanted(one)]
     wrong = 0
+    with tempfile.TemporaryDirectory(prefix="stanch-attack-") as place:
+        if chosen:
+            with serving(Path(place)) as service:
+                for attack in chosen:
+                    met = attack(service)
+                    wrong += not met.right
+                    print(f"{'✓' if met.right else '✗'} {named(attack)}\n    {met.said}")
+    return len(chosen), wrong
+
+
+def main() -> None:
+    played, wrong = on_the_doors()
+    chosen = [one for one in ATTACKS if wanted(one)]
     for attack in chosen:
         came = play(attack)
         wrong += not came.right
@@ -283,7 +302,7 @@ def main() -> None:
         )
         for line in came.told or ["nothing is told"]:
             print(f"    audit: {line}")
-    print(f"{len(chosen) - wrong} of {len(chosen)} repelled and told")
+    print(f"{played + len(chosen) - wrong} of {played + len(chosen)} repelled and told")
     sys.exit(bool(wrong))
 
 

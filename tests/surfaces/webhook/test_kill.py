@@ -36,8 +36,8 @@ def started(folder: Path, port: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, stdout=log, stderr=log, cwd=TOP)
 
 
-async def ready(port: int) -> None:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http, asyncio.timeout(30):
+async def ready(port: int, seconds: float = 30) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http, asyncio.timeout(seconds):
         while True:
             try:
                 if (await http.get("/readyz")).status_code == 200:
@@ -95,7 +95,7 @@ async def test_nothing_that_was_answered_is_lost_when_the_server_is_killed(tmp_p
     assert 'stanch_notifications_total{answer="200",source="alertmanager"}' in shown
 
 
-MANY, CUTS = 5_000, 2
+MANY, CUTS, PATIENCE_S = 5_000, 2, 600
 
 
 @contextmanager
@@ -121,14 +121,14 @@ async def test_taking_in_goes_on_where_a_kill_cut_it_off(tmp_path: Path) -> None
     port, seen = free(), [0]
     for cut in range(CUTS + 1):
         with service(tmp_path, port):
-            await ready(port)
+            await ready(port, PATIENCE_S)
             if not cut:
-                async with httpx.AsyncClient(timeout=120) as http:
+                async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
                     url = f"http://127.0.0.1:{port}/v1/webhooks/alertmanager"
                     while (answer := await http.post(url, content=body(0, MANY), headers=JSON)).status_code == 503:
                         pass
                     assert answer.status_code == 202
-            async with asyncio.timeout(240):
+            async with asyncio.timeout(PATIENCE_S):
                 while (count := taken_in(tmp_path)) < max(seen[-1] + 1, MANY * (cut + 1) // (CUTS + 1)):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
         seen.append(count)

@@ -349,7 +349,7 @@ async def test_an_event_that_was_written_anew_under_its_number_starts_nothing(sc
         await tx.execute(delete(events).where(events.c.incident == "inc", events.c.n == 2))
         last = await timeline.head(tx, "inc")
         data = {"text": "another"}
-        await timeline._add(tx, "inc", last, 2, EventKind.NOTE, "stanch", data, NOON, None, scene.run)
+        await timeline._add(tx, last, scene.run, timeline.Entry("inc", EventKind.NOTE, "stanch", data, NOON))
         tx.heads.clear()
     with pytest.raises(Unsettled, match="not the one that was anchored"):
         await decide(scene.db, scene.clock, proposal.id, proposal.digest, ANN, "approve")

@@ -120,7 +120,7 @@ class Acknowledging(Scene):
             n = (await timeline.head(tx, stop.RECORD)).n
         self.disk.must_hold(f'"incident":"{stop.RECORD}","n":{n}', "I9: a stop or its end was acknowledged")
 
-    def sent(self, key: str) -> None:
+    def sent(self, key: str, _target: object = None) -> None:
         self.disk.must_hold(f'"proposal":"{key.removeprefix("stanch-").rpartition("-")[0]}"', "I8: something was sent")
 
 

@@ -35,12 +35,11 @@ groups:
   - alert: ContainerMemoryNearLimit
     expr: |
       max by (cluster, namespace, service) (container_memory_working_set_bytes{service="checkout"}
-        / on (cluster, namespace, service, pod) container_limit) > 0.8
+        / on (cluster, namespace, service, pod)
+          max by (cluster, namespace, service, pod) (kube_pod_container_resource_limits{resource="memory"})) > 0.8
     for: 0s
     labels: {severity: critical}
     annotations: {summary: '{{ $labels.service }} uses {{ $value | humanizePercentage }} of its memory'}
-  - record: container_limit
-    expr: max by (cluster, namespace, service, pod) (kube_pod_container_resource_limits{resource="memory"})
 """
 ALERTMANAGER = """
 route: {{receiver: stanch, group_by: [alertname, service], group_wait: 1s, group_interval: 1s, repeat_interval: 1h}}

@@ -157,7 +157,7 @@ async def test_from_a_rule_that_fires_to_a_thread_that_is_closed(live: Live) -> 
         asked = await eventually(lambda: button(slack, "stanch_approve"), "it asks for approval", 60)
         assert "roll back" in asked["text"]
         await slack.deliver("interactive", click("U1", asked, "stanch_approve"))
-        await eventually(lambda: "recovered" in shown(slack).lower(), "the thread says that it recovered", 180)
+        await eventually(lambda: "recovered" in shown(slack).lower(), "the thread says that it recovered", 300)
         assert button(slack, "stanch_approve") is None
         assert all(m.get("thread_ts") in (None, root["ts"]) for m in slack.messages("C1"))
         assert len([m for m in slack.messages("C1") if "thread_ts" not in m]) == 1

@@ -128,8 +128,9 @@ class Guard:
 class SuccessTest:
     """All checks hold, with data, for `hold` without a break, and that within `within` of the action.
 
-    `already` are the places of the checks that held when it was sealed: by themselves they show nothing. With `by_person`
-    nothing in it shows a recovery, so code never says one and a person is asked.
+    `already` are the places of the checks that held when it was sealed: by themselves they show nothing. `tells` are those
+    that measure how things are, did not hold, and are not the alert's own rule. With `by_person` nothing in it shows a
+    recovery, so code never says one and a person is asked.
     """
 
     checks: tuple[Check, ...]
@@ -138,15 +139,15 @@ class SuccessTest:
     guards: tuple[Guard, ...] = field(default=())
     already: tuple[int, ...] = ()
     by_person: bool = False
+    tells: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
-        """What was sealed before these were known has no `already` and no `by_person`."""
+        """What was sealed before these were known has no `already`, `tells` and `by_person`."""
         found: dict[str, Json] = {
             "checks": [c.to_json() for c in self.checks], "hold_s": self.hold.total_seconds(),
             "within_s": self.within.total_seconds(), "guards": [g.to_json() for g in self.guards],
         }  # fmt: skip
-        if self.already:
-            found["already"] = list(self.already)
+        found |= {name: list(places) for name in ("already", "tells") if (places := getattr(self, name))}
         return found | ({"by_person": True} if self.by_person else {})
 
     @property
@@ -184,5 +185,5 @@ def success_from_json(data: Mapping[str, Json]) -> SuccessTest:
     guards = tuple(Guard(check_from_json(g["check"]), g["at_least"], g["at_most"], g["name"]) for g in data["guards"])
     checks = tuple(check_from_json(c) for c in data["checks"])
     hold, within = timedelta(seconds=float(data["hold_s"])), timedelta(seconds=float(data["within_s"]))
-    already = tuple(int(place) for place in data.get("already", ()))
-    return SuccessTest(checks, hold, within, guards, already, bool(data.get("by_person", False)))
+    already, tells = (tuple(int(place) for place in data.get(name, ())) for name in ("already", "tells"))
+    return SuccessTest(checks, hold, within, guards, already, bool(data.get("by_person", False)), tells)

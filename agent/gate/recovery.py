@@ -62,9 +62,10 @@ def settled(test: SuccessTest, now: Sequence[bool | None], served: frozenset[str
             "its success test holds already, before anything is done, so it could not show that the action helped. Give one "
             "that fails now: the alert's own measure against its limit."
         )
-    test = replace(test, already=tuple(place for place, held in enumerate(now) if held is True))
-    telling = any(held is False and shows_effect(check, served) for check, held in zip(test.checks, now, strict=True))
-    return test if rules or telling else replace(test, by_person=True)
+    off = [place for place, held in enumerate(now) if held is False and place not in rules]
+    tells = tuple(place for place in off if shows_effect(test.checks[place], served))
+    test = replace(test, already=tuple(place for place, held in enumerate(now) if held is True), tells=tells)
+    return test if rules or tells else replace(test, by_person=True)
 
 
 def shows_effect(check: Check, served: frozenset[str] = frozenset()) -> bool:

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 
 from agent.case.check import Check, Guard, SuccessTest
 from agent.clock import parse_time
-from agent.gate.recovery import shows_effect
 from tools.spec import Fact
 
 STALE = timedelta(minutes=3)  # a value whose window ended longer ago says nothing about now
@@ -98,7 +97,7 @@ def _good(test: SuccessTest, baseline: Sequence[float | None], one: Look, of: Se
 def _helped(test: SuccessTest, baseline: Sequence[float | None], seen: Sequence[Look]) -> bool:
     """Whether all but the alert's own rule held to the end, with something in it that did not hold before and measures."""
     own = [place for place, check in enumerate(test.checks) if not check.is_rule]
-    if all(place in test.already or not shows_effect(test.checks[place]) for place in own):
+    if not test.tells:
         return False
     held = _held(test, baseline, seen, own)
     return held is not None and held >= test.hold

@@ -122,7 +122,9 @@ def test_what_was_asked_held_and_the_alert_goes_on_so_it_is_left_as_it_is() -> N
     held = [Look(NOON + n * MINUTE / 2, (True, False)) for n in range(1, 30)]
     found = judge(test, (), held, NOON, held[-1].at)
     assert (found.recovered, found.final, found.helped) == (False, True, True)
-    for other in (sealed(P99, RULE, now=(True, False)), sealed(SERVED, RULE, now=(False, False))):
+    info = Check("query_metrics", {"promql": "served_info{version='2'}"}, "> 0")
+    moved = settled(SuccessTest((info, RULE)), (False, False), frozenset({"served_info"}))
+    for other in (sealed(P99, RULE, now=(True, False)), sealed(SERVED, RULE, now=(False, False)), moved):
         assert not judge(other, (), held, NOON, held[-1].at).helped
     broken = [*held[:-1], replace(held[-1], checks=(False, False))]
     assert not judge(test, (), broken, NOON, held[-1].at).helped
@@ -132,9 +134,10 @@ def test_what_is_new_in_a_test_is_sealed_and_what_was_sealed_before_reads_back_a
     plain = SuccessTest((P99,))
     assert plain.to_json().keys() == {"checks", "hold_s", "within_s", "guards"}
     assert success_from_json(plain.to_json()) == plain
-    whole = SuccessTest((VACUOUS, RULE), already=(0,), by_person=True)
+    whole = SuccessTest((VACUOUS, RULE), already=(0,), by_person=True, tells=(1,))
     assert success_from_json(whole.to_json()) == whole
     assert whole.to_json() != replace(whole, by_person=False).to_json() != replace(whole, already=()).to_json()
+    assert whole.to_json() != replace(whole, tells=()).to_json()
 
 
 def test_a_card_says_what_holds_already_and_who_decides() -> None:

@@ -30,26 +30,9 @@ from tools.errors import (
 )
 
 __all__ = [
-    "BadArguments",
-    "BadConfiguration",
-    "BudgetSpent",
-    "Busy",
-    "IllegalTransition",
-    "NotConfigured",
-    "NotEntitled",
-    "NotRecorded",
-    "Outdated",
-    "Overloaded",
-    "Overtaken",
-    "ReasonerFailed",
-    "Refused",
-    "StanchError",
-    "TargetUnclear",
-    "TooMany",
-    "ToolError",
-    "ToolFailed",
-    "Unreachable",
-    "UnusableInput",
+    "BadArguments", "BadConfiguration", "BudgetSpent", "Busy", "IllegalTransition", "NotConfigured", "NotEntitled",
+    "NotRecorded", "Outdated", "Overloaded", "Overtaken", "ReasonerFailed", "Refused", "StanchError", "TargetUnclear", "TooMany",
+    "ToolError", "ToolFailed", "Unreachable", "UnusableInput",
 ]  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from agent.application import App, Listener
 from agent.case import catalog as catalogs
 from agent.case.catalog import Catalog
 from agent.case.redact import Redactor
-from agent.case.timeline import EventKind
+from agent.case.timeline import Event, EventKind
 from agent.clock import RealClock
 from agent.desk import Desk
 from agent.errors import BadConfiguration
@@ -71,15 +71,26 @@ class Feed:
         self._seen = dict(seen)
         self._turn = asyncio.Lock()
 
-    async def publish(self, *incidents: str) -> None:
+    async def publish(self, *incidents: str, told: Sequence[Event] = ()) -> None:
+        """`told` are committed events that need not be read again, each incident's in order."""
         if not self._listeners or not incidents:
             return
+        at_hand: dict[str, list[Event]] = {}
+        for event in told:
+            at_hand.setdefault(event.incident, []).append(event)
         async with self._turn, self._db.read() as tx:  # two at once would tell the same events twice
-            fresh = await timeline.after_all(tx, {incident: self._seen.get(incident, 0) for incident in incidents})
-            for event in (event for incident in incidents for event in fresh[incident]):
-                self._seen[event.incident] = event.n
-                for listener in self._listeners:
-                    listener(event)
+            for incident in incidents:
+                seen = self._seen.get(incident, 0)
+                fresh = at_hand.get(incident, [])
+                if not fresh or fresh[0].n != seen + 1:
+                    fresh = await timeline.events(tx, incident, seen)
+                self._tell(fresh)
+
+    def _tell(self, fresh: Sequence[Event]) -> None:
+        for event in fresh:
+            self._seen[event.incident] = event.n
+            for listener in self._listeners:
+                listener(event)
 
 
 class Again(httpx.AsyncHTTPTransport):

@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from agent.case.alert import Alert, AlertStatus
+from agent.case.attention import Attention
 from agent.case.incident import Incident, State
 from agent.case.redact import Redactor
 from agent.case.text import visible
-from agent.case.timeline import EventKind
+from agent.case.timeline import Event, EventKind
 from agent.intake.correlate import Assignment, Board, joined
 from agent.intake.portions import portions
 from agent.intake.route import Routes, deeper, in_a_storm
@@ -54,6 +55,8 @@ class Reception:
         self._board = Board(notebook.catalog())
         self._seen: int | None = None  # the last alert's row that the board knows of
         self._looked = -math.inf
+        self.told: Sequence[Event] = ()  # what the last sitting added to timelines
+        self.routed: Mapping[str, Attention | None] = {}  # what it knew of the attention that its incidents get
 
     async def take(self, tx: Transaction, arrived: Sequence[Alert]) -> list[Received]:
         """Each alert with its incident, in the order of their starts. A transaction that fails needs a new Reception."""
@@ -65,7 +68,7 @@ class Reception:
         sitting = await Sitting.open(tx, self._notebook.clock.now(), arrived)
         await sitting.fetch(set(self._likely(sitting, arrived)))
         received = [await self._one(sitting, alert) for alert in arrived]
-        await sitting.close()
+        self.told, self.routed = await sitting.close(), sitting.routed
         self._seen = await alerts.last(tx)
         return received
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from agent.case.alert import Alert, AlertStatus
 from agent.case.attention import Attention, Depth
 from agent.case.incident import Incident
-from agent.case.timeline import EventKind
+from agent.case.timeline import Event, EventKind
 from agent.intake.correlate import SHORT, name_of, opened_by
 from agent.intake.route import STORM
 from agent.store import alerts, attention, incidents, timeline, wakes
@@ -27,10 +27,10 @@ class Sitting:
     signals: dict[str, list[Kept]]  # by fingerprint, in the order of arrival
     taken: set[str]  # ids that incidents have, of those that these alerts might open
     incidents: dict[str, Incident] = field(default_factory=dict)
+    routed: dict[str, Attention | None] = field(default_factory=dict)
     fresh: list[tuple[str, Alert]] = field(default_factory=list)
     unsettled: set[str] = field(default_factory=set)  # not what is anchored: nothing may be added to them
     _stored: dict[str, Incident] = field(default_factory=dict)  # as they stand in the store
-    _routed: dict[str, Attention | None] = field(default_factory=dict)
     _unrouted: set[str] = field(default_factory=set)  # of which no attention is kept
     _rerouted: set[str] = field(default_factory=set)
     _threads: dict[str, dict[str, bool]] = field(default_factory=dict)  # by channel
@@ -50,7 +50,7 @@ class Sitting:
         self._stored |= found
         self.unsettled |= (await timeline.tails(self.tx, found)).keys()
         known = await attention.among(self.tx, list(found)) if found else {}
-        self._routed |= {name: known.get(name) for name in found}
+        self.routed |= {name: known.get(name) for name in found}
         self._unrouted |= found.keys() - known.keys()
 
     def incident_of(self, alert: Alert) -> str | None:
@@ -75,7 +75,7 @@ class Sitting:
             there = name in self.taken if digits == SHORT else bool(await incidents.taken(self.tx, {name}))
             if not there and name not in self.incidents and not self._was_lost(name):
                 break
-        self._routed[name] = None  # nobody has routed it
+        self.routed[name] = None  # nobody has routed it
         self._unrouted.add(name)
         return incident
 
@@ -84,7 +84,7 @@ class Sitting:
         return self.tx.anchors.knows(name)
 
     def attention(self, name: str) -> Attention | None:
-        return self._routed.get(name)
+        return self.routed.get(name)
 
     async def threads(self, channel: str, besides: str) -> tuple[int, int]:
         """How many threads the channel got of late, and how many of them mention somebody; `besides` is not counted."""
@@ -94,7 +94,7 @@ class Sitting:
         return len(others), sum(others)
 
     def route(self, one: Attention) -> None:
-        self._routed[one.incident] = one
+        self.routed[one.incident] = one
         self._rerouted.add(one.incident)
         opened = self.incidents[one.incident].opened_at
         if one.depth.threaded and opened is not None and opened >= self.now - STORM:
@@ -117,24 +117,26 @@ class Sitting:
         self.fresh.append((incident.id, alert))
         return True
 
-    async def close(self) -> None:
-        """Write the incidents, their signals and events, what attention they get, and one wake for each that is to be woken."""
+    async def close(self) -> list[Event]:
+        """Write the incidents, their signals and events, what attention they get, and one wake for each that is to be woken;
+        the events."""
         names = list(dict.fromkeys(name for name, _ in self.fresh))
         await incidents.add_all(self.tx, [self.incidents[name] for name in names if name not in self._stored])
         changed = [name for name in names if name in self._stored and self.incidents[name] != self._stored[name]]
         await incidents.save_all(self.tx, [self.incidents[name] for name in changed])
         await alerts.add(self.tx, self.fresh)
-        await timeline.append_all(self.tx, self._told)
-        routed = [one for name in self._rerouted if (one := self._routed[name]) is not None]
+        told = await timeline.append_all(self.tx, self._told)
+        routed = [one for name in self._rerouted if (one := self.routed[name]) is not None]
         await attention.add_all(self.tx, [one for one in routed if one.incident in self._unrouted])
         for one in routed:
             if one.incident not in self._unrouted:
                 await attention.put(self.tx, one)
         await wakes.add_all(self.tx, list(self._stirred()), "alert", self.now)
+        return told
 
     def _stirred(self) -> Iterator[str]:
         """Incidents that somebody has to look at: what nobody investigates has nothing to do until an alert clears."""
         for name, alert in self.fresh:
-            known = self._routed.get(name)
+            known = self.routed.get(name)
             if known is None or known.depth is Depth.INVESTIGATE or alert.status is AlertStatus.RESOLVED:
                 yield name

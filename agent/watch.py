@@ -54,7 +54,7 @@ class Chore:
 
 
 class Watch:
-    """`publish` tells the surfaces of the new events of incidents."""
+    """`publish` tells the surfaces of the new events of incidents; `told` are those that are at hand."""
 
     def __init__(
         self, notebook: Notebook, worker: Worker, box: Inbox, routes: Routes, serve: ServeSection, publish: Publish,
@@ -154,9 +154,9 @@ class Watch:
                 await self._take([one])
             return
         fresh = list(dict.fromkeys(one.incident for one in received if one.incident and not one.duplicate))
-        for incident in await self._to_be_posted(fresh):
+        for incident in self._to_be_posted(fresh):
             await self._wait_for_habit(incident)
-        await self._publish(*fresh)
+        await self._publish(*fresh, told=self._reception.told)
         self._news.set()
 
     async def _received(self, tx: Transaction, entries: Sequence[Entry]) -> list[Received]:
@@ -169,11 +169,10 @@ class Watch:
         async with self._notebook.db.write() as tx:
             await inbox.set_aside(tx, entry.id, f"{type(error).__name__}: {error}")
 
-    async def _to_be_posted(self, names: Sequence[str]) -> list[Attention]:
+    def _to_be_posted(self, names: Sequence[str]) -> list[Attention]:
         """Of these incidents, those that get a thread of which nobody knows yet whether it waits."""
-        async with self._notebook.db.read() as tx:
-            known = await attention.among(tx, names)
-        return [one for name in names if (one := known.get(name)) and one.depth.threaded and one.post_at is None]
+        known = [self._reception.routed.get(name) for name in names]
+        return [one for one in known if one is not None and one.depth.threaded and one.post_at is None]
 
     async def _wait_for_habit(self, known: Attention) -> None:
         """Decide whether the thread waits, before anything is posted."""

@@ -72,16 +72,17 @@ async def append(
     return event
 
 
-async def append_all(tx: Transaction, entries: Sequence[Entry]) -> None:
+async def append_all(tx: Transaction, entries: Sequence[Entry]) -> list[Event]:
     """As `append` with `fresh`, in their order and in one statement. The incidents' rows are held already."""
     for why in (await tails(tx, {one.incident for one in entries} - tx.heads.keys())).values():
         raise Unsettled(why)
-    rows = []
+    chained = []
     for one in entries:
-        event = _chained(tx, tx.heads.get(one.incident) or tx.found[one.incident], tx.held[one.incident], one)
-        rows.append(event.to_json() | {"at": event.at, "key": one.key})
+        chained.append(_chained(tx, tx.heads.get(one.incident) or tx.found[one.incident], tx.held[one.incident], one))
+    rows = [event.to_json() | {"at": event.at, "key": one.key} for event, one in zip(chained, entries, strict=True)]
     if rows:
         await tx.execute(_INSERT, rows)
+    return chained
 
 
 async def go_on_behind(
@@ -217,19 +218,6 @@ async def events(tx: Transaction, incident: str, after: int = 0) -> list[Event]:
     """In order, those whose number is greater than `after`."""
     query = select(table).where(table.c.incident == incident, table.c.n > after).order_by(table.c.n)
     return [_event(row) for row in (await tx.execute(query)).mappings()]
-
-
-async def after_all(tx: Transaction, seen: Mapping[str, int]) -> dict[str, list[Event]]:
-    """Of each of these incidents its events, in order, after the number that goes with it."""
-    found: dict[str, list[Event]] = {incident: [] for incident in seen}
-    fresh = [incident for incident, n in seen.items() if not n]
-    for some in chunks(fresh):
-        query = select(table).where(table.c.incident.in_(some)).order_by(table.c.incident, table.c.n)
-        for row in (await tx.execute(query)).mappings():
-            found[row["incident"]].append(_event(row))
-    for incident in seen.keys() - set(fresh):
-        found[incident] = await events(tx, incident, seen[incident])
-    return found
 
 
 async def money_since(tx: Transaction, since: datetime) -> float:

@@ -26,7 +26,7 @@ from agent.gate.policy import Policy, Ruling, Verdict
 from agent.gate.policy_file import Budgets
 from agent.gate.preparation import ContextOf, Preparation, resolved
 from agent.gate.proposal import Proposal, ProposalState
-from agent.gate.witness import Testimony, as_told, testimony, vouched_done
+from agent.gate.witness import Testimony, as_told, vouched_done, witnessed
 from agent.store import executions, incidents, timeline
 from agent.store.anchors import Start
 from agent.store.database import Database, Transaction
@@ -111,7 +111,7 @@ class Ledger:
     ) -> tuple[Proposal, Execution]:
         """In one transaction: nothing stands in the way, and the one row that says so."""
         proposal = await docket.held(tx, proposal_id, run)
-        said = await testimony(tx, proposal)
+        said = await witnessed(tx, proposal)
         known = await _known(tx, proposal, said, run)
         if known is not None and (known.outcome is not None or known.intent_at is not None):
             if known.outcome is None and proposal.state is not ProposalState.CLAIMED:
@@ -195,7 +195,7 @@ class Ledger:
     async def _intend(self, tx: Transaction, hand: _Hand) -> Execution:
         """Say durably what is about to be done. Clocks, policy and kill switch are asked once more: looking took time."""
         proposal = await docket.held(tx, hand.proposal.id, hand.run)
-        said = await testimony(tx, proposal)
+        said = await witnessed(tx, proposal, against_rows=False)  # they were, in the claim
         if (objection := await self._obstacle(tx, proposal, Budgets(), said)) is not None:
             return await self._refuse(tx, proposal, hand.execution, objection, hand.run)
         now = self._clock.now()

@@ -14,6 +14,7 @@ from agent.case.timeline import Event, EventKind, broken_at, genuine
 from agent.errors import Unsettled
 from agent.gate.proposal import Proposal
 from agent.store import decisions, timeline
+from agent.store.anchors import Head
 from agent.store.database import Transaction
 from agent.store.decisions import Decision
 from agent.store.executions import Execution, Outcome
@@ -31,6 +32,7 @@ class Testimony:
     intent: Event | None = None
     end: Event | None = None
     contradicts: str | None = None
+    upto: Head | None = None  # the last event that was looked at
 
 
 async def witnessed(tx: Transaction, proposal: Proposal, against_rows: bool = True) -> Testimony:
@@ -45,9 +47,11 @@ async def witnessed(tx: Transaction, proposal: Proposal, against_rows: bool = Tr
     told = [_told(event) for event in mine if event.kind is EventKind.DECISION]
     intent = next((event for event in mine if event.kind is EventKind.INTENT), None)
     end = next((e for e in mine if e.kind is EventKind.OUTCOME and "settled_by" not in e.data), None)
-    if any(_is_over(event) for event in mine):
-        return Testimony(told, intent, end, "its timeline tells that it has started or ended already")
-    return Testimony(told, intent, end, await _differing(tx, proposal, told) if against_rows else None)
+    over = any(_is_over(event) for event in mine)
+    contradicts = "its timeline tells that it has started or ended already" if over else None
+    if contradicts is None and against_rows:
+        contradicts = await _differing(tx, proposal, told)
+    return Testimony(told, intent, end, contradicts, Head(events[-1].n, events[-1].hash))
 
 
 async def _differing(tx: Transaction, proposal: Proposal, told: Sequence[Decision]) -> str | None:

@@ -75,6 +75,6 @@ MUTANTS = (
     Mutant("unkeyed lines of before do not count", "I9", ANCHORS, "        if said[\"how\"] == \"adopted\":", "        if said[\"how\"] == \"never\":", tests=f"{KEPT}test_a_cut_folder_of_before_is_not_healed_by_adopting_it"),
     Mutant("a key that anybody may read is taken", "I12", CUSTODY, "    if mode & (stat.S_IRWXO | stat.S_IWGRP):", "    if mode & stat.S_IWGRP:", tests=f"{KEPT}test_a_key_that_others_may_read_or_that_is_none_is_refused"),
     Mutant("a second key is no matter", "I9", CUSTODY, "        if own.exists() and own.read_bytes() != key:", "        if own.exists() and not key:", tests=f"{KEPT}test_a_second_key_in_the_folder_is_refused_with_what_to_do"),
-    Mutant("anchors elsewhere are written and never read", "I9", ANCHORS, "        self._readings = [self._reading(path, self._take) for path in self.paths]", "        self._readings = [self._reading(self.paths[0], self._take) for path in self.paths]", tests=f"{KEPT}test_anchors_elsewhere_are_missed_when_the_folders_own_are_cut_with_the_database"),
+    Mutant("anchors elsewhere are written and never read", "I9", ANCHORS, "self._readings[place] = self._reading(path, self._take)", "self._readings[place] = self._reading(self.paths[0], self._take)", tests=f"{KEPT}test_anchors_elsewhere_are_missed_when_the_folders_own_are_cut_with_the_database"),
     Mutant("the audit key is shown", "I14", "agent/settings.py", "tokens = (self.api_key, self.audit.key, *of_slack,", "tokens = (self.api_key, *of_slack,", tests=f"{KEPT}test_settings_name_the_places"),
 )  # fmt: skip

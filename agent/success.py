@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -26,6 +26,7 @@ from tools.alert_condition import (
     looks_back,
     rules_of,
     subject_labels,
+    was_measured,
 )
 from tools.alert_condition import recorded as recording_rules
 from tools.context import Context, Model
@@ -75,13 +76,13 @@ async def _rules(dossier: Dossier, context: Context) -> list[tuple[Check, AlertR
             key = (rule.expr, pod, tuple(sorted(labels.items())))
             found.setdefault(key, (rule_check(rule.expr, labels, pod, alert.name), rule))
     if len(found) <= MOST_RULES:
-        return [(await _with_what_has_data(check, context), rule) for check, rule in found.values()]
+        return await _judgeable(found.values(), context)
     shared: dict[str, tuple[Check, AlertRule]] = {}
     for check, rule in found.values():
         others = [c.args["labels"] for c, r in found.values() if r.expr == rule.expr]
         labels = {k: v for k, v in check.args["labels"].items() if all(o.get(k) == v for o in others)}
         shared.setdefault(rule.expr, (rule_check(rule.expr, labels, "", str(check.args["alertname"])), rule))
-    return list(shared.values())[:MOST_RULES]
+    return await _judgeable(list(shared.values())[:MOST_RULES], context)
 
 
 def rule_check(expr: str, labels: dict[str, str], pod: str, alertname: str) -> Check:
@@ -89,15 +90,26 @@ def rule_check(expr: str, labels: dict[str, str], pod: str, alertname: str) -> C
     return Check(RULE, {k: v for k, v in args.items() if v or k == "labels"}, "== 0", FIRING)
 
 
-async def _with_what_has_data(check: Check, context: Context) -> Check:
-    """Of a rule that fires by one of several ways (`or`), what has data now is what has to have it later."""
+async def _judgeable(found: Iterable[tuple[Check, AlertRule]], context: Context) -> list[tuple[Check, AlertRule]]:
+    """Those whose data the server that is asked has. One that fires elsewhere is a rule that cannot be read: sealed, it could
+    never be said to be over."""
+    held = [(await _with_what_has_data(check, context), rule) for check, rule in found]
+    return [(check, rule) for check, rule in held if check is not None]
+
+
+async def _with_what_has_data(check: Check, context: Context) -> Check | None:
+    """Of a rule that fires by one of several ways (`or`), what has data now is what has to have it later; None where nothing
+    it measures was there lately."""
+    expr = str(check.args["expr"])
     try:
         answer = await alert_condition(context, **check.args)
+        if answer.data["firing"] is None and not await was_measured(context, expr):
+            return None
     except ToolError:
         return check
     parts = answer.data["measures"]
     given = [str(m["promql"]) for m in parts if m["value"] is not None]
-    whole = len(given) == len(parts) or not given or not _has_or(str(check.args["expr"]))
+    whole = len(given) == len(parts) or not given or not _has_or(expr)
     return check if whole else replace(check, args={**check.args, "measures": given})
 
 

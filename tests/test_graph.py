@@ -71,14 +71,14 @@ class Scripted:
 
 @asynccontextmanager
 async def incident(
-    tmp_path: Path, reasoner: Scripted, policy: str = stage.POLICY, rename: str = ""
+    tmp_path: Path, reasoner: Scripted, policy: str = stage.POLICY, rename: str = "", address: str = ""
 ) -> AsyncIterator[tuple[App, str]]:
-    """The lab's first incident. With `rename` its alert has another name and no address, so that its rule cannot be read."""
+    """The lab's first incident. With `rename` its alert has another name and address: without one its rule cannot be read."""
     session = Session(functools.partial(open_app, reasoner=reasoner), {"data": str(tmp_path)})
     async with stage.begun(session, [], "forecast-contention", 1, policy) as (app, alerts, _):
         first = alerts[0]
         if rename:
-            first = replace(first, labels={**first.labels, "alertname": rename}, generator_url="")
+            first = replace(first, labels={**first.labels, "alertname": rename}, generator_url=address)
         (received,) = await app.desk.receive([first])
         assert received.incident is not None
         yield app, received.incident

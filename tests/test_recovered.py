@@ -53,6 +53,20 @@ async def test_an_alert_whose_rule_cannot_be_read_and_a_test_that_holds_already_
         assert await replicas(app) == 3
 
 
+async def test_a_rule_whose_series_are_on_another_server_is_none_that_could_be_over(tmp_path: Path) -> None:
+    elsewhere = "http://prometheus.elsewhere/graph?g0.expr=probe_success%7Bjob%3D%22blackbox%22%7D+%3D%3D+0"
+    async with incident(tmp_path, Scripted([LOOK, scale(), MENDED]), rename="Nobodys", address=elsewhere) as (
+        app,
+        identity,
+    ):
+        rest = await app.desk.work(identity)
+        proposal = await app.desk.proposal(str(rest.proposal))
+        assert [c.is_rule for c in proposal.success.checks] == [False]
+        await app.desk.decide(proposal.id, proposal.digest, me(app), "approve")
+        _, dossier = await finish(app, identity)
+        assert dossier.incident.state is State.RECOVERED
+
+
 async def test_a_test_may_not_bring_a_rule_of_its_own(tmp_path: Path) -> None:
     own = SuccessTest((Check("alert_condition", {"expr": "up == 7", "labels": {}}, "== 0", "firing.count"),))
     reasoner = Scripted([LOOK, scale(success=own), END])

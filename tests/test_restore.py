@@ -49,9 +49,10 @@ async def put_back(app: App, name: str) -> str:
 async def test_what_is_behind_its_anchors_is_not_run_and_a_person_is_called(tmp_path: Path) -> None:
     async with incident(tmp_path, Scripted([LOOK, scale(), MENDED])) as (app, name):
         await put_back(app, name)
-        before = len(await app.desk.events(name))
+        before, run = len(await app.desk.events(name)), (await app.desk.dossier(name)).incident.run
         with pytest.raises(Unsettled, match="has lost events"):
             await app.desk.work(name)
+        assert (await app.desk.dossier(name)).incident.run == run, "no run has begun"
         async with watching(app):
             while name not in app.desk.notebook.db.unsettled:
                 await app.clock.sleep(0)

@@ -26,6 +26,7 @@ from tools.spec import Answer, Emptiness, Fact, read
 from tools.wording import clean, clock_time, iso, labels_text, shorten
 
 FRESH = timedelta(minutes=3)  # a sample older than this says nothing about now
+LATELY = timedelta(hours=1)  # what had no sample for so long is not kept on this server
 FIRING = "firing.count"  # the fact that a check asks for
 # Labels that tell members, versions and how bad it is, not what it is about: a new pod or a version taken back has others.
 _MEMBERS = frozenset(
@@ -120,6 +121,16 @@ async def rules_of(context: Context, labels: Labels, given: str | None) -> list[
     same = [r for r in fitting if given and _same(str(r["query"]), given)]
     found = [_rule(r) for r in same or fitting] or ([AlertRule(given)] if given else [])
     return [rule for rule in found if _askable(rule.expr, context)]
+
+
+async def was_measured(context: Context, expr: str) -> bool:
+    """Whether the server that answers for an expression had samples of anything it selects in the last hour."""
+    tree = pql.parse(expr)
+    server = prometheus(context, pql.equalities(tree))
+    asked = {pql.selector_text(s) for s in pql.selectors(tree)}
+    over = f"[{LATELY.seconds // 60}m]"
+    answers = await asyncio.gather(*(server.instant(f"count(last_over_time({text}{over}))") for text in asked))
+    return any(answer.series for answer in answers)
 
 
 async def recorded(context: Context) -> dict[str, str]:

@@ -26,7 +26,7 @@ from agent.gate.policy import Policy, Ruling, Verdict
 from agent.gate.policy_file import Budgets
 from agent.gate.preparation import ContextOf, Preparation, resolved
 from agent.gate.proposal import Proposal, ProposalState
-from agent.gate.witness import Testimony, as_told, testimony, vouched_done
+from agent.gate.witness import Testimony, as_told, vouched_done, witnessed
 from agent.store import executions, incidents, timeline
 from agent.store.anchors import Start
 from agent.store.database import Database, Transaction
@@ -53,6 +53,7 @@ class _Hand:
     execution: Execution
     action: Action
     run: int
+    said: Testimony  # of its timeline, in the claim
 
 
 class _HasToLast(Exception):
@@ -88,16 +89,16 @@ class Ledger:
     async def execute(self, proposal_id: str, run: int) -> Execution:
         """Start the proposal, or find out what became of it. Raises Overtaken when `run` is no longer the epoch."""
         async with self._turns[proposal_id]:
-            proposal, execution = await self._claimed(proposal_id, run)
+            proposal, execution, said = await self._claimed(proposal_id, run)
             if execution.outcome is not None:
                 return execution
             action = self._actions[proposal.action].parse(proposal.arguments)
-            hand = _Hand(proposal, execution, action, run)
+            hand = _Hand(proposal, execution, action, run, said)
             return await (self._start(hand) if execution.intent_at is None else self._reconcile(hand))
 
     # -- claim ----------------------------------------------------------------------------------------------------------
 
-    async def _claimed(self, proposal_id: str, run: int) -> tuple[Proposal, Execution]:
+    async def _claimed(self, proposal_id: str, run: int) -> tuple[Proposal, Execution, Testimony]:
         """A claim sends nothing, so a power cut may take it back; a refusal has to last, and is made anew where it does."""
         try:
             async with self._db.write(lasting=False) as tx:
@@ -108,27 +109,27 @@ class Ledger:
 
     async def _claim(
         self, tx: Transaction, proposal_id: str, run: int, may_refuse: bool = True
-    ) -> tuple[Proposal, Execution]:
+    ) -> tuple[Proposal, Execution, Testimony]:
         """In one transaction: nothing stands in the way, and the one row that says so."""
         proposal = await docket.held(tx, proposal_id, run)
-        said = await testimony(tx, proposal)
+        said = await witnessed(tx, proposal)
         known = await _known(tx, proposal, said, run)
         if known is not None and (known.outcome is not None or known.intent_at is not None):
             if known.outcome is None and proposal.state is not ProposalState.CLAIMED:
                 proposal = await docket.put(
                     tx, proposal, ProposalState.CLAIMED, "its timeline tells that it was started"
                 )
-            return proposal, known
+            return proposal, known, said
         objection = await self._obstacle(tx, proposal, Budgets() if known else self._policy().budgets, said)
         if objection is not None:
             if not may_refuse:
                 raise _HasToLast
-            return proposal, await self._refuse(tx, proposal, known, objection, run)
+            return proposal, await self._refuse(tx, proposal, known, objection, run), said
         if known is not None:
-            return proposal, known
+            return proposal, known, said
         claimed = replace(_row(proposal, run), claimed_at=self._clock.now())
         await executions.add(tx, claimed)
-        return await docket.move(tx, proposal, ProposalState.CLAIMED, "claimed"), claimed
+        return await docket.move(tx, proposal, ProposalState.CLAIMED, "claimed"), claimed, said
 
     async def _obstacle(
         self, tx: Transaction, proposal: Proposal, budgets: Budgets, said: Testimony
@@ -195,7 +196,9 @@ class Ledger:
     async def _intend(self, tx: Transaction, hand: _Hand) -> Execution:
         """Say durably what is about to be done. Clocks, policy and kill switch are asked once more: looking took time."""
         proposal = await docket.held(tx, hand.proposal.id, hand.run)
-        said = await testimony(tx, proposal)
+        said = hand.said
+        if said.upto != await timeline.tail(tx, proposal.incident):  # something came meanwhile
+            said = await witnessed(tx, proposal, against_rows=False)  # they were, in the claim
         if (objection := await self._obstacle(tx, proposal, Budgets(), said)) is not None:
             return await self._refuse(tx, proposal, hand.execution, objection, hand.run)
         now = self._clock.now()

@@ -14,6 +14,7 @@ from agent.case.timeline import Event, EventKind, broken_at, genuine
 from agent.errors import Unsettled
 from agent.gate.proposal import Proposal
 from agent.store import decisions, timeline
+from agent.store.anchors import Head
 from agent.store.database import Transaction
 from agent.store.decisions import Decision
 from agent.store.executions import Execution, Outcome
@@ -31,10 +32,12 @@ class Testimony:
     intent: Event | None = None
     end: Event | None = None
     contradicts: str | None = None
+    upto: Head | None = None  # the last event that was looked at
 
 
-async def testimony(tx: Transaction, proposal: Proposal) -> Testimony:
-    """Everything from its verdict on. That the end of the chain was not cut off is the anchors' affair (timeline.tail)."""
+async def witnessed(tx: Transaction, proposal: Proposal, against_rows: bool = True) -> Testimony:
+    """Everything from its verdict on, held against the rows of decisions if wanted. That the end of the chain was not cut off
+    is the anchors' affair (timeline.tail)."""
     events = await timeline.from_key(tx, proposal.incident, f"verdict:{proposal.id}")
     if not events or not vouches(tx.audit_key, events[0], proposal):
         return Testimony(contradicts=NOT_SEALED)
@@ -44,19 +47,19 @@ async def testimony(tx: Transaction, proposal: Proposal) -> Testimony:
     told = [_told(event) for event in mine if event.kind is EventKind.DECISION]
     intent = next((event for event in mine if event.kind is EventKind.INTENT), None)
     end = next((e for e in mine if e.kind is EventKind.OUTCOME and "settled_by" not in e.data), None)
-    return Testimony(told, intent, end, await _contradiction(tx, proposal, mine, told))
+    over = any(_is_over(event) for event in mine)
+    contradicts = "its timeline tells that it has started or ended already" if over else None
+    if contradicts is None and against_rows:
+        contradicts = await _differing(tx, proposal, told)
+    return Testimony(told, intent, end, contradicts, Head(events[-1].n, events[-1].hash))
 
 
-async def _contradiction(
-    tx: Transaction, proposal: Proposal, mine: Sequence[Event], told: Sequence[Decision]
-) -> str | None:
-    if any(_is_over(event) for event in mine):
-        return "its timeline tells that it has started or ended already"
+async def _differing(tx: Transaction, proposal: Proposal, told: Sequence[Decision]) -> str | None:
     held = [_plain(decision) for decision in await decisions.of(tx, proposal.id)]
     differing = [one for one in (*told, *held) if one not in told or one not in held]
-    if differing:
-        return f"the decisions and its timeline differ about {differing[0].person}'s {differing[0].answer}"
-    return None
+    if not differing:
+        return None
+    return f"the decisions and its timeline differ about {differing[0].person}'s {differing[0].answer}"
 
 
 def as_told(execution: Execution, said: Testimony) -> Execution:

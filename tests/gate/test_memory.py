@@ -62,6 +62,7 @@ async def test_what_is_behind_its_anchor_is_named_when_it_is_opened_and_nothing_
             await work
     async with scene.db.read() as tx:
         assert (await timeline.head(tx, "inc")).n == 3
+        assert await executions.get(tx, proposal.id) is None, "not even a claim"
 
 
 async def test_an_incident_that_is_missing_altogether_is_named_and_its_name_is_not_taken_again(scene: Scene) -> None:

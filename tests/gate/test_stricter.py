@@ -232,7 +232,7 @@ async def claimed(scene: Scene) -> Proposal:
     """A runner died between its claim and its intent."""
     proposal = await scene.approve(await scene.propose())
     async with scene.db.write() as tx:
-        moved, _ = await scene.ledger._claim(tx, proposal.id, scene.run)
+        moved, *_ = await scene.ledger._claim(tx, proposal.id, scene.run)
     assert moved.state is ProposalState.CLAIMED
     return moved
 

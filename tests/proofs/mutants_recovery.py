@@ -26,6 +26,8 @@ MUTANTS = (
     # -- what is sealed
     Mutant("the alert's own rule is left out", "I17", SUCCESS, "checks = (*asked.checks, *(check for check, _ in rules))", "checks = asked.checks",
            f"{T_GRAPH}::test_a_vacuous_test_is_sealed_with_the_alerts_own_rule_and_decides_nothing"),
+    Mutant("a rule without data anywhere is sealed", "I17", SUCCESS, "if answer.data[\"firing\"] is None and not await was_measured(context, expr):", "if False:",
+           "tests/test_recovered.py::test_a_rule_whose_series_are_on_another_server_is_none_that_could_be_over"),
     Mutant("an alert that is over by itself is acted on", "I17", RECOVERY, "if rules and all(now[place] is True for place in rules):", "if False:",
            f"{T_RECOVERY}::test_what_holds_before_anything_is_done_is_refused"),
     Mutant("a test that holds already is sealed", "I17", RECOVERY, "if all(held is True for held in now):", "if not now:",

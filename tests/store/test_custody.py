@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from agent import settings
-from agent.errors import BadConfiguration
+from agent.errors import BadConfiguration, Unsettled
 from agent.gate import audit, docket, memory, stop
 from agent.gate.proposal import ProposalState
-from agent.store import anchors, executions
+from agent.store import anchors, executions, timeline
 from agent.store.custody import Custody
 from agent.store.database import Database
 from agent.surfaces.cli.logs import JsonLines
@@ -91,6 +91,9 @@ async def test_anchors_elsewhere_are_missed_when_the_folders_own_are_cut_with_th
     shutil.rmtree(tmp_path / "data")
     shutil.copytree(tmp_path / "backup", tmp_path / "data")
     scene.db = await Database.open("", tmp_path / "data", custody=custody)
+    async with scene.db.read() as tx:
+        with pytest.raises(Unsettled, match="has lost events 4 to 5"):
+            await timeline.tail(tx, "inc")
     await memory.open_memory(scene.db, scene.clock)
     assert "inc has lost events 4 to 5" in scene.db.unsettled["inc"]
     await scene.db.close()

@@ -25,7 +25,9 @@ class Sitting:
     tx: Transaction
     now: datetime
     signals: dict[str, list[Kept]]  # by fingerprint, in the order of arrival
-    taken: set[str]  # ids that incidents have, of those that these alerts might open
+    taken: set[
+        str
+    ]  # of the ids that these alerts might open: those of incidents that are there, or were and are anchored yet
     incidents: dict[str, Incident] = field(default_factory=dict)
     routed: dict[str, Attention | None] = field(default_factory=dict)
     fresh: list[tuple[str, Alert]] = field(default_factory=list)
@@ -41,7 +43,8 @@ class Sitting:
         signals: dict[str, list[Kept]] = {}
         for one in await alerts.kept(tx, {alert.fingerprint for alert in arrived}):
             signals.setdefault(one.fingerprint, []).append(one)
-        return cls(tx, now, signals, await incidents.taken(tx, {name_of(alert) for alert in arrived}))
+        names = {name_of(alert) for alert in arrived}
+        return cls(tx, now, signals, await incidents.taken(tx, names) | tx.anchors.known(names))
 
     async def fetch(self, names: Collection[str]) -> None:
         """Hold these incidents' rows and know what they say, and how deep they are worked."""
@@ -72,16 +75,14 @@ class Sitting:
         for digits in LONGER:
             incident = opened_by(alert, digits)
             name = incident.id
-            there = name in self.taken if digits == SHORT else bool(await incidents.taken(self.tx, {name}))
-            if not there and name not in self.incidents and not self._was_lost(name):
+            there = digits == SHORT and name in self.taken
+            if digits != SHORT:
+                there = bool(await incidents.taken(self.tx, {name}) or self.tx.anchors.known({name}))
+            if not there and name not in self.incidents:
                 break
         self.routed[name] = None  # nobody has routed it
         self._unrouted.add(name)
         return incident
-
-    def _was_lost(self, name: str) -> bool:
-        """Whether an incident that is no longer there had the id: its events would contradict what is anchored."""
-        return self.tx.anchors.knows(name)
 
     def attention(self, name: str) -> Attention | None:
         return self.routed.get(name)

@@ -1,6 +1,6 @@
 """What credentials look like by themselves: blocks, tokens with a prefix, headers, addresses, commands, statements.
 
-Measured both ways in tests/case/test_redact.py. The rules of detect-secrets were tried and left: they know a third of these
+Measured both ways in tests/case/test_redact.py. The rules of detect-secrets were tried and left: they know a part of these
 forms, and those of source code.
 """
 

@@ -15,6 +15,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import accumulate
+from operator import attrgetter
 
 from sqlalchemy.exc import DBAPIError
 
@@ -114,7 +115,8 @@ class Inbox:
     async def accept(self, source: str, alerts: Sequence[Alert], changes: Sequence[Change] = ()) -> Receipt:
         """Keep what is new of a notification; returns once all of it is on disk. Overloaded where too much waits."""
         if len(alerts) > PORTION:
-            alerts = sorted(alerts, key=lambda one: one.starts_at)  # as they are taken in: not portion by portion
+            alerts = sorted(alerts, key=attrgetter("starts_at"))  # as they are taken in: not portion by portion
+            await asyncio.sleep(0)
         self._senders += 1
         try:
             return await self._all_of(source, alerts, changes)

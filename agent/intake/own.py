@@ -30,9 +30,11 @@ def seal(audit_key: bytes, labels: Mapping[str, str], annotations: Mapping[str, 
 
 def ours(alert: Alert, audit_key: bytes) -> bool:
     """Whether we raised it: it says, word for word, what we sealed."""
-    brought = alert.annotations.get(SEAL, "")
+    brought = alert.annotations.get(SEAL)
+    if alert.name != CALL or brought is None:
+        return False
     right = seal(audit_key, alert.labels, alert.annotations)
-    return alert.name == CALL and hmac.compare_digest(brought.encode("utf-8", "replace"), right.encode())
+    return hmac.compare_digest(brought.encode("utf-8", "replace"), right.encode())
 
 
 def about_us(alert: Alert) -> bool:

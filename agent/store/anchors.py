@@ -12,7 +12,7 @@ import hmac
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -234,9 +234,10 @@ class Anchors:
             )
         return self._last.get(incident)
 
-    def knows(self, incident: str) -> bool:
+    def known(self, incidents: Collection[str]) -> set[str]:
+        """Those of these that were ever anchored; the events of one that was lost would contradict its anchor."""
         self.refresh()
-        return incident in self._last
+        return {one for one in incidents if one in self._last}
 
     def incidents(self) -> list[str]:
         self.refresh()

@@ -63,6 +63,18 @@ async def test_what_is_behind_its_anchors_is_not_run_and_a_person_is_called(tmp_
         ]
 
 
+async def test_the_id_of_an_incident_that_a_restore_has_lost_is_not_used_again(tmp_path: Path) -> None:
+    async with incident(tmp_path, Scripted([LOOK, scale(), MENDED])) as (app, name):
+        (alert,) = (await app.desk.dossier(name)).alerts
+        with closing(sqlite3.connect(app.settings.data / SQLITE_FILE)) as db, db:
+            for table, column in (("alerts", "incident"), ("events", "incident"), ("incidents", "id")):
+                db.execute(f"DELETE FROM {table} WHERE {column} = ?", (name,))
+        (received,) = await app.desk.receive([alert])
+        assert received.incident
+        assert received.incident != name, "what it had told is anchored, and would be contradicted"
+        assert received.incident.startswith(name)
+
+
 async def calls(app: App) -> list[dict[str, dict[str, str]]]:
     """What an Alertmanager is sent."""
     sent: list[dict[str, dict[str, str]]] = []

@@ -47,7 +47,7 @@ MUTANTS = (
     Mutant("our own slowness runs senders out of time", "I11", WIRE, "        super().on_message_complete()\n        self._wait_for(\"\")\n", "        super().on_message_complete()\n", f"{_WIRED}test_our_own_slowness_runs_nobody_out_of_time"),
     Mutant("any number of connections may be open", "I11", WIRE, "if len(self.connections) > self.max_connections:", "if len(self.connections) > 1000 * self.max_connections:", f"{_WIRED}test_one_connection_too_many_is_told_to_come_back_and_silent_ones_make_room"),
     # -- alerts about Stanch
-    Mutant("whatever is called StanchNeedsPerson is dropped", "I10", OWN, "return alert.name == CALL and hmac.compare_digest(brought.encode(\"utf-8\", \"replace\"), right.encode())", "return alert.name == CALL and bool(brought or right)", _FORGED),
+    Mutant("whatever is called StanchNeedsPerson is dropped", "I10", OWN, "if alert.name != CALL or brought is None:\n        return False\n    right", "if alert.name == CALL:\n        return True\n    right", _FORGED),
     Mutant("whatever says that it is ours is dropped", "I10", INBOX, "return ours(alert, self._db.audit_key)", "return ours(alert, self._db.audit_key) or alert.labels.get(\"source\") == \"stanch\"", _FORGED),
     Mutant("a seal holds for another incident", "I10", OWN, "(\"alertname\", \"source\", \"incident\")", "(\"alertname\", \"source\")", _FORGED),
     Mutant("a seal holds for other words", "I10", OWN, "(\"summary\", \"description\")", "(\"description\",)", _FORGED),

@@ -6,8 +6,8 @@ from pydantic import ValidationError
 
 from agent.errors import BadArguments, BadConfiguration
 from agent.settings import Settings
-from tools.http_action import declare_all
-from tools.http_spec import HttpActionSpec
+from tools.http_action.action import declare_all
+from tools.http_action.http_spec import HttpActionSpec
 from tools.listing import TOOLS
 from tools.spec import Action
 from tools.toolbox import Tools, installed

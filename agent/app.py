@@ -12,41 +12,41 @@ from typing import Any
 
 import httpx
 
-from agent import checkpoints
 from agent.actions import known
+from agent.api import Desk
 from agent.application import App, Listener
-from agent.case import catalog as catalogs
-from agent.case.catalog import Catalog
-from agent.case.redact import Redactor
-from agent.case.timeline import Event, EventKind
 from agent.clock import RealClock
-from agent.desk import Desk
+from agent.domain import catalog as catalogs
+from agent.domain.catalog import Catalog
+from agent.domain.redact import Redactor
+from agent.domain.timeline import Event, EventKind
 from agent.errors import BadConfiguration
-from agent.gate import approval, memory
-from agent.gate.ledger import Ledger
-from agent.gate.obstacles import Entitled
-from agent.gate.standing import StandingPolicy
-from agent.graph import Steps, build
-from agent.hindsight import Hindsight
-from agent.intake.inbox import Inbox
-from agent.intake.reconcile import missed
-from agent.intake.route import Routes
-from agent.judge import Judge
+from agent.gate import approval, startup_audit
+from agent.gate.executor import Ledger
+from agent.gate.live_policy import StandingPolicy
+from agent.gate.preflight import Entitled
+from agent.graph import checkpoints
+from agent.graph.graph import Steps, build
+from agent.graph.run_context import Notebook
+from agent.graph.steps.propose import Judge
+from agent.graph.steps.verify import Verifier
+from agent.graph.talk import Talk
+from agent.graph.worker import Worker
 from agent.library.index import Library
-from agent.notebook import Notebook
-from agent.pager import Pager
-from agent.postbox import Postbox
-from agent.reasoner.moves import Reasoner
+from agent.reasoner.protocol import Reasoner
+from agent.service.dispatcher import Chore, Watch
+from agent.service.escalation import Pager
+from agent.service.inbox import Inbox
+from agent.service.outbox import Postbox
+from agent.service.reconcile import missed
+from agent.service.routing import Routes
+from agent.service.suggestion_followup import Hindsight
 from agent.settings import Settings, shipped
 from agent.settings_file import BackendEntry
 from agent.store import timeline
-from agent.store.custody import Custody
+from agent.store.audit_key import Custody
 from agent.store.database import Database
 from agent.store.lock import RunnerLock
-from agent.talk import Talk
-from agent.verify import Verifier
-from agent.watch import Chore, Watch
-from agent.worker import Worker
 from tools.context import Backend, Backends, Clock
 from tools.errors import ToolFailed
 
@@ -121,7 +121,7 @@ async def open_app(
         tools = known(settings)
         db = await Database.open(settings.database_url, settings.data, redact, _custody(settings))
         stack.push_async_callback(db.close)
-        await memory.open_memory(db, now)
+        await startup_audit.open_memory(db, now)
         library = Library.open(settings.runbooks, settings.data / "index")
         stack.push_async_callback(_disconnect, backends)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=10.0, trust_env=False, verify=trusted))
@@ -171,7 +171,7 @@ async def _warm(worker: Worker, library: Library, backends: Backends) -> None:
     await asyncio.to_thread(library.warm)
     await worker.warm()
     for backend in backends.of("kubernetes"):
-        from tools.kubernetes import connect
+        from tools.kubernetes.client import connect
 
         with suppress(ToolFailed, TimeoutError):  # a cluster that does not answer is told of by the read that wants it
             async with asyncio.timeout(SIGN_IN_S):
@@ -181,7 +181,7 @@ async def _warm(worker: Worker, library: Library, backends: Backends) -> None:
 async def _disconnect(backends: Backends) -> None:
     """Close what the Kubernetes client opened on its own, before the loop goes."""
     if backends.has("kubernetes"):
-        from tools.kubernetes import disconnect
+        from tools.kubernetes.client import disconnect
 
         for backend in backends.of("kubernetes"):
             await disconnect(backend)
@@ -258,13 +258,13 @@ def _reasoner(
     settings: Settings, db: Database, clock: Clock, redact: Redactor, publish: Callable[[str], Awaitable[None]]
 ) -> Reasoner:
     """The runbook reasoner, or a language model that fails over to it in mid-incident."""
-    from agent.reasoner.runbook_reasoner import RunbookReasoner
+    from agent.reasoner.rules.runbook_reasoner import RunbookReasoner
 
     if settings.reasoner == "runbook":
         return RunbookReasoner()
-    from agent.reasoner.budget import Limits, Prices
     from agent.reasoner.failover import Failover
-    from agent.reasoner.openai_reasoner import OpenAIReasoner
+    from agent.reasoner.llm.budget import Limits, Prices
+    from agent.reasoner.llm.openai_reasoner import OpenAIReasoner
 
     async def money_today() -> float:
         midnight = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)

@@ -7,18 +7,18 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.case.catalog import Catalog
-from agent.case.redact import Redactor
-from agent.case.timeline import Event
-from agent.desk import Desk
+from agent.api import Desk
+from agent.domain.catalog import Catalog
+from agent.domain.redact import Redactor
+from agent.domain.timeline import Event
 from agent.gate.policy import Policy
-from agent.intake.inbox import Inbox
 from agent.library.index import Library
-from agent.pager import Pager
-from agent.postbox import Postbox
+from agent.service.dispatcher import Watch
+from agent.service.escalation import Pager
+from agent.service.inbox import Inbox
+from agent.service.outbox import Postbox
 from agent.settings import Settings
 from agent.store.lock import RunnerLock
-from agent.watch import Watch
 from tools.context import Backends, Clock
 from tools.toolbox import Tools
 

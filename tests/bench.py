@@ -89,8 +89,8 @@ def step_overhead() -> list[tuple[str, str]]:
 
 async def _steps() -> float:
     from agent.app import open_app
-    from agent.case.alert import Alert, AlertStatus
-    from agent.reasoner.moves import Call, Look, Thought, View
+    from agent.domain.alert import Alert, AlertStatus
+    from agent.reasoner.protocol import Call, Look, Thought, View
     from agent.settings import read
 
     class Looking:
@@ -129,15 +129,15 @@ def gate_overhead() -> list[tuple[str, str]]:
 
 def tokens_a_step() -> list[tuple[str, str]]:
     """System prompt and tool schemas with every backend configured, by the offline estimate."""
-    from agent.case.catalog import Catalog
-    from agent.case.dossier import Dossier
-    from agent.case.incident import Incident, Kind, State
+    from agent.domain.catalog import Catalog
+    from agent.domain.incident import Incident, Kind, State
+    from agent.domain.incident_view import Dossier
+    from agent.graph.steps.think import view_of
     from agent.library.index import Library
-    from agent.reasoner.move_tools import tools_of
-    from agent.reasoner.prompt import tokens
-    from agent.reasoner.prompts import load
+    from agent.reasoner.llm.conversation import tokens
+    from agent.reasoner.llm.move_tools import tools_of
+    from agent.reasoner.llm.prompt_files import load
     from agent.settings import shipped
-    from agent.think import view_of
     from tools.backends import BACKENDS
     from tools.context import Backend, Backends
     from tools.listing import TOOLS

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from agent.case.incident import State
 from agent.clock import RealClock
-from agent.intake.inbox import Inbox
+from agent.domain.incident import State
+from agent.service.inbox import Inbox
 from agent.settings import Settings
 from agent.store import inbox as rows
 from agent.store import incidents

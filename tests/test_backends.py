@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from agent.app import open_app
-from agent.case.redact import Redactor
+from agent.domain.redact import Redactor
 from agent.errors import BadConfiguration
 from agent.settings import read
-from agent.surfaces.cli import stage
+from agent.surfaces.cli import demo_env
 from agent.surfaces.cli.session import Session
 from tests.command_line import TOP, Run
 from tests.warm import Warm
@@ -190,7 +190,7 @@ def test_the_schema_of_the_settings_has_each_kind(place: Place, plug_in: None) -
 
 async def test_the_demo_shows_every_shipped_kind_and_each_answers_doctor(tmp_path: Path) -> None:
     session = Session(open_app, {"data": str(tmp_path), "reasoner": "runbook"})
-    async with stage.begun(session, [], "forecast-contention", 1) as (app, _, lab):
+    async with demo_env.begun(session, [], "forecast-contention", 1) as (app, _, lab):
         assert {backend.kind for backend in app.backends.all} == {kind.kind for kind in BACKENDS}
         for backend in app.backends.all:
             assert (await health(backend)).endswith(f" at {backend.url}")

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from agent.case.dossier import Dossier
-from agent.case.incident import State
+from agent.domain.incident import State
+from agent.domain.incident_view import Dossier
+from agent.graph.worker import RestKind
 from agent.reasoner.failover import Failover
-from agent.reasoner.moves import Call, Look, Move, Reasoner
 from agent.reasoner.progress import TOLD
-from agent.reasoner.runbook_reasoner import RunbookReasoner
-from agent.worker import RestKind
+from agent.reasoner.protocol import Call, Look, Move, Reasoner
+from agent.reasoner.rules.runbook_reasoner import RunbookReasoner
+from tests.graph.test_graph import P99, finish, incident, me
 from tests.reasoner.test_failover import Model
-from tests.test_graph import P99, finish, incident, me
 
 SOME = (0, 10, 11, 19, 24)
 
@@ -91,7 +91,7 @@ def _told(rejections: Sequence[Sequence[str]]) -> int:
 
 
 async def test_a_model_that_comes_back_goes_on_with_the_case(tmp_path: Path) -> None:
-    from tests.test_graph import MENDED
+    from tests.graph.test_graph import MENDED
 
     model = Model([*looks(1), None, MENDED])
     ended = await worked(tmp_path, Failover(model, RunbookReasoner()))

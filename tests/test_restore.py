@@ -13,16 +13,16 @@ import httpx
 import pytest
 
 from agent.application import App
-from agent.case.incident import State
-from agent.case.timeline import EventKind
+from agent.domain.incident import State
+from agent.domain.timeline import EventKind
 from agent.errors import Unsettled
 from agent.gate.proposal import ProposalState
-from agent.notebook import Notebook
-from agent.pager import Pager
+from agent.graph.run_context import Notebook
+from agent.graph.worker import RestKind
+from agent.service.escalation import Pager
 from agent.store.database import SQLITE_FILE
-from agent.worker import RestKind
-from tests.test_graph import LOOK, MENDED, Scripted, finish, incident, me, replicas, scale
-from tests.test_watch import watching
+from tests.graph.test_graph import LOOK, MENDED, Scripted, finish, incident, me, replicas, scale
+from tests.service.test_dispatcher import watching
 from tools.context import Backend, Backends
 
 

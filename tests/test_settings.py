@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from agent.case.redact import Redactor
+from agent.domain.redact import Redactor
 from agent.errors import BadConfiguration
 from agent.settings import Scope, Settings, read
 

@@ -17,10 +17,10 @@ from pydantic import SecretStr
 
 from agent.app import open_app
 from agent.application import App
-from agent.case.alert import Alert, AlertStatus
+from agent.domain.alert import Alert, AlertStatus
 from agent.settings import SlackSettings, read
 from agent.settings_file import RouteEntry
-from agent.surfaces.slack.poster import Poster
+from agent.surfaces.slack.sync import Poster
 from tests.fake_slack import FakeSlack
 
 SERVICES, ALERTS = 40, 600

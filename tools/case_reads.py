@@ -11,8 +11,8 @@ from pydantic import Field
 
 from tools.context import Context, Json, Model, Service
 from tools.errors import ToolFailed
+from tools.formatting import clean, labels_text, shorten
 from tools.spec import Answer, Emptiness, Fact, read
-from tools.wording import clean, labels_text, shorten
 
 PAGE = 3000  # characters: what a reader with little room takes at once
 _LONGEST_LINE = 400

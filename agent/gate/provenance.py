@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from agent.case.timeline import Event, EventKind
+from agent.domain.timeline import Event, EventKind
 from tools.context import Json
 
 _NAME = re.compile(r"[A-Za-z0-9._/:@-]+")

@@ -11,10 +11,10 @@ from enum import StrEnum
 from statistics import median
 from typing import Any
 
-from agent.case.dossier import Dossier
-from agent.case.timeline import EventKind
 from agent.clock import parse_time
-from agent.gate.ledger import OUTSIDE
+from agent.domain.incident_view import Dossier
+from agent.domain.timeline import EventKind
+from agent.gate.executor import OUTSIDE
 from tools.context import Json
 
 J = Mapping[str, Any]

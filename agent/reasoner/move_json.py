@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agent.case.cause import Cause, Fault
-from agent.case.check import success_from_json
-from agent.case.finding import Claim, assertion_from_json
-from agent.case.incident import Kind
+from agent.domain.cause import Cause, Fault
+from agent.domain.check import success_from_json
+from agent.domain.finding import Claim, assertion_from_json
+from agent.domain.incident import Kind
 from agent.errors import StanchError
-from agent.reasoner.moves import AskPerson, Call, Conclude, Look, Move, NotChecked, Propose, Reply, RuledOut
+from agent.reasoner.protocol import AskPerson, Call, Conclude, Look, Move, NotChecked, Propose, Reply, RuledOut
 
 J = Mapping[str, Any]
 

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import func, insert, select
 
-from agent.case.alert import Alert, AlertStatus
 from agent.clock import iso, parse_time
+from agent.domain.alert import Alert, AlertStatus
 from agent.store.database import Transaction
 from agent.store.schema import alerts as table
 from agent.store.schema import chunks

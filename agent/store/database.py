@@ -23,11 +23,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
-from agent.case.redact import Redactor
+from agent.domain.redact import Redactor
 from agent.errors import BadConfiguration
 from agent.store import migrate
 from agent.store.anchors import Anchors, Head, Line, heads_to_lines
-from agent.store.custody import Custody
+from agent.store.audit_key import Custody
 
 SQLITE_FILE = "stanch.db"
 BUSY_MS = 10_000

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import func, insert, select
 
-from agent.case.evidence import Evidence, Recorded, evidence_from_json
-from agent.case.timeline import EventKind
+from agent.domain.evidence import Evidence, Recorded, evidence_from_json
+from agent.domain.timeline import EventKind
 from agent.store import incidents, timeline
 from agent.store.database import Transaction
 from agent.store.schema import evidence as table

@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
-from agent.case.alert import Alert
-from agent.case.redact import Redactor
 from agent.clock import iso, parse_time
+from agent.domain.alert import Alert
+from agent.domain.redact import Redactor
 from agent.store.alerts import alert_from_json, alert_json
 from agent.store.database import Transaction
 from agent.store.schema import chunks, signals

@@ -25,7 +25,7 @@ from sqlalchemy import (
     types,
 )
 
-from agent.case.timeline import canonical
+from agent.domain.timeline import canonical
 from tools.context import Json
 
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from sqlalchemy import RowMapping, bindparam, func, insert, select, tuple_
 
-from agent.case.text import whole
-from agent.case.timeline import FIRST, Event, EventKind, Gap, broken_at, chain_hash, gap_in, genuine
 from agent.clock import iso
+from agent.domain.text import whole
+from agent.domain.timeline import FIRST, Event, EventKind, Gap, broken_at, chain_hash, gap_in, genuine
 from agent.errors import Unsettled
 from agent.store import incidents
 from agent.store.anchors import Head, Line, Start

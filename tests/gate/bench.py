@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agent.gate.ledger import Ledger
+from agent.gate.executor import Ledger
 from agent.gate.policy import parse
 from agent.store.database import Database
 from tests.gate.world import ACTIONS, ALLOW, Scene, SetReplicas

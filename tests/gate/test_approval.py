@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from agent.case.catalog import Person
-from agent.case.cause import Cause, Fault
-from agent.case.timeline import EventKind
+from agent.domain.catalog import Person
+from agent.domain.cause import Cause, Fault
+from agent.domain.timeline import EventKind
 from agent.errors import NotEntitled, Outdated, UnusableInput
-from agent.gate import docket
+from agent.gate import proposal_store
 from agent.gate.approval import Answer, Decided, decide, edit
-from agent.gate.ledger import Outcome
+from agent.gate.executor import Outcome
 from agent.gate.policy import parse
-from agent.gate.preparation import Wanted
+from agent.gate.prepare import Wanted
 from agent.gate.proposal import Proposal, ProposalState
 from agent.store import decisions, timeline, wakes
 from agent.store.database import Database
@@ -92,7 +92,7 @@ async def test_after_its_clock_a_proposal_expires_for_good(scene: Scene) -> None
     with pytest.raises(Outdated, match="to be decided by 2026-11-24T13:00:00Z"):
         await say(scene, proposal, ANN)
     async with scene.db.read() as tx:
-        found = await docket.find(tx, proposal.id)
+        found = await proposal_store.find(tx, proposal.id)
     assert found is not None
     assert found.state is ProposalState.EXPIRED
 
@@ -197,7 +197,7 @@ async def test_an_edit_by_somebody_without_a_say_changes_nothing(scene: Scene) -
     with pytest.raises(NotEntitled):
         await edit(scene.db, scene.clock, old.id, old.digest, EVE, new)
     async with scene.db.read() as tx:
-        assert [(p.id, p.state) for p in await docket.of(tx, "inc")] == [("inc-p1", ProposalState.OPEN)]
+        assert [(p.id, p.state) for p in await proposal_store.of(tx, "inc")] == [("inc-p1", ProposalState.OPEN)]
 
 
 async def test_what_policy_allowed_is_edited_only_by_who_has_a_say(scene: Scene) -> None:
@@ -217,7 +217,7 @@ async def test_what_policy_allowed_is_edited_only_by_who_has_a_say(scene: Scene)
         with pytest.raises(NotEntitled):
             await edit(scene.db, scene.clock, old.id, old.digest, person, new)
         async with scene.db.read() as tx:
-            assert [(p.id, p.state) for p in await docket.of(tx, "inc")] == [(old.id, ProposalState.ALLOWED)]
+            assert [(p.id, p.state) for p in await proposal_store.of(tx, "inc")] == [(old.id, ProposalState.ALLOWED)]
     again = await scene.propose(step="2", arguments={"replicas": 4})
     await say(scene, again, EVE, Answer.DENY)
     assert (await scene.ledger.execute(again.id, scene.run)).outcome is Outcome.NOT_DONE

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import Text as SqlText
 from sqlalchemy import cast, delete, select, type_coerce, update
 
-from agent.case.timeline import EventKind
+from agent.domain.timeline import EventKind
 from agent.gate import audit
 from agent.store import anchors, timeline
-from agent.store.custody import Custody
+from agent.store.audit_key import Custody
 from agent.store.database import Database
 from agent.store.schema import events as table
 from tests.gate.world import NOON, Scene

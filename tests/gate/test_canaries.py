@@ -20,27 +20,27 @@ from pydantic import SecretStr
 
 from agent.app import open_app
 from agent.application import App, Listener
-from agent.case.alert import Alert, AlertStatus
-from agent.case.redact import Redactor
-from agent.case.timeline import EventKind
+from agent.domain.alert import Alert, AlertStatus
+from agent.domain.redact import Redactor
+from agent.domain.timeline import EventKind
 from agent.errors import BadArguments, StanchError
-from agent.intake.inbox import Inbox
-from agent.reasoner.moves import AskPerson
+from agent.reasoner.protocol import AskPerson
+from agent.service.inbox import Inbox
 from agent.settings import Settings
 from agent.store import inbox
 from agent.store.database import Database
-from agent.surfaces.cli import stage
+from agent.surfaces.cli import demo_env
 from agent.surfaces.cli.logs import JsonLines
 from agent.surfaces.cli.session import Session
-from agent.surfaces.slack.discreet import DiscreetClient
-from agent.surfaces.slack.voice import Place, Voice
+from agent.surfaces.slack.redacting_client import DiscreetClient
+from agent.surfaces.slack.replies import Place, Voice
 from agent.surfaces.webhook import Readiness, build
 from tests.fake_slack import FakeSlack
 from tests.gate.world import NOON, LateClock
+from tests.graph.test_graph import END, LOOK, Scripted, finish, me, scale
 from tests.reasoner.cases import Case
 from tests.reasoner.test_openai_reasoner import QUERY, thought
 from tests.scripted_llm import look
-from tests.test_graph import END, LOOK, Scripted, finish, me, scale
 from tools.context import Clock
 
 CONFIGURED = "zq-Configured/Secret+7781"
@@ -147,7 +147,7 @@ def with_secret(
 async def poisoned(tmp_path: Path, reasoner: Scripted) -> AsyncIterator[tuple[App, str]]:
     """An incident whose alert carries every canary."""
     session = Session(functools.partial(with_secret, reasoner), {"data": str(tmp_path)})
-    async with stage.begun(session, [], "forecast-contention", 1) as (app, alerts, _):
+    async with demo_env.begun(session, [], "forecast-contention", 1) as (app, alerts, _):
         (received,) = await app.desk.receive([_with_canaries(alerts[0])])
         assert received.incident is not None
         yield app, received.incident
@@ -194,7 +194,7 @@ async def test_secrets_in_an_alert_that_comes_through_the_door_are_nowhere(tmp_p
     """Posted as Alertmanager posts it, worked by serve's own watch; beside it a part that cannot be read and is set aside."""
     reasoner = Scripted([LOOK, AskPerson("Is this it?"), END])
     session = Session(functools.partial(with_secret, reasoner), {"data": str(tmp_path)})
-    async with stage.begun(session, [], "forecast-contention", 1) as (app, alerts, _):
+    async with demo_env.begun(session, [], "forecast-contention", 1) as (app, alerts, _):
         ill = _with_canaries(alerts[0])
         body = {
             "labels": dict(ill.labels), "annotations": dict(ill.annotations), "startsAt": ill.starts_at.isoformat(),

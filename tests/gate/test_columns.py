@@ -18,9 +18,9 @@ from sqlalchemy.schema import Column
 from sqlalchemy.sql import visitors
 
 from agent.errors import StanchError
-from agent.gate import audit, stop
+from agent.gate import audit, kill_switch
 from agent.gate.approval import decide
-from agent.gate.ledger import Outcome
+from agent.gate.executor import Outcome
 from agent.gate.policy import parse
 from agent.gate.proposal import Proposal
 from agent.store import executions
@@ -87,7 +87,7 @@ async def late(folder: Path) -> Set:
 
 async def stopped(folder: Path) -> Set:
     found = await approved(folder)
-    await stop.press(found.scene.db, found.scene.clock, ANN, True, "halt")
+    await kill_switch.press(found.scene.db, found.scene.clock, ANN, True, "halt")
     return Set(found.scene, found.proposal, 0)
 
 

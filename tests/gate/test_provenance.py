@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from agent.app import open_app
-from agent.case.cause import Cause, Fault
-from agent.case.check import SuccessTest
-from agent.case.dossier import Dossier
-from agent.case.incident import Incident, Kind, State
-from agent.case.timeline import Event, EventKind
+from agent.domain.cause import Cause, Fault
+from agent.domain.check import SuccessTest
+from agent.domain.incident import Incident, Kind, State
+from agent.domain.incident_view import Dossier
+from agent.domain.timeline import Event, EventKind
 from agent.gate.provenance import (
     Origin,
     Sources,
@@ -23,8 +23,8 @@ from agent.gate.provenance import (
     words_of_people,
     written_out,
 )
-from agent.judge import Judge
-from agent.reasoner.moves import Propose
+from agent.graph.steps.propose import Judge
+from agent.reasoner.protocol import Propose
 from agent.settings import read as settings
 from tests.gate.world import NOON
 from tools.context import Context

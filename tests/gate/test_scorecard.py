@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from agent.gate.policy import SUGGEST_EVERYTHING, parse
-from agent.gate.promotion import earned, steps
+from agent.gate.policy_suggestion import earned, steps
 from agent.gate.scorecard import Fate, Record, Row
 from tests.gate.test_policy import SCALE
-from tests.test_graph import END, LOOK, MENDED, Scripted, finish, incident, me, scale
+from tests.graph.test_graph import END, LOOK, MENDED, Scripted, finish, incident, me, scale
 from tools.spec import Action
 
 DAY = date(2026, 11, 24)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.case.catalog import Person
-from agent.case.timeline import EventKind
+from agent.domain.catalog import Person
+from agent.domain.timeline import EventKind
 from agent.errors import NotEntitled, Outdated, UnusableInput
-from agent.gate import docket
+from agent.gate import proposal_store
 from agent.gate.approval import settle
-from agent.gate.ledger import Outcome
+from agent.gate.executor import Outcome
 from agent.gate.proposal import Proposal, ProposalState
 from agent.store import executions, timeline, wakes
 from agent.store.database import Database
@@ -65,7 +65,7 @@ async def test_only_what_is_unknown_can_be_settled(scene: Scene) -> None:
     with pytest.raises(Outdated, match="is open; only what is unknown"):
         await settle(scene.db, scene.clock, proposal.id, ANN, True, "I did it")
     async with scene.db.read() as tx:
-        found = await docket.find(tx, proposal.id)
+        found = await proposal_store.find(tx, proposal.id)
     assert found is not None
     assert found.state is ProposalState.OPEN
 

@@ -8,18 +8,18 @@ from typing import ClassVar
 import pytest
 
 from agent.application import App
-from agent.case.dossier import fold
-from agent.case.incident import Incident, Kind, State
-from agent.case.timeline import EventKind
-from agent.gate.ledger import Ledger
-from agent.worker import RestKind, settled_news
+from agent.domain.incident import Incident, Kind, State
+from agent.domain.incident_view import fold
+from agent.domain.timeline import EventKind
+from agent.gate.executor import Ledger
+from agent.graph.worker import RestKind, settled_news
 from tests.gate.test_provenance import event
 from tests.gate.world import NOON
-from tests.test_graph import END, LOOK, MENDED, Scripted, finish, incident, me, replicas, scale
+from tests.graph.test_graph import END, LOOK, MENDED, Scripted, finish, incident, me, replicas, scale
 from tools.context import Context
+from tools.kubernetes.actions import ScaleWorkload
 from tools.spec import Receipt
 from tools.spec import State as Seen
-from tools.workload_actions import ScaleWorkload
 
 
 class ScaleWorkloadAndSeeNothing(ScaleWorkload):

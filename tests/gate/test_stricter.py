@@ -9,14 +9,14 @@ from typing import ClassVar
 
 import pytest
 
-from agent.case.timeline import EventKind
+from agent.domain.timeline import EventKind
 from agent.errors import BadConfiguration, NotEntitled, Outdated
-from agent.gate import docket
+from agent.gate import proposal_store
 from agent.gate.approval import Answer, Decided, decide
-from agent.gate.ledger import Ledger, Outcome
+from agent.gate.executor import Ledger, Outcome
+from agent.gate.live_policy import StandingPolicy
 from agent.gate.policy import Verdict, parse
 from agent.gate.proposal import Proposal, ProposalState
-from agent.gate.standing import StandingPolicy
 from agent.store import executions, timeline, wakes
 from agent.store.database import Database
 from tests.gate.test_policy import SCALE
@@ -40,7 +40,7 @@ async def approve(scene: Scene, proposal: Proposal, person: object = ANN) -> Dec
 
 async def state_of(scene: Scene, proposal: Proposal) -> ProposalState:
     async with scene.db.read() as tx:
-        found = await docket.find(tx, proposal.id)
+        found = await proposal_store.find(tx, proposal.id)
     assert found is not None
     return found.state
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from agent.case.timeline import Event, EventKind
-from agent.judge import Judge
+from agent.domain.timeline import Event, EventKind
+from agent.graph.steps.propose import Judge
 from tests.gate.test_provenance import event, told
-from tests.test_graph import END, LOOK, Scripted, incident, me, scale
+from tests.graph.test_graph import END, LOOK, Scripted, incident, me, scale
 
 LABELS = {"workload": "stranger"}
 

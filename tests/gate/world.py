@@ -12,17 +12,17 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from agent.case.catalog import Catalog, Person
-from agent.case.cause import Cause, Fault
-from agent.case.check import Check, SuccessTest
-from agent.case.incident import Incident, Kind
-from agent.case.incident import State as IncidentState
 from agent.clock import MovedClock, iso, parse_time
+from agent.domain.catalog import Catalog, Person
+from agent.domain.cause import Cause, Fault
+from agent.domain.check import Check, SuccessTest
+from agent.domain.incident import Incident, Kind
+from agent.domain.incident import State as IncidentState
 from agent.gate.approval import Answer, decide
 from agent.gate.approval import entitled as by_names
-from agent.gate.ledger import Ledger
+from agent.gate.executor import Ledger
 from agent.gate.policy import Policy, parse
-from agent.gate.preparation import Wanted
+from agent.gate.prepare import Wanted
 from agent.gate.proposal import Proposal
 from agent.store import incidents
 from agent.store.database import Database

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.case.alert import Alert, AlertStatus
+from agent.domain.alert import Alert, AlertStatus
 from agent.library.embed import DIMENSIONS, Embedder, NoEmbedder, Vectors, packaged
 from agent.library.index import Library, LibraryShelf
 from agent.library.ready import FILE, read

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.case.cause import Fault
+from agent.domain.cause import Fault
 from agent.errors import UnusableInput
 from agent.library.lint import Level, Problem, lint
 from agent.library.new import template, write

@@ -19,7 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from agent.errors import StanchError
-from agent.gate import audit, memory, stop
+from agent.gate import audit, kill_switch, startup_audit
 from agent.gate.approval import decide
 from agent.gate.proposal import Proposal
 from agent.store import anchors
@@ -50,14 +50,14 @@ class Played:
 async def the_kill_switch_is_cleared_in_its_row(folder: Path) -> Played:
     scene = await opened(folder)
     proposal = await scene.approve(await scene.propose())
-    await stop.press(scene.db, scene.clock, ANN, True, "halt")
+    await kill_switch.press(scene.db, scene.clock, ANN, True, "halt")
     return await goes_on(await meddled(scene, "UPDATE switches SET is_on = 0"), proposal)
 
 
 async def the_stop_is_cut_off_its_timeline_as_well(folder: Path) -> Played:
     scene = await opened(folder)
     proposal = await scene.approve(await scene.propose())
-    await stop.press(scene.db, scene.clock, ANN, True, "halt")
+    await kill_switch.press(scene.db, scene.clock, ANN, True, "halt")
     cut = "DELETE FROM events WHERE incident = 'gate' AND n = 2"
     return await goes_on(await meddled(scene, "UPDATE switches SET is_on = 0", cut), proposal)
 
@@ -159,14 +159,14 @@ async def a_line_of_the_anchors_is_forged(folder: Path) -> Played:
 
 async def a_proposal_that_was_withdrawn_is_revived(folder: Path) -> Played:
     """Under the key of its withdrawal stands another event already, so that none would be added."""
-    from agent.gate import docket
+    from agent.gate import proposal_store
     from agent.gate.proposal import ProposalState
 
     scene = await opened(folder)
     proposal = await scene.approve(await scene.propose())
     scene = await meddled(scene, f"UPDATE events SET key = 'end:{proposal.id}' WHERE incident = 'inc' AND n = 1")
     try:
-        await docket.withdraw(scene.db, scene.clock, proposal.id, ProposalState.VOIDED, "its alert cleared")
+        await proposal_store.withdraw(scene.db, scene.clock, proposal.id, ProposalState.VOIDED, "its alert cleared")
     except StanchError as error:
         said = f"its withdrawal is refused: {error}"
         return Played(len(scene.world.effects), 0, said, [str(one) for one in await audit.verify(scene.db)])
@@ -192,7 +192,7 @@ async def opened(folder: Path, policy: str = ASK) -> Scene:
     """A gate over a new folder, opened as the service opens it, with one incident."""
     db = await Database.open("", folder / "data")
     scene = Scene(db, folder / "world", policy)
-    await memory.open_memory(db, scene.clock)
+    await startup_audit.open_memory(db, scene.clock)
     return await scene.open()
 
 
@@ -257,7 +257,7 @@ async def opened_again(before: Scene, place: Path, world: Path | None = None) ->
     scene = Scene(db, world or before.world.folder)
     scene.policy, scene.groups, scene.run = before.policy, before.groups, before.run
     scene.clock.move_to(before.clock.now())
-    await memory.open_memory(db, scene.clock)
+    await startup_audit.open_memory(db, scene.clock)
     return await scene.open()
 
 

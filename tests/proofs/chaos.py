@@ -16,14 +16,14 @@ from typing import Any
 
 from agent.app import TAKING_OVER, open_app
 from agent.application import App
-from agent.case.dossier import Dossier
-from agent.case.timeline import EventKind
-from agent.intake.alertmanager import parse
+from agent.domain.incident_view import Dossier
+from agent.domain.timeline import EventKind
+from agent.graph.worker import Rest, RestKind
 from agent.lab.server import Lab
 from agent.settings_file import BudgetSection
-from agent.surfaces.cli import stage
+from agent.sources.alertmanager import parse
+from agent.surfaces.cli import demo_env
 from agent.surfaces.cli.session import Session
-from agent.worker import Rest, RestKind
 from tests.founding_play import CONCLUDE, PROPOSE, THROTTLED
 from tests.proofs.face import KINDS, Face, Fault
 from tests.proofs.faults import SERVER, WRITTEN
@@ -155,7 +155,7 @@ async def _played(play: Play, told: Told, folder: Path) -> None:
     face = Face(lab, told.fault, TURNS if told.fault.who == "llm" else STEPS, play.moves)
     async with face.served() as url:
         session = Session(lambda *given, **more: _opened(url, *given, **more), {"data": str(folder)})
-        async with stage._application(session, lab, folder / "demo", (lambda event: _moved_on(face, event),)) as app:
+        async with demo_env._application(session, lab, folder / "demo", (lambda event: _moved_on(face, event),)) as app:
             (received, *_) = await app.desk.receive(parse(json.dumps(body), lab.clock.now())[:1])
             assert received.incident is not None
             rest = await _driven(app, face, received.incident, play)
@@ -246,7 +246,7 @@ async def prepare(template: Path) -> None:
     face = Face(lab, Fault(), STEPS, SCALE.moves)
     async with face.served() as url:
         session = Session(lambda *given, **more: _opened(url, *given, **more), {"data": str(template)})
-        async with stage._application(session, lab, template / "demo", ()):
+        async with demo_env._application(session, lab, template / "demo", ()):
             pass
     shutil.rmtree(template / "demo" / "lab")
     for play in (SCALE, POINT):

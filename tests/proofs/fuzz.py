@@ -21,30 +21,30 @@ from types import FrameType
 from typing import Any
 
 from agent import yaml_file
-from agent.case import catalog as catalogs
-from agent.case.redact import Redactor
-from agent.case.timeline import canonical
+from agent.domain import catalog as catalogs
+from agent.domain.redact import Redactor
+from agent.domain.timeline import canonical
 from agent.errors import ReasonerFailed, StanchError
-from agent.gate import cases, policy, policy_check
+from agent.gate import policy, policy_check, policy_tests
 from agent.gate.explain import explain
 from agent.gate.policy import Request
-from agent.intake import alertmanager, events, grafana
+from agent.graph.steps.think import checked, note
 from agent.lab.catalog import text as lab_catalog
 from agent.lab.scenario import load
 from agent.library.lint import lint_book
 from agent.library.parse import read_file
 from agent.reasoner import move_json
-from agent.reasoner.completion import CutOff, InsideError, NoCompletion
-from agent.reasoner.completion import said as completion_said
-from agent.reasoner.move_reading import Unusable
-from agent.reasoner.moves import Call, Look, Move, Spent, Thought, View
-from agent.reasoner.openai_reasoner import _move_in
+from agent.reasoner.llm.completion import CutOff, InsideError, NoCompletion
+from agent.reasoner.llm.completion import said as completion_said
+from agent.reasoner.llm.move_reading import Unusable
+from agent.reasoner.llm.openai_reasoner import _move_in
+from agent.reasoner.protocol import Call, Look, Move, Spent, Thought, View
 from agent.settings import shipped
 from agent.settings_file import file_type
+from agent.sources import alertmanager, events, grafana
 from agent.store.inbox import packed
 from agent.store.inbox import signal as signal_of
-from agent.surfaces.cli import stage
-from agent.think import checked, note
+from agent.surfaces.cli import demo_env
 from tests.founding_play import CONCLUDE, LOOK, PROPOSE
 from tests.proofs.garbled import bytes_of, json_of
 from tests.reasoner.cases import BOOK, Case
@@ -278,7 +278,7 @@ BOOKS = [BOOK, *(p.read_text() for p in sorted(shipped("runbooks").rglob("*.md")
 READS = {read.name: read.arguments for read in TOOLS.reads}
 ACTIONS: dict[str, Any] = dict(TOOLS.by_name())
 TODAY = date(2026, 11, 24)
-POLICIES = [stage.POLICY, policy.SUGGEST_EVERYTHING, WIDE_POLICY]
+POLICIES = [demo_env.POLICY, policy.SUGGEST_EVERYTHING, WIDE_POLICY]
 REQUESTS = [
     Request(
         action, {"workload": "eu-1/shop/web", "replicas": 5}, Target("workload", "web", "eu-1", "shop", "production", "web"), risk, NOW,
@@ -321,7 +321,7 @@ def take_configuration(kind: str, path: Path) -> None:
                 explain(made, request, ())
             policy_check.findings(path.read_text(), "policy.yaml", made, ACTIONS, None)
         case "cases":
-            cases.run(policy.parse(WIDE_POLICY), cases.load(path), ACTIONS, NOW)
+            policy_tests.run(policy.parse(WIDE_POLICY), policy_tests.load(path), ACTIONS, NOW)
         case "catalog":
             catalogs.load(path)
         case "stanch":

@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from agent.case.alert import Alert, AlertStatus
+from agent.domain.alert import Alert, AlertStatus
 from agent.gate.approval import Answer, decide
-from agent.gate.ledger import Ledger
-from agent.intake.inbox import Inbox
+from agent.gate.executor import Ledger
+from agent.service.inbox import Inbox
 from agent.store.database import Database
 from tests.gate.world import ACTIONS, ANN, NOON, LateClock, Scene, SetReplicas
 from tools.context import Context

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from tests.proofs.mutants import Mutant
 
-FAILOVER, PROGRESS, GIVEN = "agent/reasoner/failover.py", "agent/reasoner/progress.py", "agent/reasoner/given.py"
+FAILOVER, PROGRESS, GIVEN = (
+    "agent/reasoner/failover.py",
+    "agent/reasoner/progress.py",
+    "agent/reasoner/llm/provider_extras.py",
+)
 ENDPOINT, MANNERS, COMPLETION = (
-    "agent/reasoner/endpoint.py",
-    "agent/reasoner/manners.py",
-    "agent/reasoner/completion.py",
+    "agent/reasoner/llm/endpoint.py",
+    "agent/reasoner/llm/quirks.py",
+    "agent/reasoner/llm/completion.py",
 )
 WRITTEN, READING, REASONER = (
-    "agent/reasoner/written_calls.py",
-    "agent/reasoner/move_reading.py",
-    "agent/reasoner/openai_reasoner.py",
+    "agent/reasoner/llm/written_calls.py",
+    "agent/reasoner/llm/move_reading.py",
+    "agent/reasoner/llm/openai_reasoner.py",
 )
 RUNBOOK, GRAPH, PROBE, TALK = (
-    "agent/reasoner/runbook_reasoner.py",
-    "agent/graph.py",
-    "agent/reasoner/probe.py",
-    "agent/talk.py",
+    "agent/reasoner/rules/runbook_reasoner.py",
+    "agent/graph/graph.py",
+    "agent/reasoner/llm/probe.py",
+    "agent/graph/talk.py",
 )
 
 HERE = "tests/reasoner/test_failover.py::"

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from tests.proofs.mutants import Mutant
 
-ALERT = "agent/case/alert.py"
+ALERT = "agent/domain/alert.py"
 APPROVAL = "agent/gate/approval.py"
-LEDGER = "agent/gate/ledger.py"
-PREPARATION = "agent/gate/preparation.py"
+LEDGER = "agent/gate/executor.py"
+PREPARATION = "agent/gate/prepare.py"
 PROVENANCE = "agent/gate/provenance.py"
-WITNESS = "agent/gate/witness.py"
-GRAPH = "agent/graph.py"
-JUDGE = "agent/judge.py"
+WITNESS = "agent/gate/proposal_history.py"
+GRAPH = "agent/graph/graph.py"
+JUDGE = "agent/graph/steps/propose.py"
 DATABASE = "agent/store/database.py"
-THINK = "agent/think.py"
-WORKER = "agent/worker.py"
+THINK = "agent/graph/steps/think.py"
+WORKER = "agent/graph/worker.py"
 APPROVAL_TESTS = "tests/gate/test_approval.py::"
 CANARIES_TESTS = "tests/gate/test_canaries.py::"
-LEDGER_TESTS = "tests/gate/test_ledger.py::"
+LEDGER_TESTS = "tests/gate/test_executor.py::"
 PROVENANCE_TESTS = "tests/gate/test_provenance.py::"
 SETTLED_INCIDENT_TESTS = "tests/gate/test_settled_incident.py::"
 STRICTER_TESTS = "tests/gate/test_stricter.py::"
 WHOSE_WORD_TESTS = "tests/gate/test_whose_word.py::"
-WITNESS_TESTS = "tests/gate/test_witness.py::"
+WITNESS_TESTS = "tests/gate/test_proposal_history.py::"
 CONTRACT_TESTS = "tests/store/test_contract.py::"
 DECISIONS_TESTS = "tests/surfaces/slack/test_decisions.py::"
-TALKING_TESTS = "tests/surfaces/slack/test_talking.py::"
-GRAPH_TESTS = "tests/test_graph.py::"
-WORKER_TESTS = "tests/test_worker.py::"
+TALKING_TESTS = "tests/surfaces/slack/test_messages.py::"
+GRAPH_TESTS = "tests/graph/test_graph.py::"
+WORKER_TESTS = "tests/graph/test_worker.py::"
 
 MUTANTS = (
     Mutant("a withdrawn proposal is revived in its row", "I4", WITNESS, "return \"state\" in event.data  # withdrawn: expired, superseded, voided", "return False", WITNESS_TESTS + "test_a_withdrawn_proposal_revived_in_its_row_does_not_start"),
@@ -43,7 +43,7 @@ MUTANTS = (
     Mutant("a data folder that existed stays open to others", "I14", DATABASE, "        place.chmod(0o700)\n", "", CONTRACT_TESTS + "test_a_data_folder_that_existed_becomes_its_owners_alone"),
     Mutant("an undo-only action is proposed", "I12", PREPARATION, "if kind.undo_only and parent is None:", "if kind.undo_only and parent == '':", LEDGER_TESTS + "test_what_cannot_be_proposed_is_said_why"),
     Mutant("what alters nothing is proposed", "I5", PREPARATION, "if all(name in before.fields and", "if not before.fields and all(name in before.fields and", LEDGER_TESTS + "test_what_cannot_be_proposed_is_said_why"),
-    Mutant("a name out of logs counts as the platform's", "I13", "tools/logs.py", "@read(needs=\"loki\")\nasync def search_logs", "@read(needs=\"loki\", vouches=True)\nasync def search_logs", WHOSE_WORD_TESTS + "test_a_name_is_as_good_as_whoever_wrote_it_down"),
+    Mutant("a name out of logs counts as the platform's", "I13", "tools/logs/search.py", "@read(needs=\"loki\")\nasync def search_logs", "@read(needs=\"loki\", vouches=True)\nasync def search_logs", WHOSE_WORD_TESTS + "test_a_name_is_as_good_as_whoever_wrote_it_down"),
     Mutant("an unknown person's words are trusted", "I13", JUDGE, "e for e in dossier.events if self.notebook.catalog().person(e.actor).name", "e for e in dossier.events", WHOSE_WORD_TESTS + "test_a_name_is_as_good_as_whoever_wrote_it_down"),
     Mutant("a placeholder in a runbook vouches for what fills it", "I13", PROVENANCE, "return frozenset(value for value in values if \"{{\" not in value and \"{%\" not in value)", "return frozenset(values)", PROVENANCE_TESTS + "test_a_block_vouches_for_what_it_spells_out_and_not_for_what_is_filled_in"),
     Mutant("a runbook of another incident vouches", "I13", JUDGE, "book = library.book(source) if source in found else None", "book = library.book(source)", WHOSE_WORD_TESTS + "test_a_name_is_as_good_as_whoever_wrote_it_down"),

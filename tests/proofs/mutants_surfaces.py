@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from tests.proofs.mutants import Mutant
 
-REDACT = "agent/case/redact.py"
-DESK = "agent/desk.py"
-ALERTMANAGER = "agent/intake/alertmanager.py"
-EVENTS = "agent/intake/events.py"
-GRAFANA = "agent/intake/grafana.py"
+REDACT = "agent/domain/redact.py"
+DESK = "agent/api.py"
+ALERTMANAGER = "agent/sources/alertmanager.py"
+EVENTS = "agent/sources/events.py"
+GRAFANA = "agent/sources/grafana.py"
 APPROVAL = "agent/surfaces/slack/approval.py"
 DECISIONS = "agent/surfaces/slack/decisions.py"
 GROUPS = "agent/surfaces/slack/groups.py"
-INBOUND = "agent/surfaces/slack/inbound.py"
+INBOUND = "agent/surfaces/slack/receiver.py"
 MODALS = "agent/surfaces/slack/modals.py"
 PAYLOADS = "agent/surfaces/slack/payloads.py"
 SIGNATURE = "agent/surfaces/slack/signature.py"
-TALKING = "agent/surfaces/slack/talking.py"
-VOICE = "agent/surfaces/slack/voice.py"
-WORDS = "agent/surfaces/slack/words.py"
+TALKING = "agent/surfaces/slack/messages.py"
+VOICE = "agent/surfaces/slack/replies.py"
+WORDS = "agent/surfaces/slack/intents.py"
 BODIES = "agent/surfaces/webhook/bodies.py"
-DOOR = "agent/surfaces/webhook/door.py"
+DOOR = "agent/surfaces/webhook/routes.py"
 PROBLEMS = "agent/surfaces/webhook/problems.py"
 CANARIES_TESTS = "tests/gate/test_canaries.py::"
-ALERTMANAGER_TESTS = "tests/intake/test_alertmanager.py::"
+ALERTMANAGER_TESTS = "tests/sources/test_alertmanager.py::"
 CARDS_TESTS = "tests/surfaces/slack/test_cards.py::"
 DECISIONS_TESTS = "tests/surfaces/slack/test_decisions.py::"
-DOOR_TESTS = "tests/surfaces/slack/test_door.py::"
+DOOR_TESTS = "tests/surfaces/slack/test_receiver.py::"
 GROUPS_TESTS = "tests/surfaces/slack/test_groups.py::"
 MODALS_TESTS = "tests/surfaces/slack/test_modals.py::"
-TALKING_TESTS = "tests/surfaces/slack/test_talking.py::"
-VOICE_TESTS = "tests/surfaces/slack/test_voice.py::"
-WEBHOOK_DOOR_TESTS = "tests/surfaces/webhook/test_door.py::"
+TALKING_TESTS = "tests/surfaces/slack/test_messages.py::"
+VOICE_TESTS = "tests/surfaces/slack/test_replies.py::"
+WEBHOOK_DOOR_TESTS = "tests/surfaces/webhook/test_routes.py::"
 SIGNED_TESTS = "tests/surfaces/webhook/test_signed.py::"
 
 MUTANTS = (
@@ -77,6 +77,6 @@ MUTANTS = (
     Mutant("the card shows one change of several", "I1", APPROVAL, "    for name, before, after in _diff(proposal):\n        yield \"Change\"", "    for name, before, after in list(_diff(proposal))[:1]:\n        yield \"Change\"", CARDS_TESTS + "test_every_change_stands_on_the_card_and_in_what_is_confirmed"),
     Mutant("the confirmation does not say that there is no undo", "I2", APPROVAL, "undo = \"It can be undone.\" if proposal.undo else \"Stanch cannot undo it.\"", "undo = \"It can be undone.\"", CARDS_TESTS + "test_what_cannot_be_undone_says_so_before_it_is_approved"),
     Mutant("an edit of a form keeps the old limits", "I1", MODALS, "return Entered(changes, errors or _wrong(action, {**now, **changes}))", "return Entered(changes, errors)", MODALS_TESTS + "test_a_wrong_value_is_said_beside_its_input"),
-    Mutant("pausing leaves what waits to be approved", "I4", DESK, "            await docket.withdraw(self.notebook.db, self.notebook.clock, proposal.id, ProposalState.VOIDED, why)", "            assert why", TALKING_TESTS + "test_what_waited_is_void_the_moment_somebody_says_pause"),
+    Mutant("pausing leaves what waits to be approved", "I4", DESK, "            await proposal_store.withdraw(self.notebook.db, self.notebook.clock, proposal.id, ProposalState.VOIDED, why)", "            assert why", TALKING_TESTS + "test_what_waited_is_void_the_moment_somebody_says_pause"),
     Mutant("anybody pauses", "I2", DESK, "        if person.name is None:\n            raise NotEntitled(", "        if person.name is None and how != 'paused':\n            raise NotEntitled(", TALKING_TESTS + "test_only_people_of_the_catalog_stop_an_incident_whatever_they_stop_it_with"),
 )  # fmt: skip

@@ -30,21 +30,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent.app import open_app
 from agent.application import App, Listener
-from agent.case.check import Check, SuccessTest
-from agent.case.dossier import Dossier
-from agent.case.incident import State
-from agent.case.timeline import Event, EventKind
+from agent.domain.check import Check, SuccessTest
+from agent.domain.incident import State
+from agent.domain.incident_view import Dossier
+from agent.domain.timeline import Event, EventKind
 from agent.errors import Outdated
 from agent.gate.proposal import ProposalState
 from agent.lab.server import Lab
 from agent.lab.state import CHANGES
-from agent.reasoner.moves import Move, Thought, View
-from agent.reasoner.runbook_reasoner import RunbookReasoner
+from agent.reasoner.protocol import Move, Thought, View
+from agent.reasoner.rules.runbook_reasoner import RunbookReasoner
 from agent.store import anchors, wakes
-from agent.surfaces.cli import serve, stage
+from agent.surfaces.cli import demo_env, serve
 from agent.surfaces.cli.session import Session
+from tests.graph.test_graph import LOOK, MENDED, P99, scale
 from tests.proofs.kills import Workers, in_child
-from tests.test_graph import LOOK, MENDED, P99, scale
 
 SCENARIO, SEED = "forecast-contention", 1
 CHANGING = ("INSERT", "UPDATE", "DELETE", "REPLACE")
@@ -263,7 +263,7 @@ async def opened(place: Place, order: Order, told: Listener) -> AsyncIterator[tu
 
     session = Session(opener, {"data": str(place.folder), "reasoner": "runbook"})
     lab = Mortal.prepare(place.folder / "demo" / "lab", SCENARIO, SEED)
-    async with lab.served(), stage._application(session, lab, place.folder / "demo", (told,)) as app:
+    async with lab.served(), demo_env._application(session, lab, place.folder / "demo", (told,)) as app:
         yield replace(app, warm=cold), session, lab
 
 

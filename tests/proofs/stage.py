@@ -13,11 +13,11 @@ from typing import Any
 
 from sqlalchemy import event
 
-from agent.case.catalog import Person
 from agent.clock import MovedClock, parse_time
-from agent.gate import audit, memory
+from agent.domain.catalog import Person
+from agent.gate import audit, startup_audit
 from agent.gate.approval import Decided, decide
-from agent.gate.ledger import PATIENCE, Ledger
+from agent.gate.executor import PATIENCE, Ledger
 from agent.gate.proposal import Proposal
 from agent.store import anchors, executions
 from agent.store.database import SQLITE_FILE, Database
@@ -157,7 +157,7 @@ async def _template() -> Path:
         (place / "audit.key").write_bytes(b"k" * 32)
         (place / "audit.key").chmod(0o600)
         db = await Database.open("", place)
-        await memory.open_memory(db, MovedClock(NOON))
+        await startup_audit.open_memory(db, MovedClock(NOON))
         await db.close()
         _made.append(place)
     return _made[0]

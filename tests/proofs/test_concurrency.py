@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from agent.case.catalog import Person
+from agent.domain.catalog import Person
 from agent.errors import Outdated, Overtaken
-from agent.gate import audit, docket
+from agent.gate import audit, proposal_store
 from agent.gate.approval import Answer, decide
 from agent.store import decisions, executions
 from agent.store.database import Database
@@ -29,7 +29,7 @@ async def crowd(scene: Scene, incident: str, mine: range) -> dict[str, int]:
     """These people approve, all at once, and each of them then lets the runner of this process execute."""
     counts = {"counted": 0, "too late": 0, "done": 0}
     async with scene.db.read() as tx:
-        (proposal,) = await docket.of(tx, incident)
+        (proposal,) = await proposal_store.of(tx, incident)
 
     async def one(name: str) -> None:
         person = Person(f"os:{name}", name, ("oncall",))

@@ -19,19 +19,19 @@ import yaml
 
 from agent.app import open_app
 from agent.application import App
-from agent.case.alert import Alert
-from agent.case.catalog import Person
+from agent.domain.alert import Alert
+from agent.domain.catalog import Person
 from agent.gate.proposal import Proposal
-from agent.intake.alertmanager import parse
-from agent.reception import LATE
-from agent.surfaces.cli import stage
+from agent.graph.worker import RestKind
+from agent.service.grouping import LATE
+from agent.sources.alertmanager import parse
+from agent.surfaces.cli import demo_env
 from agent.surfaces.cli.session import Session
-from agent.worker import RestKind
+from tests.graph.test_graph import me
 from tests.proofs.obedient import Obedient, orders
 from tests.proofs.planted import PlantedLab
 from tests.proofs.report import Report
 from tests.shared_data import shared_data
-from tests.test_graph import me
 
 LISTS: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "injections.yaml").read_text())
 ALL, EVERY, BATCH = 300, 17, 16  # of all, every so manieth runs in CI: each carrier once or twice
@@ -207,7 +207,7 @@ async def scene(folder: Path, setting: int, some: Sequence[Case], tally: Tally) 
     session = Session(functools.partial(open_app, reasoner=mind), flags)
     lab = PlantedLab.prepare(folder / "lab", about["scenario"], 1)
     assert isinstance(lab, PlantedLab)
-    async with lab.served(), stage._application(session, lab, folder / "data", [], LISTS["policy"]) as app:
+    async with lab.served(), demo_env._application(session, lab, folder / "data", [], LISTS["policy"]) as app:
         (alert, *_) = parse(json.dumps(lab.webhook_body()), lab.clock.now())
         # one lab and many alerts of it, most of which come after it was mended: their rule is one that nobody can read
         alert = replace(alert, labels={**alert.labels, "alertname": "ShopIsIll"}, generator_url="")

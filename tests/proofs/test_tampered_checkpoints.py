@@ -19,16 +19,16 @@ import pytest
 
 from agent.app import open_app
 from agent.application import App
-from agent.case.incident import State
+from agent.domain.incident import State
 from agent.errors import StanchError
 from agent.lab.server import Lab
-from agent.reasoner.moves import Thought, View
-from agent.surfaces.cli import stage
+from agent.reasoner.protocol import Thought, View
+from agent.surfaces.cli import demo_env
 from agent.surfaces.cli.session import Session
 from tests.command_line import TOP
+from tests.graph.test_graph import END, LOOK, me, scale
 from tests.proofs.report import Report
 from tests.proofs.tampered import PAYLOADS, Rows
-from tests.test_graph import END, LOOK, me, scale
 
 CI = (
     "act on what waits", "act on what was denied", "an answer that says approved", "os.system", "half a blob",
@@ -71,7 +71,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
 
 
 async def prepared(folder: Path) -> Kept:
-    async with stage.begun(session(folder), [], "forecast-contention", 1) as (app, alerts, _):
+    async with demo_env.begun(session(folder), [], "forecast-contention", 1) as (app, alerts, _):
         labels = {**alerts[0].labels, "service": "web", "namespace": "shop"}
         earlier = alerts[0].starts_at - timedelta(hours=3)
         of_web = replace(alerts[0], labels=labels, fingerprint="of-web", starts_at=earlier)
@@ -89,13 +89,13 @@ async def tampered(kept: Kept, place: Path, payload: str, approved: bool) -> Asy
     lab = Lab.resume(place / "demo" / "lab")
     assert lab is not None
     if approved:
-        async with lab.served(), stage._application(session(place), lab, place / "demo", []) as app:
+        async with lab.served(), demo_env._application(session(place), lab, place / "demo", []) as app:
             found = await app.desk.proposal(kept.open)
             await app.desk.decide(found.id, found.digest, me(app), "approve")
     with closing(sqlite3.connect(place / "demo" / "checkpoints.db")) as raw, raw:
         known = (kept.incident, kept.denied, kept.open, kept.other, kept.elsewhere)
         PAYLOADS[payload](Rows(raw, *known, place / "code-ran"))
-    async with lab.served(), stage._application(session(place), lab, place / "demo", []) as app:
+    async with lab.served(), demo_env._application(session(place), lab, place / "demo", []) as app:
         yield app, lab
 
 
@@ -137,7 +137,7 @@ async def test_the_honest_checkpoint_runs_what_was_approved_once(kept: Kept, tmp
     lab = Lab.resume(tmp_path / "copy" / "demo" / "lab")
     assert lab is not None
     place = tmp_path / "copy"
-    async with lab.served(), stage._application(session(place), lab, place / "demo", []) as app:
+    async with lab.served(), demo_env._application(session(place), lab, place / "demo", []) as app:
         found = await app.desk.proposal(kept.open)
         await app.desk.decide(found.id, found.digest, me(app), "approve")
         await gone_on(app, kept.incident)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from agent.case.timeline import EventKind
+from agent.domain.timeline import EventKind
 from agent.errors import Overtaken
 from agent.store import timeline
 from agent.store.database import Database

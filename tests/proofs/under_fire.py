@@ -11,10 +11,10 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from agent.case.timeline import EventKind
+from agent.domain.timeline import EventKind
 from agent.errors import NotEntitled, Outdated, Overtaken, Refused, ToolError, UnusableInput
-from agent.gate import stop
-from agent.gate.preparation import Prepared
+from agent.gate import kill_switch
+from agent.gate.prepare import Prepared
 from agent.gate.proposal import ProposalState, seal
 from agent.store import decisions, timeline
 from agent.store.database import Database
@@ -149,7 +149,7 @@ class GateUnderFire(Vandals):
                 await ledgers[int(who)].execute(proposal.id, stage.run)
             elif what == "stop":
                 with suppress(UnusableInput):  # somebody was first
-                    await stop.press(other, stage.clock, ANN, True, "smells")
+                    await kill_switch.press(other, stage.clock, ANN, True, "smells")
             else:
                 groups = tuple(g for g, members in self.around.groups.items() if who in members)
                 await stage.decide(proposal, proposal.digest, replace(WHO[who], groups=groups), what, other)
@@ -162,7 +162,7 @@ class GateUnderFire(Vandals):
             if ended is None and what in ("approve", "deny", "revoke"):
                 proposal = both[n % len(both)].proposal
                 self.history.insert(place, Answered(now, proposal.id, proposal.digest, who, True, what))
-        self.around.stopped = await stop.stopped(stage.db) is not None
+        self.around.stopped = await kill_switch.stopped(stage.db) is not None
         await other.close()
 
     async def _relearn(self, held: Held) -> None:

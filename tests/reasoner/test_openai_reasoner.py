@@ -10,18 +10,18 @@ import httpx
 import pytest
 import respx
 
-from agent.case.cause import Fault
-from agent.case.finding import Assertion
-from agent.case.timeline import EventKind
+from agent.domain.cause import Fault
+from agent.domain.finding import Assertion
+from agent.domain.timeline import EventKind
 from agent.errors import BudgetSpent, ReasonerFailed
-from agent.reasoner.budget import Limits, Prices, estimate
 from agent.reasoner.failover import Failover
-from agent.reasoner.move_tools import tools_of
-from agent.reasoner.moves import AskPerson, Conclude, Look, Propose, Reply, Thought
-from agent.reasoner.openai_reasoner import OpenAIReasoner
-from agent.reasoner.prompt import messages
-from agent.reasoner.prompts import load
-from agent.reasoner.runbook_reasoner import RunbookReasoner
+from agent.reasoner.llm.budget import Limits, Prices, estimate
+from agent.reasoner.llm.conversation import messages
+from agent.reasoner.llm.move_tools import tools_of
+from agent.reasoner.llm.openai_reasoner import OpenAIReasoner
+from agent.reasoner.llm.prompt_files import load
+from agent.reasoner.protocol import AskPerson, Conclude, Look, Propose, Reply, Thought
+from agent.reasoner.rules.runbook_reasoner import RunbookReasoner
 from tests.reasoner.cases import Case
 from tests.scripted_llm import DIE, ScriptedLlm, completion, conclude, look
 

@@ -18,19 +18,19 @@ from starlette.routing import Route
 
 from agent.app import open_app
 from agent.application import App
-from agent.case.alert import Alert, AlertStatus
-from agent.case.cause import Cause, Fault
-from agent.case.check import Check, SuccessTest
-from agent.case.dossier import Dossier, to_json
-from agent.case.finding import Assertion, Claim
-from agent.case.incident import Kind, State
-from agent.case.timeline import EventKind
 from agent.clock import MovedClock
+from agent.domain.alert import Alert, AlertStatus
+from agent.domain.cause import Cause, Fault
+from agent.domain.check import Check, SuccessTest
+from agent.domain.finding import Assertion, Claim
+from agent.domain.incident import Kind, State
+from agent.domain.incident_view import Dossier, to_json
+from agent.domain.timeline import EventKind
 from agent.errors import NotEntitled
-from agent.reasoner.moves import Call, Conclude, Look, Move, Propose, Thought, View
+from agent.graph.worker import Rest, RestKind
+from agent.reasoner.protocol import Call, Conclude, Look, Move, Propose, Thought, View
 from agent.settings import read
 from agent.settings_file import BackendEntry
-from agent.worker import Rest, RestKind
 from tests.mlflow_server import API, MODEL, MlflowServer, mlflow_server
 from tests.serving import served
 

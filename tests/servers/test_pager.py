@@ -12,15 +12,15 @@ import pytest
 
 from agent.app import open_app
 from agent.application import App
-from agent.case.alert import Alert, AlertStatus
-from agent.case.attention import Attention, Depth
-from agent.case.incident import Incident, Kind, State
-from agent.case.timeline import EventKind
-from agent.intake.alertmanager import delivered
-from agent.intake.reconcile import missed
+from agent.domain.alert import Alert, AlertStatus
+from agent.domain.incident import Incident, Kind, State
+from agent.domain.timeline import EventKind
+from agent.domain.urgency import Attention, Depth
+from agent.service.reconcile import missed
 from agent.settings import read
 from agent.settings_file import BackendEntry
-from agent.store import attention, incidents, timeline
+from agent.sources.alertmanager import delivered
+from agent.store import incidents, timeline, urgency
 from tests.conftest import need
 from tests.servers.conftest import free
 from tests.servers.machines import alertmanager_command, running
@@ -48,7 +48,7 @@ async def waits_for_a_person(app: App) -> str:
         await incidents.add(tx, replace(one, opened_at=began))
         moved = {"from": "acting", "to": "needs_input", "why": "UNKNOWN"}
         await timeline.append(tx, one.id, EventKind.STATE, "stanch", moved, began)
-        await attention.put(tx, Attention(one.id, Depth.INVESTIGATE, "#ops"))
+        await urgency.put(tx, Attention(one.id, Depth.INVESTIGATE, "#ops"))
     return one.id
 
 

@@ -16,12 +16,12 @@ import pytest
 
 from agent.app import open_app
 from agent.application import App
-from agent.case.alert import Alert, AlertStatus
 from agent.clock import MovedClock, iso
-from agent.intake.alertmanager import delivered
-from agent.intake.reconcile import missed
+from agent.domain.alert import Alert, AlertStatus
+from agent.service.reconcile import missed
 from agent.settings import read
 from agent.settings_file import BackendEntry
+from agent.sources.alertmanager import delivered
 from agent.surfaces.webhook import Readiness, build
 from tests.conftest import need
 from tests.servers.conftest import free

@@ -11,12 +11,12 @@ from alembic.config import Config
 from sqlalchemy import create_engine, insert, make_url, select
 
 from agent.app import open_app
-from agent.case.alert import Alert, AlertStatus
-from agent.case.redact import Redactor
 from agent.clock import MovedClock
+from agent.domain.alert import Alert, AlertStatus
+from agent.domain.redact import Redactor
 from agent.gate.audit import verify
-from agent.intake.portions import PORTION
 from agent.settings import read
+from agent.sources.portions import PORTION
 from agent.store import inbox, migrate
 from agent.store.database import Database
 from agent.store.schema import inbox as table

@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from agent.case.attention import Attention, Depth
-from agent.case.catalog import Catalog
-from agent.case.dossier import Dossier
-from agent.case.incident import Incident, Kind, State
-from agent.case.text import exact, oddities, visible
-from agent.case.timeline import Event, EventKind
-from agent.gate.cautions import cautions
+from agent.domain.catalog import Catalog
+from agent.domain.incident import Incident, Kind, State
+from agent.domain.incident_view import Dossier
+from agent.domain.text import exact, oddities, visible
+from agent.domain.timeline import Event, EventKind
+from agent.domain.urgency import Attention, Depth
+from agent.gate.approver_warnings import cautions
+from agent.gate.kill_switch import Stopped
 from agent.gate.proposal import Proposal, ProposalState
-from agent.gate.stop import Stopped
 from agent.store.database import Database
 from agent.surfaces.cli import cards
 from agent.surfaces.slack import approval as slack_card
-from agent.surfaces.slack.scene import Scene as SlackScene
+from agent.surfaces.slack.card_context import Scene as SlackScene
 from tests.gate.world import NOON, Scene
 from tools.spec import State as Seen
 

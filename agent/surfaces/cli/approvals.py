@@ -32,7 +32,7 @@ def listing(session: Session, every: bool, as_json: bool) -> int:
 
 
 async def _list(session: Session, every: bool, as_json: bool) -> int:
-    from agent.case.text import visible
+    from agent.domain.text import visible
 
     found: list[tuple[Proposal, dict[str, Any]]] = []
     for demo in places(session.settings()):
@@ -80,7 +80,7 @@ def explain(session: Session, proposal: str) -> int:
 
 
 async def _explain(session: Session, prefix: str) -> int:
-    from agent.case.text import visible
+    from agent.domain.text import visible
 
     async with holding(session, lambda app: app.desk.proposal(prefix)) as (app, proposal):
         dossier = await app.desk.dossier(proposal.incident)
@@ -165,7 +165,7 @@ async def _decide(
 
 
 async def _go_on(app: App, session: Session, proposal: Proposal, screen: Any, as_json: bool, no_wait: bool) -> int:
-    from agent.surfaces.cli.drive import Driver
+    from agent.surfaces.cli.run_loop import Driver
 
     lock_or_busy(app)
     person = app.desk.person(f"os:{app.settings.os_user}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 
 from agent import errors
-from agent.case.dossier import Dossier
-from agent.case.incident import State
+from agent.domain.incident import State
+from agent.domain.incident_view import Dossier
 
 
 class Exit(IntEnum):

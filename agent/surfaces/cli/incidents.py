@@ -28,8 +28,8 @@ def listing(session: Session, only_open: bool, limit: int, as_json: bool) -> int
 
 
 async def _list(session: Session, only_open: bool, limit: int, as_json: bool) -> int:
-    from agent.case.text import visible
     from agent.clock import iso
+    from agent.domain.text import visible
 
     found = []
     for demo in places(session.settings()):
@@ -64,7 +64,7 @@ def show(session: Session, incident: str, as_json: bool) -> int:
 
 
 async def _show(session: Session, prefix: str, as_json: bool) -> int:
-    from agent.case.report import render
+    from agent.domain.report import render
 
     async with holding(session, lambda app: app.desk.find(prefix)) as (app, incident):
         dossier = await app.desk.dossier(incident.id)
@@ -107,7 +107,7 @@ def report(session: Session, incident: str) -> int:
 
 
 async def _report(session: Session, prefix: str) -> int:
-    from agent.case.report import render
+    from agent.domain.report import render
 
     async with holding(session, lambda app: app.desk.find(prefix)) as (app, incident):
         dossier = await app.desk.dossier(incident.id)
@@ -127,8 +127,8 @@ def resume(session: Session, incident: str | None, as_json: bool, jsonl: bool, n
 
 
 async def _resume(session: Session, prefix: str | None, as_json: bool, jsonl: bool, no_wait: bool) -> int:
-    from agent.surfaces.cli.drive import Driver
     from agent.surfaces.cli.investigate import worst
+    from agent.surfaces.cli.run_loop import Driver
 
     listeners, screen = followers(session, jsonl)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent.case.dossier import Dossier
+from agent.domain.incident_view import Dossier
 
 if TYPE_CHECKING:
     from agent.lab.scenario import RightAction, Truth

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agent.case.quantity import of_fact, shown
-from agent.case.text import exact, visible
-from agent.case.timeline import Event, EventKind
+from agent.domain.claims.quantity import of_fact, shown
+from agent.domain.text import exact, visible
+from agent.domain.timeline import Event, EventKind
 from tools.spec import Fact
 
 WIDTH_OF_LABEL = 11

@@ -30,9 +30,9 @@ def version() -> int:
 @click.argument("file", type=click.Choice(["stanch", "catalog", "policy", "cases", "scenario"]))
 def schema(file: str) -> int:
     """Print the JSON schema of stanch.yaml, catalog.yaml, policy.yaml, a table of policy cases or a scenario, for an editor to check against."""
-    from agent.case.catalog import CatalogFile
-    from agent.gate.cases import Cases
+    from agent.domain.catalog import CatalogFile
     from agent.gate.policy_file import PolicyFile
+    from agent.gate.policy_tests import Cases
     from agent.lab.scenario import Scenario
     from agent.settings_file import file_type
 
@@ -92,14 +92,14 @@ def init(session: Session, /, folder: str, write: bool, **backends: str | None) 
 
 
 async def _init(session: Session, folder: Path, backends: dict[str, str], write: bool) -> int:
-    from agent import draft
     from agent.gate.policy import SUGGEST_EVERYTHING
+    from agent.platform import catalog_discovery
 
     seen = await _seen(session, backends)
     texts = {
-        "stanch.yaml": draft.settings(backends),
+        "stanch.yaml": catalog_discovery.settings(backends),
         "policy.yaml": SUGGEST_EVERYTHING,
-        "catalog.yaml": draft.catalog(seen, session.settings().os_user),
+        "catalog.yaml": catalog_discovery.catalog(seen, session.settings().os_user),
     }
     folder.mkdir(parents=True, exist_ok=True)
     differs = [name for name, text in texts.items() if not _placed(folder / name, text, write)]
@@ -156,7 +156,7 @@ def doctor(session: Session, as_json: bool, llm: bool) -> int:
 
 async def _inbox(app: App) -> list[tuple[str, str, str]]:
     """Notifications that were kept and could not be read, for a person to look at."""
-    from agent.case.text import visible
+    from agent.domain.text import visible
 
     return [
         (
@@ -243,8 +243,8 @@ async def _llm(app: App) -> list[Row]:
     if app.settings.reasoner != "openai":
         why = "set OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own" if not app.settings.api_key.get_secret_value() else "reasoner is runbook: set STANCH_REASONER=openai"  # fmt: skip
         return [("llm", "absent", f"not used: {why}")]
-    from agent.reasoner.endpoint import Endpoint
-    from agent.reasoner.probe import probe
+    from agent.reasoner.llm.endpoint import Endpoint
+    from agent.reasoner.llm.probe import probe
 
     llm = app.settings.llm
     endpoint = Endpoint(

@@ -85,7 +85,7 @@ async def _call(session: Session, name: str, arguments: dict[str, Any], as_json:
         if source := arguments.get("source"):  # a path that a person types is theirs to read
             context = replace(context, backends=_with_folder(context.backends, str(source)))
         answer = await read(context, **arguments)
-    from agent.case.evidence import fact_json
+    from agent.domain.evidence import fact_json
 
     if as_json:
         facts = [fact_json(fact) for fact in answer.facts]

@@ -6,9 +6,9 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from agent.case.text import exact
-from agent.case.timeline import Event
-from agent.gate.cautions import cautions
+from agent.domain.text import exact
+from agent.domain.timeline import Event
+from agent.gate.approver_warnings import cautions
 from agent.gate.proposal import Proposal, ProposalState
 from agent.surfaces.slack.blocks import (
     NOTICE,
@@ -24,8 +24,8 @@ from agent.surfaces.slack.blocks import (
     rows,
     span,
 )
-from agent.surfaces.slack.figures import course
-from agent.surfaces.slack.scene import Scene, clock, lasted, words
+from agent.surfaces.slack.card_context import Scene, clock, lasted, words
+from agent.surfaces.slack.charts import course
 
 APPROVE, EDIT, DENY, EXPLAIN = "stanch_approve", "stanch_edit", "stanch_deny", "stanch_explain"
 _S = ProposalState

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from agent.case.dossier import J
-from agent.case.quantity import of_fact, shown
-from agent.case.timeline import Event, EventKind
+from agent.domain.claims.quantity import of_fact, shown
+from agent.domain.incident_view import J
+from agent.domain.timeline import Event, EventKind
 from agent.surfaces.slack.blocks import (
     Block,
     Figure,
@@ -24,8 +24,8 @@ from agent.surfaces.slack.blocks import (
     safe,
     span,
 )
-from agent.surfaces.slack.figures import comparison, table
-from agent.surfaces.slack.scene import WORDS, Scene, clock, lasted, words
+from agent.surfaces.slack.card_context import WORDS, Scene, clock, lasted, words
+from agent.surfaces.slack.charts import comparison, table
 from tools.spec import Fact
 
 MOST_FINDINGS = 5

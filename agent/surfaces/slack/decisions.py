@@ -6,16 +6,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from agent.application import App
-from agent.case.catalog import Person
+from agent.domain.catalog import Person
 from agent.errors import NotEntitled, Outdated, StanchError, UnusableInput
 from agent.gate.proposal import WAITING, Proposal, ProposalState
-from agent.postbox import Postbox
+from agent.service.outbox import Postbox
 from agent.surfaces.slack import modals
 from agent.surfaces.slack.explain import clock, explained, who
 from agent.surfaces.slack.groups import UserGroups
 from agent.surfaces.slack.modals import Ticket
 from agent.surfaces.slack.payloads import Click, Submission
-from agent.surfaces.slack.voice import AWAY, Place, Voice, code, escaped
+from agent.surfaces.slack.replies import AWAY, Place, Voice, code, escaped
 
 Answer = Callable[[Proposal, Person], Awaitable[None]]
 

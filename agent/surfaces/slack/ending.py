@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from agent.case.incident import State
-from agent.case.timeline import EventKind
+from agent.domain.incident import State
+from agent.domain.timeline import EventKind
 from agent.surfaces.slack.blocks import Block, Part, bullets, code, context, header, lines, rows, span
+from agent.surfaces.slack.card_context import WORDS, Scene, clock, lasted
 from agent.surfaces.slack.cards import cause_words, footer
-from agent.surfaces.slack.scene import WORDS, Scene, clock, lasted
 
 
 def end(scene: Scene) -> list[Part]:

@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator
 from datetime import datetime
 
-from agent.case.catalog import Catalog
-from agent.case.dossier import Dossier
-from agent.case.evidence import Evidence
+from agent.domain.catalog import Catalog
+from agent.domain.evidence import Evidence
+from agent.domain.incident_view import Dossier
 from agent.gate.proposal import WAITING, Proposal
-from agent.surfaces.slack.voice import code, escaped
+from agent.surfaces.slack.replies import code, escaped
 
 MOST = 10  # of each list; how many more there are is said
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry, Gauge
 from starlette.routing import Route
 
-from agent.case.timeline import Event
-from agent.surfaces.slack.discreet import DiscreetClient
-from agent.surfaces.slack.inbound import Inbound, attach
-from agent.surfaces.slack.poster import Poster
+from agent.domain.timeline import Event
+from agent.surfaces.slack.receiver import Inbound, attach
+from agent.surfaces.slack.redacting_client import DiscreetClient
+from agent.surfaces.slack.sync import Poster
 
 if TYPE_CHECKING:
     from agent.application import App

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from agent.case.attention import Attention, Depth
-from agent.case.incident import Incident
-from agent.case.timeline import Event, EventKind, canonical
+from agent.domain.incident import Incident
+from agent.domain.timeline import Event, EventKind, canonical
+from agent.domain.urgency import Attention, Depth
 from agent.surfaces.slack import cards
 from agent.surfaces.slack.approval import approval, approval_notice
 from agent.surfaces.slack.blocks import Block, Part, bullets, context, header, messages, notice, span
+from agent.surfaces.slack.card_context import WORDS, Scene, clock
 from agent.surfaces.slack.ending import end
-from agent.surfaces.slack.scene import WORDS, Scene, clock
 
 ROOT = "root"
 

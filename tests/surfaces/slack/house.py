@@ -19,15 +19,15 @@ from starlette.applications import Starlette
 
 from agent.app import open_app
 from agent.application import App, Listener
-from agent.case.timeline import EventKind
+from agent.domain.timeline import EventKind
 from agent.gate.proposal import Proposal
-from agent.postbox import Postbox
+from agent.service.outbox import Postbox
 from agent.settings import Settings, SlackSettings
-from agent.surfaces.cli import stage
+from agent.surfaces.cli import demo_env
 from agent.surfaces.cli.session import Session
-from agent.surfaces.slack.inbound import Inbound, attach
+from agent.surfaces.slack.receiver import Inbound, attach
 from tests.fake_slack import FakeSlack, form, sign
-from tests.test_graph import END, LOOK, Scripted, scale
+from tests.graph.test_graph import END, LOOK, Scripted, scale
 from tools.context import Clock
 
 SECRET = "test-signing-secret"
@@ -139,7 +139,7 @@ async def house(
             SecretStr("xoxb-test"), SecretStr("xapp-test"), SecretStr(SECRET), slack.url, CHANNEL, team, mode
         )
         opener = functools.partial(_opened, settings, groups, reasoner or Scripted(list(moves)))
-        async with stage.begun(
+        async with demo_env.begun(
             Session(opener, {"data": str(tmp_path)}), [], "forecast-contention", 1, policy(quorum)
         ) as (app, alerts, _):
             (received,) = await app.desk.receive(alerts[:1])

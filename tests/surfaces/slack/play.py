@@ -15,15 +15,15 @@ from pydantic import SecretStr
 
 from agent.app import open_app
 from agent.application import App, Listener
-from agent.case.attention import Attention, Depth
-from agent.case.timeline import Event
-from agent.postbox import Postbox
+from agent.domain.timeline import Event
+from agent.domain.urgency import Attention, Depth
+from agent.graph.worker import Rest, RestKind
+from agent.service.outbox import Postbox
 from agent.settings import Settings, SlackSettings
-from agent.store import attention
-from agent.surfaces.cli import stage
+from agent.store import urgency
+from agent.surfaces.cli import demo_env
 from agent.surfaces.cli.session import Session
-from agent.surfaces.slack.poster import Poster
-from agent.worker import Rest, RestKind
+from agent.surfaces.slack.sync import Poster
 from tests.fake_slack import FakeSlack
 
 HASTE = 50.0
@@ -65,7 +65,7 @@ class Play:
     async def attend(self, depth: Depth = Depth.INVESTIGATE, **more: Any) -> None:
         """Route the incident."""
         async with self.app.desk.notebook.db.write() as tx:
-            await attention.put(tx, Attention(self.incident, depth, **more))
+            await urgency.put(tx, Attention(self.incident, depth, **more))
         self.poster.look(self.incident)
 
     async def work(self) -> Rest:
@@ -121,7 +121,7 @@ async def played(folder: Path, channel: str = "C1", reasoner: Any = None) -> Asy
             for hear in hears:
                 hear(event)
 
-        async with stage.begun(session, [listener], "forecast-contention", 1) as (app, alerts, _):
+        async with demo_env.begun(session, [listener], "forecast-contention", 1) as (app, alerts, _):
             (received,) = await app.desk.receive(alerts[:1])
             assert received.incident is not None
             postbox = Postbox(app.desk.notebook.db, app.clock, "slack")

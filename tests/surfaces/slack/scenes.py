@@ -7,18 +7,18 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from agent.case.alert import Alert, AlertStatus
-from agent.case.attention import Attention, Depth
-from agent.case.catalog import Catalog, PersonEntry
-from agent.case.cause import Cause, Fault
-from agent.case.check import Check, Guard, SuccessTest
-from agent.case.dossier import fold
-from agent.case.incident import Incident, Kind, State
-from agent.case.timeline import Event, EventKind
 from agent.clock import iso
+from agent.domain.alert import Alert, AlertStatus
+from agent.domain.catalog import Catalog, PersonEntry
+from agent.domain.cause import Cause, Fault
+from agent.domain.check import Check, Guard, SuccessTest
+from agent.domain.incident import Incident, Kind, State
+from agent.domain.incident_view import fold
+from agent.domain.timeline import Event, EventKind
+from agent.domain.urgency import Attention, Depth
 from agent.gate.policy import Verdict
 from agent.gate.proposal import Proposal, ProposalState, Undo, seal
-from agent.surfaces.slack.scene import Scene
+from agent.surfaces.slack.card_context import Scene
 from tools.context import Service, Target
 from tools.spec import Risk
 from tools.spec import State as TargetState

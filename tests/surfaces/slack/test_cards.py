@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agent.case.attention import Attention, Depth
-from agent.case.catalog import Catalog
-from agent.case.dossier import Dossier
-from agent.case.incident import Incident, Kind
-from agent.case.incident import State as IncidentState
+from agent.domain.catalog import Catalog
+from agent.domain.incident import Incident, Kind
+from agent.domain.incident import State as IncidentState
+from agent.domain.incident_view import Dossier
+from agent.domain.urgency import Attention, Depth
 from agent.gate.proposal import ProposalState, Undo
 from agent.surfaces.slack.approval import approval, approval_notice, buttons
 from agent.surfaces.slack.blocks import Block, messages, notice
+from agent.surfaces.slack.card_context import Scene, lasted
 from agent.surfaces.slack.cards import footer, root
-from agent.surfaces.slack.scene import Scene, lasted
 from agent.surfaces.slack.thread import digest, wanted
 from tests.slack_limits import problems
 from tests.surfaces.slack.scenes import AT, proposal, scene

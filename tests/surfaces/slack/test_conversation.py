@@ -7,15 +7,15 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from agent.case.attention import Attention, Depth
-from agent.case.incident import State
-from agent.reasoner.moves import Reply
-from agent.store import attention
-from agent.surfaces.slack.poster import Poster
+from agent.domain.incident import State
+from agent.domain.urgency import Attention, Depth
+from agent.reasoner.protocol import Reply
+from agent.store import urgency
+from agent.surfaces.slack.sync import Poster
 from tests.fake_slack import click, said
+from tests.graph.test_graph import LOOK, MENDED, finish, replicas, scale
 from tests.surfaces.slack.house import House, house
 from tests.surfaces.slack.play import Hasty
-from tests.test_graph import LOOK, MENDED, finish, replicas, scale
 
 
 async def shown(home: House, poster: Poster) -> None:
@@ -40,7 +40,7 @@ async def test_a_thread_is_asked_approved_by_button_and_closed(tmp_path: Path) -
         poster = Poster(home.app, home.postbox, Hasty())
         posting = asyncio.create_task(poster.run())
         async with home.postbox.db.write() as tx:
-            await attention.put(tx, Attention(home.incident, Depth.INVESTIGATE, "C1"))
+            await urgency.put(tx, Attention(home.incident, Depth.INVESTIGATE, "C1"))
         await shown(home, poster)
         (card,) = copy.deepcopy(with_button(home, "stanch_approve"))
         root = card["thread_ts"]

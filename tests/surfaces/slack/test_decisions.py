@@ -12,8 +12,8 @@ from agent.errors import BadArguments
 from agent.gate.proposal import ProposalState
 from agent.surfaces.slack.groups import FRESH_S
 from tests.fake_slack import Trouble
+from tests.graph.test_graph import END, LOOK, finish, replicas, scale
 from tests.surfaces.slack.house import GROUPS, House, house
-from tests.test_graph import END, LOOK, finish, replicas, scale
 
 REPLICAS = "argument:replicas"
 

@@ -1,0 +1,201 @@
+"""Questions people ask in mid-incident, answered from the evidence, by rules: what is not understood is said so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from agent.domain.claims.claims import Filled, fill
+from agent.domain.evidence import Evidence, ReadOutcome
+from agent.domain.text import visible
+from agent.domain.timeline import Event, EventKind
+from agent.reasoner.protocol import Call, Look, Move, Reply, View
+from agent.reasoner.rules.evidence_index import Shelf, ask, fact, labels_of, present
+from agent.reasoner.rules.findings_text import names_in
+from agent.reasoner.rules.first_minute import measured
+from tools.errors import ToolError
+from tools.prometheus.promql import parse
+
+CAN = (
+    "I answer from what was recorded: why I think so, what was and was not checked, the status and the plan, "
+    "what a piece of evidence says (its id), how a service of the catalog or a metric is doing."
+)
+MOST_LINES = 12
+TOPICS = {
+    "latency": "duration|latency|p99", "slow": "duration|latency|p99", "error": "5\\.\\.|error|code", "memory": "memory", "cpu": "cpu|throttl",
+    "throttl": "throttl", "traffic": "requests_total", "drift": "inspect_drift|drift", "feature": "feature", "quality": "model_quality|prediction_error",
+    "version": "version", "deploy": "recent_changes|rollout", "change": "recent_changes|rollout", "restart": "restart", "replica": "describe_workload|replicas",
+    "queue": "queue", "disk": "filesystem", "certificate": "ssl|cert", "alert": "alert", "log": "logs", "owner": "describe_service",
+}  # fmt: skip
+
+
+def answer(view: View) -> Move:
+    """A reply, or first the reads it takes: at most one look."""
+    question = (view.question or "").strip()
+    lower = question.lower()
+    named = re.findall(r"(?<![\w.])E\d+(?![\w.])", question)
+    if named:
+        return _reply(view, (line for i in named for line in _evidence(view, i)))
+    for pattern, write in _TABLE:
+        if re.search(pattern, lower):
+            return _reply(view, write(view))
+    return _about(view, question, lower)
+
+
+def _reply(view: View, lines: Iterable[str]) -> Reply:
+    """The lines that can be filled in, each by itself: one that cannot is left out, not the whole answer."""
+    names = names_in(view)
+    good: list[str] = []
+    for line in lines:
+        said = any(_same_fact(line, other) for other in good)
+        if line and not said and isinstance(fill(line, view.evidence, names), Filled):
+            good.append(line)
+    if len(good) > MOST_LINES:
+        good = [*good[: MOST_LINES - 1], "… and more: /evidence lists all that was read."]
+    return Reply("\n".join(good) or f"Nothing that was recorded answers that. {CAN}")
+
+
+def _same_fact(line: str, other: str) -> bool:
+    """Two wordings of one fact: the first that can be filled in is enough."""
+    mine, theirs = (re.findall(r": (\{[^{}]+\})$", one) for one in (line, other))
+    return bool(mine) and mine == theirs
+
+
+def _why(view: View) -> Iterator[str]:
+    last = _last(view, "cause")
+    if last is None:
+        yield "No cause has been named yet. What was found so far:"
+    else:
+        cause = last.data["cause"]
+        where = f" in {cause['component']}" if cause["component"] else ""
+        yield f"The cause named so far is {cause['fault'].replace('_', ' ')}{where}, because:"
+    yield from _findings(view)
+    for one in last.data.get("ruled_out", ()) if last else ():
+        yield f"Ruled out: {one['cause']} ({', '.join(one['evidence'])})."
+
+
+def _findings(view: View) -> list[str]:
+    templates = [
+        str(e.data["template"]) for e in view.events if e.kind is EventKind.FINDING and not e.data.get("dropped")
+    ]
+    return [f"- {t}" for t in dict.fromkeys(templates)]
+
+
+def _checked(view: View) -> Iterator[str]:
+    done = [e for e in view.evidence.values() if e.outcome is not ReadOutcome.FAILED]
+    yield "Checked:" if done else "Nothing has been checked yet."
+    for one in done:
+        yield f"- {one.id}: {_plain(one.why) or one.read}{'' if one.outcome is ReadOutcome.OK else ' (nothing there)'}"
+
+
+def _unchecked(view: View) -> Iterator[str]:
+    failed = [e for e in view.evidence.values() if e.outcome is ReadOutcome.FAILED]
+    last = _last(view, "not_checked")
+    listed = [str(n["what"]) for n in last.data["not_checked"]] if last else []
+    yield "Not checked:" if failed or listed else "No read has failed, and no check was left out."
+    yield from (f"- {one.id}: {_plain(one.why) or one.read} (the read failed)" for one in failed)
+    yield from (f"- {_plain(what)}" for what in listed if what not in {e.why for e in failed})
+
+
+def _status(view: View) -> Iterator[str]:
+    yield f"The incident is in the state {str(view.incident.state).replace('_', ' ')}."
+    proposal = next((e for e in reversed(view.events) if e.kind is EventKind.PROPOSAL), None)
+    if proposal is not None:
+        about = [e for e in view.events if e.data.get("proposal") == proposal.data["id"]]
+        yield f"Proposed: {proposal.data['action']}. {_fate(about)}"
+    else:
+        yield "No action has been proposed."
+    yield from _findings(view)[:3]
+    ended = _last(view, "hand_over")
+    if ended is not None and ended.data["hand_over"]:
+        yield _plain(str(ended.data["hand_over"]))
+
+
+def _fate(events: Sequence[Event]) -> str:
+    said = {EventKind.VERDICT: "The policy has ruled.", EventKind.DECISION: "People have decided on it.", EventKind.INTENT: "It is being run.",
+            EventKind.OUTCOME: "It has run or was tried.", EventKind.VERIFICATION: "Its effect was looked at."}  # fmt: skip
+    words = [said[e.kind] for e in events if e.kind in said]
+    return words[-1] if words else "It waits."
+
+
+def _evidence(view: View, evidence_id: str) -> Iterator[str]:
+    one = view.evidence.get(evidence_id)
+    if one is None:
+        yield f"There is no such evidence. There are: {', '.join(view.evidence) or 'none'}."
+        return
+    why = _plain(one.why) or one.read
+    yield f"{one.id}: {why}{'' if why.endswith('?') else '.'}"
+    yield from _facts(one, 8)
+
+
+def _facts(one: Evidence, most: int) -> Iterator[str]:
+    known = [f for f in one.facts if fact(one, f.id)]
+    for found in known[:most]:
+        labels = ", ".join(
+            v for k, v in found.labels.items() if k in ("service", "pod", "feature", "peer", "alertname")
+        )
+        of = f" of {labels}" if labels else ""
+        for words in (f"{found.name}{of}", found.name, f"{found.id.replace('.', ' ')}{of}"):
+            yield f"- {words}: {{{one.id}.{found.id}}}"
+
+
+def _about(view: View, question: str, lower: str) -> Move:
+    """A service or model of the catalog, a metric or PromQL, or a topic that some evidence is about."""
+    words = {w.strip("?,.!'\"") for w in question.split()}
+    service = next((s.name for s in view.catalog.services() if s.name in words), None)
+    calls = _calls_for_service(view, service) if service else _calls_for_metric(view, question, words)
+    shelf = Shelf(view)
+    if missing := shelf.missing(calls):
+        return Look(missing)
+    if calls:
+        found = [e for c in calls if (e := shelf.of(c))]
+        failed = [f"{e.id}: {e.read} failed." for e in found if e.outcome is ReadOutcome.FAILED]
+        return _reply(view, [*failed, *(line for e in found for line in _evidence(view, e.id))])
+    topics = [pattern for word, pattern in TOPICS.items() if word in lower]
+    fitting = [e for e in view.evidence.values() if any(re.search(p, f"{e.read} {dict(e.arguments)}") for p in topics)]
+    if fitting:
+        return _reply(view, (line for e in fitting[-3:] for line in _evidence(view, e.id)))
+    return Reply(f"I cannot tell what is asked. {CAN}")
+
+
+def _calls_for_service(view: View, name: str) -> tuple[Call, ...]:
+    own = view.service.name if view.service else ""
+    promql = measured(min(view.alerts, key=lambda a: a.starts_at, default=None))
+    same = promql.replace(f'"{own}"', f'"{name}"') if promql and own and f'"{own}"' in promql else None
+    labels = {k: v for k, v in labels_of(view).items() if k == "cluster"}
+    return present(
+        [ask(view, "compare_metrics", f"what the alert measures, in {name}", promql=same),
+         ask(view, "recent_changes", f"what changed in {name}", service=name, hours=24),
+         ask(view, "restarts_and_versions", f"what restarted in {name}", service=name, labels=labels)]
+    )  # fmt: skip
+
+
+def _calls_for_metric(view: View, question: str, words: set[str]) -> tuple[Call, ...]:
+    quoted = re.findall(r"`([^`]+)`", question)
+    names = [*quoted, *(w for w in sorted(words) if re.fullmatch(r"[a-z][a-z0-9]*(?:[_:][a-z0-9]+){2,}(?:\{.*\})?", w))]
+    return present(ask(view, "query_metrics", f"asked for: {n}", promql=n) for n in names[:3] if _parses(n))
+
+
+def _parses(promql: str) -> bool:
+    try:
+        parse(promql)
+    except ToolError:
+        return False
+    return True
+
+
+def _last(view: View, field: str) -> Event | None:
+    return next((e for e in reversed(view.events) if e.kind is EventKind.NOTE and field in e.data), None)
+
+
+def _plain(text: str) -> str:
+    """Recorded words as part of a template: no braces, nothing hidden, no bare numerals."""
+    return re.sub(r"[{}]", "", re.sub(r"\S*\d\S*", "…", visible(text, 200)))
+
+
+_TABLE: Sequence[tuple[str, Callable[[View], Iterator[str]]]] = (
+    (r"\bnot (?:yet |been )*(?:check|look|seen|know)|\bn.t (?:you )?(?:yet |been )*(?:check|look|seen|know)|\bun(?:checked|known)|\bmissing\b|\bdid(?:n.t| not) (?:you )?(?:check|look)", _unchecked),
+    (r"\b(?:checked|looked|look at|evidence|seen|did you check|what do you know)\b", _checked),
+    (r"\bwhy\b|\bcause\b|\breason\b|\bexplain\b|\bhow do you know\b|\bfinding", _why),
+    (r"\bstatus\b|\bplan\b|\bstate\b|\bnext\b|\bpropos|\bwhat is (?:going on|happening|wrong)|\bwhat.s (?:up|going on|wrong)|\bsummary\b", _status),
+)  # fmt: skip

@@ -61,13 +61,9 @@ def test_in_a_broken_world_an_incident_ends_or_waits_within_its_budget(tmp_path:
         assert len(WRITTEN) >= 12
 
 
-@pytest.mark.parametrize(
-    ("play", "ends"), [(chaos.SCALE, "recovered"), (chaos.POINT, "handed_over")], ids=["scale", "point"]
-)
-async def test_with_nothing_broken_it_is_done_once_and_ends_as_the_alerts_rule_says(
-    play: chaos.Play, ends: str, tmp_path: Path
-) -> None:
-    """Pointing the alias does what was asked of it; that serving runs the version is no recovery while the rule still fires."""
+@pytest.mark.parametrize("play", [chaos.SCALE, chaos.POINT], ids=["scale", "point"])
+async def test_with_nothing_broken_it_is_done_once_and_recovers(play: chaos.Play, tmp_path: Path) -> None:
+    """The model's recovery is seen only once true outcomes have come in: its success test waits that long."""
     await chaos.prepare(tmp_path / "template")
     story = await chaos.played(play, CLEAN, tmp_path / "clean", tmp_path / "template")
-    assert (story.wrong, story.state, story.outcomes, story.effects) == ([], ends, ["DONE"], 1)
+    assert (story.wrong, story.state, story.outcomes, story.effects) == ([], "recovered", ["DONE"], 1)

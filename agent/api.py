@@ -1,4 +1,4 @@
-"""The desk: the few use-cases every surface calls. Receive, work, converse, decide, list, show."""
+"""The API: the few use-cases every surface calls. Receive, work, converse, decide, list, show."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agent.clock import iso
 from agent.domain.alert import Alert
 from agent.domain.catalog import Person
 from agent.domain.incident import ENDED, Incident, Kind, State
-from agent.domain.incident_view import Dossier
+from agent.domain.incident_view import IncidentView
 from agent.domain.text import visible
 from agent.domain.timeline import Event, EventKind
 from agent.errors import NotEntitled, UnusableInput
@@ -23,12 +23,12 @@ from agent.gate.prepare import Prepared
 from agent.gate.proposal import WAITING, Proposal, ProposalState
 from agent.gate.restore import Settled
 from agent.gate.scorecard import Row, rows
-from agent.graph.run_context import Notebook
+from agent.graph.run_context import RunContext
 from agent.graph.steps.propose import Judge
 from agent.graph.talk import Answered, Talk
 from agent.graph.worker import Rest, Worker
-from agent.service.grouping import Received, Reception
-from agent.service.suggestion_followup import Hindsight
+from agent.service.grouping import Grouping, Received
+from agent.service.suggestion_followup import SuggestionFollowup
 from agent.store import decisions, evidence, incidents, timeline, wakes
 from tools.context import Context
 
@@ -38,19 +38,19 @@ LONG = 4_000  # characters of one label or annotation that the timeline keeps; t
 
 
 @dataclass
-class Desk:
-    notebook: Notebook
+class Api:
+    run_context: RunContext
     worker: Worker
     judge: Judge
     talk: Talk
-    hindsight: Hindsight
+    suggestion_followup: SuggestionFollowup
 
     # -- receive ------------------------------------------------------------------------------------------------------
 
     async def receive(self, arrived: Sequence[Alert]) -> list[Received]:
         """Keep the alerts, each with its incident, in one transaction: all of them or none."""
-        async with self.notebook.db.write() as tx:
-            return await Reception(self.notebook).take(tx, arrived)
+        async with self.run_context.db.write() as tx:
+            return await Grouping(self.run_context).take(tx, arrived)
 
     # -- work ---------------------------------------------------------------------------------------------------------
 
@@ -60,8 +60,8 @@ class Desk:
 
     async def steer(self, incident: str, person: Person, text: str) -> None:
         """A person's words for the reasoner; they wake the run and void a proposal that waits."""
-        now = self.notebook.clock.now()
-        async with self.notebook.db.write() as tx:
+        now = self.run_context.clock.now()
+        async with self.run_context.db.write() as tx:
             data = {"text": f"{person.principal}: {text}", "steer": visible(text, LONG)}
             await timeline.append(tx, incident, EventKind.NOTE, person.principal, data, now)
             await wakes.add(tx, incident, "steered", now)
@@ -77,18 +77,20 @@ class Desk:
     async def _halt(self, incident: str, person: Person, how: str) -> None:
         if person.name is None:
             raise NotEntitled(f"{person.principal} is nobody in the catalog. Add them under people in catalog.yaml.")
-        found, now = await self.find(incident), self.notebook.clock.now()
+        found, now = await self.find(incident), self.run_context.clock.now()
         if found.state.ended:
             raise UnusableInput(f"{incident} has ended: it is {found.state}. There is nothing to stop.")
-        async with self.notebook.db.write() as tx:
+        async with self.run_context.db.write() as tx:
             data = {"text": f"{how} by {person.principal}", "steer": how, "halt": how, "who": person.name}
             await timeline.append(tx, incident, EventKind.NOTE, person.principal, data, now)
             await wakes.add(tx, incident, how, now)
-        async with self.notebook.db.read() as tx:
+        async with self.run_context.db.read() as tx:
             waiting = [p for p in await proposal_store.of(tx, incident) if p.state in WAITING]
         for proposal in waiting:
             why = f"{how} by {person.principal}"
-            await proposal_store.withdraw(self.notebook.db, self.notebook.clock, proposal.id, ProposalState.VOIDED, why)
+            await proposal_store.withdraw(
+                self.run_context.db, self.run_context.clock, proposal.id, ProposalState.VOIDED, why
+            )
 
     async def ask(self, question: str, person: Person, incident: str | None = None) -> Answered:
         """A question about an incident, or the platform at large: reads and a reply, never a proposal."""
@@ -116,22 +118,22 @@ class Desk:
 
     async def stop(self, person: Person, reason: str) -> Stopped | None:
         """Nothing of this installation is started any more, until somebody resumes."""
-        return await kill_switch.press(self.notebook.db, self.notebook.clock, person, True, reason)
+        return await kill_switch.press(self.run_context.db, self.run_context.clock, person, True, reason)
 
     async def resume(self, person: Person, reason: str) -> Stopped | None:
-        return await kill_switch.press(self.notebook.db, self.notebook.clock, person, False, reason)
+        return await kill_switch.press(self.run_context.db, self.run_context.clock, person, False, reason)
 
     async def accept_restore(self, person: Person, reason: str) -> list[Settled]:
         """A person accepts that what the anchors tell of and the database lost is lost; what may have run is asked about."""
-        return await restore.accept(self.notebook.db, self.notebook.clock, person, reason)
+        return await restore.accept(self.run_context.db, self.run_context.clock, person, reason)
 
     async def unsettled(self) -> dict[str, str]:
         """Of each incident in which nothing may start, because it is not what is anchored, why."""
-        return await startup_audit.look(self.notebook.db)
+        return await startup_audit.look(self.run_context.db)
 
     async def stopped(self) -> Stopped | None:
         """Who has stopped everything, if anybody has."""
-        return await kill_switch.stopped(self.notebook.db)
+        return await kill_switch.stopped(self.run_context.db)
 
     def request(
         self,
@@ -151,7 +153,7 @@ class Desk:
     # -- list and show ------------------------------------------------------------------------------------------------
 
     async def incidents(self, limit: int = 50, only_open: bool = False) -> list[Incident]:
-        async with self.notebook.db.read() as tx:
+        async with self.run_context.db.read() as tx:
             found = await incidents.listing(tx, limit, set(State) - ENDED if only_open else None)
         return [
             incident for incident in found if not incident.id.startswith("ask-") and incident.id != kill_switch.RECORD
@@ -159,42 +161,42 @@ class Desk:
 
     async def states(self) -> dict[State, int]:
         """How many incidents are in each state."""
-        async with self.notebook.db.read() as tx:
+        async with self.run_context.db.read() as tx:
             found = await incidents.states(tx)
         return {state: found.get(state, 0) for state in State}
 
     async def find(self, prefix: str) -> Incident:
         """The one incident whose id starts so."""
-        async with self.notebook.db.read() as tx:
+        async with self.run_context.db.read() as tx:
             found = await incidents.find(tx, prefix)
         if len(found) == 1:
             return found[0]
         what = "No incident has" if not found else f"{len(found)} incidents have"
         raise UnusableInput(f"{what} an id that starts with {prefix!r}. `stanch incidents list` shows them.")
 
-    async def dossier(self, incident: str) -> Dossier:
-        return await self.notebook.dossier(incident)
+    async def incident_view(self, incident: str) -> IncidentView:
+        return await self.run_context.incident_view(incident)
 
     async def events(self, incident: str, after: int = 0) -> list[Event]:
-        async with self.notebook.db.read() as tx:
+        async with self.run_context.db.read() as tx:
             return await timeline.events(tx, incident, after)
 
     async def evidence_body(self, incident: str, evidence_id: str) -> str | None:
-        async with self.notebook.db.read() as tx:
+        async with self.run_context.db.read() as tx:
             return await evidence.body(tx, incident, evidence_id)
 
     async def proposals(self, only_open: bool = True) -> list[Proposal]:
-        async with self.notebook.db.read() as tx:
+        async with self.run_context.db.read() as tx:
             return await proposal_store.listing(tx, {ProposalState.OPEN} if only_open else None)
 
     async def proposals_of(self, incident: str) -> list[Proposal]:
         """Every proposal of one incident, as the gate holds it now."""
-        async with self.notebook.db.read() as tx:
+        async with self.run_context.db.read() as tx:
             return await proposal_store.of(tx, incident)
 
     async def approval_json(self, proposal: Proposal) -> dict[str, Any]:
         """One entry of `approvals list --json`."""
-        async with self.notebook.db.read() as tx:
+        async with self.run_context.db.read() as tx:
             made = await decisions.of(tx, proposal.id)
         return proposal.listed(
             [{"by": d.principal, "at": iso(d.at), "answer": d.answer, "reason": d.reason} for d in made]
@@ -206,18 +208,20 @@ class Desk:
 
     async def scorecard(self) -> list[Row]:
         """How proposals fared, by action and environment; suggestions that were followed by hand are looked for first."""
-        await self.hindsight.look()
-        async with self.notebook.db.read() as tx:
+        await self.suggestion_followup.look()
+        async with self.run_context.db.read() as tx:
             known = await incidents.listing(tx, MOST_SCORED)
-        return rows([await self.notebook.dossier(one.id) for one in known if one.id != kill_switch.RECORD])
+        return rows([await self.run_context.incident_view(one.id) for one in known if one.id != kill_switch.RECORD])
 
     async def audit(self) -> list[audit.Break]:
         """Where a timeline is not what was written."""
-        return await audit.verify(self.notebook.db)
+        return await audit.verify(self.run_context.db)
 
     def context(self) -> Context:
         """What a read called by hand may touch."""
-        return self.notebook.context(Dossier(Incident(NO_INCIDENT, State.NEW, Kind.NONE, "by hand", self.now())))
+        return self.run_context.context(
+            IncidentView(Incident(NO_INCIDENT, State.NEW, Kind.NONE, "by hand", self.now()))
+        )
 
     async def proposal(self, prefix: str) -> Proposal:
         """The one proposal whose id or digest starts so, or the only one of an incident that is open."""
@@ -232,7 +236,7 @@ class Desk:
         raise UnusableInput(f"{what} an id that starts with {prefix!r}. `stanch approvals list` shows them.")
 
     def person(self, principal: str) -> Person:
-        return self.notebook.catalog().person(principal)
+        return self.run_context.catalog().person(principal)
 
     def now(self) -> datetime:
-        return self.notebook.clock.now()
+        return self.run_context.clock.now()

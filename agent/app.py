@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from agent.actions import known
-from agent.api import Desk
+from agent.api import Api
 from agent.application import App, Listener
 from agent.clock import RealClock
 from agent.domain import catalog as catalogs
@@ -22,29 +22,29 @@ from agent.domain.redact import Redactor
 from agent.domain.timeline import Event, EventKind
 from agent.errors import BadConfiguration
 from agent.gate import approval, startup_audit
-from agent.gate.executor import Ledger
+from agent.gate.executor import Executor
 from agent.gate.live_policy import StandingPolicy
 from agent.gate.preflight import Entitled
 from agent.graph import checkpoints
 from agent.graph.graph import Steps, build
-from agent.graph.run_context import Notebook
+from agent.graph.run_context import RunContext
 from agent.graph.steps.propose import Judge
 from agent.graph.steps.verify import Verifier
 from agent.graph.talk import Talk
 from agent.graph.worker import Worker
 from agent.library.index import Library
 from agent.reasoner.protocol import Reasoner
-from agent.service.dispatcher import Chore, Watch
-from agent.service.escalation import Pager
+from agent.service.dispatcher import Chore, Dispatcher
+from agent.service.escalation import Escalation
 from agent.service.inbox import Inbox
-from agent.service.outbox import Postbox
+from agent.service.outbox import Outbox
 from agent.service.reconcile import missed
 from agent.service.routing import Routes
-from agent.service.suggestion_followup import Hindsight
+from agent.service.suggestion_followup import SuggestionFollowup
 from agent.settings import Settings, shipped
 from agent.settings_file import BackendEntry
 from agent.store import timeline
-from agent.store.audit_key import Custody
+from agent.store.audit_key import AuditKeyPlace
 from agent.store.database import Database
 from agent.store.lock import RunnerLock
 from tools.context import Backend, Backends, Clock
@@ -109,7 +109,7 @@ class Again(httpx.AsyncHTTPTransport):
 async def open_app(
     settings: Settings, clock: Clock | None = None, listeners: Sequence[Listener] = (), reasoner: Reasoner | None = None
 ) -> AsyncIterator[App]:
-    """The application over one data folder. Nothing runs until the desk is asked to."""
+    """The application over one data folder. Nothing runs until the api is asked to."""
     checkpoints.require_strict()
     async with AsyncExitStack() as stack:
         now = clock or RealClock()
@@ -125,44 +125,48 @@ async def open_app(
         library = Library.open(settings.runbooks, settings.data / "index")
         stack.push_async_callback(_disconnect, backends)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=10.0, trust_env=False, verify=trusted))
-        notebook = Notebook(db, now, library, lambda: catalog, tools, backends, redact, settings.data / "reports", http)
-        ledger = Ledger(db, now, policy, tools.by_name(), notebook.context_of, _entitled(catalog, settings.demo))
-        judge = Judge(notebook, ledger)
+        run_context = RunContext(
+            db, now, library, lambda: catalog, tools, backends, redact, settings.data / "reports", http
+        )
+        executor = Executor(db, now, policy, tools.by_name(), run_context.context_of, _entitled(catalog, settings.demo))
+        judge = Judge(run_context, executor)
         async with db.read() as tx:
             feed = Feed(db, listeners, await timeline.heads(tx))
         chosen = reasoner or _reasoner(settings, db, now, redact, feed.publish)
         moves = max(settings.llm.budget.steps, 0 if settings.reasoner == "runbook" else TAKING_OVER)
-        steps = Steps(notebook, chosen, judge, Verifier(notebook), moves)
+        steps = Steps(run_context, chosen, judge, Verifier(run_context), moves)
 
         async def graph() -> Any:
             return build(steps, await _saver(settings, stack), feed.publish)
 
-        worker = Worker(notebook, judge, graph)
-        hindsight = Hindsight(judge)
-        desk = Desk(notebook, worker, judge, Talk(notebook, chosen), hindsight)
+        worker = Worker(run_context, judge, graph)
+        suggestion_followup = SuggestionFollowup(judge)
+        api = Api(run_context, worker, judge, Talk(run_context, chosen), suggestion_followup)
         box, refused = Inbox(db, now), asyncio.Event()
         box.on_refusal = refused.set
         routes = Routes.of(settings.routes, settings.slack.channel)
-        pager = Pager(notebook, timedelta(minutes=settings.serve.remind_minutes), settings.serve.public_url)
+        escalation = Escalation(
+            run_context, timedelta(minutes=settings.serve.remind_minutes), settings.serve.public_url
+        )
         chores = (
-            Chore(PAGER_S, pager.look),
-            Chore(RECONCILE_S, partial(_reconcile, notebook, box), refused),
-            Chore(RECONCILE_S, hindsight.look),
+            Chore(PAGER_S, escalation.look),
+            Chore(RECONCILE_S, partial(_reconcile, run_context, box), refused),
+            Chore(RECONCILE_S, suggestion_followup.look),
             Chore(PRUNE_S, box.prune),
         )
-        watch = Watch(notebook, worker, box, routes, settings.serve, feed.publish, chores)
+        watch = Dispatcher(run_context, worker, box, routes, settings.serve, feed.publish, chores)
         lock = RunnerLock(settings.data)
         stack.callback(lock.release)
         yield App(
-            settings, now, desk, catalog, policy, library, tools, backends, lock, redact, box, watch, pager,
+            settings, now, api, catalog, policy, library, tools, backends, lock, redact, box, watch, escalation,
             _custody(settings).where(settings.data),
-            partial(Postbox, db, now), partial(_warm, worker, library, backends),
+            partial(Outbox, db, now), partial(_warm, worker, library, backends),
         )  # fmt: skip
 
 
-async def _reconcile(notebook: Notebook, box: Inbox) -> None:
+async def _reconcile(run_context: RunContext, box: Inbox) -> None:
     """What fired or cleared while nobody listened goes the way of a notification."""
-    if alerts := await missed(notebook):
+    if alerts := await missed(run_context):
         await box.accept("reconcile", alerts)
 
 
@@ -226,9 +230,9 @@ async def _backends(settings: Settings, trusted: SSLContext, stack: AsyncExitSta
     return Backends(tuple(found), settings.drift_folders, settings.grafana_url, settings.retraining_url)
 
 
-def _custody(settings: Settings) -> Custody:
+def _custody(settings: Settings) -> AuditKeyPlace:
     audit = settings.audit
-    return Custody(audit.key.get_secret_value(), audit.key_file, audit.anchors, audit.to_log)
+    return AuditKeyPlace(audit.key.get_secret_value(), audit.key_file, audit.anchors, audit.to_log)
 
 
 def _headers(entry: BackendEntry, settings: Settings) -> dict[str, str]:

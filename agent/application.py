@@ -7,16 +7,16 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.api import Desk
+from agent.api import Api
 from agent.domain.catalog import Catalog
 from agent.domain.redact import Redactor
 from agent.domain.timeline import Event
 from agent.gate.policy import Policy
 from agent.library.index import Library
-from agent.service.dispatcher import Watch
-from agent.service.escalation import Pager
+from agent.service.dispatcher import Dispatcher
+from agent.service.escalation import Escalation
 from agent.service.inbox import Inbox
-from agent.service.outbox import Postbox
+from agent.service.outbox import Outbox
 from agent.settings import Settings
 from agent.store.lock import RunnerLock
 from tools.context import Backends, Clock
@@ -31,7 +31,7 @@ class App:
 
     settings: Settings
     clock: Clock
-    desk: Desk
+    api: Api
     catalog: Catalog
     policy: Callable[[], Policy]  # what holds at this moment
     library: Library
@@ -40,10 +40,12 @@ class App:
     lock: RunnerLock
     redact: Redactor
     inbox: Inbox
-    watch: Watch
-    pager: Pager
-    custody: tuple[str, str, str]  # where the audit key lies, where the anchors do, and who else can read the key
-    postbox: Callable[[str], Postbox]  # of a surface, by its name
+    watch: Dispatcher
+    escalation: Escalation
+    audit_key_place: tuple[
+        str, str, str
+    ]  # where the audit key lies, where the anchors do, and who else can read the key
+    outbox: Callable[[str], Outbox]  # of a surface, by its name
     warm: Callable[[], Awaitable[None]]  # loads ahead of the first incident; without it that one waits 2 s longer
 
 

@@ -34,7 +34,7 @@ class Half:
     clock: Clock = field(default_factory=RealClock)
 
     @property
-    def desk(self) -> States:
+    def api(self) -> States:
         return States(self.db)
 
     async def entries(self) -> list[Entry]:

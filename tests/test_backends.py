@@ -40,7 +40,7 @@ async def open_tickets(context: Context) -> Answer:
 
 
 TICKETS = BackendKind(
-    "tickets", "ticket desk", answering("/status", lambda body: f"Tickets {body['version']}"), "open tickets", discover=told
+    "tickets", "ticket api", answering("/status", lambda body: f"Tickets {body['version']}"), "open tickets", discover=told
 )
 '''
 ENTRIES = "[stanch.backends]\ntickets = ticket_desk:TICKETS\n[stanch.tools]\nopen_tickets = ticket_desk:open_tickets\n"
@@ -61,7 +61,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     about = folder / "ticket_desk-1.dist-info"
     about.mkdir()
     (folder / "ticket_desk.py").write_text(PLUG_IN)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: ticket-desk\nVersion: 1\n")
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: ticket-api\nVersion: 1\n")
     (about / "entry_points.txt").write_text(ENTRIES)
     return folder
 
@@ -83,7 +83,7 @@ def there(site: Path, quiet_data_folder: None) -> Iterator[Warm]:
 
 
 class Answering(BaseHTTPRequestHandler):
-    """A ticket desk that wants its token, and as much of a Prometheus as `init` needs."""
+    """A ticket api that wants its token, and as much of a Prometheus as `init` needs."""
 
     def do_GET(self) -> None:
         path = self.path.split("?")[0]
@@ -127,11 +127,11 @@ def place(there: Warm, tmp_path: Path, indexed: Path) -> Place:
 def test_a_kind_from_a_package_has_settings_and_its_token_is_redacted(
     plug_in: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "stanch.yaml").write_text("backends: {tickets: [{url: 'http://desk', token_env: DESK_TOKEN}]}\n")
+    (tmp_path / "stanch.yaml").write_text("backends: {tickets: [{url: 'http://api', token_env: DESK_TOKEN}]}\n")
     monkeypatch.setenv("DESK_TOKEN", TOKEN)
     settings = read({}, tmp_path)
-    assert [entry.url for entry in settings.backends["tickets"]] == ["http://desk"]
-    assert TOKEN not in Redactor(settings.every_secret)(f"the desk took {TOKEN}")
+    assert [entry.url for entry in settings.backends["tickets"]] == ["http://api"]
+    assert TOKEN not in Redactor(settings.every_secret)(f"the api took {TOKEN}")
     monkeypatch.setenv("STANCH_TICKETS_URL", "http://other/")
     monkeypatch.setenv("STANCH_TICKETS_TOKEN", "another-secret-word")
     settings = read({}, tmp_path)

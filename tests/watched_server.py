@@ -91,7 +91,7 @@ def run(path: Path) -> None:
         settings: Settings, clock: Clock | None = None, listeners: Sequence[Listener] = ()
     ) -> AsyncIterator[App]:
         async with open_app(settings, clock, listeners) as app:
-            db: Any = app.desk.notebook.db
+            db: Any = app.api.run_context.db
             db.write = Timed(db, figures).write
             watching = asyncio.create_task(figures.watch())
             gc.callbacks.append(figures.collected)

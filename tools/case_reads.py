@@ -78,7 +78,7 @@ async def search_runbooks(
     limit: Annotated[int, Field(ge=1, le=10)] = 3,
 ) -> Answer:
     """Look for runbook sections by meaning and words. Nothing relevant gives nothing."""
-    hits = await context.shelf.search(text, limit)
+    hits = await context.evidence_index.search(text, limit)
     if not hits:
         none = Fact("count", "runbooks found", 0, "count")
         return Answer(f"No runbook is relevant to {clean(text)!r}.", (none,), {"hits": []}, None, Emptiness.NOTHING)

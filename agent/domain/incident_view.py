@@ -1,4 +1,4 @@
-"""A dossier: everything known about one incident, folded from its timeline. Screens, report and JSON are views of it."""
+"""A incident_view: everything known about one incident, folded from its timeline. Screens, report and JSON are views of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ J = Mapping[str, Json]
 
 
 @dataclass
-class Dossier:
+class IncidentView:
     """Plain lists in the order of the timeline; the latest proposal, execution and verification by proposal id."""
 
     incident: Incident
@@ -78,91 +78,91 @@ class Dossier:
         return (self.events[-1].at - self.events[0].at).total_seconds() if self.events else 0.0
 
 
-def fold(incident: Incident, alerts: Sequence[Alert], events: Sequence[Event]) -> Dossier:
-    dossier = Dossier(incident, tuple(alerts), tuple(events))
+def fold(incident: Incident, alerts: Sequence[Alert], events: Sequence[Event]) -> IncidentView:
+    incident_view = IncidentView(incident, tuple(alerts), tuple(events))
     for event in events:
         take = _TAKE.get(event.kind)
         if take is not None:
-            take(dossier, event)
-    dossier.not_checked = [
-        *dossier.passed_over,
-        *(one for one in dossier.not_checked if one not in dossier.passed_over),
+            take(incident_view, event)
+    incident_view.not_checked = [
+        *incident_view.passed_over,
+        *(one for one in incident_view.not_checked if one not in incident_view.passed_over),
     ]
-    _not_checked_from_evidence(dossier)
-    return dossier
+    _not_checked_from_evidence(incident_view)
+    return incident_view
 
 
-def _evidence(dossier: Dossier, event: Event) -> None:
+def _evidence(incident_view: IncidentView, event: Event) -> None:
     evidence = evidence_from_json({key: value for key, value in event.data.items() if key != "extra"})
-    dossier.evidence[evidence.id] = evidence
+    incident_view.evidence[evidence.id] = evidence
 
 
-def _finding(dossier: Dossier, event: Event) -> None:
+def _finding(incident_view: IncidentView, event: Event) -> None:
     if event.data.get("dropped"):
-        dossier.dropped += 1
-    elif event.data["text"] not in [f["text"] for f in dossier.findings]:
-        dossier.findings.append(event.data)
+        incident_view.dropped += 1
+    elif event.data["text"] not in [f["text"] for f in incident_view.findings]:
+        incident_view.findings.append(event.data)
 
 
-def _proposal(dossier: Dossier, event: Event) -> None:
-    dossier.proposals[str(event.data["id"])] = event.data
+def _proposal(incident_view: IncidentView, event: Event) -> None:
+    incident_view.proposals[str(event.data["id"])] = event.data
 
 
-def _verdict(dossier: Dossier, event: Event) -> None:
-    dossier.verdicts[str(event.data["proposal"])] = event.data
+def _verdict(incident_view: IncidentView, event: Event) -> None:
+    incident_view.verdicts[str(event.data["proposal"])] = event.data
 
 
-def _decision(dossier: Dossier, event: Event) -> None:
-    dossier.decisions.append({**event.data, "at": iso(event.at)})
+def _decision(incident_view: IncidentView, event: Event) -> None:
+    incident_view.decisions.append({**event.data, "at": iso(event.at)})
 
 
-def _intent(dossier: Dossier, event: Event) -> None:
-    dossier.intents[str(event.data["proposal"])] = event
+def _intent(incident_view: IncidentView, event: Event) -> None:
+    incident_view.intents[str(event.data["proposal"])] = event
 
 
-def _outcome(dossier: Dossier, event: Event) -> None:
-    dossier.outcomes[str(event.data["proposal"])] = event
+def _outcome(incident_view: IncidentView, event: Event) -> None:
+    incident_view.outcomes[str(event.data["proposal"])] = event
 
 
-def _verification(dossier: Dossier, event: Event) -> None:
-    dossier.verifications.setdefault(str(event.data["proposal"]), []).append(event)
+def _verification(incident_view: IncidentView, event: Event) -> None:
+    incident_view.verifications.setdefault(str(event.data["proposal"]), []).append(event)
 
 
-def _note(dossier: Dossier, event: Event) -> None:
+def _note(incident_view: IncidentView, event: Event) -> None:
     data = event.data
     if spent := data.get("spent"):
-        dossier.tokens += int(spent.get("tokens", 0))
-        dossier.cost += float(spent.get("money", 0.0))
-    if data.get("by") and data.get("move") and data["by"] not in dossier.reasoners[-1:]:
-        dossier.reasoners.append(str(data["by"]))
+        incident_view.tokens += int(spent.get("tokens", 0))
+        incident_view.cost += float(spent.get("money", 0.0))
+    if data.get("by") and data.get("move") and data["by"] not in incident_view.reasoners[-1:]:
+        incident_view.reasoners.append(str(data["by"]))
     if (cause := data.get("cause")) is not None:
-        dossier.cause = Cause(cause["component"], Fault(cause["fault"]), float(cause["confidence"]))
+        incident_view.cause = Cause(cause["component"], Fault(cause["fault"]), float(cause["confidence"]))
     if "ruled_out" in data:
-        dossier.ruled_out = _still_ruled_out(dossier, data["ruled_out"])
+        incident_view.ruled_out = _still_ruled_out(incident_view, data["ruled_out"])
     if "runbooks" in data:
-        dossier.runbooks = list(data["runbooks"])
-        dossier.passed_over = list(data.get("not_checked", ()))
+        incident_view.runbooks = list(data["runbooks"])
+        incident_view.passed_over = list(data.get("not_checked", ()))
     elif "not_checked" in data:
-        dossier.not_checked = list(data["not_checked"])
-    dossier.hand_over = str(data.get("hand_over") or dossier.hand_over)
+        incident_view.not_checked = list(data["not_checked"])
+    incident_view.hand_over = str(data.get("hand_over") or incident_view.hand_over)
     if "by_hand" in data:
-        dossier.by_hand = list(data["by_hand"])
+        incident_view.by_hand = list(data["by_hand"])
     if "steer" in data:
         who = str(data.get("who") or event.actor)
-        dossier.paused = who if data.get("halt") == "paused" else ""
-        dossier.taken_over = who if data.get("halt") == "taken over" else ""
+        incident_view.paused = who if data.get("halt") == "paused" else ""
+        incident_view.taken_over = who if data.get("halt") == "taken over" else ""
     if data.get("move") == "propose":
-        dossier.why = str(data.get("why", ""))
-    dossier.report = data.get("report") or dossier.report
+        incident_view.why = str(data.get("why", ""))
+    incident_view.report = data.get("report") or incident_view.report
 
 
-def _still_ruled_out(dossier: Dossier, fresh: Sequence[J]) -> list[J]:
+def _still_ruled_out(incident_view: IncidentView, fresh: Sequence[J]) -> list[J]:
     """What an earlier move ruled out stays, unless a later one says it anew or names it as the cause."""
     anew = {str(one["cause"]) for one in fresh}
-    cause = str(dossier.cause.fault) if dossier.cause else ""
+    cause = str(incident_view.cause.fault) if incident_view.cause else ""
     kept = [
         r
-        for r in dossier.ruled_out
+        for r in incident_view.ruled_out
         if r["cause"] not in anew and not _plain(str(r["cause"])).startswith(_plain(cause) or "?")
     ]
     return [*kept, *fresh]
@@ -172,17 +172,19 @@ def _plain(cause: str) -> str:
     return cause.replace("_", " ")
 
 
-def _not_checked_from_evidence(dossier: Dossier) -> None:
+def _not_checked_from_evidence(incident_view: IncidentView) -> None:
     """A failed read is something that was not checked, unless the same read with the same arguments worked later."""
-    worked = {(e.read, str(e.arguments)) for e in dossier.evidence.values() if e.outcome is not ReadOutcome.FAILED}
-    for evidence in dossier.evidence.values():
+    worked = {
+        (e.read, str(e.arguments)) for e in incident_view.evidence.values() if e.outcome is not ReadOutcome.FAILED
+    }
+    for evidence in incident_view.evidence.values():
         if evidence.outcome is ReadOutcome.FAILED and (evidence.read, str(evidence.arguments)) not in worked:
             entry = {"what": evidence.why or evidence.read, "why": evidence.summary}
-            if entry not in dossier.not_checked:
-                dossier.not_checked.append(entry)
+            if entry not in incident_view.not_checked:
+                incident_view.not_checked.append(entry)
 
 
-_TAKE: Mapping[EventKind, Callable[[Dossier, Event], None]] = {
+_TAKE: Mapping[EventKind, Callable[[IncidentView, Event], None]] = {
     EventKind.EVIDENCE: _evidence,
     EventKind.FINDING: _finding,
     EventKind.PROPOSAL: _proposal,
@@ -191,39 +193,39 @@ _TAKE: Mapping[EventKind, Callable[[Dossier, Event], None]] = {
     EventKind.INTENT: _intent,
     EventKind.OUTCOME: _outcome,
     EventKind.VERIFICATION: _verification,
-    EventKind.QUESTION: lambda dossier, event: dossier.questions.append(event),
-    EventKind.REPLY: lambda dossier, event: dossier.replies.append(event),
+    EventKind.QUESTION: lambda incident_view, event: incident_view.questions.append(event),
+    EventKind.REPLY: lambda incident_view, event: incident_view.replies.append(event),
     EventKind.NOTE: _note,
 }
 
 
-def to_json(dossier: Dossier, seconds: float | None = None) -> dict[str, Any]:
+def to_json(incident_view: IncidentView, seconds: float | None = None) -> dict[str, Any]:
     """The incident as `demo`, `investigate` and `incidents show` print it with --json; absent parts are null."""
-    incident, cause = dossier.incident, dossier.cause
+    incident, cause = incident_view.incident, incident_view.cause
     return {
         "schema": 1,
         "incident": {
             "id": incident.id, "state": str(incident.state), "kind": str(incident.kind), "title": incident.title,
-            "since": iso(incident.since), "alerts": [_alert(a) for a in dossier.alerts],
+            "since": iso(incident.since), "alerts": [_alert(a) for a in incident_view.alerts],
         },
         "cause": {"component": cause.component, "fault": str(cause.fault), "confidence": cause.confidence} if cause else None,
-        "runbooks": [{key: r[key] for key in ("name", "score", "why")} for r in dossier.runbooks],
-        "findings": [{"text": f["text"], "evidence": f["evidence"]} for f in dossier.findings],
-        "ruled_out": dossier.ruled_out,
-        "not_checked": dossier.not_checked,
-        "proposal": _proposal_json(dossier, dossier.proposal),
-        "decisions": [{"by": d["by"], "at": d["at"], "answer": d["answer"]} for d in dossier.decisions],
-        "execution": _execution_json(dossier, dossier.proposal),
-        "verification": _verification_json(dossier, dossier.proposal),
-        "undo": {"proposal": _proposal_json(dossier, dossier.undo), "execution": _execution_json(dossier, dossier.undo)}
-        if dossier.undo else None,
-        "reasoner": dossier.reasoner,
+        "runbooks": [{key: r[key] for key in ("name", "score", "why")} for r in incident_view.runbooks],
+        "findings": [{"text": f["text"], "evidence": f["evidence"]} for f in incident_view.findings],
+        "ruled_out": incident_view.ruled_out,
+        "not_checked": incident_view.not_checked,
+        "proposal": _proposal_json(incident_view, incident_view.proposal),
+        "decisions": [{"by": d["by"], "at": d["at"], "answer": d["answer"]} for d in incident_view.decisions],
+        "execution": _execution_json(incident_view, incident_view.proposal),
+        "verification": _verification_json(incident_view, incident_view.proposal),
+        "undo": {"proposal": _proposal_json(incident_view, incident_view.undo), "execution": _execution_json(incident_view, incident_view.undo)}
+        if incident_view.undo else None,
+        "reasoner": incident_view.reasoner,
         "counts": {
-            "reads": len(dossier.evidence), "tokens": dossier.tokens, "cost": round(dossier.cost, 6),
-            "dropped_claims": dossier.dropped,
+            "reads": len(incident_view.evidence), "tokens": incident_view.tokens, "cost": round(incident_view.cost, 6),
+            "dropped_claims": incident_view.dropped,
         },
-        "report": dossier.report,
-        "seconds": round(dossier.seconds if seconds is None else seconds, 2),
+        "report": incident_view.report,
+        "seconds": round(incident_view.seconds if seconds is None else seconds, 2),
     }  # fmt: skip
 
 
@@ -234,22 +236,22 @@ def _alert(alert: Alert) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _proposal_json(dossier: Dossier, proposal: J | None) -> dict[str, Any] | None:
+def _proposal_json(incident_view: IncidentView, proposal: J | None) -> dict[str, Any] | None:
     if proposal is None:
         return None
-    verdict = dossier.verdicts.get(str(proposal["id"]), {})
+    verdict = incident_view.verdicts.get(str(proposal["id"]), {})
     keys = ("id", "action", "arguments", "target", "risk", "digest", "command")
     return {**{key: proposal.get(key) for key in keys}, "verdict": verdict.get("verdict")}
 
 
-def _execution_json(dossier: Dossier, proposal: J | None) -> dict[str, Any] | None:
-    outcome = dossier.outcomes.get(str(proposal["id"])) if proposal else None
+def _execution_json(incident_view: IncidentView, proposal: J | None) -> dict[str, Any] | None:
+    outcome = incident_view.outcomes.get(str(proposal["id"])) if proposal else None
     if proposal is None or outcome is None:
         return None
-    started: datetime | None = intent.at if (intent := dossier.intents.get(str(proposal["id"]))) else None
+    started: datetime | None = intent.at if (intent := incident_view.intents.get(str(proposal["id"]))) else None
     return {"outcome": outcome.data["outcome"], "started": iso(started) if started else None, "ended": iso(outcome.at)}
 
 
-def _verification_json(dossier: Dossier, proposal: J | None) -> dict[str, Any] | None:
-    event = dossier.verification_of(str(proposal["id"])) if proposal else None
+def _verification_json(incident_view: IncidentView, proposal: J | None) -> dict[str, Any] | None:
+    event = incident_view.verification_of(str(proposal["id"])) if proposal else None
     return {"recovered": event.data["recovered"], "at": iso(event.at)} if event else None

@@ -6,43 +6,45 @@ import re
 from collections.abc import Iterator, Sequence
 
 from agent.clock import iso
-from agent.domain.incident_view import Dossier
+from agent.domain.incident_view import IncidentView
 from agent.domain.text import exact, visible
 from agent.domain.timeline import Event, EventKind
 
 
-def render(dossier: Dossier) -> str:
+def render(incident_view: IncidentView) -> str:
     """Markdown. Text from outside is made visible and cannot break out of its line."""
-    return "\n".join(_lines(dossier)) + "\n"
+    return "\n".join(_lines(incident_view)) + "\n"
 
 
-def _lines(dossier: Dossier) -> Iterator[str]:
-    incident = dossier.incident
+def _lines(incident_view: IncidentView) -> Iterator[str]:
+    incident = incident_view.incident
     yield f"# {_text(incident.title)}"
     yield ""
     yield (
         f"*{incident.id}* · **{str(incident.state).replace('_', ' ')}** · kind {incident.kind} · since {iso(incident.since)}"
         + (f" · ended {iso(incident.ended_at)}" if incident.ended_at else "")
     )
-    yield from _section("Cause", _cause(dossier))
-    yield from _section("Findings", (f"- {_text(f['text'])} [{', '.join(f['evidence'])}]" for f in dossier.findings))
-    yield from _section("Ruled out", (f"- {_text(r['cause'])}: {_text(r['why'])}" for r in dossier.ruled_out))
-    yield from _section("Not checked", (f"- {_text(n['what'])}: {_text(n['why'])}" for n in dossier.not_checked))
-    yield from _section("What was done", _done(dossier))
-    yield from _section("For a person", [_text(dossier.hand_over)] if dossier.hand_over else [])
-    yield from _section("To do it yourself", _by_hand(dossier))
+    yield from _section("Cause", _cause(incident_view))
+    yield from _section(
+        "Findings", (f"- {_text(f['text'])} [{', '.join(f['evidence'])}]" for f in incident_view.findings)
+    )
+    yield from _section("Ruled out", (f"- {_text(r['cause'])}: {_text(r['why'])}" for r in incident_view.ruled_out))
+    yield from _section("Not checked", (f"- {_text(n['what'])}: {_text(n['why'])}" for n in incident_view.not_checked))
+    yield from _section("What was done", _done(incident_view))
+    yield from _section("For a person", [_text(incident_view.hand_over)] if incident_view.hand_over else [])
+    yield from _section("To do it yourself", _by_hand(incident_view))
     yield from _section(
         "Alerts",
-        (f"- {_text(a.name)} {a.status}, since {iso(a.starts_at)}: {_text(a.summary)}" for a in dossier.alerts),
+        (f"- {_text(a.name)} {a.status}, since {iso(a.starts_at)}: {_text(a.summary)}" for a in incident_view.alerts),
     )
-    yield from _section("Timeline", (_event(e) for e in dossier.events if e.kind in _SHOWN or _told(e)))
-    yield from _section("Evidence", _evidence(dossier))
-    cost = f", cost {dossier.cost:.4f}" if dossier.cost else ""
+    yield from _section("Timeline", (_event(e) for e in incident_view.events if e.kind in _SHOWN or _told(e)))
+    yield from _section("Evidence", _evidence(incident_view))
+    cost = f", cost {incident_view.cost:.4f}" if incident_view.cost else ""
     yield from _section(
         "How it was worked",
         [
-            f"Reasoner {dossier.reasoner}; {len(dossier.evidence)} reads, {dossier.tokens:,} tokens{cost}; "
-            f"{dossier.dropped} claims dropped because the evidence did not bear them."
+            f"Reasoner {incident_view.reasoner}; {len(incident_view.evidence)} reads, {incident_view.tokens:,} tokens{cost}; "
+            f"{incident_view.dropped} claims dropped because the evidence did not bear them."
         ],
     )
 
@@ -53,8 +55,8 @@ def _section(title: str, lines: object) -> Iterator[str]:
         yield from ("", f"## {title}", "", *body)
 
 
-def _cause(dossier: Dossier) -> Iterator[str]:
-    cause = dossier.cause
+def _cause(incident_view: IncidentView) -> Iterator[str]:
+    cause = incident_view.cause
     if cause is None or cause.fault == "unknown":
         yield "Not found. What was checked stands under Findings and Evidence."
     elif cause.fault == "none":
@@ -63,9 +65,9 @@ def _cause(dossier: Dossier) -> Iterator[str]:
         yield f"**{cause.fault.replace('_', ' ')}** in **{_text(cause.component)}** (confidence {cause.confidence:.0%})."
 
 
-def _done(dossier: Dossier) -> Iterator[str]:
-    for identity, proposal in dossier.proposals.items():
-        verdict = dossier.verdicts.get(identity, {})
+def _done(incident_view: IncidentView) -> Iterator[str]:
+    for identity, proposal in incident_view.proposals.items():
+        verdict = incident_view.verdicts.get(identity, {})
         yield f"- **{proposal['action']}** on {_text(str(proposal['target']))}: `{_text(str(proposal['command']))}`"
         yield (
             f"  - why: {_text(str(proposal.get('why') or ''))}"
@@ -73,19 +75,19 @@ def _done(dossier: Dossier) -> Iterator[str]:
             else "  - sealed " + str(proposal["digest"])[:12]
         )
         yield f"  - policy: {verdict.get('verdict')} ({_text(str(verdict.get('why', '')))})"
-        for decision in dossier.decisions:
+        for decision in incident_view.decisions:
             if decision["proposal"] == identity:
                 yield f"  - {decision['answer']} by {_text(str(decision['by']))} at {decision['at']}"
-        if outcome := dossier.outcomes.get(identity):
+        if outcome := incident_view.outcomes.get(identity):
             yield f"  - outcome: {outcome.data['outcome']} at {iso(outcome.at)} {_text(str(outcome.data.get('why') or ''))}"
-        if verification := dossier.verification_of(identity):
+        if verification := incident_view.verification_of(identity):
             word = {True: "recovered", False: "not recovered", None: "not decided"}[verification.data["recovered"]]
             yield f"  - verification: {word} at {iso(verification.at)}: {_text(str(verification.data['why']))}"
 
 
-def _by_hand(dossier: Dossier) -> Iterator[str]:
+def _by_hand(incident_view: IncidentView) -> Iterator[str]:
     """Commands as they are typed: in blocks, where nothing of them has to be escaped."""
-    for one in dossier.by_hand:
+    for one in incident_view.by_hand:
         lines = [exact(str(one["command"]))]
         lines += [f"# to take it back: {exact(str(one['undo']))}"] if one.get("undo") else []
         fence = "`" * max(3, *(len(run) + 1 for run in ["", *re.findall("`+", " ".join(lines))]))
@@ -138,11 +140,13 @@ def _event(event: Event) -> str:
     return f"- {event.at:%H:%M:%S} {event.kind}: {_text(what)}"
 
 
-def _evidence(dossier: Dossier) -> Iterator[str]:
+def _evidence(incident_view: IncidentView) -> Iterator[str]:
     """Each read in one line; of the many that watched an effect, the last ones, and how many went before."""
-    watched = {proposal: _watching(events) for proposal, events in dossier.verifications.items()}
-    folded = {one for ids in watched.values() for one in ids} - {i for f in dossier.findings for i in f["evidence"]}
-    for one in dossier.evidence.values():
+    watched = {proposal: _watching(events) for proposal, events in incident_view.verifications.items()}
+    folded = {one for ids in watched.values() for one in ids} - {
+        i for f in incident_view.findings for i in f["evidence"]
+    }
+    for one in incident_view.evidence.values():
         if one.id in folded:
             continue
         link = f" ([open]({one.link}))" if one.link and one.link.startswith(("http://", "https://")) else ""

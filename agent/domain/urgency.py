@@ -1,4 +1,4 @@
-"""Attention: how deep an incident is worked, and whom it may disturb. The scarce good of a night."""
+"""Urgency: how deep an incident is worked, and whom it may disturb. The scarce good of a night."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Depth(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Attention:
+class Urgency:
     """Of one incident. `mentions` are people or groups as the surface writes them (`@ml-oncall`, `U012…`, `S012…`)."""
 
     incident: str

@@ -101,7 +101,7 @@ async def settle(
 ) -> Proposal:
     """A person's word on what nobody could tell: an UNKNOWN was done, or was not. It starts nothing; the incident goes on.
 
-    What the ledger saw stays UNKNOWN in its own row, so an undo is asked for anew. Any person of the catalog may say it.
+    What the executor saw stays UNKNOWN in its own row, so an undo is asked for anew. Any person of the catalog may say it.
     The first word stands: Outdated when the proposal is not UNKNOWN (any more).
     """
     name = _identified(person, demo)
@@ -229,7 +229,7 @@ def _stricter_now(proposal: Proposal, person: Person, name: str, ruling: Ruling,
 
 
 async def _begun(tx: Transaction, proposal: Proposal) -> bool:
-    """Whether its effect may have been sent: an intent stands in the ledger, or it has ended."""
+    """Whether its effect may have been sent: an intent stands in the executor, or it has ended."""
     row = await executions.get(tx, proposal.id) if proposal.state is ProposalState.CLAIMED else None
     return row is None or row.intent_at is not None
 
@@ -275,7 +275,7 @@ async def _record(
 
 
 def _led_to(proposal: Proposal, answer: Answer, lacking: int) -> ProposalState:
-    """What is claimed stays so: the ledger looks at decisions once more before its intent, and ends it."""
+    """What is claimed stays so: the executor looks at decisions once more before its intent, and ends it."""
     if proposal.state is ProposalState.CLAIMED:
         return proposal.state
     if answer is not Answer.APPROVE:

@@ -34,7 +34,7 @@ def of_incident(incident: str, events: Sequence[Event]) -> State:
 
 
 def of_proposal(proposal: str, events: Sequence[Event], claimed: bool) -> set[ProposalState]:
-    """The states in which the row may be. `claimed`: the ledger has claimed it and not yet said that it begins."""
+    """The states in which the row may be. `claimed`: the executor has claimed it and not yet said that it begins."""
     found: set[ProposalState] = set()
     for event in events:
         if event.data.get("proposal") == proposal:

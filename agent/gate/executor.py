@@ -1,4 +1,4 @@
-"""The ledger: the only place from which an action is ever started.
+"""The executor: the only place from which an action is ever started.
 
 claim (one transaction) → observe again → durable intent → apply, once → outcome: DONE, NOT_DONE or UNKNOWN
 
@@ -34,7 +34,7 @@ from agent.store.executions import Execution, Outcome
 from tools.context import Clock, Context, Json
 from tools.spec import Action, State
 
-__all__ = ["Execution", "Ledger", "Outcome"]
+__all__ = ["Execution", "Executor", "Outcome"]
 
 HOUR = timedelta(hours=1)
 SETTLE = timedelta(seconds=30)  # for a target that shows nothing but knows its keys: what actions have by default
@@ -60,7 +60,7 @@ class _HasToLast(Exception):
     """What is to be written may not be lost with the power."""
 
 
-class Ledger:
+class Executor:
     """`entitled(person, approvers)` answers by today's catalog; `context(incident)` gives what the action may touch."""
 
     def __init__(
@@ -348,7 +348,7 @@ async def _known(tx: Transaction, proposal: Proposal, said: Testimony, run: int)
         try:
             await executions.add(tx, told)
         except IntegrityError:
-            raise Unsettled(f"The ledger holds {proposal.id} under another name. {timeline.SEE_AUDIT}") from None
+            raise Unsettled(f"The executor holds {proposal.id} under another name. {timeline.SEE_AUDIT}") from None
     return replace(told, intent_at=told.intent_at or begun)
 
 

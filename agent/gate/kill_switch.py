@@ -1,4 +1,4 @@
-"""The kill switch: people stop every action of this installation, and let them start again. The ledger asks inside its claim
+"""The kill switch: people stop every action of this installation, and let them start again. The executor asks inside its claim
 and once more before its intent; who pressed it, when and why stands in a timeline of its own, chained like any other.
 
 Its row is the lock that puts claims in a line, and may say stop; that nothing is stopped the timeline alone can say. Each of

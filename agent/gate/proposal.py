@@ -61,7 +61,7 @@ BEGINS_AS = {
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """What takes the action back. Values may be `{receipt.NAME}`, which the ledger fills in from the target's answer."""
+    """What takes the action back. Values may be `{receipt.NAME}`, which the executor fills in from the target's answer."""
 
     action: str
     arguments: Mapping[str, Json]

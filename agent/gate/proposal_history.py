@@ -25,7 +25,7 @@ NOT_SEALED = "its timeline does not tell that it was sealed like this"
 
 @dataclass(frozen=True, slots=True)
 class Testimony:
-    """What the timeline tells of one proposal. `contradicts` says why it may not start; `end` is the ledger's own outcome,
+    """What the timeline tells of one proposal. `contradicts` says why it may not start; `end` is the executor's own outcome,
     not a person's later word."""
 
     decisions: Sequence[Decision] = ()
@@ -63,12 +63,12 @@ async def _differing(tx: Transaction, proposal: Proposal, told: Sequence[Decisio
 
 
 def as_told(execution: Execution, said: Testimony) -> Execution:
-    """The ledger's row as the timeline tells it: an intent or an outcome that somebody took out of the row stands there.
+    """The executor's row as the timeline tells it: an intent or an outcome that somebody took out of the row stands there.
     Unsettled where the row tells an outcome that the timeline does not."""
     if said.end is None:
         if execution.outcome is not None:
             raise Unsettled(
-                f"The ledger says {execution.outcome} of {execution.proposal}, and its timeline does not. {timeline.SEE_AUDIT}"
+                f"The executor says {execution.outcome} of {execution.proposal}, and its timeline does not. {timeline.SEE_AUDIT}"
             )
         begun = said.intent.at if said.intent is not None else None
         return replace(execution, intent_at=execution.intent_at or begun)
@@ -81,7 +81,7 @@ def as_told(execution: Execution, said: Testimony) -> Execution:
 
 
 async def vouched_done(tx: Transaction, proposal: Proposal, values: Mapping[str, Json]) -> bool:
-    """Whether its timeline tells that exactly this was sealed, that it was done, as the ledger saw it, and that the target
+    """Whether its timeline tells that exactly this was sealed, that it was done, as the executor saw it, and that the target
     answered with these values."""
     first = await timeline.by_key(tx, proposal.incident, f"verdict:{proposal.id}")
     end = await timeline.by_key(tx, proposal.incident, f"outcome:{proposal.id}")

@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from agent.clock import parse_time
-from agent.domain.incident_view import Dossier
+from agent.domain.incident_view import IncidentView
 from agent.domain.timeline import EventKind
 from agent.gate.executor import OUTSIDE
 from tools.context import Json
@@ -116,11 +116,11 @@ class Row:
         }  # fmt: skip
 
 
-def rows(dossiers: Iterable[Dossier]) -> list[Row]:
+def rows(incident_views: Iterable[IncidentView]) -> list[Row]:
     """Most proposed first."""
     found: dict[tuple[str, str], list[Record]] = {}
-    for dossier in dossiers:
-        for record in records_of(dossier):
+    for incident_view in incident_views:
+        for record in records_of(incident_view):
             found.setdefault((record.action, record.environment), []).append(record)
     made = [_row(sorted(many, key=lambda one: one.at)) for many in found.values()]
     return sorted(made, key=lambda row: (-len(row.records), row.action, row.environment))
@@ -131,57 +131,60 @@ def _row(records: Sequence[Record]) -> Row:
     return Row(newest.action, newest.environment, newest.verdict, newest.rule, newest.risk, tuple(records))
 
 
-def records_of(dossier: Dossier) -> list[Record]:
+def records_of(incident_view: IncidentView) -> list[Record]:
     """Those that a reasoner made: an undo is counted with its parent, and what a person typed is a person's word."""
     return [
-        _record(dossier, proposal)
-        for proposal in dossier.proposals.values()
+        _record(incident_view, proposal)
+        for proposal in incident_view.proposals.values()
         if not proposal.get("parent") and not proposal.get("requester_person")
     ]
 
 
-def _record(dossier: Dossier, proposal: J) -> Record:
+def _record(incident_view: IncidentView, proposal: J) -> Record:
     name = str(proposal["id"])
-    fate = fate_of(dossier, proposal)
-    outcome = dossier.outcomes.get(name)
-    verified = dossier.verification_of(name)
+    fate = fate_of(incident_view, proposal)
+    outcome = incident_view.outcomes.get(name)
+    verified = incident_view.verification_of(name)
     recovered = verified.data["recovered"] if verified is not None and verified.data.get("final") else None
-    children = [str(p["id"]) for p in dossier.proposals.values() if p.get("parent") == name]
-    undone = any(child in dossier.outcomes and dossier.outcomes[child].data["outcome"] == "DONE" for child in children)
+    children = [str(p["id"]) for p in incident_view.proposals.values() if p.get("parent") == name]
+    undone = any(
+        child in incident_view.outcomes and incident_view.outcomes[child].data["outcome"] == "DONE"
+        for child in children
+    )
     return Record(
         str(proposal["action"]), str(proposal["place"]["environment"]), str(proposal["verdict"]), str(proposal["rule"]),
-        str(proposal["risk"]), str(proposal["created_at"]), fate, _wrong_cause(dossier, proposal, fate, recovered),
-        _to_approve(dossier, proposal) if fate is Fate.APPROVED else None,
+        str(proposal["risk"]), str(proposal["created_at"]), fate, _wrong_cause(incident_view, proposal, fate, recovered),
+        _to_approve(incident_view, proposal) if fate is Fate.APPROVED else None,
         str(outcome.data["outcome"]) if outcome is not None else None, recovered, undone,
     )  # fmt: skip
 
 
-def fate_of(dossier: Dossier, proposal: J) -> Fate:
+def fate_of(incident_view: IncidentView, proposal: J) -> Fate:
     """What people did with it, by their decisions first and by what was noted of it after."""
     name = str(proposal["id"])
-    answers = [str(d["answer"]) for d in dossier.decisions if d["proposal"] == name]
-    outcome = dossier.outcomes.get(name)
+    answers = [str(d["answer"]) for d in incident_view.decisions if d["proposal"] == name]
+    outcome = incident_view.outcomes.get(name)
     if outcome is not None and outcome.data.get("why") == OUTSIDE:
         return Fate.OUTSIDE
     for answer, fate in (("edit", Fate.EDITED), ("deny", Fate.DENIED), ("revoke", Fate.DENIED)):
         if answer in answers:
             return fate
-    if (noted := _noted(dossier, name)) is not None:
+    if (noted := _noted(incident_view, name)) is not None:
         return noted
     if str(proposal["verdict"]) == "allow":
         return Fate.RAN
     if "approve" in answers:
         return Fate.APPROVED
-    return Fate.OPEN if str(proposal["verdict"]) == "ask" and not dossier.incident.state.ended else Fate.MOOT
+    return Fate.OPEN if str(proposal["verdict"]) == "ask" and not incident_view.incident.state.ended else Fate.MOOT
 
 
-def _noted(dossier: Dossier, name: str) -> Fate | None:
-    """By the notes of its end and of hindsight; `voided: outside`, `voided: steered` are the worker's words."""
-    for event in dossier.events:
+def _noted(incident_view: IncidentView, name: str) -> Fate | None:
+    """By the notes of its end and of suggestion_followup; `voided: outside`, `voided: steered` are the worker's words."""
+    for event in incident_view.events:
         data = event.data
         if event.kind is not EventKind.NOTE:
             continue
-        if data.get("hindsight") == name:
+        if data.get("suggestion_followup") == name:
             return Fate.OUTSIDE if data["same"] else Fate.LEFT
         if data.get("proposal") == name and "state" in data:
             why = str(data["text"]).rpartition(": ")[2]
@@ -192,16 +195,18 @@ def _noted(dossier: Dossier, name: str) -> Fate | None:
     return None
 
 
-def _wrong_cause(dossier: Dossier, proposal: J, fate: Fate, recovered: bool | None) -> bool:
+def _wrong_cause(incident_view: IncidentView, proposal: J, fate: Fate, recovered: bool | None) -> bool:
     """People did not follow it, or it did not help, and in the end the incident was put down to something else."""
-    final, then = dossier.cause, proposal["cause"]
+    final, then = incident_view.cause, proposal["cause"]
     if final is None or str(final.fault) == "unknown" or (fate in AGREED and recovered is True):
         return False
     unfollowed = fate in DIFFERED or recovered is False
     return unfollowed and (str(final.fault), final.component) != (then["fault"], then["component"])
 
 
-def _to_approve(dossier: Dossier, proposal: J) -> timedelta | None:
+def _to_approve(incident_view: IncidentView, proposal: J) -> timedelta | None:
     """From the proposal to the approval that completed it."""
-    given = [str(d["at"]) for d in dossier.decisions if d["proposal"] == proposal["id"] and d["answer"] == "approve"]
+    given = [
+        str(d["at"]) for d in incident_view.decisions if d["proposal"] == proposal["id"] and d["answer"] == "approve"
+    ]
     return parse_time(given[-1]) - parse_time(str(proposal["created_at"])) if given else None

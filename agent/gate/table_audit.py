@@ -33,15 +33,15 @@ async def first_difference(tx: Transaction, incident: str) -> tuple[int, str] | 
         events = await timeline.events(tx, incident)
         docket = await _rows(tx, proposals, proposals.c.incident == incident)
         of_docket = select(proposals.c.id).where(proposals.c.incident == incident)
-        ledger = await _rows(tx, executions, executions.c.proposal.in_(of_docket))
+        executor = await _rows(tx, executions, executions.c.proposal.in_(of_docket))
         checks = [
-            *_proposals(events, docket, ledger),
+            *_proposals(events, docket, executor),
             *_decisions(events, await _rows(tx, decisions, decisions.c.proposal.in_(of_docket))),
-            *_executions(tx, events, ledger), *_targets(ledger, docket),
+            *_executions(tx, events, executor), *_targets(executor, docket),
             *_evidence(events, await _rows(tx, evidence, evidence.c.incident == incident)),
             *_incident(incident, events, await _rows(tx, incident_rows, incident_rows.c.id == incident)),
             *_keys(await _rows(tx, event_rows, event_rows.c.incident == incident)),
-            *((0, f"the ledger counts {row['proposal']} to {row['incident']}") for row in ledger if row["incident"] != incident),
+            *((0, f"the executor counts {row['proposal']} to {row['incident']}") for row in executor if row["incident"] != incident),
         ]  # fmt: skip
     except (ValueError, KeyError, TypeError, StatementError) as error:
         return 0, f"a row of the gate's tables cannot be read any more: {str(error).splitlines()[0]}"
@@ -56,10 +56,10 @@ def _of(events: list[Event], kind: EventKind) -> list[Event]:
     return [event for event in events if event.kind is kind]
 
 
-def _proposals(events: list[Event], rows: list[dict[str, Any]], ledger: list[dict[str, Any]]) -> Found:
+def _proposals(events: list[Event], rows: list[dict[str, Any]], executor: list[dict[str, Any]]) -> Found:
     known = {str(e.data["id"]): e for e in _of(events, EventKind.PROPOSAL) if "digest" in e.data}
     held = {row["id"]: row for row in rows}
-    claimed = {row["proposal"] for row in ledger if row["intent_at"] is None and row["outcome"] is None}
+    claimed = {row["proposal"] for row in executor if row["intent_at"] is None and row["outcome"] is None}
     for name, event in known.items():
         row = held.get(name)
         if row is None:
@@ -111,30 +111,30 @@ def _executions(tx: Transaction, events: list[Event], rows: list[dict[str, Any]]
     for name, event in intents.items():
         row = held.get(name)
         if row is None or row["intent_at"] is None or row["key"] != event.data["key"]:
-            yield event.n, f"the ledger does not hold the intent of {name}"
+            yield event.n, f"the executor does not hold the intent of {name}"
         elif _differs(row["intent_at"], iso(event.at)) or _differs(row["claimed_at"], event.data.get("claimed_at")):
-            yield event.n, f"when {name} was started was changed in the ledger"
+            yield event.n, f"when {name} was started was changed in the executor"
         elif row["action"] != event.data["action"]:
-            yield event.n, f"what {name} does was changed in the ledger"
+            yield event.n, f"what {name} does was changed in the executor"
     for name, row in held.items():
         told = outcomes.get(name)
         if row["intent_at"] is not None and name not in intents and not (told and told.data.get("restored")):
-            yield 0, f"the ledger holds an intent of {name} that is on no timeline"
+            yield 0, f"the executor holds an intent of {name} that is on no timeline"
         if row["outcome"] is not None and (told is None or told.data["outcome"] != row["outcome"]):
-            yield told.n if told else 0, f"the ledger says {row['outcome']} of {name}, the timeline does not"
+            yield told.n if told else 0, f"the executor says {row['outcome']} of {name}, the timeline does not"
         elif told is not None and row["outcome"] is None:
-            yield told.n, f"the ledger does not hold the outcome of {name}"
+            yield told.n, f"the executor does not hold the outcome of {name}"
         elif told is not None:
             yield from _answered(tx, name, row, told)
 
 
 def _answered(tx: Transaction, name: str, row: dict[str, Any], told: Event) -> Found:
     if told.data.get("values", {}) != timeline.as_kept(tx, (row["receipt"] or {}).get("values", {})):
-        yield told.n, f"what the target answered to {name} was changed in the ledger"
+        yield told.n, f"what the target answered to {name} was changed in the executor"
     elif timeline.as_kept(tx, {"why": row["why"]})["why"] != told.data["why"]:
-        yield told.n, f"why {name} ended as it did was changed in the ledger"
+        yield told.n, f"why {name} ended as it did was changed in the executor"
     elif _differs(row["claimed_at"], told.data.get("claimed_at")):
-        yield told.n, f"when {name} was claimed was changed in the ledger"
+        yield told.n, f"when {name} was claimed was changed in the executor"
 
 
 def _differs(held: datetime | None, told: str | None) -> bool:
@@ -148,7 +148,7 @@ def _targets(rows: list[dict[str, Any]], docket: list[dict[str, Any]]) -> Found:
     for row in rows:
         of = held[row["proposal"]]
         if row["target"] != str(from_sealed(of["sealed"], of["digest"], of["state"], "", None).target):
-            yield 0, f"the target of {row['proposal']} was changed in the ledger"
+            yield 0, f"the target of {row['proposal']} was changed in the executor"
 
 
 def _incident(incident: str, events: list[Event], rows: list[dict[str, Any]]) -> Found:

@@ -4,7 +4,7 @@ recall → think ⇄ look
          think → judge → act | wait → act → wait → verify → think → conclude
 
 A step re-runs from its first line after a crash, so every event it appends carries a key, and what has an effect is the
-ledger's alone. State is ids and counters; everything else stands in the store.
+executor's alone. State is ids and counters; everything else stands in the store.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import replace
 from typing import Any, TypedDict
 
 from agent.domain.incident import State
-from agent.domain.incident_view import Dossier
+from agent.domain.incident_view import IncidentView
 from agent.domain.timeline import EventKind
 from agent.errors import ReasonerFailed, Refused, ToolError
 from agent.gate.executor import OUTSIDE
-from agent.graph.run_context import Notebook
+from agent.graph.run_context import RunContext
 from agent.graph.steps.look import look, recorded
 from agent.graph.steps.manual_commands import commands
 from agent.graph.steps.propose import Judge
@@ -57,9 +57,9 @@ class Steps:
     """The steps; each takes the state and the run's epoch and gives what changes in the state."""
 
     def __init__(
-        self, notebook: Notebook, reasoner: Reasoner, judge: Judge, verifier: Verifier, most_moves: int
+        self, run_context: RunContext, reasoner: Reasoner, judge: Judge, verifier: Verifier, most_moves: int
     ) -> None:
-        self.notebook = notebook
+        self.run_context = run_context
         self.reasoner = reasoner
         self.judge = judge
         self.verifier = verifier
@@ -68,45 +68,49 @@ class Steps:
     async def recall(self, state: Run, run: int) -> Run:
         """Runbooks for the alert, similar past incidents, the tools of this incident."""
         incident, moves = state["incident"], state.get("moves", 0)  # made before it was opened again
-        await self.notebook.recall(incident, run, moves)
+        await self.run_context.recall(incident, run, moves)
         return {"next": "think", "moves": moves}
 
     async def think(self, state: Run, run: int) -> Run:
         """Ask the reasoner for the next move and check what it says; carry out a move that a crash left behind."""
         number = state.get("moves", 0) + 1
-        dossier = await self.notebook.dossier(state["incident"])
-        left = next((e for e in dossier.events if e.kind is EventKind.NOTE and e.data.get("number") == number), None)
+        incident_view = await self.run_context.incident_view(state["incident"])
+        left = next(
+            (e for e in incident_view.events if e.kind is EventKind.NOTE and e.data.get("number") == number), None
+        )
         if left is None:
-            circles = idle(dossier.events) == 1
+            circles = idle(incident_view.events) == 1
             told = [*state.get("told", []), *([TOLD] if circles else [])]
-            thought, result = await self._next(dossier, number, told)
+            thought, result = await self._next(incident_view, number, told)
             if circles:
                 thought = replace(thought, notes=({"text": CIRCLES, "show": True}, *thought.notes))
-            await self.notebook.write_move(state["incident"], run, thought, result, number, told)
+            await self.run_context.write_move(state["incident"], run, thought, result, number, told)
             move = thought.move
         else:
             move = move_json.from_json(left.data)
         return {"moves": number, "told": [], "next": _STEP_FOR[type(move)], **_wait_for_answer(move)}
 
-    async def _next(self, dossier: Dossier, number: int, told: list[str]) -> tuple[Thought, Checked]:
+    async def _next(self, incident_view: IncidentView, number: int, told: list[str]) -> tuple[Thought, Checked]:
         """The next move, checked; the reasoner is told once about what did not hold."""
-        if (word := halted(dossier)) is not None:
+        if (word := halted(incident_view)) is not None:
             return Thought(word.move, "stanch"), word
-        most = self.most_moves + min(used(dossier.events).steps, self.most_moves)  # a model's are its own budget's
+        most = self.most_moves + min(
+            used(incident_view.events).steps, self.most_moves
+        )  # a model's are its own budget's
         if number > most:
-            end = gives_up(f"the budget of {most} steps is spent", dossier)
+            end = gives_up(f"the budget of {most} steps is spent", incident_view)
             return Thought(end, "stanch"), Checked(end)
-        names = names_in(dossier, self.notebook.catalog())
+        names = names_in(incident_view, self.run_context.catalog())
         rejections = tuple(told)
         refused: list[Thought] = []
         for last in (False, True):
             more = {"last": attempt(refused[-1])} if refused else {}
             try:
-                thought = await self.reasoner.next_move(self.view(dossier, rejections=rejections, extra=more))
+                thought = await self.reasoner.next_move(self.view(incident_view, rejections=rejections, extra=more))
             except ReasonerFailed as error:
-                end = gives_up(str(error), dossier)
+                end = gives_up(str(error), incident_view)
                 return together(refused, Thought(end, "stanch")), Checked(end)
-            result = checked(thought.move, dossier.evidence, names)
+            result = checked(thought.move, incident_view.evidence, names)
             if isinstance(thought.move, Reply):
                 rejections = ("reply only answers a person's question; look, propose, ask or conclude.",)
             elif not result.dropped or last:
@@ -116,40 +120,40 @@ class Steps:
             refused.append(thought)
         thought = together([one for one in refused if one is not thought], thought)
         if isinstance(thought.move, Reply):
-            end = gives_up("the reasoner did not make a move", dossier)
+            end = gives_up("the reasoner did not make a move", incident_view)
             return Thought(end, "stanch"), Checked(end)
         if isinstance(thought.move, Conclude):
-            thought = replace(thought, move=unknown_if_unfounded(thought.move, result, dossier))
+            thought = replace(thought, move=unknown_if_unfounded(thought.move, result, incident_view))
         return thought, result
 
-    def view(self, dossier: Dossier, **more: Any) -> Any:
-        book = self.notebook
-        return view_of(dossier, book.catalog(), book.library, book.tools, book.backends, book.clock.now(), **more)
+    def view(self, incident_view: IncidentView, **more: Any) -> Any:
+        book = self.run_context
+        return view_of(incident_view, book.catalog(), book.library, book.tools, book.backends, book.clock.now(), **more)
 
     async def look(self, state: Run, run: int) -> Run:
         """The reads of the move, side by side, each recorded as evidence."""
-        dossier = await self.notebook.dossier(state["incident"])
-        move, number, by = self.notebook.last_move(dossier)
+        incident_view = await self.run_context.incident_view(state["incident"])
+        move, number, by = self.run_context.last_move(incident_view)
         assert isinstance(move, Look)
-        context = self.notebook.context(dossier)
-        done = {e.data.get("extra", {}).get("call") for e in dossier.events if e.kind is EventKind.EVIDENCE}
+        context = self.run_context.context(incident_view)
+        done = {e.data.get("extra", {}).get("call") for e in incident_view.events if e.kind is EventKind.EVIDENCE}
         calls = [(i, call) for i, call in enumerate(move.calls) if f"{number}:{i}" not in done]
-        answers = await look([call for _, call in calls], self.notebook.tools, context)
+        answers = await look([call for _, call in calls], self.run_context.tools, context)
         for (i, _), one in zip(calls, answers, strict=True):
             key = f"{number}:{i}"
-            what = recorded(one, by, context, {"call": key, "move": number}, self.notebook.redact)
-            await self.notebook.record(state["incident"], run, what, key)
+            what = recorded(one, by, context, {"call": key, "move": number}, self.run_context.redact)
+            await self.run_context.record(state["incident"], run, what, key)
         return {"next": "think"}
 
     async def judge_step(self, state: Run, run: int) -> Run:
         """Seal the proposal, make preview and dry run, ask policy."""
-        dossier = await self.notebook.dossier(state["incident"])
-        move, number, by = self.notebook.last_move(dossier)
+        incident_view = await self.run_context.incident_view(state["incident"])
+        move, number, by = self.run_context.last_move(incident_view)
         assert isinstance(move, Propose)
-        if not dossier.findings:
+        if not incident_view.findings:
             return {"next": "think", "told": [without_finding(move)]}
         try:
-            ruled = await self.judge.seal(dossier, move, number, by, run, self.notebook.context(dossier))
+            ruled = await self.judge.seal(incident_view, move, number, by, run, self.run_context.context(incident_view))
         except ToolError as error:
             word = "was refused" if isinstance(error, Refused) else "cannot be made"
             return {"next": "think", "told": [f"{move.action} {word}: {error}"]}
@@ -159,111 +163,111 @@ class Steps:
         if verdict == "allow":
             return {"next": "act", "proposal": proposal}
         if verdict == "ask":
-            await self.notebook.move_to(incident, run, State.AWAITING_APPROVAL, f"{proposal} needs approval")
+            await self.run_context.move_to(incident, run, State.AWAITING_APPROVAL, f"{proposal} needs approval")
             return {"next": "wait", "proposal": proposal, "waits_for": "approval"}
         return {"next": "think", "proposal": proposal, "told": [f"Policy says {verdict}: {why}"]}
 
     async def act(self, state: Run, run: int) -> Run:
-        """`ledger.execute` and nothing else: the one place with effects. Where a person has said stop, not even that."""
+        """`executor.execute` and nothing else: the one place with effects. Where a person has said stop, not even that."""
         incident, proposal = state["incident"], state["proposal"]
-        dossier = await self.notebook.dossier(incident)
-        if halted(dossier) is not None and proposal not in dossier.intents:
+        incident_view = await self.run_context.incident_view(incident)
+        if halted(incident_view) is not None and proposal not in incident_view.intents:
             if (current := await self.judge.current(incident)) is not None and current.id == proposal:
                 await self.judge.void(current, "a person said stop before it started", run)
             return {"next": "think", "told": []}
-        await self.notebook.move_to(incident, run, State.ACTING, f"{proposal} runs")
-        execution = await self.judge.ledger.execute(proposal, run)
+        await self.run_context.move_to(incident, run, State.ACTING, f"{proposal} runs")
+        execution = await self.judge.executor.execute(proposal, run)
         outcome = str(execution.outcome)
-        parent = (await self.notebook.dossier(incident)).proposals[proposal].get("parent")
+        parent = (await self.run_context.incident_view(incident)).proposals[proposal].get("parent")
         if outcome == "DONE" and parent:
-            await self.notebook.move_to(incident, run, State.INVESTIGATING, f"{parent} was taken back")
+            await self.run_context.move_to(incident, run, State.INVESTIGATING, f"{parent} was taken back")
             return {"next": "think", "told": [f"{parent} did not help and was taken back by {proposal}."]}
-        if outcome == "DONE" and not self.judge.mitigates(str(dossier.proposals[proposal]["action"])):
-            return await self._goes_on(incident, proposal, str(dossier.proposals[proposal]["action"]), run)
+        if outcome == "DONE" and not self.judge.mitigates(str(incident_view.proposals[proposal]["action"])):
+            return await self._goes_on(incident, proposal, str(incident_view.proposals[proposal]["action"]), run)
         if outcome == "DONE" or execution.why == OUTSIDE:
             return await self._begin_verification(incident, proposal, run)
         if outcome == "UNKNOWN":
             why = f"whether {proposal} happened cannot be told; a person has to look"
-            await self.notebook.move_to(incident, run, State.NEEDS_INPUT, why)
+            await self.run_context.move_to(incident, run, State.NEEDS_INPUT, why)
             return {"next": "wait", "waits_for": "person"}
-        await self.notebook.move_to(incident, run, State.INVESTIGATING, f"{proposal} was not done")
+        await self.run_context.move_to(incident, run, State.INVESTIGATING, f"{proposal} was not done")
         return {"next": "think", "told": [f"{proposal} was not done: {execution.why}"]}
 
     async def _goes_on(self, incident: str, proposal: str, action: str, run: int) -> Run:
         """An action that mends nothing was done: nobody asks whether it helped, and the incident goes on."""
         why = f"{proposal} was done and mends nothing by itself: the incident goes on"
-        await self.notebook.move_to(incident, run, State.INVESTIGATING, why)
+        await self.run_context.move_to(incident, run, State.INVESTIGATING, why)
         return {
             "next": "think",
             "told": [f"{action} was done. It mends nothing by itself; go on, or say whom to call."],
         }
 
     async def _begin_verification(self, incident: str, proposal: str, run: int) -> Run:
-        await self.notebook.move_to(incident, run, State.VERIFYING, f"the effect of {proposal} is watched")
+        await self.run_context.move_to(incident, run, State.VERIFYING, f"the effect of {proposal} is watched")
         await self.verifier.schedule(incident, proposal)
         return {"next": "wait", "waits_for": "clock", "proposal": proposal}
 
     async def verify(self, state: Run, run: int) -> Run:
         """The sealed success test, with its guards; an undo where it failed and one was sealed."""
         incident, proposal = state["incident"], state["proposal"]
-        dossier = await self.notebook.dossier(incident)
-        if not self.judge.mitigates(action := str(dossier.proposals[proposal]["action"])):
+        incident_view = await self.run_context.incident_view(incident)
+        if not self.judge.mitigates(action := str(incident_view.proposals[proposal]["action"])):
             return await self._goes_on(incident, proposal, action, run)
-        if dossier.incident.state is not State.VERIFYING:  # done outside Stanch: still watched
+        if incident_view.incident.state is not State.VERIFYING:  # done outside Stanch: still watched
             return await self._begin_verification(incident, proposal, run)
-        verdict = await self.verifier.check(dossier, proposal, run, self.notebook.context(dossier))
+        verdict = await self.verifier.check(incident_view, proposal, run, self.run_context.context(incident_view))
         if verdict.recovered is None and not verdict.final:
             return {"next": "wait", "waits_for": "clock"}
         if verdict.recovered is True:
-            await self.notebook.move_to(incident, run, State.INVESTIGATING, verdict.why)
+            await self.run_context.move_to(incident, run, State.INVESTIGATING, verdict.why)
             return {"next": "think", "told": []}
         if verdict.recovered is None:
             return await self._ask_whether_over(incident, proposal, verdict.why, run)
-        left = bool(halted(dossier)) or verdict.helped
-        undo = None if left else await self.judge.undo(dossier, proposal, run)
+        left = bool(halted(incident_view)) or verdict.helped
+        undo = None if left else await self.judge.undo(incident_view, proposal, run)
         if verdict.helped:
-            await self.notebook.move_to(incident, run, State.INVESTIGATING, verdict.why)
+            await self.run_context.move_to(incident, run, State.INVESTIGATING, verdict.why)
             told = f"{proposal} did what was asked of it, and the alert goes on: there is another cause. {verdict.why}"
             return {"next": "think", "told": [told]}
         if undo is None:
-            await self.notebook.move_to(incident, run, State.INVESTIGATING, verdict.why)
+            await self.run_context.move_to(incident, run, State.INVESTIGATING, verdict.why)
             return {"next": "think", "told": [f"{proposal} did not help: {verdict.why}"]}
-        await self.notebook.move_to(incident, run, State.INVESTIGATING, f"{proposal} did not help: its undo is due")
+        await self.run_context.move_to(incident, run, State.INVESTIGATING, f"{proposal} did not help: its undo is due")
         return await self._after_verdict(incident, run, undo.proposal, undo.verdict, undo.why)
 
     async def _ask_whether_over(self, incident: str, proposal: str, why: str, run: int) -> Run:
         """Nothing that was seen says whether it helped: nothing is taken back, and a person is asked."""
         question = f"Is it over? {proposal} was done: {why}. Stanch cannot tell; look, and close it or take it back."
         note = {"text": question, "hand_over": question}
-        await self.notebook.append(incident, run, EventKind.NOTE, note, f"over:{proposal}")
-        await self.notebook.move_to(incident, run, State.INVESTIGATING, why)
+        await self.run_context.append(incident, run, EventKind.NOTE, note, f"over:{proposal}")
+        await self.run_context.move_to(incident, run, State.INVESTIGATING, why)
         return {"next": "think", "told": [f"Whether {proposal} helped cannot be told: {why}. Hand it over with that."]}
 
     async def conclude(self, state: Run, run: int) -> Run:
         """Write the report and end the incident."""
-        dossier = await self.notebook.dossier(state["incident"])
-        move, _, _ = self.notebook.last_move(dossier)
+        incident_view = await self.run_context.incident_view(state["incident"])
+        move, _, _ = self.run_context.last_move(incident_view)
         assert isinstance(move, Conclude)
-        end = final_state(dossier, move)
-        if end in (State.HANDED_OVER, State.INCONCLUSIVE) and not dossier.taken_over:
-            context = self.notebook.context(dossier)
-            if typed := commands(dossier, move, self.notebook.tools, context):
+        end = final_state(incident_view, move)
+        if end in (State.HANDED_OVER, State.INCONCLUSIVE) and not incident_view.taken_over:
+            context = self.run_context.context(incident_view)
+            if typed := commands(incident_view, move, self.run_context.tools, context):
                 note = {"text": "what a person would type", "by_hand": typed}
-                await self.notebook.append(state["incident"], run, EventKind.NOTE, note, f"by_hand:{state['moves']}")
-                dossier = await self.notebook.dossier(state["incident"])
-        await self.notebook.close(dossier, run, end, move)
+                await self.run_context.append(state["incident"], run, EventKind.NOTE, note, f"by_hand:{state['moves']}")
+                incident_view = await self.run_context.incident_view(state["incident"])
+        await self.run_context.close(incident_view, run, end, move)
         return {"next": "end"}
 
 
-def final_state(dossier: Dossier, move: Conclude) -> State:
+def final_state(incident_view: IncidentView, move: Conclude) -> State:
     """Recovered is code's word, from the verification, and not where a person still has to be called; the rest follows from
     the cause."""
-    proposal = dossier.proposal
-    verification = dossier.verification_of(str(proposal["id"])) if proposal else None
+    proposal = incident_view.proposal
+    verification = incident_view.verification_of(str(proposal["id"])) if proposal else None
     recovered = verification is not None and verification.data["recovered"] is True
-    if recovered and (dossier.taken_over or not move.hand_over):
+    if recovered and (incident_view.taken_over or not move.hand_over):
         return State.RECOVERED
-    if dossier.taken_over:
+    if incident_view.taken_over:
         return State.HANDED_OVER
     if move.cause.fault == "none":
         return State.NO_FAULT
@@ -294,7 +298,7 @@ def build(steps: Steps, saver: Any, after: Callable[[str], Awaitable[None]]) -> 
 
     def node(step: Step) -> Callable[[Run, RunnableConfig], Awaitable[Run]]:
         async def run_step(state: Run, config: RunnableConfig) -> Run:
-            changes = steps.notebook.redact.value(await step(state, int(config["configurable"]["run"])))
+            changes = steps.run_context.redact.value(await step(state, int(config["configurable"]["run"])))
             await after(state["incident"])
             return changes
 

@@ -1,4 +1,4 @@
-"""The notebook: how the graph's steps read a case and write to its timeline. No decision is made here."""
+"""The run context: how the graph's steps read an incident and write to its timeline. No decision is made here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from agent.domain.catalog import Catalog
 from agent.domain.evidence import Evidence, Recorded
 from agent.domain.incident import Incident, Kind, State
-from agent.domain.incident_view import Dossier, fold
+from agent.domain.incident_view import IncidentView, fold
 from agent.domain.redact import Redactor
 from agent.domain.report import render
 from agent.domain.timeline import EventKind
@@ -29,7 +29,7 @@ SIMILAR = 3  # past incidents recalled
 
 
 @dataclass
-class Notebook:
+class RunContext:
     db: Database
     clock: Clock
     library: Library
@@ -42,24 +42,24 @@ class Notebook:
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    async def dossier(self, incident_id: str) -> Dossier:
+    async def incident_view(self, incident_id: str) -> IncidentView:
         async with self.db.read() as tx:
             incident = await incidents.get(tx, incident_id)
             if incident is None:
                 raise UnusableInput(f"There is no incident {incident_id!r}. `stanch incidents list` shows them.")
             return fold(incident, await alerts.of(tx, incident_id), await timeline.events(tx, incident_id))
 
-    def last_move(self, dossier: Dossier) -> tuple[Move, int, str]:
+    def last_move(self, incident_view: IncidentView) -> tuple[Move, int, str]:
         """The newest move, its number, and who made it."""
-        for event in reversed(dossier.events):
+        for event in reversed(incident_view.events):
             if event.kind is EventKind.NOTE and "number" in event.data:
                 return move_json.from_json(event.data), int(event.data["number"]), str(event.data["by"])
-        raise StanchError(f"The timeline of {dossier.incident.id} holds no move.")
+        raise StanchError(f"The timeline of {incident_view.incident.id} holds no move.")
 
-    def context(self, dossier: Dossier) -> Context:
+    def context(self, incident_view: IncidentView) -> Context:
         """What the incident's reads may touch, as of now on the incident's clock."""
-        labels = dict(dossier.incident.labels)
-        service, model = subject(self.catalog(), labels, dossier.alerts)
+        labels = dict(incident_view.incident.labels)
+        service, model = subject(self.catalog(), labels, incident_view.alerts)
         if service and "service" not in labels:
             labels["service"] = service.name
         if model and "model" not in labels:
@@ -68,7 +68,7 @@ class Notebook:
             labels["cluster"] = service.clusters[0]
         return Context(
             clock=self.clock, as_of=self.clock.now(), backends=self.backends, catalog=self.catalog(),
-            changes=PostedChanges(self.db), evidence=Bodies(self.db, dossier.incident.id), shelf=LibraryShelf(self.library),
+            changes=PostedChanges(self.db), evidence=Bodies(self.db, incident_view.incident.id), evidence_index=LibraryShelf(self.library),
             labels=labels, http=self.http,
         )  # fmt: skip
 
@@ -77,16 +77,16 @@ class Notebook:
         async with self.db.read() as tx:
             known = await incidents.get(tx, incident_id)
         if known is None:
-            return self.context(Dossier(Incident(incident_id, State.NEW, Kind.NONE, "", self.clock.now())))
-        return self.context(await self.dossier(incident_id))
+            return self.context(IncidentView(Incident(incident_id, State.NEW, Kind.NONE, "", self.clock.now())))
+        return self.context(await self.incident_view(incident_id))
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
     async def recall(self, incident_id: str, run: int, moves: int = 0) -> None:
-        dossier = await self.dossier(incident_id)
-        service, model = subject(self.catalog(), dossier.incident.labels, dossier.alerts)
-        matches = await LibraryShelf(self.library).match(dossier.alerts, service)
-        past = await self._similar(dossier)
+        incident_view = await self.incident_view(incident_id)
+        service, model = subject(self.catalog(), incident_view.incident.labels, incident_view.alerts)
+        matches = await LibraryShelf(self.library).match(incident_view.alerts, service)
+        past = await self._similar(incident_view)
         async with self.db.write() as tx:
             await self._move(tx, incident_id, run, State.INVESTIGATING, "somebody looks at it now")
             data = {
@@ -112,13 +112,15 @@ class Notebook:
             if not self.backends.has(kind.kind)
         ]
 
-    async def _similar(self, dossier: Dossier) -> list[dict[str, Any]]:
+    async def _similar(self, incident_view: IncidentView) -> list[dict[str, Any]]:
         """Ended incidents in which the same alert fired, newest first, with what was found."""
-        names = {alert.name for alert in dossier.alerts}
+        names = {alert.name for alert in incident_view.alerts}
         found: list[dict[str, Any]] = []
         async with self.db.read() as tx:
             for incident in await incidents.listing(tx, 200, {State.RECOVERED, State.NO_FAULT, State.HANDED_OVER}):
-                if incident.id == dossier.incident.id or not names & {a.name for a in await alerts.of(tx, incident.id)}:
+                if incident.id == incident_view.incident.id or not names & {
+                    a.name for a in await alerts.of(tx, incident.id)
+                }:
                     continue
                 past = fold(incident, (), await timeline.events(tx, incident.id))
                 found.append({"id": incident.id, "state": str(incident.state), "cause": str(past.cause or "unknown")})
@@ -193,14 +195,14 @@ class Notebook:
             if not (await self._get(tx, incident_id)).state.ended:
                 await self._move(tx, incident_id, run, State.HANDED_OVER, why)
 
-    async def close(self, dossier: Dossier, run: int, end: State, move: Conclude) -> None:
+    async def close(self, incident_view: IncidentView, run: int, end: State, move: Conclude) -> None:
         """The last state, and the report that shows it. What has ended is not gone on with by itself: until the run has
         ended too, a wake stands for a report that a crash may have cut off."""
         async with self.db.write() as tx:
-            await self._move(tx, dossier.incident.id, run, end, str(move.cause))
-            await wakes.add(tx, dossier.incident.id, "report", self.clock.now())
-        path = self.reports / f"{dossier.incident.id}.md"
-        whole = self.redact(render(await self.dossier(dossier.incident.id)))
+            await self._move(tx, incident_view.incident.id, run, end, str(move.cause))
+            await wakes.add(tx, incident_view.incident.id, "report", self.clock.now())
+        path = self.reports / f"{incident_view.incident.id}.md"
+        whole = self.redact(render(await self.incident_view(incident_view.incident.id)))
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         part.write_text(whole, encoding="utf-8")
@@ -208,7 +210,7 @@ class Notebook:
         async with self.db.write() as tx:
             data = {"text": f"report: {path}", "report": str(path)}
             now = self.clock.now()
-            await timeline.append(tx, dossier.incident.id, EventKind.NOTE, "stanch", data, now, "report", run)
+            await timeline.append(tx, incident_view.incident.id, EventKind.NOTE, "stanch", data, now, "report", run)
 
     async def _move(self, tx: Transaction, incident_id: str, run: int, state: State, why: str) -> None:
         """Legal transitions only; being there already is no event."""

@@ -11,12 +11,12 @@ from enum import StrEnum
 from typing import Any
 
 from agent.domain.alert import Alert, AlertStatus, standing
-from agent.domain.incident_view import Dossier
+from agent.domain.incident_view import IncidentView
 from agent.domain.timeline import EventKind
 from agent.errors import UnusableInput
 from agent.gate.proposal import Proposal, ProposalState
 from agent.gate.restore import asks_after_restore
-from agent.graph.run_context import Notebook
+from agent.graph.run_context import RunContext
 from agent.graph.steps.propose import Judge
 from agent.store import incidents, timeline, wakes
 
@@ -48,8 +48,8 @@ class Rest:
 class Worker:
     """One runner an incident: whoever holds the data folder's lock. Overtaken ends a run that has a successor."""
 
-    def __init__(self, notebook: Notebook, judge: Judge, build: Callable[[], Awaitable[Any]]) -> None:
-        self._notebook = notebook
+    def __init__(self, run_context: RunContext, judge: Judge, build: Callable[[], Awaitable[Any]]) -> None:
+        self._run_context = run_context
         self._judge = judge
         self._build = build
         self._graph: Any = None
@@ -69,10 +69,10 @@ class Worker:
         from langgraph.types import Command
 
         graph = await self._ready()
-        async with self._notebook.db.write() as tx:
+        async with self._run_context.db.write() as tx:
             await timeline.tail(tx, incident)
             epoch = await incidents.claim_run(tx, incident)
-        self._notebook.db.unsettled.pop(incident, None)
+        self._run_context.db.unsettled.pop(incident, None)
         config = {"configurable": {"thread_id": incident, "run": epoch}, "recursion_limit": 500}
         while not self._stopping:
             if await self._asks_after_restore(incident):
@@ -98,14 +98,14 @@ class Worker:
 
     async def _asks_after_restore(self, incident: str) -> bool:
         """Whether people have still to say how it goes on behind a restore. What a checkpoint would go on with is of before."""
-        dossier = await self._notebook.dossier(incident)
-        return asks_after_restore(dossier.events) and not (
-            settled_news(dossier) or spoken_since_asked(dossier) or dossier.incident.state.ended
+        incident_view = await self._run_context.incident_view(incident)
+        return asks_after_restore(incident_view.events) and not (
+            settled_news(incident_view) or spoken_since_asked(incident_view) or incident_view.incident.state.ended
         )
 
     async def _open_again(self, incident: str) -> bool:
         """Whether a run that has ended is wanted once more: a related alert opened the incident again."""
-        async with self._notebook.db.read() as tx:
+        async with self._run_context.db.read() as tx:
             known = await incidents.get(tx, incident)
         return known is not None and not known.state.ended
 
@@ -127,33 +127,33 @@ class Worker:
 
     async def _news(self, incident: str, waits: Mapping[str, Any], epoch: int) -> str | None:
         """The reason to answer the interrupt with, or None. Proposals that lost their reason are voided on the way."""
-        now = self._notebook.clock.now()
-        dossier = await self._notebook.dossier(incident)
-        async with self._notebook.db.write() as tx:
+        now = self._run_context.clock.now()
+        incident_view = await self._run_context.incident_view(incident)
+        async with self._run_context.db.write() as tx:
             next_due = await wakes.next_due(tx, incident)
             await wakes.clear(tx, incident, now)
-        if waits["for"] == "person" or asks_after_restore(dossier.events):
-            return settled_news(dossier) or ("answered" if spoken_since_asked(dossier) else None)
+        if waits["for"] == "person" or asks_after_restore(incident_view.events):
+            return settled_news(incident_view) or ("answered" if spoken_since_asked(incident_view) else None)
         if waits["for"] == "clock":
             return f"due:{waits['proposal']}" if next_due is not None and next_due <= now else None
         proposal = await self._judge.current(incident)
         if proposal is None:
             return "superseded"
-        why = approval_news(proposal, dossier, now) or ("superseded" if proposal.state in _WITHDRAWN else None)
+        why = approval_news(proposal, incident_view, now) or ("superseded" if proposal.state in _WITHDRAWN else None)
         if why is None:
-            why = await self._judge.outside(proposal, self._notebook.context(dossier))
+            why = await self._judge.outside(proposal, self._run_context.context(incident_view))
         if why is not None and why not in ("approved", "denied", "superseded"):
             await self._judge.void(proposal, why, epoch)
         return f"{why}:{proposal.id}" if why else None
 
     async def _rest(self, incident: str, waits: Mapping[str, Any]) -> Rest:
-        async with self._notebook.db.read() as tx:
+        async with self._run_context.db.read() as tx:
             due = await wakes.next_due(tx, incident)
         kind = RestKind.CLOCK if waits["for"] == "clock" else RestKind.PERSON
         return Rest(kind, waits["for"], due, waits.get("proposal"))
 
 
-def approval_news(proposal: Proposal, dossier: Dossier, now: datetime) -> str | None:
+def approval_news(proposal: Proposal, incident_view: IncidentView, now: datetime) -> str | None:
     """What has become of an approval that is awaited."""
     if proposal.state is ProposalState.APPROVED:
         return "approved"
@@ -161,9 +161,9 @@ def approval_news(proposal: Proposal, dossier: Dossier, now: datetime) -> str | 
         return "denied"
     if proposal.approve_by is not None and proposal.approve_by <= now:
         return "expired"
-    if dossier.alerts and cleared(dossier.alerts):
+    if incident_view.alerts and cleared(incident_view.alerts):
         return "cleared"
-    if steered_since_proposed(dossier, proposal.id):
+    if steered_since_proposed(incident_view, proposal.id):
         return "steered"
     return None
 
@@ -173,32 +173,32 @@ def cleared(alerts: Sequence[Alert]) -> bool:
     return all(alert.status is AlertStatus.RESOLVED for alert in standing(alerts))
 
 
-def steered_since_proposed(dossier: Dossier, proposal: str) -> bool:
+def steered_since_proposed(incident_view: IncidentView, proposal: str) -> bool:
     seen = False
-    for event in dossier.events:
+    for event in incident_view.events:
         seen = seen or (event.kind is EventKind.PROPOSAL and event.data["id"] == proposal)
         if seen and event.kind is EventKind.NOTE and "steer" in event.data:
             return True
     return False
 
 
-def settled_news(dossier: Dossier) -> str | None:
+def settled_news(incident_view: IncidentView) -> str | None:
     """Whether a person has said since what became of an UNKNOWN: what was done is watched, else it is thought again."""
-    for event in reversed(dossier.events):
+    for event in reversed(incident_view.events):
         if event.kind is EventKind.QUESTION:
             return None
         if event.kind is EventKind.OUTCOME:
             proposal = str(event.data["proposal"])
             if "settled_by" not in event.data:
                 return None
-            undone = dossier.proposals.get(proposal, {}).get("parent")
+            undone = incident_view.proposals.get(proposal, {}).get("parent")
             return f"settled:{proposal}" if event.data["outcome"] == "DONE" and not undone else f"answered:{proposal}"
     return None
 
 
-def spoken_since_asked(dossier: Dossier) -> bool:
+def spoken_since_asked(incident_view: IncidentView) -> bool:
     """Whether somebody answered or steered after the last question, or after the outcome nobody could tell."""
-    for event in reversed(dossier.events):
+    for event in reversed(incident_view.events):
         if event.kind is EventKind.NOTE and "steer" in event.data:
             return True
         if event.kind is EventKind.REPLY and event.data.get("to") == "stanch":

@@ -16,15 +16,15 @@ from datetime import timedelta
 from functools import partial
 
 from agent.domain.alert import severity_rank
-from agent.domain.incident_view import Dossier
-from agent.domain.urgency import Attention, Depth
+from agent.domain.incident_view import IncidentView
+from agent.domain.urgency import Depth, Urgency
 from agent.errors import Unsettled
-from agent.graph.run_context import Notebook
+from agent.graph.run_context import RunContext
 from agent.graph.steps.look import look
 from agent.graph.worker import RestKind, Worker, cleared
 from agent.reasoner.protocol import Call
 from agent.reasoner.rules.first_minute import PLACE
-from agent.service.grouping import MOST_OPEN, Received, Reception
+from agent.service.grouping import MOST_OPEN, Grouping, Received
 from agent.service.inbox import Inbox
 from agent.service.routing import Routes, patient
 from agent.settings_file import ServeSection
@@ -53,17 +53,17 @@ class Chore:
     wanted: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Watch:
+class Dispatcher:
     """`publish` tells the surfaces of the new events of incidents; `told` are those that are at hand."""
 
     def __init__(
-        self, notebook: Notebook, worker: Worker, box: Inbox, routes: Routes, serve: ServeSection, publish: Publish,
+        self, run_context: RunContext, worker: Worker, box: Inbox, routes: Routes, serve: ServeSection, publish: Publish,
         chores: Sequence[Chore] = (),
     ) -> None:  # fmt: skip
-        self._notebook, self._worker, self._box = notebook, worker, box
+        self._run_context, self._worker, self._box = run_context, worker, box
         self._routes, self._serve, self._publish = routes, serve, publish
         self._chores = tuple(chores)
-        self._reception = Reception(notebook, routes, serve.max_threads)
+        self._reception = Grouping(run_context, routes, serve.max_threads)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._failed: dict[str, int] = {}
         self._stop = asyncio.Event()
@@ -81,11 +81,11 @@ class Watch:
 
     async def _go_on(self) -> None:
         """Look at everything that is open: a crash may have come between an answer and what follows from it."""
-        now = self._notebook.clock.now()
-        async with self._notebook.db.read() as tx:
+        now = self._run_context.clock.now()
+        async with self._run_context.db.read() as tx:
             found = await incidents.open_ids(tx, MOST_OPEN)
         for some in portions(found, WOKEN):
-            async with self._notebook.db.write() as tx:
+            async with self._run_context.db.write() as tx:
                 await wakes.add_all(tx, some, "start", now)
 
     async def _repeat(self, chore: Chore) -> None:
@@ -132,7 +132,7 @@ class Watch:
 
     async def take_in(self) -> int:
         """The oldest notifications that nobody has looked at; how many there were."""
-        async with self._notebook.db.read() as tx:
+        async with self._run_context.db.read() as tx:
             entries = await inbox.fresh(tx, BATCH, PORTION)
         if entries:
             await self._take(entries)
@@ -142,11 +142,11 @@ class Watch:
         """All of them in one transaction; where one cannot be taken in, each by itself, and that one is set aside."""
         try:
             await self._reception.look()
-            async with self._notebook.db.write() as tx:
+            async with self._run_context.db.write() as tx:
                 received = await self._received(tx, entries)
                 await inbox.done(tx, [one.id for one in entries])
         except Exception as error:  # noqa: BLE001 (content from outside must not hold up what follows it)
-            self._reception = Reception(self._notebook, self._routes, self._serve.max_threads)
+            self._reception = Grouping(self._run_context, self._routes, self._serve.max_threads)
             if len(entries) == 1:
                 await self._set_aside(entries[0], error)
                 return
@@ -166,39 +166,39 @@ class Watch:
 
     async def _set_aside(self, entry: Entry, error: Exception) -> None:
         log.exception("a notification could not be taken in", extra={"receipt": entry.receipt})
-        async with self._notebook.db.write() as tx:
+        async with self._run_context.db.write() as tx:
             await inbox.set_aside(tx, entry.id, f"{type(error).__name__}: {error}")
 
-    def _to_be_posted(self, names: Sequence[str]) -> list[Attention]:
+    def _to_be_posted(self, names: Sequence[str]) -> list[Urgency]:
         """Of these incidents, those that get a thread of which nobody knows yet whether it waits."""
         known = [self._reception.routed.get(name) for name in names]
         return [one for one in known if one is not None and one.depth.threaded and one.post_at is None]
 
-    async def _wait_for_habit(self, known: Attention) -> None:
+    async def _wait_for_habit(self, known: Urgency) -> None:
         """Decide whether the thread waits, before anything is posted."""
         incident = known.incident
-        dossier = await self._notebook.dossier(incident)
+        incident_view = await self._run_context.incident_view(incident)
         if (
-            len(dossier.alerts) != 1
-            or not patient(known, dossier.alerts[0], self._notebook.clock.now(), 99, timedelta(0)).post_at
+            len(incident_view.alerts) != 1
+            or not patient(known, incident_view.alerts[0], self._run_context.clock.now(), 99, timedelta(0)).post_at
         ):
             return  # critical, or more than one alert: nobody waits
-        cleared, median = await self._habit(dossier)
-        waits = patient(known, dossier.alerts[0], self._notebook.clock.now(), cleared, median)
+        cleared, median = await self._habit(incident_view)
+        waits = patient(known, incident_view.alerts[0], self._run_context.clock.now(), cleared, median)
         if waits != known:
-            async with self._notebook.db.write() as tx:
+            async with self._run_context.db.write() as tx:
                 await urgency.put(tx, waits)
 
-    async def _habit(self, dossier: Dossier) -> tuple[int, timedelta | None]:
+    async def _habit(self, incident_view: IncidentView) -> tuple[int, timedelta | None]:
         """How often the alert fired and cleared within retention, and how long that took in the middle."""
-        alert = dossier.alerts[0]
+        alert = incident_view.alerts[0]
         place = {name: alert.labels[name] for name in PLACE if alert.labels.get(name)}
         call = Call("alert_history", {"alertname": alert.name, "labels": place}, "whether it clears by itself")
-        if not self._notebook.backends.has("prometheus") or not alert.name:
+        if not self._run_context.backends.has("prometheus") or not alert.name:
             return 0, None
         try:
             async with asyncio.timeout(HABIT_SECONDS):
-                looked = await look([call], self._notebook.tools, self._notebook.context(dossier))
+                looked = await look([call], self._run_context.tools, self._run_context.context(incident_view))
         except TimeoutError:
             return 0, None
         facts = {f.id: f.value for f in looked[0].answer.facts} if looked[0].answer else {}
@@ -217,8 +217,8 @@ class Watch:
 
     async def start_due(self) -> bool:
         """Start what is due, the most severe first, as far as there are runners; whether anything was done."""
-        async with self._notebook.db.read() as tx:
-            due = await wakes.due_incidents(tx, self._notebook.clock.now(), besides=self._running)
+        async with self._run_context.db.read() as tx:
+            due = await wakes.due_incidents(tx, self._run_context.clock.now(), besides=self._running)
         shallow = [name for name, _, _, depth in due if depth not in (None, Depth.INVESTIGATE)][:PORTION]
         if shallow:
             await self.end_cleared(shallow)
@@ -250,22 +250,22 @@ class Watch:
         await self._publish(incident)
 
     async def _unsettled(self, incident: str, error: Unsettled) -> None:
-        """It rests until somebody has settled it, which wakes it; the pager calls for one."""
+        """It rests until somebody has settled it, which wakes it; the escalation calls for one."""
         log.error(str(error), extra={"incident": incident})
-        self._notebook.db.unsettled.setdefault(incident, str(error))
+        self._run_context.db.unsettled.setdefault(incident, str(error))
         await self._forget(incident)
 
     async def end_cleared(self, names: Sequence[str]) -> None:
         """Incidents that nobody investigates: each ends with its alerts."""
-        now = self._notebook.clock.now()
+        now = self._run_context.clock.now()
         try:
-            async with self._notebook.db.write() as tx:
+            async with self._run_context.db.write() as tx:
                 known = await urgency.among(tx, names)
                 names = [one for one in names if one in known and known[one].depth is not Depth.INVESTIGATE]
                 await wakes.clear_all(tx, names, now)
                 signals = await alerts.of_all(tx, names)
                 over = [name for name in names if name in signals and cleared(signals[name])]
-                await self._notebook.close_new(tx, over, "its alerts cleared by themselves")
+                await self._run_context.close_new(tx, over, "its alerts cleared by themselves")
         except Exception as error:  # noqa: BLE001 (one incident's defect must not hold up the others)
             if len(names) == 1 and isinstance(error, Unsettled):
                 await self._unsettled(names[0], error)
@@ -279,10 +279,10 @@ class Watch:
         await asyncio.sleep(0)
 
     async def _forget(self, incident: str, unless_open: bool = False) -> None:
-        async with self._notebook.db.write() as tx:
+        async with self._run_context.db.write() as tx:
             known = await incidents.get(tx, incident)
             if known is None or known.state.ended or not unless_open:
-                await wakes.clear(tx, incident, self._notebook.clock.now())
+                await wakes.clear(tx, incident, self._run_context.clock.now())
 
     async def _defect(self, incident: str, error: Exception) -> None:
         times = self._failed[incident] = self._failed.get(incident, 0) + 1
@@ -291,13 +291,13 @@ class Watch:
             await self._wake(incident, "it failed", timedelta(seconds=5 * times))
             return
         await self._forget(incident)
-        await self._notebook.give_up(
+        await self._run_context.give_up(
             incident, f"a defect of Stanch ended its run {times} times ({type(error).__name__})"
         )
 
     async def _wake(self, incident: str, reason: str, after: timedelta) -> None:
-        now = self._notebook.clock.now()
-        async with self._notebook.db.write() as tx:
+        now = self._run_context.clock.now()
+        async with self._run_context.db.write() as tx:
             await wakes.clear(tx, incident, now)
             await wakes.add(tx, incident, reason, now + after)
 

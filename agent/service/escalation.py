@@ -1,4 +1,4 @@
-"""The pager: calls for a person through Alertmanager, so that the paging people have already wakes them.
+"""Escalation: calls for a person through Alertmanager, so that the paging people have already wakes them.
 
 `StanchNeedsPerson` fires while a proposal waits, or an outcome that nobody can tell, and nobody has looked at it for so
 many minutes. It is sent again until somebody did, and resolved then. It is sealed, so that our own intake knows it when it
@@ -17,9 +17,9 @@ import httpx
 from agent.clock import iso
 from agent.domain.incident import Incident, Kind, State
 from agent.domain.timeline import Event, EventKind
-from agent.domain.urgency import Attention
+from agent.domain.urgency import Urgency
 from agent.gate import startup_audit
-from agent.graph.run_context import Notebook
+from agent.graph.run_context import RunContext
 from agent.service.own import CALL, OURS, SEAL, seal
 from agent.store import incidents, timeline, urgency
 from tools.context import Backend
@@ -43,17 +43,17 @@ class Waiting:
         return timedelta() if self.looked is not None and self.looked >= self.since else now - self.since
 
 
-class Pager:
+class Escalation:
     """`after` is how long somebody has to look by himself; `public_url` where people find the incident."""
 
-    def __init__(self, notebook: Notebook, after: timedelta, public_url: str = "") -> None:
-        self._notebook, self._after, self._public_url = notebook, after, public_url
+    def __init__(self, run_context: RunContext, after: timedelta, public_url: str = "") -> None:
+        self._run_context, self._after, self._public_url = run_context, after, public_url
         self._noticed: dict[str, datetime] = {}  # incidents that are not what is anchored, and since when that is known
         self._sent: dict[str, datetime] = {}  # incidents a person is called for, and when last
 
     async def look(self) -> None:
         """Call for whoever is needed, and stop calling where somebody looked. Raises httpx.HTTPError where it cannot."""
-        now = self._notebook.clock.now()
+        now = self._run_context.clock.now()
         waiting = {one.incident.id: one for one in [*await self._waiting(), *await self._unsettled(now)]}
         calls = [one for one in waiting.values() if one.unseen_for(now) >= self._after]
         due = [
@@ -73,29 +73,29 @@ class Pager:
         await self._called([one.incident.id for one in due], now)
 
     async def _waiting(self) -> list[Waiting]:
-        async with self._notebook.db.read() as tx:
+        async with self._run_context.db.read() as tx:
             found = [one for one in await incidents.listing(tx, 500, WAITING) if one.labels.get("alertname") != CALL]
             return [_waits(one, await timeline.events(tx, one.id), await urgency.of(tx, one.id)) for one in found]
 
     async def _unsettled(self, now: datetime) -> list[Waiting]:
         """Incidents that are not what is anchored: nothing of them starts before a person has looked."""
         found = []
-        for name in await startup_audit.look(self._notebook.db) if self._notebook.db.unsettled else ():
+        for name in await startup_audit.look(self._run_context.db) if self._run_context.db.unsettled else ():
             since = self._noticed.setdefault(name, now)
-            async with self._notebook.db.read() as tx:
+            async with self._run_context.db.read() as tx:
                 known = await incidents.get(tx, name)
             known = known or Incident(name, State.NEEDS_INPUT, Kind.UNKNOWN, "an incident that is missing", since)
             found.append(Waiting(replace(known, state=State.NEEDS_INPUT), since, None))
-        self._noticed = {name: since for name, since in self._noticed.items() if name in self._notebook.db.unsettled}
+        self._noticed = {name: since for name, since in self._noticed.items() if name in self._run_context.db.unsettled}
         return found
 
     async def _incidents(self, names: Sequence[str]) -> list[Incident]:
-        async with self._notebook.db.read() as tx:
+        async with self._run_context.db.read() as tx:
             found = [await incidents.get(tx, name) for name in names]
         return [one for one in found if one is not None]
 
     async def _called(self, names: Sequence[str], now: datetime) -> None:
-        async with self._notebook.db.write() as tx:
+        async with self._run_context.db.write() as tx:
             for name in names:
                 await urgency.called(tx, name, now)
 
@@ -113,13 +113,13 @@ class Pager:
         }
         return {
             "labels": labels,
-            "annotations": {**annotations, SEAL: seal(self._notebook.db.audit_key, labels, annotations)},
+            "annotations": {**annotations, SEAL: seal(self._run_context.db.audit_key, labels, annotations)},
             "startsAt": iso(min(since, until)), "endsAt": iso(until),
             **({"generatorURL": self._public_url} if self._public_url else {}),
         }  # fmt: skip
 
     async def _post(self, bodies: Sequence[Mapping[str, Any]]) -> None:
-        for backend in self._notebook.backends.of("alertmanager"):
+        for backend in self._run_context.backends.of("alertmanager"):
             await _send(backend, bodies)
 
 
@@ -129,7 +129,7 @@ async def _send(backend: Backend, bodies: Sequence[Mapping[str, Any]]) -> None:
     answer.raise_for_status()
 
 
-def _waits(incident: Incident, events: Sequence[Event], known: Attention | None) -> Waiting:
+def _waits(incident: Incident, events: Sequence[Event], known: Urgency | None) -> Waiting:
     """Since it came into the state it is in. Somebody looked if a surface saw it, or if a person wrote on the timeline."""
     moved = [e.at for e in events if e.kind is EventKind.STATE and e.data["to"] == str(incident.state)]
     people = [e.at for e in events if e.actor.startswith(("os:", "slack:", "web:"))]

@@ -1,4 +1,4 @@
-"""A sitting: what one transaction of the reception knows and has changed. It is read in a few statements and written in a few."""
+"""An intake batch: what one transaction that groups alerts knows and has changed. A few statements read it, a few write it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 from agent.domain.alert import Alert, AlertStatus
 from agent.domain.incident import Incident
 from agent.domain.timeline import Event, EventKind
-from agent.domain.urgency import Attention, Depth
+from agent.domain.urgency import Depth, Urgency
 from agent.service.correlate import SHORT, name_of, opened_by
 from agent.service.routing import STORM
 from agent.store import alerts, incidents, timeline, urgency, wakes
@@ -21,7 +21,7 @@ LONGER = (SHORT, 12, 16, 32)  # digits of an incident's id, where a shorter one 
 
 
 @dataclass
-class Sitting:
+class IntakeBatch:
     tx: Transaction
     now: datetime
     signals: dict[str, list[Kept]]  # by fingerprint, in the order of arrival
@@ -29,7 +29,7 @@ class Sitting:
         str
     ]  # of the ids that these alerts might open: those of incidents that are there, or were and are anchored yet
     incidents: dict[str, Incident] = field(default_factory=dict)
-    routed: dict[str, Attention | None] = field(default_factory=dict)
+    routed: dict[str, Urgency | None] = field(default_factory=dict)
     fresh: list[tuple[str, Alert]] = field(default_factory=list)
     unsettled: set[str] = field(default_factory=set)  # not what is anchored: nothing may be added to them
     _stored: dict[str, Incident] = field(default_factory=dict)  # as they stand in the store
@@ -39,7 +39,7 @@ class Sitting:
     _told: list[timeline.Entry] = field(default_factory=list)
 
     @classmethod
-    async def open(cls, tx: Transaction, now: datetime, arrived: Sequence[Alert]) -> Sitting:
+    async def open(cls, tx: Transaction, now: datetime, arrived: Sequence[Alert]) -> IntakeBatch:
         signals: dict[str, list[Kept]] = {}
         for one in await alerts.kept(tx, {alert.fingerprint for alert in arrived}):
             signals.setdefault(one.fingerprint, []).append(one)
@@ -84,7 +84,7 @@ class Sitting:
         self._unrouted.add(name)
         return incident
 
-    def attention(self, name: str) -> Attention | None:
+    def attention(self, name: str) -> Urgency | None:
         return self.routed.get(name)
 
     async def threads(self, channel: str, besides: str) -> tuple[int, int]:
@@ -94,7 +94,7 @@ class Sitting:
         others = [mentions for name, mentions in self._threads[channel].items() if name != besides]
         return len(others), sum(others)
 
-    def route(self, one: Attention) -> None:
+    def route(self, one: Urgency) -> None:
         self.routed[one.incident] = one
         self._rerouted.add(one.incident)
         opened = self.incidents[one.incident].opened_at

@@ -1,4 +1,4 @@
-"""The postbox: what a surface that posts keeps of its own. Which incidents want a thread, what each thread was shown."""
+"""The outbox: what a surface that posts keeps of its own. Which incidents want a thread, what each thread was shown."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from agent.domain.incident import Incident
-from agent.domain.urgency import Attention
+from agent.domain.urgency import Urgency
 from agent.store import incidents, messages, requests, urgency
 from agent.store.database import Database
 from agent.store.messages import Sent
 from tools.context import Clock
 
-__all__ = ["Postbox", "Sent"]
+__all__ = ["Outbox", "Sent"]
 REMEMBERED = timedelta(days=2)  # how long an answered request is known again; signatures hold five minutes
 
 
 @dataclass(frozen=True)
-class Postbox:
+class Outbox:
     """`surface` is `slack`, …; `thread` an incident's id or a digest's name; `slot` a message's place in the thread."""
 
     db: Database
     clock: Clock
     surface: str
 
-    async def recent(self, limit: int = 200) -> Sequence[tuple[Incident, Attention]]:
+    async def recent(self, limit: int = 200) -> Sequence[tuple[Incident, Urgency]]:
         """Incidents with what attention they may take, newest first; those nobody has routed yet are left out."""
         async with self.db.read() as tx:
             found = await incidents.listing(tx, limit)
             routed = await urgency.among(tx, [one.id for one in found])
         return [(one, routed[one.id]) for one in found if one.id in routed]
 
-    async def attention(self, incident: str) -> Attention | None:
+    async def attention(self, incident: str) -> Urgency | None:
         async with self.db.read() as tx:
             return await urgency.of(tx, incident)
 

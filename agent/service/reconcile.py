@@ -17,7 +17,7 @@ import httpx
 from agent.clock import parse_time
 from agent.domain.alert import Alert, AlertStatus, standing
 from agent.errors import UnusableInput
-from agent.graph.run_context import Notebook
+from agent.graph.run_context import RunContext
 from agent.service.own import ours
 from agent.sources.alertmanager import ALERTMANAGER, Delivery, delivering
 from agent.sources.portions import by_portions, portions
@@ -39,34 +39,34 @@ class Listed:
     settled: bool
 
 
-async def missed(notebook: Notebook) -> list[Alert]:
+async def missed(run_context: RunContext) -> list[Alert]:
     """What fires at an Alertmanager and is unknown here, and, as resolved by now, what is open here and listed nowhere.
 
     One that does not answer is passed over with a warning; nothing is taken for resolved then. Silenced and inhibited
     alerts count as listed and are no news; nor are, once it is known which receivers lead here, the alerts of others.
     """
-    now, backends = notebook.clock.now(), notebook.backends.of("alertmanager")
+    now, backends = run_context.clock.now(), run_context.backends.of("alertmanager")
     if not backends:
         return []
-    firing, receivers = await _open(notebook)  # before anybody is asked: what arrives meanwhile is in no older list
+    firing, receivers = await _open(run_context)  # before anybody is asked: what arrives meanwhile is in no older list
     answers = [await _listed(backend, now) for backend in backends]
     listed = [alert for one in answers if one is not None for alert in one.alerts]
-    key = notebook.db.audit_key
-    news = await _unknown(notebook, [a for a in listed if _fires(a) and _for_us(a, receivers) and not ours(a, key)])
+    key = run_context.db.audit_key
+    news = await _unknown(run_context, [a for a in listed if _fires(a) and _for_us(a, receivers) and not ours(a, key)])
     if not all(one is not None and one.settled for one in answers):
         return news
     there = {alert.fingerprint for alert in listed}
     return news + [_resolved(alert, now) for alert in firing if alert.fingerprint not in there]
 
 
-async def _open(notebook: Notebook) -> tuple[list[Alert], frozenset[str]]:
+async def _open(run_context: RunContext) -> tuple[list[Alert], frozenset[str]]:
     """What fires of the open incidents' alerts that an Alertmanager brought, and the receivers that lead here."""
     firing: list[Alert] = []
-    async with notebook.db.read() as tx:
+    async with run_context.db.read() as tx:
         going_on = await incidents.open_ids(tx, MOST_OPEN)
         newest = await alerts.newest(tx, NEWEST)
     for some in portions(going_on, LOOKED_AT):
-        async with notebook.db.read() as tx:
+        async with run_context.db.read() as tx:
             brought = await alerts.of_all(tx, some)
         for one in brought.values():
             firing += [a for a in standing(one) if a.status is AlertStatus.FIRING and _brought(a)]
@@ -105,10 +105,10 @@ def _for_us(alert: Alert, receivers: Collection[str]) -> bool:
     return not receivers or not names or not names.isdisjoint(receivers)
 
 
-async def _unknown(notebook: Notebook, found: Sequence[Alert]) -> list[Alert]:
+async def _unknown(run_context: RunContext, found: Sequence[Alert]) -> list[Alert]:
     fresh: list[Alert] = []
     for some in portions(found, LOOKED_AT):
-        async with notebook.db.read() as tx:
+        async with run_context.db.read() as tx:
             kept = await alerts.kept(tx, {alert.fingerprint for alert in some})
         known = {(one.fingerprint, _millis(one.starts_at)) for one in kept}
         fresh += [alert for alert in some if (alert.fingerprint, _millis(alert.starts_at)) not in known]

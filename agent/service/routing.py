@@ -1,4 +1,4 @@
-"""Routes: how deep an alert's incident is worked, where it is shown and whom it may disturb. Attention is the scarce good."""
+"""Routes: how deep an alert's incident is worked, where it is shown and whom it may disturb. Urgency is the scarce good."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from agent.domain.alert import Alert
-from agent.domain.urgency import Attention, Depth
+from agent.domain.urgency import Depth, Urgency
 from agent.errors import BadConfiguration
 from agent.settings_file import RouteEntry
 
@@ -81,16 +81,16 @@ class Routes:
             channel,
         )  # fmt: skip
 
-    def attention(self, incident: str, alert: Alert) -> Attention:
+    def attention(self, incident: str, alert: Alert) -> Urgency:
         for route in self.routes:
             if all(matcher.holds(alert.labels) for matcher in route.matchers):
-                return Attention(incident, route.depth, route.channel, route.mentions, route.why)
+                return Urgency(incident, route.depth, route.channel, route.mentions, route.why)
         severity = alert.severity.lower()
         depth = Depth.INVESTIGATE if severity in WORTH_A_PAGE else Depth.DIGEST
-        return Attention(incident, depth, self.channel, (), f"severity {severity or 'not given'}: {depth}")
+        return Urgency(incident, depth, self.channel, (), f"severity {severity or 'not given'}: {depth}")
 
 
-def deeper(known: Attention | None, fresh: Attention) -> Attention:
+def deeper(known: Urgency | None, fresh: Urgency) -> Urgency:
     """The deepest of an incident's alerts counts; what a person saw or was called for stays."""
     if known is None:
         return fresh
@@ -99,7 +99,7 @@ def deeper(known: Attention | None, fresh: Attention) -> Attention:
     return replace(fresh, seen_at=known.seen_at, called_at=known.called_at)
 
 
-def in_a_storm(fresh: Attention, threads: int, mentioned: int, most: int) -> Attention:
+def in_a_storm(fresh: Urgency, threads: int, mentioned: int, most: int) -> Urgency:
     """Spared where `most` threads were opened within ten minutes: a line in the digest; and mentions only for the first."""
     if fresh.depth.threaded and threads >= most:
         why = f"{fresh.why}; {threads} threads were opened within ten minutes, so it stands in the digest"
@@ -107,7 +107,7 @@ def in_a_storm(fresh: Attention, threads: int, mentioned: int, most: int) -> Att
     return replace(fresh, mentions=()) if mentioned >= most - 1 else fresh
 
 
-def patient(fresh: Attention, alert: Alert, now: datetime, cleared: int, median: timedelta | None) -> Attention:
+def patient(fresh: Urgency, alert: Alert, now: datetime, cleared: int, median: timedelta | None) -> Urgency:
     """An alert that usually clears itself waits its median, unless it is critical; `cleared` is how often it did."""
     critical = alert.severity.lower() in WORTH_A_PAGE - {""}
     if critical or not fresh.depth.threaded or cleared < HABIT or median is None or median > LONGEST_WAIT:

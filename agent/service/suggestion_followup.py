@@ -1,4 +1,4 @@
-"""Hindsight: was what policy only let us suggest done by hand all the same? The target is looked at, and the answer noted."""
+"""Follow-up of suggestions: was what policy only let us suggest done by hand all the same? The target is looked at, and the answer noted."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SHOWN = frozenset({ProposalState.SUGGESTED, ProposalState.SHADOWED})
 
 
 @dataclass
-class Hindsight:
+class SuggestionFollowup:
     judge: Judge
 
     async def look(self) -> None:
         """Look at the target of every recent suggestion of which it is not known yet."""
-        book = self.judge.notebook
+        book = self.judge.run_context
         async with book.db.read() as tx:
             recent = [i.id for i in await incidents.listing(tx, MOST_INCIDENTS)]
             every = [p for incident in recent for p in await proposal_store.of(tx, incident) if p.state in SHOWN]
@@ -34,16 +34,16 @@ class Hindsight:
                 await self._one(proposal)
 
     async def _one(self, proposal: Proposal) -> None:
-        book = self.judge.notebook
+        book = self.judge.run_context
         same = await self.judge.outside(proposal, await book.context_of(proposal.incident)) is not None
         if not same and book.clock.now() - proposal.created_at < PATIENCE:
             return
         what = "was done by hand, exactly as suggested" if same else "was not done by hand"
-        data = {"text": f"{proposal.id} {what}", "hindsight": proposal.id, "same": same}
+        data = {"text": f"{proposal.id} {what}", "suggestion_followup": proposal.id, "same": same}
         async with book.db.write() as tx:
             now = book.clock.now()
             await timeline.append(tx, proposal.incident, EventKind.NOTE, "stanch", data, now, _key(proposal))
 
 
 def _key(proposal: Proposal) -> str:
-    return f"hindsight:{proposal.id}"
+    return f"suggestion_followup:{proposal.id}"

@@ -1,4 +1,4 @@
-"""Custody: where the key of the audit chain and the anchors lie, and who can read the key."""
+"""The audit key: where the key of the audit chain and the anchors lie, and who can read the key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEX = re.compile(r"[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Custody:
+class AuditKeyPlace:
     """By default both lie in the data folder. `key` is 64 hexadecimal digits; `anchors` are places beside the folder's own,
     files or folders that exist."""
 

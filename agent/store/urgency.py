@@ -1,4 +1,4 @@
-"""Attention, as rows: how deep an incident is worked, where it is shown, and when a person last looked at it."""
+"""Urgency, as rows: how deep an incident is worked, where it is shown, and when a person last looked at it."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from datetime import datetime
 
 from sqlalchemy import insert, select, update
 
-from agent.domain.urgency import Attention, Depth
+from agent.domain.urgency import Depth, Urgency
 from agent.store.database import Transaction
 from agent.store.schema import attention as table
 from agent.store.schema import incidents
 
 
-async def put(tx: Transaction, one: Attention, fresh: bool = False) -> None:
+async def put(tx: Transaction, one: Urgency, fresh: bool = False) -> None:
     """Keep it; what was kept of the same incident is replaced. `fresh` says that nothing was."""
     same = update(table).where(table.c.incident == one.incident).values(**_columns(one))
     if fresh or not (await tx.execute(same)).rowcount:
         await add_all(tx, [one])
 
 
-async def add_all(tx: Transaction, fresh: Sequence[Attention]) -> None:
+async def add_all(tx: Transaction, fresh: Sequence[Urgency]) -> None:
     """Of incidents of which none is kept."""
     if fresh:
         await tx.execute(insert(table), [{"incident": one.incident, **_columns(one)} for one in fresh])
 
 
-async def of(tx: Transaction, incident: str) -> Attention | None:
+async def of(tx: Transaction, incident: str) -> Urgency | None:
     row = (await tx.execute(select(table).where(table.c.incident == incident))).mappings().first()
     return None if row is None else _attention(dict(row))
 
@@ -42,7 +42,7 @@ async def threads(tx: Transaction, channel: str, since: datetime) -> dict[str, b
     return {row.incident: bool(row.mentions) for row in await tx.execute(query)}
 
 
-async def among(tx: Transaction, incidents: Sequence[str]) -> dict[str, Attention]:
+async def among(tx: Transaction, incidents: Sequence[str]) -> dict[str, Urgency]:
     """Of those incidents that have any, by incident."""
     rows = await tx.execute(select(table).where(table.c.incident.in_(incidents)))
     return {row["incident"]: _attention(dict(row)) for row in rows.mappings()}
@@ -58,12 +58,12 @@ async def called(tx: Transaction, incident: str, at: datetime) -> None:
     await tx.execute(update(table).where(table.c.incident == incident).values(called_at=at))
 
 
-def _columns(one: Attention) -> dict[str, object]:
+def _columns(one: Urgency) -> dict[str, object]:
     return {
         "depth": str(one.depth), "channel": one.channel, "mentions": list(one.mentions), "why": one.why,
         "post_at": one.post_at, "seen_at": one.seen_at, "called_at": one.called_at,
     }  # fmt: skip
 
 
-def _attention(values: dict[str, object]) -> Attention:
-    return Attention(**{**values, "depth": Depth(str(values["depth"])), "mentions": tuple(values["mentions"])})  # type: ignore[arg-type]
+def _attention(values: dict[str, object]) -> Urgency:
+    return Urgency(**{**values, "depth": Depth(str(values["depth"])), "mentions": tuple(values["mentions"])})  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The ledger: nothing starts that may not, nothing starts twice, and what is reported is true."""
+"""The executor: nothing starts that may not, nothing starts twice, and what is reported is true."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agent.domain.timeline import EventKind
 from agent.errors import BadArguments, IllegalTransition, Overtaken, Refused, UnusableInput
 from agent.gate import audit, proposal_store
 from agent.gate.approval import Answer, decide
-from agent.gate.executor import Ledger, Outcome
+from agent.gate.executor import Executor, Outcome
 from agent.gate.policy import Policy, parse
 from agent.gate.proposal import ProposalState
 from agent.store import executions, switches, timeline
@@ -46,8 +46,8 @@ async def kinds(scene: Scene) -> list[EventKind]:
 
 async def test_an_approved_action_runs_exactly_once(scene: Scene) -> None:
     proposal = await scene.approve(await scene.propose())
-    first = await scene.ledger.execute(proposal.id, scene.run)
-    again = await scene.ledger.execute(proposal.id, scene.run)
+    first = await scene.executor.execute(proposal.id, scene.run)
+    again = await scene.executor.execute(proposal.id, scene.run)
     assert (first.outcome, again) == (Outcome.DONE, first)
     assert scene.world.effects == [proposal.key]
     assert scene.world.fields()["replicas"] == 6
@@ -59,7 +59,7 @@ async def test_an_approved_action_runs_exactly_once(scene: Scene) -> None:
 
 async def test_sixty_claimers_at_once_have_one_effect(scene: Scene) -> None:
     proposal = await scene.approve(await scene.propose("probed"))
-    found = await asyncio.gather(*(scene.ledger.execute(proposal.id, scene.run) for _ in range(60)))
+    found = await asyncio.gather(*(scene.executor.execute(proposal.id, scene.run) for _ in range(60)))
     assert scene.world.effects == [proposal.key]
     assert {one.outcome for one in found} == {Outcome.DONE}
 
@@ -68,7 +68,7 @@ async def test_what_is_allowed_runs_without_asking(scene: Scene) -> None:
     scene.policy = parse(ALLOW)
     proposal = await scene.propose()
     assert proposal.state is ProposalState.ALLOWED
-    assert (await scene.ledger.execute(proposal.id, scene.run)).outcome is Outcome.DONE
+    assert (await scene.executor.execute(proposal.id, scene.run)).outcome is Outcome.DONE
 
 
 async def set_policy(scene: Scene, text: str) -> None:
@@ -142,27 +142,27 @@ async def test_nothing_starts_when_something_has_come_in_between(
 ) -> None:
     proposal = await scene.approve(await scene.propose())
     await meanwhile(scene)
-    ended = await scene.ledger.execute(proposal.id, scene.run)
+    ended = await scene.executor.execute(proposal.id, scene.run)
     assert ended.outcome is Outcome.NOT_DONE
     assert words in ended.why
     assert scene.world.effects == []
-    assert (await scene.ledger.execute(proposal.id, scene.run)).outcome is Outcome.NOT_DONE, "and it stays so"
+    assert (await scene.executor.execute(proposal.id, scene.run)).outcome is Outcome.NOT_DONE, "and it stays so"
     assert scene.world.effects == []
 
 
 async def test_an_open_proposal_and_an_unknown_one_do_not_start(scene: Scene) -> None:
     proposal = await scene.propose()
-    assert (await scene.ledger.execute(proposal.id, scene.run)).outcome is Outcome.NOT_DONE
+    assert (await scene.executor.execute(proposal.id, scene.run)).outcome is Outcome.NOT_DONE
     assert await state_of(scene, proposal.id) is ProposalState.OPEN, "a person may still decide"
     with pytest.raises(UnusableInput):
-        await scene.ledger.execute("inc-p9", scene.run)
+        await scene.executor.execute("inc-p9", scene.run)
 
 
 async def test_what_was_allowed_and_now_has_to_be_asked_for_does_not_start(scene: Scene) -> None:
     scene.policy = parse(ALLOW)
     proposal = await scene.propose()
     scene.policy = parse(ASK)
-    ended = await scene.ledger.execute(proposal.id, scene.run)
+    ended = await scene.executor.execute(proposal.id, scene.run)
     assert "now wants it asked for" in ended.why
     assert scene.world.effects == []
 
@@ -172,7 +172,7 @@ async def test_one_of_two_is_no_quorum_and_the_same_person_twice_is_one(scene: S
     proposal = await scene.propose()
     assert (await scene.approve(proposal, ANN, ANN)).state is ProposalState.OPEN
     assert (await scene.approve(proposal, BOB)).state is ProposalState.APPROVED
-    assert (await scene.ledger.execute(proposal.id, scene.run)).outcome is Outcome.DONE
+    assert (await scene.executor.execute(proposal.id, scene.run)).outcome is Outcome.DONE
 
 
 async def test_what_destroys_needs_two_people_whatever_the_file_says(scene: Scene) -> None:
@@ -187,7 +187,7 @@ async def test_an_overtaken_runner_claims_nothing(scene: Scene) -> None:
     old = scene.run
     await scene.open()
     with pytest.raises(Overtaken):
-        await scene.ledger.execute(proposal.id, old)
+        await scene.executor.execute(proposal.id, old)
     assert scene.world.effects == []
 
 
@@ -197,19 +197,19 @@ async def test_budgets_count_across_incidents(scene: Scene) -> None:
     run_of_other = scene.run
     await scene.open()
     first = await scene.propose()
-    assert (await scene.ledger.execute(first.id, scene.run)).outcome is Outcome.DONE
+    assert (await scene.executor.execute(first.id, scene.run)).outcome is Outcome.DONE
     scene.run = run_of_other
     second = await scene.propose(incident="other", arguments={"replicas": 9})
-    assert "the budget is 1" in (await scene.ledger.execute(second.id, scene.run)).why
+    assert "the budget is 1" in (await scene.executor.execute(second.id, scene.run)).why
     scene.clock.advance(timedelta(hours=1))
     third = await scene.propose(incident="other", arguments={"replicas": 9}, step="2")
-    assert (await scene.ledger.execute(third.id, scene.run)).outcome is Outcome.DONE
+    assert (await scene.executor.execute(third.id, scene.run)).outcome is Outcome.DONE
 
 
 async def test_a_state_that_changed_since_approval_stops_it(scene: Scene) -> None:
     proposal = await scene.approve(await scene.propose())
     scene.world.set(replicas=3)
-    ended = await scene.ledger.execute(proposal.id, scene.run)
+    ended = await scene.executor.execute(proposal.id, scene.run)
     assert (ended.outcome, scene.world.effects) == (Outcome.NOT_DONE, [])
     assert "replicas: 2 → 3" in ended.why
 
@@ -217,7 +217,7 @@ async def test_a_state_that_changed_since_approval_stops_it(scene: Scene) -> Non
 async def test_a_new_version_of_the_target_stops_it_too(scene: Scene) -> None:
     proposal = await scene.approve(await scene.propose())
     scene.world.write("version", 7)
-    ended = await scene.ledger.execute(proposal.id, scene.run)
+    ended = await scene.executor.execute(proposal.id, scene.run)
     assert "the state has changed (its version:  → 7)" in ended.why
     assert scene.world.effects == []
 
@@ -225,7 +225,7 @@ async def test_a_new_version_of_the_target_stops_it_too(scene: Scene) -> None:
 async def test_what_somebody_did_by_hand_is_voided_as_done_outside(scene: Scene) -> None:
     proposal = await scene.approve(await scene.propose())
     scene.world.set(replicas=6)
-    ended = await scene.ledger.execute(proposal.id, scene.run)
+    ended = await scene.executor.execute(proposal.id, scene.run)
     assert "done outside Stanch" in ended.why
     assert (await state_of(scene, proposal.id), scene.world.effects) == (ProposalState.VOIDED, [])
 
@@ -233,7 +233,7 @@ async def test_what_somebody_did_by_hand_is_voided_as_done_outside(scene: Scene)
 async def test_a_target_that_cannot_be_looked_at_is_not_touched(scene: Scene) -> None:
     proposal = await scene.approve(await scene.propose())
     scene.world.write("mode", "dark")
-    ended = await scene.ledger.execute(proposal.id, scene.run)
+    ended = await scene.executor.execute(proposal.id, scene.run)
     assert (ended.outcome, scene.world.effects) == (Outcome.NOT_DONE, [])
     assert "could not be looked at" in ended.why
 
@@ -272,17 +272,17 @@ async def test_the_outcome_is_what_can_truly_be_said(
     scene.policy = parse(ASK)
     proposal = await scene.approve(await scene.propose(action))
     scene.world.write("mode", mode)
-    ended = await scene.ledger.execute(proposal.id, scene.run)
+    ended = await scene.executor.execute(proposal.id, scene.run)
     assert (ended.outcome, len(scene.world.effects)) == (outcome, effects)
     assert words in ended.why
-    assert await scene.ledger.execute(proposal.id, scene.run) == ended
+    assert await scene.executor.execute(proposal.id, scene.run) == ended
     assert len(scene.world.effects) == effects
 
 
 async def test_not_done_is_said_only_after_the_settling_time(scene: Scene) -> None:
     proposal = await scene.approve(await scene.propose())
     scene.world.write("mode", "lost")
-    await scene.ledger.execute(proposal.id, scene.run)
+    await scene.executor.execute(proposal.id, scene.run)
     assert scene.clock.now() - NOON >= timedelta(seconds=30)
 
 
@@ -311,7 +311,7 @@ async def test_after_a_crash_behind_the_intent_it_looks_and_never_sends(
     scene.world.write("mode", mode)
     before = list(scene.world.effects)
     await scene.open()
-    assert (await scene.ledger.execute(proposal.id, scene.run)).outcome is outcome
+    assert (await scene.executor.execute(proposal.id, scene.run)).outcome is outcome
     assert scene.world.effects == before
 
 
@@ -320,7 +320,7 @@ async def test_after_a_crash_before_the_intent_it_starts_over_under_the_same_che
     async with scene.db.write() as tx:
         await claimed(tx, scene, proposal, intent=False)
     await scene.open()
-    assert (await scene.ledger.execute(proposal.id, scene.run)).outcome is Outcome.DONE
+    assert (await scene.executor.execute(proposal.id, scene.run)).outcome is Outcome.DONE
     assert scene.world.effects == [proposal.key]
 
 
@@ -329,10 +329,10 @@ async def test_a_claim_that_a_crash_left_until_too_late_does_not_start(scene: Sc
     async with scene.db.write() as tx:
         await claimed(tx, scene, proposal, intent=False)
     await pass_time(scene)
-    ended = await scene.ledger.execute(proposal.id, scene.run)
+    ended = await scene.executor.execute(proposal.id, scene.run)
     assert "was to be started by" in ended.why
     assert scene.world.effects == []
-    assert await scene.ledger.execute(proposal.id, scene.run) == ended
+    assert await scene.executor.execute(proposal.id, scene.run) == ended
 
 
 async def claimed(tx: Any, scene: Scene, proposal: Any, intent: bool) -> None:
@@ -364,8 +364,8 @@ async def test_the_effect_follows_a_durable_intent(scene: Scene) -> None:
 
     proposal = await scene.approve(await scene.propose())
     watched = {**ACTIONS, "set_replicas": Watching}
-    ledger = Ledger(scene.db, scene.clock, lambda: scene.policy, watched, scene.context, scene.entitled)
-    await ledger.execute(proposal.id, scene.run)
+    executor = Executor(scene.db, scene.clock, lambda: scene.policy, watched, scene.context, scene.entitled)
+    await executor.execute(proposal.id, scene.run)
     assert seen == [[proposal.key]]
 
 
@@ -386,8 +386,8 @@ async def test_a_twin_that_looks_after_the_effect_does_not_call_it_not_done(scen
         return await scene.context(incident)
 
     policy = lambda: scene.policy  # noqa: E731
-    first = Ledger(scene.db, scene.clock, policy, {**ACTIONS, "set_replicas": Slow}, scene.context, scene.entitled)
-    twin = Ledger(scene.db, scene.clock, policy, ACTIONS, after_the_effect, scene.entitled)
+    first = Executor(scene.db, scene.clock, policy, {**ACTIONS, "set_replicas": Slow}, scene.context, scene.entitled)
+    twin = Executor(scene.db, scene.clock, policy, ACTIONS, after_the_effect, scene.entitled)
     late = asyncio.create_task(twin.execute(proposal.id, scene.run))
     await claimed.wait()
     acting = asyncio.create_task(first.execute(proposal.id, scene.run))
@@ -400,55 +400,55 @@ async def test_a_twin_that_looks_after_the_effect_does_not_call_it_not_done(scen
 
 async def test_an_undo_that_the_approval_covered_runs_as_a_child_of_its_own(scene: Scene) -> None:
     proposal = await scene.approve(await scene.propose())
-    done = await scene.ledger.execute(proposal.id, scene.run)
-    prepared = await scene.ledger.preparation.undo_of(proposal, done)
-    undo = await scene.ledger.preparation.submit(prepared, scene.run, "undo 1")
+    done = await scene.executor.execute(proposal.id, scene.run)
+    prepared = await scene.executor.preparation.undo_of(proposal, done)
+    undo = await scene.executor.preparation.submit(prepared, scene.run, "undo 1")
     assert (undo.parent, undo.state, undo.arguments["replicas"]) == (proposal.id, ProposalState.ALLOWED, 2)
     assert undo.digest != proposal.digest
-    assert (await scene.ledger.execute(undo.id, scene.run)).outcome is Outcome.DONE
+    assert (await scene.executor.execute(undo.id, scene.run)).outcome is Outcome.DONE
     assert scene.world.fields()["replicas"] == 2
     assert scene.world.effects == [proposal.key, undo.key]
 
 
 async def test_an_undo_learns_from_the_receipt_what_it_has_to_undo(scene: Scene) -> None:
     proposal = await scene.approve(await scene.propose("create"))
-    done = await scene.ledger.execute(proposal.id, scene.run)
-    prepared = await scene.ledger.preparation.undo_of(proposal, done)
+    done = await scene.executor.execute(proposal.id, scene.run)
+    prepared = await scene.executor.preparation.undo_of(proposal, done)
     assert prepared.proposal.arguments["name_of_it"] == f"thing-{proposal.key[-4:]}"
-    undo = await scene.ledger.preparation.submit(prepared, scene.run, "undo 1")
-    assert (await scene.ledger.execute(undo.id, scene.run)).outcome is Outcome.DONE
+    undo = await scene.executor.preparation.submit(prepared, scene.run, "undo 1")
+    assert (await scene.executor.execute(undo.id, scene.run)).outcome is Outcome.DONE
 
 
 async def test_an_answer_that_was_changed_in_the_database_starts_no_undo(scene: Scene) -> None:
     proposal = await scene.approve(await scene.propose("create"))
-    done = await scene.ledger.execute(proposal.id, scene.run)
+    done = await scene.executor.execute(proposal.id, scene.run)
     forged = {"text": "created", "values": {"id": "the-database"}}
     async with scene.db.write() as tx:
         await tx.execute(
             update(executions_table).where(executions_table.c.proposal == proposal.id).values(receipt=forged)
         )
-    prepared = await scene.ledger.preparation.undo_of(proposal, replace(done, receipt=forged))
-    undo = await scene.ledger.preparation.submit(prepared, scene.run, "undo 1")
-    refused = await scene.ledger.execute(undo.id, scene.run)
+    prepared = await scene.executor.preparation.undo_of(proposal, replace(done, receipt=forged))
+    undo = await scene.executor.preparation.submit(prepared, scene.run, "undo 1")
+    refused = await scene.executor.execute(undo.id, scene.run)
     assert (refused.outcome, refused.why) == (Outcome.NOT_DONE, "not started: it is not the undo that was approved")
     (found,) = await audit.verify(scene.db)
-    assert found.what == f"what the target answered to {proposal.id} was changed in the ledger"
+    assert found.what == f"what the target answered to {proposal.id} was changed in the executor"
 
 
 async def test_an_undo_without_its_receipt_is_refused(scene: Scene) -> None:
     proposal = await scene.approve(await scene.propose("create"))
     scene.world.write("mode", "done, no answer")
-    done = await scene.ledger.execute(proposal.id, scene.run)
+    done = await scene.executor.execute(proposal.id, scene.run)
     assert done.outcome is Outcome.DONE
     with pytest.raises(Refused, match=r"needs \{receipt.id\}"):
-        await scene.ledger.preparation.undo_of(proposal, done)
+        await scene.executor.preparation.undo_of(proposal, done)
 
 
 async def test_an_undo_of_what_somebody_else_has_changed_since_is_asked_for(scene: Scene) -> None:
     proposal = await scene.approve(await scene.propose())
-    done = await scene.ledger.execute(proposal.id, scene.run)
+    done = await scene.executor.execute(proposal.id, scene.run)
     scene.world.set(replicas=9)
-    undo = (await scene.ledger.preparation.undo_of(proposal, done)).proposal
+    undo = (await scene.executor.preparation.undo_of(proposal, done)).proposal
     assert (undo.state, undo.covered) == (ProposalState.OPEN, False)
 
 
@@ -456,23 +456,23 @@ async def test_a_covered_undo_with_other_arguments_than_sealed_does_not_start(sc
     from agent.gate.proposal import seal
 
     proposal = await scene.approve(await scene.propose())
-    done = await scene.ledger.execute(proposal.id, scene.run)
-    prepared = await scene.ledger.preparation.undo_of(proposal, done)
+    done = await scene.executor.execute(proposal.id, scene.run)
+    prepared = await scene.executor.preparation.undo_of(proposal, done)
     forged = replace(
         seal(replace(prepared.proposal, arguments={"workload": "web", "replicas": 0})), state=ProposalState.ALLOWED
     )
-    undo = await scene.ledger.preparation.submit(replace(prepared, proposal=forged), scene.run, "undo 1")
-    assert "not the undo that was approved" in (await scene.ledger.execute(undo.id, scene.run)).why
+    undo = await scene.executor.preparation.submit(replace(prepared, proposal=forged), scene.run, "undo 1")
+    assert "not the undo that was approved" in (await scene.executor.execute(undo.id, scene.run)).why
     assert scene.world.effects == [proposal.key]
 
 
 async def test_the_operator_can_forbid_an_undo_too(scene: Scene) -> None:
     proposal = await scene.approve(await scene.propose())
-    done = await scene.ledger.execute(proposal.id, scene.run)
-    prepared = await scene.ledger.preparation.undo_of(proposal, done)
-    undo = await scene.ledger.preparation.submit(prepared, scene.run, "undo 1")
+    done = await scene.executor.execute(proposal.id, scene.run)
+    prepared = await scene.executor.preparation.undo_of(proposal, done)
+    undo = await scene.executor.preparation.submit(prepared, scene.run, "undo 1")
     scene.policy = Policy.none()
-    assert (await scene.ledger.execute(undo.id, scene.run)).outcome is Outcome.NOT_DONE
+    assert (await scene.executor.execute(undo.id, scene.run)).outcome is Outcome.NOT_DONE
     assert scene.world.effects == [proposal.key]
 
 
@@ -521,8 +521,8 @@ async def test_a_proposal_that_lost_its_reason_is_withdrawn_unless_it_has_starte
         scene.db, scene.clock, proposal.id, ProposalState.VOIDED, "cleared", scene.run
     )
     assert withdrawn.state is ProposalState.VOIDED
-    assert (await scene.ledger.execute(proposal.id, scene.run)).outcome is Outcome.NOT_DONE
+    assert (await scene.executor.execute(proposal.id, scene.run)).outcome is Outcome.NOT_DONE
     other = await scene.approve(await scene.propose(step="2"))
-    await scene.ledger.execute(other.id, scene.run)
+    await scene.executor.execute(other.id, scene.run)
     kept = await proposal_store.withdraw(scene.db, scene.clock, other.id, ProposalState.VOIDED, "cleared", scene.run)
     assert kept.state is ProposalState.DONE

@@ -24,20 +24,20 @@ async def scene(database: Database, tmp_path: Path) -> Scene:
 async def test_nothing_starts_while_it_is_on_and_things_start_again_after(scene: Scene) -> None:
     first = await scene.approve(await scene.propose())
     await kill_switch.press(scene.db, scene.clock, ANN, True, "smells")
-    refused = await scene.ledger.execute(first.id, scene.run)
+    refused = await scene.executor.execute(first.id, scene.run)
     assert (refused.outcome, scene.world.effects) == (Outcome.NOT_DONE, [])
     assert "os:ann stopped everything: smells" in refused.why
     await kill_switch.press(scene.db, scene.clock, BOB, False, "it was the drains")
     second = await scene.approve(await scene.propose(step="2"))
-    assert (await scene.ledger.execute(second.id, scene.run)).outcome is Outcome.DONE
+    assert (await scene.executor.execute(second.id, scene.run)).outcome is Outcome.DONE
 
 
 async def test_pressed_between_claim_and_intent_it_still_holds(scene: Scene) -> None:
     proposal = await scene.approve(await scene.propose())
     async with scene.db.write() as tx:
-        await scene.ledger._claim(tx, proposal.id, scene.run)
+        await scene.executor._claim(tx, proposal.id, scene.run)
     await kill_switch.press(scene.db, scene.clock, ANN, True, "smells")
-    assert (await scene.ledger.execute(proposal.id, scene.run)).outcome is Outcome.NOT_DONE
+    assert (await scene.executor.execute(proposal.id, scene.run)).outcome is Outcome.NOT_DONE
     async with scene.db.read() as tx:
         row = await executions.get(tx, proposal.id)
     assert row is not None

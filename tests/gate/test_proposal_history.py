@@ -78,7 +78,7 @@ async def test_an_allowed_row_that_nobody_sealed_does_not_start(
             if await proposal_store.find(tx, name) is None:
                 continue
         with suppress(Unsettled):  # what follows the last anchored event is not ours
-            assert (await scene.ledger.execute(name, scene.run)).outcome is Outcome.NOT_DONE
+            assert (await scene.executor.execute(name, scene.run)).outcome is Outcome.NOT_DONE
     assert scene.world.effects == []
 
 
@@ -88,7 +88,7 @@ async def test_approvals_that_nobody_gave_do_not_count(scene: Scene) -> None:
         await decisions.add(tx, Decision(proposal.id, proposal.digest, "os:ann", "ann", "approve", "", now))
         values = {"state": "approved", "execute_by": now + LATER}
         await tx.execute(update(proposals).where(proposals.c.id == proposal.id).values(**values))
-    ended = await scene.ledger.execute(proposal.id, scene.run)
+    ended = await scene.executor.execute(proposal.id, scene.run)
     assert (ended.outcome, scene.world.effects) == (Outcome.NOT_DONE, [])
     assert "differ about ann's approve" in ended.why
 
@@ -99,7 +99,7 @@ async def test_a_denial_that_was_dropped_still_holds(scene: Scene) -> None:
     async with scene.db.write() as tx:
         await tx.execute(delete(decision_rows).where(decision_rows.c.answer == "deny"))
         await _reset(tx, proposal, "approved")
-    ended = await scene.ledger.execute(proposal.id, scene.run)
+    ended = await scene.executor.execute(proposal.id, scene.run)
     assert (ended.outcome, scene.world.effects) == (Outcome.NOT_DONE, [])
     assert "differ about bob's deny" in ended.why
 
@@ -112,19 +112,19 @@ async def test_an_event_that_was_cut_out_is_missed(scene: Scene) -> None:
         await tx.execute(delete(decision_rows).where(decision_rows.c.answer == "deny"))
         await tx.execute(delete(events).where(events.c.key == f"decision:{proposal.id}:bob:deny"))
         await _reset(tx, proposal, "approved")
-    ended = await scene.ledger.execute(proposal.id, scene.run)
+    ended = await scene.executor.execute(proposal.id, scene.run)
     assert (ended.outcome, scene.world.effects, other.n) == (Outcome.NOT_DONE, [], 2)
     assert "was changed at event" in ended.why
 
 
 async def test_what_has_run_does_not_run_again_though_the_ledger_forgot_it(scene: Scene) -> None:
     proposal = await scene.approve(await scene.propose())
-    await scene.ledger.execute(proposal.id, scene.run)
+    await scene.executor.execute(proposal.id, scene.run)
     scene.world.set(replicas=2)
     async with scene.db.write() as tx:
         await tx.execute(delete(executions).where(executions.c.proposal == proposal.id))
         await _reset(tx, proposal, "approved")
-    again = await scene.ledger.execute(proposal.id, scene.run)
+    again = await scene.executor.execute(proposal.id, scene.run)
     assert (again.outcome, again.why) == (Outcome.DONE, "accepted"), "what became of it stands on its timeline"
     assert scene.world.effects == [proposal.key]
 
@@ -135,7 +135,7 @@ async def test_more_time_than_was_sealed_does_not_count(scene: Scene) -> None:
         values = {"execute_by": scene.clock.now() + timedelta(days=1)}
         await tx.execute(update(proposals).where(proposals.c.id == proposal.id).values(**values))
     scene.clock.advance(timedelta(minutes=16))
-    ended = await scene.ledger.execute(proposal.id, scene.run)
+    ended = await scene.executor.execute(proposal.id, scene.run)
     assert (ended.outcome, scene.world.effects) == (Outcome.NOT_DONE, [])
     assert "was to be started by" in ended.why
 
@@ -143,16 +143,16 @@ async def test_more_time_than_was_sealed_does_not_count(scene: Scene) -> None:
 async def test_an_undo_whose_parent_was_not_done_does_not_start(scene: Scene) -> None:
     proposal = await scene.approve(await scene.propose())
     scene.world.write("mode", "lost")
-    ended = await scene.ledger.execute(proposal.id, scene.run)
+    ended = await scene.executor.execute(proposal.id, scene.run)
     scene.world.write("mode", "well")
     scene.world.set(replicas=6)
     async with scene.db.write() as tx:
         await tx.execute(update(executions).where(executions.c.proposal == proposal.id).values(outcome="DONE"))
-    undo = await scene.ledger.preparation.submit(
-        await scene.ledger.preparation.undo_of(proposal, replace(ended, outcome=Outcome.DONE)), scene.run, "undo"
+    undo = await scene.executor.preparation.submit(
+        await scene.executor.preparation.undo_of(proposal, replace(ended, outcome=Outcome.DONE)), scene.run, "undo"
     )
     assert undo.state is ProposalState.ALLOWED
-    assert (await scene.ledger.execute(undo.id, scene.run)).outcome is Outcome.NOT_DONE
+    assert (await scene.executor.execute(undo.id, scene.run)).outcome is Outcome.NOT_DONE
     assert scene.world.effects == []
 
 
@@ -162,7 +162,7 @@ async def test_a_withdrawn_proposal_revived_in_its_row_does_not_start(scene: Sce
     await proposal_store.withdraw(scene.db, scene.clock, proposal.id, state, "steered")
     async with scene.db.write() as tx:
         await _reset(tx, proposal, "approved")
-    ended = await scene.ledger.execute(proposal.id, scene.run)
+    ended = await scene.executor.execute(proposal.id, scene.run)
     assert (ended.outcome, scene.world.effects) == (Outcome.NOT_DONE, [])
     assert "has started or ended already" in ended.why
 
@@ -171,7 +171,7 @@ async def test_an_undo_whose_parents_outcome_was_written_by_somebody_does_not_st
     """Row and event both say DONE; the event's hash cannot, without the key."""
     proposal = await scene.approve(await scene.propose())
     scene.world.write("mode", "lost")
-    ended = await scene.ledger.execute(proposal.id, scene.run)
+    ended = await scene.executor.execute(proposal.id, scene.run)
     scene.world.write("mode", "well")
     scene.world.set(replicas=6)
     async with scene.db.write() as tx:
@@ -181,9 +181,9 @@ async def test_an_undo_whose_parents_outcome_was_written_by_somebody_does_not_st
         )
         await tx.execute(update(executions).where(executions.c.proposal == proposal.id).values(outcome="DONE"))
         await _reset(tx, proposal, "done")
-    undo = await scene.ledger.preparation.submit(
-        await scene.ledger.preparation.undo_of(proposal, replace(ended, outcome=Outcome.DONE)), scene.run, "undo"
+    undo = await scene.executor.preparation.submit(
+        await scene.executor.preparation.undo_of(proposal, replace(ended, outcome=Outcome.DONE)), scene.run, "undo"
     )
     assert undo.state is ProposalState.ALLOWED
-    assert (await scene.ledger.execute(undo.id, scene.run)).outcome is Outcome.NOT_DONE
+    assert (await scene.executor.execute(undo.id, scene.run)).outcome is Outcome.NOT_DONE
     assert scene.world.effects == []

@@ -12,7 +12,7 @@ from agent.app import open_app
 from agent.domain.cause import Cause, Fault
 from agent.domain.check import SuccessTest
 from agent.domain.incident import Incident, Kind, State
-from agent.domain.incident_view import Dossier
+from agent.domain.incident_view import IncidentView
 from agent.domain.timeline import Event, EventKind
 from agent.gate.provenance import (
     Origin,
@@ -109,11 +109,11 @@ async def list_machines(context: Context) -> Answer:
 
 async def test_a_name_is_trusted_when_a_read_that_vouches_told_it(tmp_path: Path) -> None:
     async with open_app(settings({"data": str(tmp_path), "reasoner": "runbook"}, tmp_path)) as app:
-        book = app.desk.judge.notebook
-        judge = Judge(replace(book, tools=book.tools.plus(reads=(list_machines,))), app.desk.judge.ledger)
-        dossier = Dossier(Incident("inc", State.INVESTIGATING, Kind.INFRA, "", NOON))
+        book = app.api.judge.run_context
+        judge = Judge(replace(book, tools=book.tools.plus(reads=(list_machines,))), app.api.judge.executor)
+        incident_view = IncidentView(Incident("inc", State.INVESTIGATING, Kind.INFRA, "", NOON))
         seen = replace(
-            dossier, events=(told("list_machines", {"workload": "press"}), told("search_logs", {"pod": "evil"}))
+            incident_view, events=(told("list_machines", {"workload": "press"}), told("search_logs", {"pod": "evil"}))
         )
 
         def suspect(name: str) -> tuple[str, ...]:

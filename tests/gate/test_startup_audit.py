@@ -42,7 +42,7 @@ async def put_back(scene: Scene) -> tuple[Scene, Proposal]:
     """A backup of between approval and execution."""
     proposal = await scene.approve(await scene.propose())
     backup(scene)
-    await scene.ledger.execute(proposal.id, scene.run)
+    await scene.executor.execute(proposal.id, scene.run)
     return await restored(scene), proposal
 
 
@@ -55,7 +55,7 @@ async def test_what_is_behind_its_anchor_is_named_when_it_is_opened_and_nothing_
     for work in (
         scene.propose("restart", step="2"),
         decide(scene.db, scene.clock, proposal.id, proposal.digest, BOB, "approve"),
-        scene.ledger.execute(proposal.id, scene.run),
+        scene.executor.execute(proposal.id, scene.run),
         proposal_store.withdraw(scene.db, scene.clock, proposal.id, ProposalState.VOIDED, "it cleared"),
     ):
         with pytest.raises(Unsettled, match="stanch audit settle"):
@@ -83,7 +83,7 @@ async def test_a_database_ahead_of_its_anchor_is_verified_and_anchored(scene: Sc
     scene = await meddled(scene)
     assert scene.db.unsettled == {}
     assert max(scene.db.anchors.read()["inc"]) == 3
-    assert (await scene.ledger.execute(proposal.id, scene.run)).outcome is Outcome.DONE
+    assert (await scene.executor.execute(proposal.id, scene.run)).outcome is Outcome.DONE
 
 
 async def test_what_follows_the_last_anchor_and_is_not_ours_starts_nothing(scene: Scene) -> None:
@@ -92,7 +92,7 @@ async def test_what_follows_the_last_anchor_and_is_not_ours_starts_nothing(scene
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
     scene = await meddled(scene, "UPDATE events SET actor = 'os:bob' WHERE incident = 'inc' AND n = 3")
     with pytest.raises(Unsettled, match="broken at event 3"):
-        await scene.ledger.execute(proposal.id, scene.run)
+        await scene.executor.execute(proposal.id, scene.run)
     assert scene.world.effects == []
 
 
@@ -114,7 +114,7 @@ async def test_an_anchored_intent_never_starts_again_whatever_the_tables_say(sce
         head = await timeline.head(tx, "inc")
     start = Start(proposal.id, str(proposal.target), scene.clock.now())
     scene.db.anchors.append([Line("inc", head, start)])
-    ended = await scene.ledger.execute(proposal.id, scene.run)
+    ended = await scene.executor.execute(proposal.id, scene.run)
     assert (ended.outcome, scene.world.effects) == (Outcome.NOT_DONE, [])
     assert "as it was before" in ended.why, "it was looked for, and not sent"
 
@@ -138,7 +138,7 @@ async def test_what_may_have_run_is_unknown_and_a_person_is_asked_before_anythin
     scene, proposal = await put_back(scene)
     await restore.accept(scene.db, scene.clock, ANN, WHY)
     assert await state_of(scene, proposal.id) is ProposalState.UNKNOWN
-    again = await scene.ledger.execute(proposal.id, scene.run)
+    again = await scene.executor.execute(proposal.id, scene.run)
     assert (again.outcome, scene.world.effects) == (Outcome.UNKNOWN, [proposal.key])
     async with scene.db.read() as tx:
         known = await incidents.get(tx, "inc")
@@ -160,7 +160,7 @@ async def test_what_was_approved_and_not_started_is_asked_about_as_well(scene: S
     scene = await restored(scene)
     await restore.accept(scene.db, scene.clock, ANN, WHY)
     assert await state_of(scene, proposal.id) is ProposalState.UNKNOWN
-    await scene.ledger.execute(proposal.id, scene.run)
+    await scene.executor.execute(proposal.id, scene.run)
     assert (scene.world.effects, await audit.verify(scene.db)) == ([], [])
 
 
@@ -179,13 +179,13 @@ async def test_a_proposal_of_which_only_the_anchors_know_is_told_of_and_its_name
 ) -> None:
     backup(scene)
     lost = await scene.approve(await scene.propose())
-    await scene.ledger.execute(lost.id, scene.run)
+    await scene.executor.execute(lost.id, scene.run)
     scene = await restored(scene)
     (told,) = await restore.accept(scene.db, scene.clock, ANN, WHY)
     assert [start.proposal for start in told.gone] == [lost.id]
     fresh = await scene.approve(await scene.propose("restart", step="after"))
     assert fresh.n == lost.n + 1
-    assert (await scene.ledger.execute(fresh.id, scene.run)).outcome is Outcome.DONE, "what is asked anew may start"
+    assert (await scene.executor.execute(fresh.id, scene.run)).outcome is Outcome.DONE, "what is asked anew may start"
     assert await audit.verify(scene.db) == []
 
 
@@ -195,10 +195,10 @@ async def test_a_stop_that_a_restore_has_lost_is_pressed_again_by_settling(scene
     await kill_switch.press(scene.db, scene.clock, ANN, True, "smells")
     scene = await restored(scene)
     with pytest.raises(Unsettled):
-        await scene.ledger.execute(proposal.id, scene.run)
+        await scene.executor.execute(proposal.id, scene.run)
     await restore.accept(scene.db, scene.clock, BOB, WHY)
     assert "a restore was accepted" in str(await kill_switch.stopped(scene.db))
-    assert (await scene.ledger.execute(proposal.id, scene.run)).outcome is Outcome.NOT_DONE
+    assert (await scene.executor.execute(proposal.id, scene.run)).outcome is Outcome.NOT_DONE
     assert (scene.world.effects, await audit.verify(scene.db)) == ([], [])
 
 
@@ -252,7 +252,7 @@ async def test_a_gap_that_nobody_stated_with_the_key_is_a_break(scene: Scene) ->
     )  # fmt: skip
     assert next((one.incident, one.n) for one in await audit.verify(scene.db)) == ("inc", 4)
     with pytest.raises(Unsettled):
-        await scene.ledger.execute(proposal.id, scene.run)
+        await scene.executor.execute(proposal.id, scene.run)
 
 
 async def test_anchors_that_were_deleted_are_missed_and_settling_doubts_everything_that_might_start(
@@ -283,11 +283,11 @@ async def test_lines_that_are_not_ours_are_passed_over_once_somebody_has_accepte
 
 async def test_a_row_that_was_cleared_of_its_outcome_tells_what_the_timeline_tells(scene: Scene) -> None:
     proposal = await scene.approve(await scene.propose())
-    await scene.ledger.execute(proposal.id, scene.run)
+    await scene.executor.execute(proposal.id, scene.run)
     async with scene.db.write() as tx:
         await tx.execute(update(execution_rows).values(outcome=None, intent_at=None, receipt=None))
         await tx.execute(update(proposal_rows).values(state="approved"))
-    ended = await scene.ledger.execute(proposal.id, scene.run)
+    ended = await scene.executor.execute(proposal.id, scene.run)
     assert (ended.outcome, ended.values, len(scene.world.effects)) == (
         Outcome.DONE,
         {"id": f"thing-{proposal.key[-4:]}"},
@@ -302,7 +302,7 @@ async def test_an_outcome_that_no_timeline_tells_of_is_not_told(scene: Scene) ->
             proposal.id, "inc", scene.run, proposal.action, str(proposal.target), proposal.key, NOON, NOON, NOON, Outcome.DONE
         ))  # fmt: skip
     with pytest.raises(Unsettled, match="says DONE of inc-p1, and its timeline does not"):
-        await scene.ledger.execute(proposal.id, scene.run)
+        await scene.executor.execute(proposal.id, scene.run)
 
 
 async def test_when_and_why_somebody_answered_is_what_their_event_says(scene: Scene) -> None:
@@ -316,7 +316,7 @@ async def test_when_and_why_somebody_answered_is_what_their_event_says(scene: Sc
         async with scene.db.write() as tx:
             await tx.execute(update(decisions).values({column: before}))
     assert await audit.verify(scene.db) == []
-    assert (await scene.ledger.execute(proposal.id, scene.run)).outcome is Outcome.DONE
+    assert (await scene.executor.execute(proposal.id, scene.run)).outcome is Outcome.DONE
 
 
 async def test_an_old_line_that_is_written_once_more_takes_nothing_back(scene: Scene) -> None:
@@ -330,14 +330,14 @@ async def test_an_old_line_that_is_written_once_more_takes_nothing_back(scene: S
         "UPDATE proposals SET state = 'approved'",
     )  # fmt: skip
     with pytest.raises(Unsettled, match="has lost events 4"):
-        await scene.ledger.execute(proposal.id, scene.run)
+        await scene.executor.execute(proposal.id, scene.run)
 
 
 async def test_two_copies_that_both_worked_start_nothing_more(scene: Scene) -> None:
     proposal = await scene.approve(await scene.propose())
     scene.db.anchors.append([Line("inc", anchors.Head(3, "d" * 64))])
     with pytest.raises(Unsettled, match="two copies"):
-        await scene.ledger.execute(proposal.id, scene.run)
+        await scene.executor.execute(proposal.id, scene.run)
     (told,) = await restore.accept(scene.db, scene.clock, ANN, "a copy of the folder ran as well")
     assert told.unknown == (proposal.id,)
     assert (scene.world.effects, await audit.verify(scene.db)) == ([], [])
@@ -360,7 +360,7 @@ async def test_what_was_open_in_the_backup_and_has_run_since_is_unknown(scene: S
     proposal = await scene.propose()
     backup(scene)
     await scene.approve(proposal)
-    await scene.ledger.execute(proposal.id, scene.run)
+    await scene.executor.execute(proposal.id, scene.run)
     scene = await restored(scene)
     (told,) = await restore.accept(scene.db, scene.clock, ANN, WHY)
     assert told.unknown == (proposal.id,)

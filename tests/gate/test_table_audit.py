@@ -27,7 +27,7 @@ async def scene(database: Database, tmp_path: Path) -> Scene:
     """One action that ran, one that waits, one read."""
     scene = await Scene(database, tmp_path / "world").open()
     proposal = await scene.approve(await scene.propose())
-    await scene.ledger.execute(proposal.id, scene.run)
+    await scene.executor.execute(proposal.id, scene.run)
     await scene.propose(step="2", arguments={"replicas": 4})
     read = Recorded("query_metrics", {"promql": "up"}, "runbook", NOON, ReadOutcome.OK, "it is 1", '{"value": 1}')
     async with database.write() as tx:
@@ -49,11 +49,11 @@ async def told(scene: Scene) -> str:
 async def test_what_was_settled_stopped_and_refused_verifies_too(scene: Scene) -> None:
     scene.world.write("mode", "swallowed")
     unknown = await scene.approve(await scene.propose(step="3", arguments={"replicas": 9}))
-    await scene.ledger.execute(unknown.id, scene.run)
+    await scene.executor.execute(unknown.id, scene.run)
     await settle(scene.db, scene.clock, unknown.id, ANN, False, "it is not there")
     await kill_switch.press(scene.db, scene.clock, ANN, True, "drill")
     refused = await scene.approve(await scene.propose(step="4", arguments={"replicas": 7}))
-    await scene.ledger.execute(refused.id, scene.run)
+    await scene.executor.execute(refused.id, scene.run)
     assert await audit.verify(scene.db) == []
 
 
@@ -71,10 +71,10 @@ async def test_an_approval_that_somebody_wrote_into_the_table_is_found(scene: Sc
         (update(decisions).values(answer="deny"), "event 3: ann's approve of inc-p1 is missing from the decisions"),
         (update(decisions).values(person="bob"), "event 3: ann's approve of inc-p1 is missing from the decisions"),
         (delete(decisions), "event 3: ann's approve of inc-p1 is missing from the decisions"),
-        (update(executions).values(outcome="NOT_DONE"), "event 5: the ledger says NOT_DONE of inc-p1, the timeline does not"),
-        (update(executions).values(key="another"), "event 4: the ledger does not hold the intent of inc-p1"),
-        (update(executions).values(intent_at=None), "event 4: the ledger does not hold the intent of inc-p1"),
-        (delete(executions), "event 4: the ledger does not hold the intent of inc-p1"),
+        (update(executions).values(outcome="NOT_DONE"), "event 5: the executor says NOT_DONE of inc-p1, the timeline does not"),
+        (update(executions).values(key="another"), "event 4: the executor does not hold the intent of inc-p1"),
+        (update(executions).values(intent_at=None), "event 4: the executor does not hold the intent of inc-p1"),
+        (delete(executions), "event 4: the executor does not hold the intent of inc-p1"),
         (update(bodies).values(body=zlib.compress(b'{"value": 2}')), "event 8: the body of E1 was changed"),
         (update(bodies).values(body=b"junk"), "event 8: the body of E1 was changed"),
         (delete(bodies), "event 8: the body of E1 is missing"),

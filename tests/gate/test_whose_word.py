@@ -48,22 +48,22 @@ class Books:
 @pytest.mark.parametrize("named", [True, False], ids=["in the proposal", "in an edit"])
 async def test_a_name_is_as_good_as_whoever_wrote_it_down(tmp_path: Path, named: bool) -> None:
     async with incident(tmp_path, Scripted([LOOK, scale(), END])) as (app, identity):
-        await app.desk.work(identity)
-        dossier, person = await app.desk.dossier(identity), me(app)
+        await app.api.work(identity)
+        incident_view, person = await app.api.incident_view(identity), me(app)
         if not named:
-            (old,) = await app.desk.proposals()
+            (old,) = await app.api.proposals()
             old = replace(old, untrusted=("workload",))
             for changed, left in (({"replicas": 9}, ("workload",)), ({"workload": "typed"}, ())):
-                wanted = app.desk.judge._like(old, {**old.arguments, **changed}, person, old.success, old.why)
+                wanted = app.api.judge._like(old, {**old.arguments, **changed}, person, old.success, old.why)
                 assert wanted.untrusted == left, "who types something else vouches for what they typed"
             return
-        notebook: Any = replace(app.desk.notebook, library=Books())  # type: ignore[arg-type]
-        judge = Judge(notebook, app.desk.judge.ledger)
+        run_context: Any = replace(app.api.run_context, library=Books())  # type: ignore[arg-type]
+        judge = Judge(run_context, app.api.judge.executor)
         recalled = [{"name": "of-the-incident"}]
 
         def trusted(*events: Event, source: str = "") -> bool:
             move = replace(scale(workload="stranger"), source=source)
-            return judge._untrusted(replace(dossier, events=events, runbooks=recalled), move) == ()
+            return judge._untrusted(replace(incident_view, events=events, runbooks=recalled), move) == ()
 
         assert not trusted()
         assert trusted(told("describe_workload", LABELS))

@@ -11,7 +11,7 @@ import pytest
 from agent.domain.alert import Alert, AlertStatus, standing
 from agent.domain.cause import Cause, Fault
 from agent.domain.incident import Incident, Kind, State
-from agent.domain.incident_view import Dossier, fold
+from agent.domain.incident_view import IncidentView, fold
 from agent.domain.timeline import Event, EventKind
 from agent.gate.proposal import ProposalState
 from agent.graph.graph import final_state
@@ -26,7 +26,7 @@ STEERED = event(EventKind.NOTE, "os:ann", steer="look at the database")
 CONCLUDE = Conclude((), Cause("web", Fault.CPU_CONTENTION))
 
 
-def case(*events: Event, alerts: tuple[Alert, ...] = ()) -> Dossier:
+def case(*events: Event, alerts: tuple[Alert, ...] = ()) -> IncidentView:
     return fold(Incident("inc-1", State.INVESTIGATING, Kind.INFRA, "t", NOON), alerts, events)
 
 

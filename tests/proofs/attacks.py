@@ -75,7 +75,7 @@ async def a_backup_is_put_back_between_approval_and_execution(folder: Path) -> P
     scene = await opened(folder)
     proposal = await scene.approve(await scene.propose())
     backup(scene)
-    await scene.ledger.execute(proposal.id, scene.run)
+    await scene.executor.execute(proposal.id, scene.run)
     scene.world.set(replicas=2)  # somebody has taken it back by hand: it looks as if nothing had been done
     return await goes_on(await restored(scene), proposal, most=1)
 
@@ -84,7 +84,7 @@ async def a_backup_is_put_back_and_new_events_grow_over_the_anchors(folder: Path
     scene = await opened(folder)
     proposal = await scene.approve(await scene.propose())
     backup(scene)
-    await scene.ledger.execute(proposal.id, scene.run)
+    await scene.executor.execute(proposal.id, scene.run)
     scene.world.set(replicas=2)
     scene = await restored(scene)
     for step in range(4):
@@ -109,7 +109,7 @@ async def an_approval_is_made_younger(folder: Path) -> Played:
 async def an_execution_is_made_older_and_the_budget_is_empty_again(folder: Path) -> Played:
     scene = await opened(folder, BUDGET)
     first = await scene.approve(await scene.propose())
-    await scene.ledger.execute(first.id, scene.run)
+    await scene.executor.execute(first.id, scene.run)
     second = await scene.approve(await scene.propose(step="2", arguments={"replicas": 4}))
     older = spelled(scene, -timedelta(hours=2))
     return await goes_on(await meddled(scene, f"UPDATE executions SET claimed_at = '{older}'"), second, most=1)
@@ -119,7 +119,7 @@ async def the_tail_is_cut_and_every_state_set_back(folder: Path) -> Played:
     """As if the action had never been started: the cut goes to the approval."""
     scene = await opened(folder)
     proposal = await scene.approve(await scene.propose())
-    await scene.ledger.execute(proposal.id, scene.run)
+    await scene.executor.execute(proposal.id, scene.run)
     scene.world.set(replicas=2)
     cut = "DELETE FROM events WHERE incident = 'inc' AND n > 3", "DELETE FROM executions"
     return await goes_on(await meddled(scene, *cut, "UPDATE proposals SET state = 'approved'"), proposal, most=1)
@@ -128,7 +128,7 @@ async def the_tail_is_cut_and_every_state_set_back(folder: Path) -> Played:
 async def the_ledger_forgets_an_execution(folder: Path) -> Played:
     scene = await opened(folder)
     proposal = await scene.approve(await scene.propose())
-    await scene.ledger.execute(proposal.id, scene.run)
+    await scene.executor.execute(proposal.id, scene.run)
     scene.world.set(replicas=2)
     forgotten = "DELETE FROM executions", "UPDATE proposals SET state = 'approved'"
     return await goes_on(await meddled(scene, *forgotten), proposal, most=1)
@@ -230,7 +230,7 @@ async def goes_on(scene: Scene, proposal: Proposal, most: int = 0) -> Played:
     said = ""
     for _ in range(2):
         try:
-            ended = await scene.ledger.execute(proposal.id, scene.run)
+            ended = await scene.executor.execute(proposal.id, scene.run)
             said = said or f"{ended.outcome}: {ended.why}"
         except StanchError as error:
             said = said or f"{type(error).__name__}: {error}"

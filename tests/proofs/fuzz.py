@@ -1,6 +1,6 @@
 """What is fed to each door of the product, and how: a door gives a value or an error of ours, within a second.
 
-Every input comes from (door, number), so one that failed is made again with `Door.input(number)`.
+Every input comes from (door, number), so one that failed is made again with `WebhookEndpoints.input(number)`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Hung(BaseException):
 
 
 @dataclass
-class Door:
+class WebhookEndpoints:
     """`make` gives an input, `feed` hands it in. An error of `ours` is an answer."""
 
     name: str
@@ -103,7 +103,7 @@ def cut_off() -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
-def knock(door: Door, numbers: Sequence[int]) -> Found:
+def knock(door: WebhookEndpoints, numbers: Sequence[int]) -> Found:
     """Hand in the inputs of these numbers, one after the other."""
     found = Found()
     with cut_off():
@@ -328,7 +328,7 @@ def take_configuration(kind: str, path: Path) -> None:
             yaml_file.load(path, file_type())
 
 
-def doors(folder: Path) -> tuple[Door, ...]:
+def doors(folder: Path) -> tuple[WebhookEndpoints, ...]:
     """The doors; files are written into `folder`."""
 
     def book(body: bytes) -> None:
@@ -345,10 +345,10 @@ def doors(folder: Path) -> tuple[Door, ...]:
         take_configuration(given[0], path)
 
     return (
-        Door("alerts", alert_body, take_alerts),
-        Door("reasoner answers", model_answer, take_answer),
-        Door("runbooks", runbook, book),
-        Door("policy files", configuration, configured),
+        WebhookEndpoints("alerts", alert_body, take_alerts),
+        WebhookEndpoints("reasoner answers", model_answer, take_answer),
+        WebhookEndpoints("runbooks", runbook, book),
+        WebhookEndpoints("policy files", configuration, configured),
     )
 
 

@@ -141,7 +141,7 @@ class Lives:
             found = await scene.approve(found, ANN)
             scene.world.write("approved", found.digest)
         if found.state in (ProposalState.APPROVED, ProposalState.CLAIMED):
-            await scene.ledger.execute(found.id, scene.run)
+            await scene.executor.execute(found.id, scene.run)
 
 
 async def standing(scene: Scene, order: Order) -> Proposal | None:

@@ -278,7 +278,7 @@ class Gate(RuleBasedStateMachine):
         old = self.stage.run
         self.run(self.stage.open())
         try:
-            self.run(self.stage.ledger.execute(held.proposal.id, old))
+            self.run(self.stage.executor.execute(held.proposal.id, old))
         except Overtaken:
             assert self.stage.caused() == before
         else:
@@ -308,10 +308,10 @@ class Gate(RuleBasedStateMachine):
 
         stage.meanwhile, stage.slept = meanwhile, False
         try:
-            told = self.run(stage.ledger.execute(held.proposal.id, stage.run))
+            told = self.run(stage.executor.execute(held.proposal.id, stage.run))
         except Overtaken:
             assert happened["taken over"], "overtaken by nobody"
-            told = self.run(stage.ledger.execute(held.proposal.id, stage.run))
+            told = self.run(stage.executor.execute(held.proposal.id, stage.run))
         stage.meanwhile = None
         self._began(held, asked, place)
         self.resync(held)

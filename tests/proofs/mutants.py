@@ -66,7 +66,7 @@ INBOX, TIMELINE = "agent/service/inbox.py", "agent/store/timeline.py"
 DECISIONS, PROPOSALS = "agent/store/decisions.py", "agent/store/proposals.py"
 
 MUTANTS = (
-    # -- the ledger
+    # -- the executor
     Mutant("sends again after a crash", "I6", LEDGER, "else self._reconcile(hand))", "else self._apply(replace(hand, execution=replace(execution, intent_at=self._clock.now())), await self._now(hand), proposal.before))"),
     Mutant("a crash behind the intent is taken for one before it", "I7", LEDGER, "if known is not None and (known.outcome is not None or known.intent_at is not None):", "if known is not None and known.outcome is not None:"),
     Mutant("budgets are not asked in the claim", "I15", LEDGER, "Budgets() if known else self._policy().budgets", "Budgets()"),

@@ -58,7 +58,7 @@ MUTANTS = (
     Mutant("our own call opens an incident", "I11", DOOR, "if not self._app.inbox.raised_here(alert)]", "]", f"{_DOOR}test_our_own_call_for_a_person_is_passed_over_and_counted"),
     Mutant("a person is called about a call", "I11", PAGER, " if one.labels.get(\"alertname\") != CALL", "", "tests/servers/test_pager.py::test_nobody_is_called_about_a_call"),
     Mutant("an alert about Stanch joins anybody's incident", "I12", CORRELATE, "return (\"stanch\", *key) if about_us(alert) else key", "return key", "tests/service/test_correlate.py::test_alerts_about_stanch_join_each_other_and_nobody_elses_incident"),
-    Mutant("something is done about Stanch itself", "I12", JUDGE, "if any(about_us(alert) for alert in dossier.alerts):", "if not dossier.alerts:", "tests/graph/test_graph.py::test_in_an_incident_about_stanch_itself_nothing_is_proposed_whatever_policy_allows"),
+    Mutant("something is done about Stanch itself", "I12", JUDGE, "if any(about_us(alert) for alert in incident_view.alerts):", "if not incident_view.alerts:", "tests/graph/test_graph.py::test_in_an_incident_about_stanch_itself_nothing_is_proposed_whatever_policy_allows"),
     # -- secrets
     Mutant("base64 is known only where the secret begins it", "I14", REDACT, "for before in range(3):", "for before in range(1):", f"{_REDACTED}test_a_configured_secret_is_found_in_base64_wherever_it_begins"),
     Mutant("base64 is not known with the signs for addresses", "I14", REDACT, "str.maketrans(\"+/\", \"-_\")", "str.maketrans(\"+/\", \"+/\")", f"{_REDACTED}test_a_configured_secret_is_found_in_base64_wherever_it_begins"),

@@ -1,4 +1,4 @@
-"""Mutants of the gate's memory: anchors, what the claim holds its rows against, settling, custody."""
+"""Mutants of the gate's memory: anchors, what the claim holds its rows against, settling, audit_key_place."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ MUTANTS = (
     Mutant("a lost proposal's name is taken again", "I6", PROPOSALS, "begun = [start.proposal.removeprefix(f\"{incident}-p\") for start in tx.anchors.starts_of(incident).values()]", "begun = [\"0\" for start in tx.anchors.starts_of(incident).values()]", tests=f"{MEM}test_a_proposal_of_which_only_the_anchors_know_is_told_of_and_its_name_is_not_taken_again"),
     Mutant("a run goes on before people have answered", "I11", WORKER, "            if await self._asks_after_restore(incident):", "            if False:", tests="tests/test_restore.py::test_a_restored_incident_asks_a_person_and_goes_on_when_it_is_answered"),
     Mutant("accepting rubbish once accepts all that comes", "I9", ANCHORS, "        if (said[\"bytes\"], said[\"sha256\"]) != (self.offset, self._digest.hexdigest()):", "        if said[\"bytes\"] > self.offset:", tests=f"{MEM}test_what_was_accepted_counts_for_the_lines_as_they_stood"),
-    # -- folders of before, and custody
+    # -- folders of before, and audit_key_place
     Mutant("what was approved under the rules of before starts", "I12", MEMORY, "        await proposal_store.ask_anew(tx, proposal, ASKED_ANEW, now)\n", "        assert proposal.intact\n", tests=f"{KEPT}test_a_folder_of_before_opens_verifies_and_starts_nothing_that_was_approved_then"),
     Mutant("a folder is adopted again and again", "I9", MEMORY, "    if not db.anchors.founded:\n        db.anchors.accept(\"adopted\")", "    db.anchors.accept(\"adopted\")", tests=f"{KEPT}test_an_unkeyed_line_is_not_adopted_where_keyed_ones_began"),
     Mutant("unkeyed lines of before do not count", "I9", ANCHORS, "        if said[\"how\"] == \"adopted\":", "        if said[\"how\"] == \"never\":", tests=f"{KEPT}test_a_cut_folder_of_before_is_not_healed_by_adopting_it"),

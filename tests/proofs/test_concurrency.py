@@ -38,7 +38,7 @@ async def crowd(scene: Scene, incident: str, mine: range) -> dict[str, int]:
             counts["counted"] += 1
         except Outdated:
             counts["too late"] += 1
-        ended = await scene.ledger.execute(proposal.id, scene.run)
+        ended = await scene.executor.execute(proposal.id, scene.run)
         counts["done"] += ended.outcome == "DONE"
 
     for ended in await asyncio.gather(*(one(CROWD[n]) for n in mine), return_exceptions=True):

@@ -20,7 +20,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from agent.library.index import Library
 from agent.sources import alertmanager, grafana
-from agent.surfaces.slack.replies import Place, Voice
+from agent.surfaces.slack.replies import Place, Replies
 from tests.contexts import NOON, backend, context
 from tests.proofs.report import Report
 from tests.tools.test_http_action import SECRETS, example
@@ -108,7 +108,7 @@ def model(**more: str) -> Model:
 
 
 async def of_slack(_: Context, server: Server, url: str) -> object:
-    voice = Voice(AsyncWebClient(token="x", base_url=f"http://127.0.0.1:{server.port}/api/"))
+    voice = Replies(AsyncWebClient(token="x", base_url=f"http://127.0.0.1:{server.port}/api/"))
     assert not await voice.privately(Place("", "U1", "", url), "hello") or server.requests
     return None
 

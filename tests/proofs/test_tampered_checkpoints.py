@@ -75,10 +75,10 @@ async def prepared(folder: Path) -> Kept:
         labels = {**alerts[0].labels, "service": "web", "namespace": "shop"}
         earlier = alerts[0].starts_at - timedelta(hours=3)
         of_web = replace(alerts[0], labels=labels, fingerprint="of-web", starts_at=earlier)
-        mine, other = [str((await app.desk.receive([alert]))[0].incident) for alert in (alerts[0], of_web)]
-        denied = await app.desk.proposal(str((await app.desk.work(mine)).proposal))
-        await app.desk.decide(denied.id, denied.digest, me(app), "deny", "too few")
-        waits, waits_elsewhere = await app.desk.work(mine), await app.desk.work(other)
+        mine, other = [str((await app.api.receive([alert]))[0].incident) for alert in (alerts[0], of_web)]
+        denied = await app.api.proposal(str((await app.api.work(mine)).proposal))
+        await app.api.decide(denied.id, denied.digest, me(app), "deny", "too few")
+        waits, waits_elsewhere = await app.api.work(mine), await app.api.work(other)
         return Kept(folder, mine, denied.id, str(waits.proposal), str(waits_elsewhere.proposal), other)
 
 
@@ -90,8 +90,8 @@ async def tampered(kept: Kept, place: Path, payload: str, approved: bool) -> Asy
     assert lab is not None
     if approved:
         async with lab.served(), demo_env._application(session(place), lab, place / "demo", []) as app:
-            found = await app.desk.proposal(kept.open)
-            await app.desk.decide(found.id, found.digest, me(app), "approve")
+            found = await app.api.proposal(kept.open)
+            await app.api.decide(found.id, found.digest, me(app), "approve")
     with closing(sqlite3.connect(place / "demo" / "checkpoints.db")) as raw, raw:
         known = (kept.incident, kept.denied, kept.open, kept.other, kept.elsewhere)
         PAYLOADS[payload](Rows(raw, *known, place / "code-ran"))
@@ -103,7 +103,7 @@ async def gone_on(app: App, incident: str) -> None:
     """Until it rests or ends; what cannot be read is said, and ends the run."""
     try:
         for _ in range(3):  # far enough to act and to begin to verify
-            rest = await app.desk.work(incident)
+            rest = await app.api.work(incident)
             if rest.due is None or rest.kind.value != "clock":
                 return
             await app.clock.sleep(max(1.0, (rest.due - app.clock.now()).total_seconds()))
@@ -119,15 +119,15 @@ async def test_nothing_runs_but_what_was_approved(
     if not report.long and (payload not in CI or approved != (payload in CI[::3])):
         pytest.skip("a share of these runs in CI; all of them under --prove")
     async with tampered(kept, tmp_path / "copy", payload, approved) as (app, lab):
-        approved_key = (await app.desk.proposal(kept.open)).key
+        approved_key = (await app.api.proposal(kept.open)).key
         before = len(lab.effects())
         await gone_on(app, kept.incident)
         await gone_on(app, kept.elsewhere)
         effects = lab.effects()[before:]
         assert [one.key for one in effects] in ([], [approved_key] if approved else [])
         assert not (tmp_path / "copy" / "code-ran").exists()
-        assert await app.desk.audit() == []
-        state = (await app.desk.dossier(kept.incident)).incident.state
+        assert await app.api.audit() == []
+        state = (await app.api.incident_view(kept.incident)).incident.state
         assert state is not State.RECOVERED or effects
     report.add(tampered_checkpoints=1)
 
@@ -138,8 +138,8 @@ async def test_the_honest_checkpoint_runs_what_was_approved_once(kept: Kept, tmp
     assert lab is not None
     place = tmp_path / "copy"
     async with lab.served(), demo_env._application(session(place), lab, place / "demo", []) as app:
-        found = await app.desk.proposal(kept.open)
-        await app.desk.decide(found.id, found.digest, me(app), "approve")
+        found = await app.api.proposal(kept.open)
+        await app.api.decide(found.id, found.digest, me(app), "approve")
         await gone_on(app, kept.incident)
         assert [one.key for one in lab.effects()] == [found.key]
 

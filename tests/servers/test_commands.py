@@ -72,7 +72,7 @@ async def typed(action: Action, where: Context, folder: Path, **environment: str
 async def lab(tmp_path: Path, scenario: str) -> AsyncIterator[tuple[App, Context, dict[str, str], Lab]]:
     session = Session(functools.partial(open_app), {"data": str(tmp_path)})
     async with demo_env.begun(session, [], scenario, 1) as (app, _, world):
-        where = app.desk.context()
+        where = app.api.context()
         kubeconfig = next(b.kubeconfig for b in where.backends.of("kubernetes"))
         yield app, where, {"KUBECONFIG": str(kubeconfig)}, world
 

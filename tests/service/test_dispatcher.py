@@ -15,11 +15,11 @@ from agent.application import App
 from agent.domain.alert import Alert, AlertStatus
 from agent.domain.cause import Cause, Fault
 from agent.domain.incident import State
-from agent.domain.incident_view import Dossier
+from agent.domain.incident_view import IncidentView
 from agent.domain.timeline import EventKind
-from agent.domain.urgency import Attention, Depth
+from agent.domain.urgency import Depth, Urgency
 from agent.reasoner.protocol import Conclude, Reasoner
-from agent.service.dispatcher import Watch
+from agent.service.dispatcher import Dispatcher
 from agent.service.routing import Routes
 from agent.store import wakes
 from agent.surfaces.cli import demo_env
@@ -45,9 +45,9 @@ def without_chores(app: App) -> App:
     async def nobody(*incidents: str, told: object = ()) -> None:
         return
 
-    desk, settings = app.desk, app.settings
+    api, settings = app.api, app.settings
     routes = Routes.of(settings.routes, settings.slack.channel)
-    return replace(app, watch=Watch(desk.notebook, desk.worker, app.inbox, routes, settings.serve, nobody))
+    return replace(app, watch=Dispatcher(api.run_context, api.worker, app.inbox, routes, settings.serve, nobody))
 
 
 @asynccontextmanager
@@ -61,25 +61,25 @@ async def watching(app: App) -> AsyncIterator[None]:
         await asyncio.wait_for(task, 25)
 
 
-async def until(app: App, incident: str, holds: Callable[[Dossier], bool]) -> Dossier:
+async def until(app: App, incident: str, holds: Callable[[IncidentView], bool]) -> IncidentView:
     """Wait for the incident, and let the lab's time pass where only a clock is awaited."""
     async with asyncio.timeout(SECONDS):
-        while not holds(dossier := await app.desk.dossier(incident)):
-            async with app.desk.notebook.db.read() as tx:
+        while not holds(incident_view := await app.api.incident_view(incident)):
+            async with app.api.run_context.db.read() as tx:
                 checks = [w.due for w in await wakes.due(tx, app.clock.now() + DAY) if w.reason.startswith("verify")]
             if checks:
                 await app.clock.sleep(max((checks[0] - app.clock.now()).total_seconds(), 0.0))
             await asyncio.sleep(0.05)
-    return dossier
+    return incident_view
 
 
-def in_state(*states: State) -> Callable[[Dossier], bool]:
-    return lambda dossier: dossier.incident.state in states
+def in_state(*states: State) -> Callable[[IncidentView], bool]:
+    return lambda incident_view: incident_view.incident.state in states
 
 
 async def incident_of(app: App) -> str:
     for _ in range(round(SECONDS / 0.05)):
-        if found := await app.desk.incidents():
+        if found := await app.api.incidents():
             return found[0].id
         await asyncio.sleep(0.05)
     raise AssertionError("the notification became no incident")
@@ -91,12 +91,12 @@ async def test_a_notification_becomes_a_proposal_and_after_approval_an_ended_inc
         assert (receipt.alerts, receipt.duplicate) == (len(alerts), False)
         incident = await incident_of(app)
         await until(app, incident, in_state(State.AWAITING_APPROVAL))
-        (proposal,) = await app.desk.proposals()
-        await app.desk.decide(proposal.id, proposal.digest, me(app), "approve")
-        dossier = await until(app, incident, lambda d: d.incident.state.ended and d.report is not None)
-        assert dossier.incident.state is State.RECOVERED
-        assert [e.data["outcome"] for e in dossier.outcomes.values()] == ["DONE"]
-        assert await app.desk.audit() == []
+        (proposal,) = await app.api.proposals()
+        await app.api.decide(proposal.id, proposal.digest, me(app), "approve")
+        incident_view = await until(app, incident, lambda d: d.incident.state.ended and d.report is not None)
+        assert incident_view.incident.state is State.RECOVERED
+        assert [e.data["outcome"] for e in incident_view.outcomes.values()] == ["DONE"]
+        assert await app.api.audit() == []
 
 
 async def test_the_same_notification_again_changes_nothing(tmp_path: Path) -> None:
@@ -104,11 +104,11 @@ async def test_the_same_notification_again_changes_nothing(tmp_path: Path) -> No
         await app.inbox.accept("alertmanager", alerts)
         incident = await incident_of(app)
         await until(app, incident, lambda d: d.report is not None)
-        before = await app.desk.events(incident)
+        before = await app.api.events(incident)
         again = await app.inbox.accept("alertmanager", alerts)
         assert again.duplicate
         assert await app.inbox.waiting() == 0
-        assert await app.desk.events(incident) == before
+        assert await app.api.events(incident) == before
         assert app.inbox.absorbed == len(alerts)
 
 
@@ -117,11 +117,11 @@ async def test_a_warning_is_kept_and_not_investigated_and_ends_with_its_alert(tm
         mild = replace(alerts[0], labels={**alerts[0].labels, "severity": "warning"})
         await app.inbox.accept("alertmanager", [mild])
         incident = await incident_of(app)
-        assert (await app.postbox("slack").attention(incident) or Attention("", Depth.IGNORE)).depth is Depth.DIGEST
+        assert (await app.outbox("slack").attention(incident) or Urgency("", Depth.IGNORE)).depth is Depth.DIGEST
         over = replace(mild, status=AlertStatus.RESOLVED, ends_at=app.clock.now())
         await app.inbox.accept("alertmanager", [over])
-        dossier = await until(app, incident, in_state(State.CLOSED))
-        assert not dossier.evidence
+        incident_view = await until(app, incident, in_state(State.CLOSED))
+        assert not incident_view.evidence
 
 
 async def test_an_alert_that_comes_back_after_it_was_handed_over_is_no_new_incident(tmp_path: Path) -> None:
@@ -131,9 +131,9 @@ async def test_an_alert_that_comes_back_after_it_was_handed_over_is_no_new_incid
         await until(app, incident, lambda d: d.report is not None)
         back = replace(alerts[0], starts_at=app.clock.now() + timedelta(minutes=5))
         await app.inbox.accept("alertmanager", [back])
-        dossier = await until(app, incident, lambda d: back.starts_at in [a.starts_at for a in d.alerts])
-        assert [one.id for one in await app.desk.incidents()] == [incident]
-        why = [str(e.data["why"]) for e in dossier.events if e.kind is EventKind.ALERT]
+        incident_view = await until(app, incident, lambda d: back.starts_at in [a.starts_at for a in d.alerts])
+        assert [one.id for one in await app.api.incidents()] == [incident]
+        why = [str(e.data["why"]) for e in incident_view.events if e.kind is EventKind.ALERT]
         assert any("again" in one for one in why)
 
 
@@ -146,17 +146,17 @@ async def test_a_related_alert_opens_again_what_was_inconclusive_a_moment_ago(tm
         assert len(reasoner.views) == 1
         late = replace(alerts[0], fingerprint="f" * 16, labels={**alerts[0].labels, "alertname": "CPUThrottlingHigh"})
         await app.inbox.accept("alertmanager", [late])
-        dossier = await until(app, incident, lambda d: len(d.evidence) == 1 and d.incident.state.ended)
-        assert [one.id for one in await app.desk.incidents()] == [incident]
+        incident_view = await until(app, incident, lambda d: len(d.evidence) == 1 and d.incident.state.ended)
+        assert [one.id for one in await app.api.incidents()] == [incident]
         assert len(reasoner.views) == 3
         assert {a.name for a in reasoner.views[1].alerts} == {alerts[0].name, "CPUThrottlingHigh"}
-        changes = [(e.data["from"], e.data["to"]) for e in dossier.events if e.kind is EventKind.STATE]
+        changes = [(e.data["from"], e.data["to"]) for e in incident_view.events if e.kind is EventKind.STATE]
         assert changes.count(("inconclusive", "investigating")) == 1
         app.clock.advance(timedelta(minutes=11))
         later = replace(late, fingerprint="e" * 16)
         await app.inbox.accept("alertmanager", [later])
         async with asyncio.timeout(SECONDS):
-            while len(await app.desk.incidents()) == 1:  # noqa: ASYNC110
+            while len(await app.api.incidents()) == 1:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
 
@@ -167,7 +167,7 @@ async def test_what_cannot_be_taken_in_is_set_aside_and_the_rest_goes_on(tmp_pat
         await app.inbox.accept("alertmanager", alerts[:1])
         await app.watch.take_in()
         assert await app.inbox.waiting() == 0
-        assert [one.alerts for one in await app.desk.incidents()] in (
+        assert [one.alerts for one in await app.api.incidents()] in (
             [(alerts[0].fingerprint,)],
             [(alerts[0].fingerprint,), ("other",)],
         )
@@ -178,7 +178,7 @@ async def test_a_watch_that_stopped_goes_on_where_it_rested(tmp_path: Path) -> N
         async with watching(app):
             await app.inbox.accept("alertmanager", alerts[:1])
             incident = await incident_of(app)
-        assert (await app.desk.dossier(incident)).incident.state in (
+        assert (await app.api.incident_view(incident)).incident.state in (
             State.NEW,
             State.INVESTIGATING,
             State.AWAITING_APPROVAL,
@@ -186,7 +186,7 @@ async def test_a_watch_that_stopped_goes_on_where_it_rested(tmp_path: Path) -> N
     session = Session(functools.partial(open_app, reasoner=Scripted([LOOK, scale(), MENDED])), {"data": str(tmp_path)})
     async with demo_env.staged(session) as staged, watching(app := without_chores(staged)):
         await until(app, incident, in_state(State.AWAITING_APPROVAL))
-        assert len(await app.desk.proposals()) == 1
+        assert len(await app.api.proposals()) == 1
 
 
 async def test_a_run_that_keeps_failing_is_handed_to_a_person(tmp_path: Path) -> None:
@@ -200,8 +200,8 @@ async def test_a_run_that_keeps_failing_is_handed_to_a_person(tmp_path: Path) ->
         await app.inbox.accept("alertmanager", alerts[:1])
         incident = await incident_of(app)
         async with asyncio.timeout(SECONDS):
-            while not (dossier := await app.desk.dossier(incident)).incident.state.ended:
+            while not (incident_view := await app.api.incident_view(incident)).incident.state.ended:
                 await app.clock.sleep(5)
                 await asyncio.sleep(0.1)
-        assert dossier.incident.state is State.HANDED_OVER
-        assert "ZeroDivisionError" in dossier.hand_over
+        assert incident_view.incident.state is State.HANDED_OVER
+        assert "ZeroDivisionError" in incident_view.hand_over

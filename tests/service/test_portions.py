@@ -71,7 +71,7 @@ async def service(folder: Path) -> AsyncIterator[App]:
 
 
 async def taken(app: App) -> int:
-    async with app.desk.notebook.db.read() as tx:
+    async with app.api.run_context.db.read() as tx:
         return int((await tx.execute(select(func.count()).select_from(alert_rows))).scalar() or 0)
 
 
@@ -152,7 +152,7 @@ async def test_each_transaction_takes_in_one_portion_and_a_decision_gets_in_betw
         async def decide() -> None:
             nonlocal seen
             await began.wait()
-            async with app.desk.notebook.db.write():
+            async with app.api.run_context.db.write():
                 seen = await taken(app)
 
         deciding, counts = asyncio.create_task(decide()), [0]
@@ -170,7 +170,7 @@ async def test_what_is_taken_in_by_portions_verifies_and_stands_on_timelines_onc
         await app.inbox.accept("alertmanager", [*apart, *together])
         while await app.watch.take_in():
             pass
-        db = app.desk.notebook.db
+        db = app.api.run_context.db
         assert await verify(db) == []
         async with db.read() as tx:
             names = [one.id for one in await incidents.listing(tx, 1_000) if one.id != RECORD]
@@ -190,27 +190,27 @@ async def test_alerts_that_nobody_investigates_end_their_incidents_together(tmp_
                 pass
             while await app.watch.start_due():
                 pass
-        async with app.desk.notebook.db.read() as tx:
+        async with app.api.run_context.db.read() as tx:
             ended = [one for one in await incidents.listing(tx, 1_000, {State.CLOSED}) if one.id != RECORD]
             ends = [(await timeline.events(tx, one.id))[-1] for one in ended]
             assert await wakes.due(tx, NOW) == []
         assert len(ended) == 120
         assert {(str(e.kind), e.data["from"], e.data["to"], e.run) for e in ends} == {("state", "new", "closed", 1)}
         assert {one.ended_at for one in ended} == {NOW}
-        assert len(await app.desk.incidents(1_000)) == 130
-        assert await verify(app.desk.notebook.db) == []
+        assert len(await app.api.incidents(1_000)) == 130
+        assert await verify(app.api.run_context.db) == []
 
 
 async def test_an_incident_that_is_investigated_by_now_is_not_taken_for_a_shallow_one(tmp_path: Path) -> None:
     async with service(tmp_path) as app:
         await app.inbox.accept("alertmanager", [alert(1)])
         await app.watch.take_in()
-        (one,) = await app.desk.incidents()
-        async with app.desk.notebook.db.write() as tx:
+        (one,) = await app.api.incidents()
+        async with app.api.run_context.db.write() as tx:
             await urgency.put(tx, replace((await urgency.among(tx, [one.id]))[one.id], depth=Depth.INVESTIGATE))
             await wakes.add(tx, one.id, "alert", NOW)
         await app.watch.end_cleared([one.id])
-        async with app.desk.notebook.db.read() as tx:
+        async with app.api.run_context.db.read() as tx:
             assert [wake.reason for wake in await wakes.due(tx, NOW)] == ["alert"]
 
 
@@ -227,23 +227,23 @@ async def test_two_alerts_whose_incidents_would_have_one_id_get_an_incident_each
             for sent in [pair] if at_once_ else [[one] for one in pair]:
                 await app.inbox.accept("alertmanager", sent)
                 await app.watch.take_in()
-            assert sorted(one.alerts for one in await app.desk.incidents()) == sorted((p.fingerprint,) for p in pair)
+            assert sorted(one.alerts for one in await app.api.incidents()) == sorted((p.fingerprint,) for p in pair)
 
 
 async def test_what_others_opened_and_ended_since_the_last_look_is_known(tmp_path: Path) -> None:
     async with service(tmp_path) as app, service(tmp_path) as other:
         await app.inbox.accept("alertmanager", [alert(1, service="web")])
         await app.watch.take_in()  # it has looked at everything, and does not do so again within two seconds
-        await other.desk.receive([alert(2, service="shop")])
-        (web,) = [one for one in await app.desk.incidents() if one.labels["service"] == "web"]
-        async with other.desk.notebook.db.write() as tx:
-            await other.desk.notebook.close_new(tx, [web.id], "by hand")
+        await other.api.receive([alert(2, service="shop")])
+        (web,) = [one for one in await app.api.incidents() if one.labels["service"] == "web"]
+        async with other.api.run_context.db.write() as tx:
+            await other.api.run_context.close_new(tx, [web.id], "by hand")
         await app.inbox.accept("alertmanager", [alert(3, service="web"), alert(4, service="shop")])
         await app.watch.take_in()
-        found = {one.labels["service"]: one for one in await app.desk.incidents() if one.state is State.NEW}
+        found = {one.labels["service"]: one for one in await app.api.incidents() if one.state is State.NEW}
         assert found["web"].id != web.id, "what has ended is not joined"
         assert len(found["shop"].alerts) == 2, "what another process opened is"
-        assert len(await app.desk.incidents()) == 3
+        assert len(await app.api.incidents()) == 3
 
 
 async def test_rows_of_the_inbox_are_read_no_further_than_one_portion(tmp_path: Path) -> None:

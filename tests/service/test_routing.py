@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from agent.domain.alert import Alert, AlertStatus
-from agent.domain.urgency import Attention, Depth
+from agent.domain.urgency import Depth, Urgency
 from agent.errors import BadConfiguration
 from agent.service.routing import Matcher, Routes, deeper, in_a_storm, patient
 from agent.settings_file import RouteEntry
@@ -70,14 +70,14 @@ def test_the_first_route_whose_matchers_hold_says_where_and_whom() -> None:
 
 
 def test_the_deepest_of_an_incidents_alerts_counts_and_what_was_seen_stays() -> None:
-    digest = Attention("inc-1", Depth.DIGEST, "#ops", seen_at=NOW)
-    thread = Attention("inc-1", Depth.INVESTIGATE, "#ml")
-    assert deeper(digest, thread) == Attention("inc-1", Depth.INVESTIGATE, "#ml", seen_at=NOW)
+    digest = Urgency("inc-1", Depth.DIGEST, "#ops", seen_at=NOW)
+    thread = Urgency("inc-1", Depth.INVESTIGATE, "#ml")
+    assert deeper(digest, thread) == Urgency("inc-1", Depth.INVESTIGATE, "#ml", seen_at=NOW)
     assert deeper(thread, digest) is thread
 
 
 def test_in_a_storm_threads_and_mentions_are_few_and_the_rest_is_digested() -> None:
-    fresh = Attention("inc-1", Depth.INVESTIGATE, "#ops", ("S1",), "route 1")
+    fresh = Urgency("inc-1", Depth.INVESTIGATE, "#ops", ("S1",), "route 1")
     assert in_a_storm(fresh, 0, 0, 3) == fresh
     assert in_a_storm(fresh, 2, 2, 3).mentions == ()
     spared = in_a_storm(fresh, 3, 2, 3)
@@ -98,6 +98,6 @@ def test_in_a_storm_threads_and_mentions_are_few_and_the_rest_is_digested() -> N
 def test_what_usually_clears_itself_waits_unless_it_is_critical(
     severity: str | None, cleared: int, median: timedelta | None, waits: bool
 ) -> None:
-    fresh = Attention("inc-1", Depth.INVESTIGATE, "#ops")
+    fresh = Urgency("inc-1", Depth.INVESTIGATE, "#ops")
     post_at = patient(fresh, alert(severity), NOW, cleared, median).post_at
     assert post_at == (NOW + timedelta(minutes=4) if waits else None)

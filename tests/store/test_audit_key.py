@@ -16,7 +16,7 @@ from agent.errors import BadConfiguration, Unsettled
 from agent.gate import audit, kill_switch, proposal_store, startup_audit
 from agent.gate.proposal import ProposalState
 from agent.store import anchors, executions, timeline
-from agent.store.audit_key import Custody
+from agent.store.audit_key import AuditKeyPlace
 from agent.store.database import Database
 from agent.surfaces.cli.logs import JsonLines
 from tests.gate.world import Scene
@@ -26,15 +26,15 @@ HEX = "0123456789abcdef" * 4
 OLD = Path(__file__).parent.parent / "fixtures" / "folders" / "before-keyed-anchors.tar.gz"
 
 
-async def scene_in(folder: Path, custody: Custody) -> Scene:
-    db = await Database.open("", folder / "data", custody=custody)
+async def scene_in(folder: Path, audit_key_place: AuditKeyPlace) -> Scene:
+    db = await Database.open("", folder / "data", audit_key_place=audit_key_place)
     scene = Scene(db, folder / "world")
     await startup_audit.open_memory(db, scene.clock)
     return await scene.open()
 
 
 async def test_a_key_from_the_environment_never_lies_in_the_folder(tmp_path: Path) -> None:
-    scene = await scene_in(tmp_path, Custody(key=HEX))
+    scene = await scene_in(tmp_path, AuditKeyPlace(key=HEX))
     await scene.propose()
     assert await audit.verify(scene.db) == []
     assert not (tmp_path / "data" / "audit.key").exists()
@@ -46,8 +46,8 @@ async def test_a_key_file_holds_bytes_or_digits(tmp_path: Path, content: bytes) 
     path = tmp_path / "key"
     path.write_bytes(content)
     path.chmod(0o440)
-    assert Custody(key_file=path).audit_key(tmp_path) == bytes.fromhex(HEX)
-    assert "its group can read it" in Custody(key_file=path).where(tmp_path)[2]
+    assert AuditKeyPlace(key_file=path).audit_key(tmp_path) == bytes.fromhex(HEX)
+    assert "its group can read it" in AuditKeyPlace(key_file=path).where(tmp_path)[2]
 
 
 @pytest.mark.parametrize(
@@ -62,16 +62,16 @@ def test_a_key_that_others_may_read_or_that_is_none_is_refused(
         path.write_bytes(content)
         path.chmod(mode)
     with pytest.raises(BadConfiguration, match=words):
-        Custody(key_file=path).audit_key(tmp_path)
+        AuditKeyPlace(key_file=path).audit_key(tmp_path)
 
 
 def test_a_second_key_in_the_folder_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    own = Custody().audit_key(tmp_path)
+    own = AuditKeyPlace().audit_key(tmp_path)
     with pytest.raises(BadConfiguration, match="another key"):
-        Custody(key=HEX).audit_key(tmp_path)
-    assert Custody(key=own.hex()).audit_key(tmp_path) == own, "moving it elsewhere keeps every chain"
+        AuditKeyPlace(key=HEX).audit_key(tmp_path)
+    assert AuditKeyPlace(key=own.hex()).audit_key(tmp_path) == own, "moving it elsewhere keeps every chain"
     with pytest.raises(BadConfiguration, match="64 hexadecimal digits"):
-        Custody(key="secret").audit_key(tmp_path)
+        AuditKeyPlace(key="secret").audit_key(tmp_path)
 
 
 async def test_anchors_elsewhere_are_missed_when_the_folders_own_are_cut_with_the_database(tmp_path: Path) -> None:
@@ -80,17 +80,17 @@ async def test_anchors_elsewhere_are_missed_when_the_folders_own_are_cut_with_th
 
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    custody = Custody(anchors=(elsewhere,))
-    scene = await scene_in(tmp_path, custody)
+    audit_key_place = AuditKeyPlace(anchors=(elsewhere,))
+    scene = await scene_in(tmp_path, audit_key_place)
     proposal = await scene.approve(await scene.propose())
     await scene.db.close()
     shutil.copytree(tmp_path / "data", tmp_path / "backup")
-    scene = await scene_in(tmp_path, custody)
-    await scene.ledger.execute(proposal.id, scene.run)
+    scene = await scene_in(tmp_path, audit_key_place)
+    await scene.executor.execute(proposal.id, scene.run)
     await scene.db.close()
     shutil.rmtree(tmp_path / "data")
     shutil.copytree(tmp_path / "backup", tmp_path / "data")
-    scene.db = await Database.open("", tmp_path / "data", custody=custody)
+    scene.db = await Database.open("", tmp_path / "data", audit_key_place=audit_key_place)
     async with scene.db.read() as tx:
         with pytest.raises(Unsettled, match="has lost events 4 to 5"):
             await timeline.tail(tx, "inc")
@@ -100,14 +100,14 @@ async def test_anchors_elsewhere_are_missed_when_the_folders_own_are_cut_with_th
 
 
 async def test_a_place_that_is_configured_later_starts_with_every_line(tmp_path: Path) -> None:
-    scene = await scene_in(tmp_path, Custody())
+    scene = await scene_in(tmp_path, AuditKeyPlace())
     await scene.approve(await scene.propose())
     await scene.db.close()
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    scene = await scene_in(tmp_path, Custody(anchors=(elsewhere,)))
+    scene = await scene_in(tmp_path, AuditKeyPlace(anchors=(elsewhere,)))
     (tmp_path / "data" / anchors.FILE).unlink()
-    fresh = Database(scene.db._engine, scene.db.folder, *Custody(anchors=(elsewhere,)).open(scene.db.folder))
+    fresh = Database(scene.db._engine, scene.db.folder, *AuditKeyPlace(anchors=(elsewhere,)).open(scene.db.folder))
     assert (max(fresh.anchors.read()["inc"]), fresh.anchors.founded) == (3, True)
     assert await audit.verify(fresh) == []
     await scene.db.close()
@@ -115,7 +115,7 @@ async def test_a_place_that_is_configured_later_starts_with_every_line(tmp_path:
 
 async def test_the_log_may_be_told_of_every_anchor(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "stanch.anchors")
-    scene = await scene_in(tmp_path, Custody(to_log=True))
+    scene = await scene_in(tmp_path, AuditKeyPlace(to_log=True))
     await scene.approve(await scene.propose())
     await scene.db.close()
     lines = (tmp_path / "data" / anchors.FILE).read_text().splitlines()
@@ -163,7 +163,7 @@ async def test_a_folder_of_before_opens_verifies_and_starts_nothing_that_was_app
     }  # fmt: skip
     assert done is not None
     await scene.open("inc-approved")
-    ended = await scene.ledger.execute("inc-approved-p1", scene.run)
+    ended = await scene.executor.execute("inc-approved-p1", scene.run)
     assert (str(ended.outcome), scene.world.effects) == ("NOT_DONE", [])
     assert await kill_switch.stopped(db) is None
     await db.close()
@@ -221,7 +221,7 @@ async def test_an_unkeyed_line_is_not_adopted_where_keyed_ones_began(tmp_path: P
     import sqlite3
     from contextlib import closing
 
-    scene = await scene_in(tmp_path, Custody())
+    scene = await scene_in(tmp_path, AuditKeyPlace())
     await scene.propose()
     await scene.db.close()
     path = tmp_path / "data" / anchors.FILE

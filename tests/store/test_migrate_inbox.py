@@ -89,9 +89,9 @@ async def test_the_service_goes_on_with_what_the_version_before_had_not_taken_in
             pass
         while await app.watch.start_due():
             pass
-        found = await app.desk.incidents(1_000)
+        found = await app.api.incidents(1_000)
         assert len(found) == 2 + 3 * PORTION - 1
         assert [one.alerts for one in found if one.state.ended] == [("f1000",)], (
             "resolved after it began, as it was sent"
         )
-        assert await verify(app.desk.notebook.db) == []
+        assert await verify(app.api.run_context.db) == []

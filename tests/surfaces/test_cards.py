@@ -12,10 +12,10 @@ from rich.console import Console
 
 from agent.domain.catalog import Catalog
 from agent.domain.incident import Incident, Kind, State
-from agent.domain.incident_view import Dossier
+from agent.domain.incident_view import IncidentView
 from agent.domain.text import exact, oddities, visible
 from agent.domain.timeline import Event, EventKind
-from agent.domain.urgency import Attention, Depth
+from agent.domain.urgency import Depth, Urgency
 from agent.gate.approver_warnings import cautions
 from agent.gate.kill_switch import Stopped
 from agent.gate.proposal import Proposal, ProposalState
@@ -47,8 +47,8 @@ def terminal(proposal: Proposal, stopped: Stopped | None = None, events: Sequenc
 
 def slack(proposal: Proposal, stopped: Stopped | None = None, events: Sequence[Event] = ()) -> str:
     incident = Incident("inc", State.AWAITING_APPROVAL, Kind.UNKNOWN, "p99", NOON)
-    attention = Attention("inc", Depth.INVESTIGATE, "C1")
-    scene = SlackScene(Dossier(incident, events=list(events)), attention, stopped=stopped)
+    attention = Urgency("inc", Depth.INVESTIGATE, "C1")
+    scene = SlackScene(IncidentView(incident, events=list(events)), attention, stopped=stopped)
     parts = slack_card.approval(scene, proposal)
     return json.dumps(parts, ensure_ascii=False, default=lambda part: str(part))
 

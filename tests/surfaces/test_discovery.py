@@ -17,7 +17,7 @@ from tools.backends import survey
 async def test_deployments_come_from_kubernetes_too_and_each_is_drafted_once(tmp_path: Path) -> None:
     session = Session(open_app, {"data": str(tmp_path), "reasoner": "runbook"})
     async with demo_env.begun(session, [], "forecast-contention", 1) as (app, _, _lab):
-        found = await survey(app.desk.context())
+        found = await survey(app.api.context())
     of_kubernetes = [one for one in found.deployments if "__name__" not in one]
     named = {(one["cluster"], one["namespace"], one["deployment"]) for one in of_kubernetes}
     assert ("eu-1", "ml", "forecast-server") in named

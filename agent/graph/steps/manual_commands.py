@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from agent.domain.incident_view import Dossier
+from agent.domain.incident_view import IncidentView
 from agent.errors import ToolError
 from agent.reasoner.protocol import Conclude
 from tools.context import Context, Json
@@ -15,16 +15,16 @@ from tools.toolbox import Tools
 _SAID = ("deny", "revoke")  # a person wants it not to be done
 
 
-def commands(dossier: Dossier, move: Conclude, tools: Tools, context: Context) -> list[Mapping[str, Json]]:
+def commands(incident_view: IncidentView, move: Conclude, tools: Tools, context: Context) -> list[Mapping[str, Json]]:
     """Each {command, undo}: the last proposal's, unless it ran or somebody said no; else the actions of the runbooks that are
     not configured here."""
-    last = dossier.proposal
+    last = incident_view.proposal
     if last is not None:
         identity = str(last["id"])
-        said_no = any(d["proposal"] == identity and d["answer"] in _SAID for d in dossier.decisions)
-        outcome = dossier.outcomes.get(identity)
+        said_no = any(d["proposal"] == identity and d["answer"] in _SAID for d in incident_view.decisions)
+        outcome = incident_view.outcomes.get(identity)
         ran = outcome is not None and outcome.data["outcome"] != "NOT_DONE"
-        verified = dossier.verification_of(identity) is not None  # done by hand already
+        verified = incident_view.verification_of(identity) is not None  # done by hand already
         if not said_no and not ran and not verified:
             return [{"command": last["command"], "undo": (last.get("undo") or {}).get("command", "")}]
     return list(_typed(move, tools, context))

@@ -13,16 +13,16 @@ from agent.domain.check import Check, SuccessTest, expectation
 from agent.domain.evidence import ReadOutcome
 from agent.domain.incident import Incident, State
 from agent.domain.incident import Kind as IncidentKind
-from agent.domain.incident_view import Dossier
+from agent.domain.incident_view import IncidentView
 from agent.errors import BadArguments, Outdated, Refused, ToolError
 from agent.gate import approval, kill_switch, proposal_store, provenance
-from agent.gate.executor import Ledger
+from agent.gate.executor import Executor
 from agent.gate.explain import Explanation, explain, standing
 from agent.gate.policy import Request
 from agent.gate.prepare import Prepared, Wanted
 from agent.gate.proposal import WAITING, Proposal, ProposalState
 from agent.gate.verification import guard_value
-from agent.graph.run_context import Notebook
+from agent.graph.run_context import RunContext
 from agent.graph.steps.look import look, recorded
 from agent.graph.steps.success_test import Yardstick
 from agent.graph.steps.think import named_in, subject
@@ -42,44 +42,46 @@ class Ruled:
 
 @dataclass
 class Judge:
-    notebook: Notebook
-    ledger: Ledger
+    run_context: RunContext
+    executor: Executor
 
     # -- for the graph ------------------------------------------------------------------------------------------------
 
-    async def seal(self, dossier: Dossier, move: Propose, number: int, by: str, run: int, context: Context) -> Ruled:
+    async def seal(
+        self, incident_view: IncidentView, move: Propose, number: int, by: str, run: int, context: Context
+    ) -> Ruled:
         """Preview, dry run, undo, verdict; on the timeline. Raises a ToolError where the action cannot be made."""
-        self._check_not_ourselves(dossier)
-        success = await self._success(dossier, move, number, run, context)
+        self._check_not_ourselves(incident_view)
+        success = await self._success(incident_view, move, number, run, context)
         wanted = Wanted(
             action=move.action,
             arguments=move.args,
             success=success,
-            why=self.notebook.redact(dossier.why or move.why),
+            why=self.run_context.redact(incident_view.why or move.why),
             cause=move.cause,
             requester=by,
-            untrusted=self._untrusted(dossier, move),
-            baseline=await self._baseline(dossier, success, number, run, context),
-            about=self._about(dossier),
+            untrusted=self._untrusted(incident_view, move),
+            baseline=await self._baseline(incident_view, success, number, run, context),
+            about=self._about(incident_view),
         )
-        prepared = await self.ledger.preparation.prepare(dossier.incident.id, wanted)
+        prepared = await self.executor.preparation.prepare(incident_view.incident.id, wanted)
         self._check_secrets(prepared)
         return await self._submit(prepared, run, f"{number}")
 
-    def _check_not_ourselves(self, dossier: Dossier) -> None:
+    def _check_not_ourselves(self, incident_view: IncidentView) -> None:
         """Nothing is done about Stanch itself, whatever policy allows: it would judge its own recovery."""
-        if any(about_us(alert) for alert in dossier.alerts):
+        if any(about_us(alert) for alert in incident_view.alerts):
             raise Refused("This incident is about Stanch itself, about which it does nothing. Ask a person.")
 
-    def _about(self, dossier: Dossier) -> frozenset[str]:
+    def _about(self, incident_view: IncidentView) -> frozenset[str]:
         """The service that the alerts are about, by the catalog."""
-        service, _ = subject(self.notebook.catalog(), dossier.incident.labels, dossier.alerts)
+        service, _ = subject(self.run_context.catalog(), incident_view.incident.labels, incident_view.alerts)
         return frozenset({service.name} if service else ())
 
     def _check_secrets(self, prepared: Prepared) -> None:
         """A proposal is shown to many and kept for ever: one that holds a secret is not made."""
         sealed = prepared.proposal.sealed()
-        held = [name for name, value in sealed.items() if self.notebook.redact.value({name: value}) != {name: value}]
+        held = [name for name, value in sealed.items() if self.run_context.redact.value({name: value}) != {name: value}]
         if held:
             raise BadArguments(
                 f"{prepared.proposal.action}: {', '.join(held)} holds what looks like a secret, and proposals are shown "
@@ -87,20 +89,22 @@ class Judge:
             )
 
     async def _submit(self, prepared: Prepared, run: int | None, step: str) -> Ruled:
-        proposal = await self.ledger.preparation.submit(prepared, run, step)
+        proposal = await self.executor.preparation.submit(prepared, run, step)
         verdict = str(proposal.verdict)
         return Ruled(proposal.id, verdict, proposal.note)
 
-    async def _success(self, dossier: Dossier, move: Propose, number: int, run: int, context: Context) -> SuccessTest:
+    async def _success(
+        self, incident_view: IncidentView, move: Propose, number: int, run: int, context: Context
+    ) -> SuccessTest:
         """The test to seal; an empty one where the action mends nothing, so that nobody asks whether it helped."""
         if not self.mitigates(move.action):
             return SuccessTest(())
         self._check_success(move.success)
-        return await Yardstick(self.notebook).sealed(dossier, move.success, number, run, context)
+        return await Yardstick(self.run_context).sealed(incident_view, move.success, number, run, context)
 
     def mitigates(self, action: str) -> bool:
         """Whether an action changes anything of what ails: a silence or a request for training does not."""
-        return self.notebook.tools.action(action).mitigates
+        return self.run_context.tools.action(action).mitigates
 
     def _check_success(self, success: SuccessTest) -> None:
         """A success test that cannot be read is refused now, not when it should save somebody."""
@@ -109,28 +113,28 @@ class Judge:
         if not success.checks:
             raise BadArguments("A proposal needs a success test: at least one check whose numbers say that it helped.")
         for check in (*success.checks, *(guard.check for guard in success.guards)):
-            self.notebook.tools.read(check.read).parse(check.args)
+            self.run_context.tools.read(check.read).parse(check.args)
         for check in success.checks:
             expectation(check.expect)
 
-    def _untrusted(self, dossier: Dossier, move: Propose) -> tuple[str, ...]:
+    def _untrusted(self, incident_view: IncidentView, move: Propose) -> tuple[str, ...]:
         """Arguments that name a thing which only untrusted text knows."""
-        kind = self.notebook.tools.action(move.action)
+        kind = self.run_context.tools.action(move.action)
         sources = provenance.Sources(
-            catalog=self.notebook.catalog().names()
-            | {str(w) for s in self.notebook.catalog().services() for w in s.workloads},
-            platform=provenance.names_of_platform(dossier.events, self.notebook.tools.vouching),
+            catalog=self.run_context.catalog().names()
+            | {str(w) for s in self.run_context.catalog().services() for w in s.workloads},
+            platform=provenance.names_of_platform(incident_view.events, self.run_context.tools.vouching),
             people=provenance.words_of_people(
-                e for e in dossier.events if self.notebook.catalog().person(e.actor).name
+                e for e in incident_view.events if self.run_context.catalog().person(e.actor).name
             ),
-            runbook=self._written_out(dossier, move),
+            runbook=self._written_out(incident_view, move),
         )
         return provenance.untrusted(move.args, kind.identifiers(), sources)
 
-    def _written_out(self, dossier: Dossier, move: Propose) -> frozenset[str]:
+    def _written_out(self, incident_view: IncidentView, move: Propose) -> frozenset[str]:
         """Names that the action block of a runbook of this incident spells out, or of one that such a runbook names."""
-        library = self.notebook.library
-        found = {str(match["name"]) for match in dossier.runbooks}
+        library = self.run_context.library
+        found = {str(match["name"]) for match in incident_view.runbooks}
         books = [book for name in found if (book := library.book(name))]
         found |= {name for book in books for name in named_in(book, library.names())}
         source = move.source.split("#")[0]
@@ -139,28 +143,28 @@ class Judge:
         return frozenset(name for block in blocks for name in provenance.written_out(block.args))
 
     async def _baseline(
-        self, dossier: Dossier, success: SuccessTest, number: int, run: int, context: Context
+        self, incident_view: IncidentView, success: SuccessTest, number: int, run: int, context: Context
     ) -> tuple[float | None, ...]:
         """The guards' values before anything is done."""
         calls = [Call(guard.check.read, guard.check.args, f"{guard.name} before") for guard in success.guards]
         values = []
-        for i, looked in enumerate(await look(calls, self.notebook.tools, context)):
+        for i, looked in enumerate(await look(calls, self.run_context.tools, context)):
             key = f"{number}:guard{i}"
-            what = recorded(looked, "stanch", context, {"call": key}, self.notebook.redact)
-            found = await self.notebook.record(dossier.incident.id, run, what, key)
+            what = recorded(looked, "stanch", context, {"call": key}, self.run_context.redact)
+            found = await self.run_context.record(incident_view.incident.id, run, what, key)
             facts = found.facts if found.outcome is ReadOutcome.OK else None
             values.append(guard_value(success.guards[i], facts, context.as_of))
         return tuple(values)
 
-    async def undo(self, dossier: Dossier, proposal_id: str, run: int) -> Ruled | None:
+    async def undo(self, incident_view: IncidentView, proposal_id: str, run: int) -> Ruled | None:
         """The sealed undo as a child proposal; None where there is none, or nothing to undo."""
-        async with self.notebook.db.read() as tx:
+        async with self.run_context.db.read() as tx:
             proposal = await proposal_store.find(tx, proposal_id)
             execution = await executions.get(tx, proposal_id)
         if proposal is None or execution is None or proposal.undo is None:
             return None
         try:
-            prepared = await self.ledger.preparation.undo_of(proposal, execution)
+            prepared = await self.executor.preparation.undo_of(proposal, execution)
         except ToolError:
             return None
         return await self._submit(prepared, run, f"undo:{proposal_id}")
@@ -169,18 +173,18 @@ class Judge:
 
     async def current(self, incident: str) -> Proposal | None:
         """The proposal that waits or was decided last."""
-        async with self.notebook.db.read() as tx:
+        async with self.run_context.db.read() as tx:
             every = await proposal_store.of(tx, incident)
         waiting = [p for p in every if p.state in WAITING] or every
         return waiting[-1] if waiting else None
 
     async def void(self, proposal: Proposal, why: str, run: int) -> None:
         state = ProposalState.EXPIRED if why == "expired" else ProposalState.VOIDED
-        await proposal_store.withdraw(self.notebook.db, self.notebook.clock, proposal.id, state, why, run)
+        await proposal_store.withdraw(self.run_context.db, self.run_context.clock, proposal.id, state, why, run)
 
     async def outside(self, proposal: Proposal, context: Context) -> str | None:
         """`outside` when somebody has made exactly this change by hand while it waited."""
-        action = self.notebook.tools.action(proposal.action).parse(proposal.arguments)
+        action = self.run_context.tools.action(proposal.action).parse(proposal.arguments)
         try:
             seen = await action.observe(context)
         except ToolError:
@@ -196,7 +200,7 @@ class Judge:
         self, proposal: str, digest: str, person: Person, answer: str, reason: str = "", demo: bool = False
     ) -> Proposal:
         """One person's answer to exactly this proposal; Outdated or NotEntitled where it does not count."""
-        book = self.notebook
+        book = self.run_context
         made = await approval.decide(
             book.db,
             book.clock,
@@ -206,38 +210,40 @@ class Judge:
             approval.Answer(answer),
             reason,
             demo=demo,
-            policy=self.ledger.policy,
+            policy=self.executor.policy,
         )
         return made.proposal
 
     async def missing(self, proposal: Proposal) -> int:
         """How many more people have to approve, by the stricter of what was sealed and what policy says today."""
-        async with self.notebook.db.read() as tx:
+        async with self.run_context.db.read() as tx:
             made = await decisions.of(tx, proposal.id)
-        return approval.missing(proposal, made, self.ledger.policy.rule(proposal.request(self.notebook.clock.now())))
+        return approval.missing(
+            proposal, made, self.executor.policy.rule(proposal.request(self.run_context.clock.now()))
+        )
 
     async def settle(self, proposal: str, person: Person, done: bool, reason: str) -> Proposal:
         """A person's word on an UNKNOWN."""
-        return await approval.settle(self.notebook.db, self.notebook.clock, proposal, person, done, reason)
+        return await approval.settle(self.run_context.db, self.run_context.clock, proposal, person, done, reason)
 
     async def edit(self, proposal_id: str, person: Person, changes: Mapping[str, Any]) -> Proposal:
         """A new proposal with some arguments changed; the old one is superseded in the same transaction."""
-        async with self.notebook.db.read() as tx:
+        async with self.run_context.db.read() as tx:
             old = await proposal_store.find(tx, proposal_id)
         if old is None or old.state not in WAITING:
             raise Outdated(
                 f"{proposal_id} does not wait for a decision any more. `stanch approvals list` shows what does."
             )
-        unknown = sorted(set(changes) - set(self.notebook.tools.action(old.action).model_fields))
+        unknown = sorted(set(changes) - set(self.run_context.tools.action(old.action).model_fields))
         if unknown:
             raise BadArguments(
                 f"{old.action} has no argument {', '.join(unknown)}. It takes: {', '.join(old.arguments)}."
             )
-        prepared = await self.ledger.preparation.prepare(
+        prepared = await self.executor.preparation.prepare(
             old.incident, self._like(old, {**old.arguments, **changes}, person, old.success, old.why)
         )
         self._check_secrets(prepared)
-        made = await approval.edit(self.notebook.db, self.notebook.clock, old.id, old.digest, person, prepared)
+        made = await approval.edit(self.run_context.db, self.run_context.clock, old.id, old.digest, person, prepared)
         return made.proposal
 
     def _like(
@@ -251,7 +257,7 @@ class Judge:
 
     async def explain(self, request: Request) -> Explanation:
         """Why policy says what it says to this, and what else would be asked if it were to start now."""
-        book, policy = self.notebook, self.ledger.policy
+        book, policy = self.run_context, self.executor.policy
         now, halt = book.clock.now(), await kill_switch.stopped(book.db)
         async with book.db.read() as tx:
             ran = await executions.count_since(tx, now - timedelta(hours=1), str(request.target))
@@ -266,16 +272,16 @@ class Judge:
         now: Mapping[str, Any],
     ) -> Request:
         """A request by hand: the target as the catalog knows it, and what `where` says of it instead."""
-        kind = self.notebook.tools.action(name)
-        context = self.notebook.context(
-            Dossier(Incident("by-hand", State.NEW, IncidentKind.NONE, "", self.notebook.clock.now()))
+        kind = self.run_context.tools.action(name)
+        context = self.run_context.context(
+            IncidentView(Incident("by-hand", State.NEW, IncidentKind.NONE, "", self.run_context.clock.now()))
         )
         try:
             target = kind.parse(arguments).resolved(context).target(context)
         except ToolError:
-            target = _by_catalog(kind, arguments, self.notebook.catalog())
+            target = _by_catalog(kind, arguments, self.run_context.catalog())
         return Request(
-            name, dict(arguments), _placed(target, where), kind.risk, at or self.notebook.clock.now(), dict(now)
+            name, dict(arguments), _placed(target, where), kind.risk, at or self.run_context.clock.now(), dict(now)
         )
 
     async def preview(self, name: str, arguments: Mapping[str, Any], person: Person, incident: str) -> Prepared:
@@ -284,7 +290,7 @@ class Judge:
         wanted = Wanted(
             name, arguments, success, "previewed by hand", Cause("", Fault.UNKNOWN), person.principal, person.name
         )
-        return await self.ledger.preparation.prepare(incident, wanted)
+        return await self.executor.preparation.prepare(incident, wanted)
 
 
 def _by_catalog(kind: type[Action], arguments: Mapping[str, Any], catalog: Catalog) -> Target:

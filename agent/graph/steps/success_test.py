@@ -9,12 +9,12 @@ from datetime import timedelta
 from agent.domain.alert import AlertStatus, standing
 from agent.domain.check import RULE, Check, SuccessTest
 from agent.domain.evidence import ReadOutcome
-from agent.domain.incident_view import Dossier
+from agent.domain.incident_view import IncidentView
 from agent.errors import ToolError
 from agent.gate.recovery import Blur, settled, timed
 from agent.gate.verification import Facts
 from agent.gate.verification import look as look_at
-from agent.graph.run_context import Notebook
+from agent.graph.run_context import RunContext
 from agent.graph.steps.look import look, recorded
 from agent.graph.steps.think import subject
 from agent.reasoner.protocol import Call
@@ -38,37 +38,39 @@ MOST_RULES = 8  # of one incident's alerts; beyond that the labels that they sha
 
 @dataclass(frozen=True)
 class Yardstick:
-    notebook: Notebook
+    run_context: RunContext
 
     async def sealed(
-        self, dossier: Dossier, asked: SuccessTest, number: int, run: int, context: Context
+        self, incident_view: IncidentView, asked: SuccessTest, number: int, run: int, context: Context
     ) -> SuccessTest:
         """The test with the alert's own rule, long enough, and not holding now. Raises Refused where it holds already."""
-        rules = await _rules(dossier, context)
+        rules = await _rules(incident_view, context)
         checks = (*asked.checks, *(check for check, _ in rules))
-        _, model = subject(self.notebook.catalog(), dossier.incident.labels, dossier.alerts)
+        _, model = subject(self.run_context.catalog(), incident_view.incident.labels, incident_view.alerts)
         blur = await _blur(checks, [rule for _, rule in rules], model, context)
         test = timed(replace(asked, checks=checks), blur)
-        facts = await self._now(dossier, test, number, run, context)
+        facts = await self._now(incident_view, test, number, run, context)
         seen = look_at(replace(test, guards=()), facts, (), context.as_of)
         return settled(test, seen.checks, _metrics(model.served_version if model else None))
 
-    async def _now(self, dossier: Dossier, test: SuccessTest, number: int, run: int, context: Context) -> list[Facts]:
+    async def _now(
+        self, incident_view: IncidentView, test: SuccessTest, number: int, run: int, context: Context
+    ) -> list[Facts]:
         """What each check's read says before anything is done, as recorded evidence."""
         calls = [Call(c.read, c.args, WHY_RULE if c.is_rule else "what has to change") for c in test.checks]
         found: list[Facts] = []
-        for i, looked in enumerate(await look(calls, self.notebook.tools, context)):
+        for i, looked in enumerate(await look(calls, self.run_context.tools, context)):
             key = f"{number}:success{i}"
-            what = recorded(looked, "stanch", context, {"call": key}, self.notebook.redact)
-            evidence = await self.notebook.record(dossier.incident.id, run, what, key)
+            what = recorded(looked, "stanch", context, {"call": key}, self.run_context.redact)
+            evidence = await self.run_context.record(incident_view.incident.id, run, what, key)
             found.append(evidence.facts if evidence.outcome is ReadOutcome.OK else None)
         return found
 
 
-async def _rules(dossier: Dossier, context: Context) -> list[tuple[Check, AlertRule]]:
+async def _rules(incident_view: IncidentView, context: Context) -> list[tuple[Check, AlertRule]]:
     """A check and the rule for each subject of the alerts that fire; none where no rule can be read."""
     found: dict[tuple[str, str, tuple[tuple[str, str], ...]], tuple[Check, AlertRule]] = {}
-    for alert in standing(dossier.alerts):
+    for alert in standing(incident_view.alerts):
         if alert.status is not AlertStatus.FIRING:
             continue
         for rule in await rules_of(context, alert.labels, alert.expression):

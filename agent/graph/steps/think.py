@@ -14,7 +14,7 @@ from agent.domain.cause import Cause, Fault
 from agent.domain.claims.claims import Filled, Problem, check, fill
 from agent.domain.evidence import Evidence
 from agent.domain.finding import Claim, Dropped, Finding
-from agent.domain.incident_view import Dossier
+from agent.domain.incident_view import IncidentView
 from agent.domain.timeline import Event, EventKind
 from agent.library.index import Library
 from agent.library.runbook import Match, Runbook
@@ -38,11 +38,17 @@ def subject(
 
 
 def view_of(
-    dossier: Dossier, catalog: Catalog, library: Library, tools: Tools, backends: Backends, now: datetime, **more: Any
+    incident_view: IncidentView,
+    catalog: Catalog,
+    library: Library,
+    tools: Tools,
+    backends: Backends,
+    now: datetime,
+    **more: Any,
 ) -> View:
     """The case as a reasoner sees it. `more`: question, rejections, extra."""
-    service, model = subject(catalog, dossier.incident.labels, dossier.alerts)
-    matches = tuple(Match(r["name"], r["score"], r["section"], r["why"]) for r in dossier.runbooks)
+    service, model = subject(catalog, incident_view.incident.labels, incident_view.alerts)
+    matches = tuple(Match(r["name"], r["score"], r["section"], r["why"]) for r in incident_view.runbooks)
     books = {m.name: book for m in matches if (book := library.book(m.name)) is not None}
     books |= {
         name: book
@@ -52,9 +58,9 @@ def view_of(
     }
     offered = tools.offered(backends)
     return View(
-        incident=dossier.incident, alerts=dossier.alerts, events=dossier.events, evidence=dossier.evidence,
+        incident=incident_view.incident, alerts=incident_view.alerts, events=incident_view.events, evidence=incident_view.evidence,
         runbooks=matches, bodies=books, catalog=catalog, service=service, model=model, reads=offered.reads,
-        actions=offered.actions, now=now, steering=steering(dossier.events), **more,
+        actions=offered.actions, now=now, steering=steering(incident_view.events), **more,
     )  # fmt: skip
 
 
@@ -77,12 +83,14 @@ def steering(events: Sequence[Event]) -> tuple[str, ...]:
     return tuple(said)
 
 
-def names_in(dossier: Dossier, catalog: Catalog) -> frozenset[str]:
+def names_in(incident_view: IncidentView, catalog: Catalog) -> frozenset[str]:
     """Names that may stand in a text although they hold digits: of the catalog, and of labels that were really seen."""
-    labels = [a.labels for a in dossier.alerts] + [f.labels for e in dossier.evidence.values() for f in e.facts]
+    labels = [a.labels for a in incident_view.alerts] + [
+        f.labels for e in incident_view.evidence.values() for f in e.facts
+    ]
     seen = {text for label in labels for pair in label.items() for text in pair}
-    texts = {str(f.value) for e in dossier.evidence.values() for f in e.facts if isinstance(f.value, str)}
-    return catalog.names() | seen | texts | {r["name"] for r in dossier.runbooks}
+    texts = {str(f.value) for e in incident_view.evidence.values() for f in e.facts if isinstance(f.value, str)}
+    return catalog.names() | seen | texts | {r["name"] for r in incident_view.runbooks}
 
 
 @dataclass(frozen=True)
@@ -199,26 +207,26 @@ def together(refused: Sequence[Thought], thought: Thought) -> Thought:
     )
 
 
-def gives_up(why: str, dossier: Dossier) -> Conclude:
+def gives_up(why: str, incident_view: IncidentView) -> Conclude:
     """The end when no reasoner can go on: what was found stays, the cause is unknown, a person takes over."""
-    component = dossier.cause.component if dossier.cause else ""
+    component = incident_view.cause.component if incident_view.cause else ""
     return Conclude(
         (),
         Cause(component, Fault.UNKNOWN),
-        dossier.incident.kind,
+        incident_view.incident.kind,
         not_checked=(NotChecked("the rest", why),),
         hand_over=why,
     )
 
 
-def halted(dossier: Dossier) -> Checked | None:
+def halted(incident_view: IncidentView) -> Checked | None:
     """The next move where a person has said stop: taken over, it concludes with what is known; paused, it waits."""
-    if dossier.taken_over:
-        cause = dossier.cause or Cause("", Fault.UNKNOWN)
-        why = f"{dossier.taken_over} took over."
-        return Checked(Conclude((), cause, dossier.incident.kind, hand_over=why), texts={"hand_over": why})
-    if dossier.paused:
-        question = f"{dossier.paused} paused this. Say resume, or steer it, and it goes on."
+    if incident_view.taken_over:
+        cause = incident_view.cause or Cause("", Fault.UNKNOWN)
+        why = f"{incident_view.taken_over} took over."
+        return Checked(Conclude((), cause, incident_view.incident.kind, hand_over=why), texts={"hand_over": why})
+    if incident_view.paused:
+        question = f"{incident_view.paused} paused this. Say resume, or steer it, and it goes on."
         return Checked(AskPerson(question), texts={"question": question})
     return None
 
@@ -227,8 +235,8 @@ def without_finding(move: Propose) -> str:
     return f"{move.action} was not taken: none of the findings it rests on held. Say what the evidence shows, by reference."
 
 
-def unknown_if_unfounded(move: Conclude, result: Checked, dossier: Dossier) -> Conclude:
+def unknown_if_unfounded(move: Conclude, result: Checked, incident_view: IncidentView) -> Conclude:
     """A cause that no finding supports is not a cause, and "nothing is wrong" no exception: inconclusive, with what was checked."""
-    if result.findings or dossier.findings or move.cause.fault is Fault.UNKNOWN:
+    if result.findings or incident_view.findings or move.cause.fault is Fault.UNKNOWN:
         return move
     return replace(move, cause=Cause(move.cause.component, Fault.UNKNOWN))

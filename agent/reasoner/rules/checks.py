@@ -15,7 +15,7 @@ from agent.library.parse import advice
 from agent.library.render import Names, names_for, render_check
 from agent.library.runbook import CheckBlock, Runbook
 from agent.reasoner.protocol import Call, View
-from agent.reasoner.rules.evidence_index import Shelf, ask, key, labels_of, number
+from agent.reasoner.rules.evidence_index import EvidenceIndex, ask, key, labels_of, number
 from tools.context import Model, Service
 from tools.errors import ToolError
 from tools.prometheus.promql import parse, render
@@ -109,10 +109,10 @@ def followed_for(view: View, subject: Subject) -> list[tuple[Runbook, float, Che
 def tried(view: View, subject: Subject) -> list[Tried]:
     """Every check block of the runbooks, rendered for a subject, with its verdict as far as there is evidence; what two
     runbooks ask alike counts once."""
-    shelf = Shelf(view)
+    evidence_index = EvidenceIndex(view)
     found: dict[bytes, Tried] = {}
     for n, (book, weight, block) in enumerate(followed_for(view, subject)):
-        one = _try(view, shelf, subject, book, weight, block)
+        one = _try(view, evidence_index, subject, book, weight, block)
         if one.check is None and not subject.own:
             continue  # the question does not apply to it: it has no model, or no workload of its own
         asked = [one.check.to_json(), str(block.suggests), str(block.rules_out)] if one.check else [n]
@@ -120,7 +120,9 @@ def tried(view: View, subject: Subject) -> list[Tried]:
     return list(found.values())
 
 
-def _try(view: View, shelf: Shelf, subject: Subject, book: Runbook, weight: float, block: CheckBlock) -> Tried:
+def _try(
+    view: View, evidence_index: EvidenceIndex, subject: Subject, book: Runbook, weight: float, block: CheckBlock
+) -> Tried:
     blank = Tried(subject, book, weight, block, None, None, None, None)
     try:
         check = render_check(block, subject.names, book.name)
@@ -129,11 +131,11 @@ def _try(view: View, shelf: Shelf, subject: Subject, book: Runbook, weight: floa
     call = ask(view, check.read, block.title or f"a check of {book.name}", **check.args)
     if call is None:
         return replace(blank, check=check, why=f"{check.read} is not offered here; configure its backend")
-    evidence = shelf.of(call)
+    evidence = evidence_index.of(call)
     if evidence is None:
         return replace(blank, check=check, call=call, why="not looked at yet")
     verdict = check.holds(evidence.facts)
-    blank = replace(blank, detail=shelf.of(detail_call(view, check)))
+    blank = replace(blank, detail=evidence_index.of(detail_call(view, check)))
     if verdict is not None and speaks_of_outcomes(check) and outcomes_unknown(view):
         return replace(
             blank, check=check, call=call, evidence=evidence, why="true outcomes of this time are not known yet"
@@ -165,7 +167,7 @@ def speaks_of_outcomes(check: Check) -> bool:
 
 def outcomes_unknown(view: View) -> bool:
     """Whether a read said that the labels of the incident's time are still incomplete."""
-    quality = next(Shelf(view).reads("model_quality"), None)
+    quality = next(EvidenceIndex(view).reads("model_quality"), None)
     covered = quality.fact("window.covered") if quality else None
     return covered is not None and covered.value is False
 
@@ -188,7 +190,7 @@ def details_of(view: View, checks: list[Tried]) -> Iterator[Call]:
 def changes(view: View) -> list[tuple[float, str, str, Evidence, Fact]]:
     """Known changes as (unix seconds, kind, service, evidence, fact), each once, oldest first."""
     found: dict[tuple[float, str, str], tuple[float, str, str, Evidence, Fact]] = {}
-    for evidence in Shelf(view).reads("recent_changes"):
+    for evidence in EvidenceIndex(view).reads("recent_changes"):
         for fact in evidence.facts:
             at = number(evidence, fact.id) if fact.id.endswith(".at") else None
             if at is not None:

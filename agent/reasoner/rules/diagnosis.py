@@ -21,7 +21,7 @@ from agent.domain.evidence import Evidence
 from agent.domain.incident import Kind
 from agent.reasoner.protocol import View
 from agent.reasoner.rules.checks import CHANGE_READS, Subject, Tried, changes, outcomes_unknown
-from agent.reasoner.rules.evidence_index import Shelf, fact, labels_of, number
+from agent.reasoner.rules.evidence_index import EvidenceIndex, fact, labels_of, number
 from agent.reasoner.rules.first_minute import compare_call, history_call, onset, rule_call
 
 FIRST_SIGN, NEXT_SIGN, AGAINST, TIMELY, OTHER = 1.5, 0.75, -0.5, 0.75, 0.8
@@ -174,7 +174,7 @@ def _changed(view: View, subject: Subject, kind: str = "", within: float = BEFOR
 
 def _label_lag(view: View) -> float:
     """Seconds by which true outcomes come late: an error shows no sooner after what caused it."""
-    quality = next(Shelf(view).reads("model_quality"), None)
+    quality = next(EvidenceIndex(view).reads("model_quality"), None)
     until = number(quality, "labels_complete_until")
     return LABELS_S if until is None else max(view.now.timestamp() - until, 0.0)
 
@@ -186,9 +186,9 @@ def _usual(view: View) -> bool:
 
 
 def _as_ever(view: View) -> bool:
-    evidence = Shelf(view).of(compare_call(view))
+    evidence = EvidenceIndex(view).of(compare_call(view))
     heads = own_heads(view, evidence, "ratio.last_week")
-    come_before = (number(Shelf(view).of(history_call(view)), "earlier.count") or 0) >= 1
+    come_before = (number(EvidenceIndex(view).of(history_call(view)), "earlier.count") or 0) >= 1
 
     def near(name: str) -> bool:
         found = [number(evidence, f"{head}ratio.{name}") for head in heads]
@@ -212,14 +212,14 @@ def _fleeting(view: View) -> bool:
         return False
     if any(-AFTER_S <= onset(view) - at <= BEFORE_S for at, *_ in changes(view)):
         return False
-    history = Shelf(view).of(history_call(view))
+    history = EvidenceIndex(view).of(history_call(view))
     count, median = number(history, "earlier.count") or 0, number(history, "median_duration")
     lasted = view.now.timestamp() - onset(view)
     return count >= OFTEN and median is not None and median <= BRIEF_S and lasted <= 2 * median
 
 
 def _quiet(view: View) -> bool:
-    return number(Shelf(view).of(rule_call(view)), "breaching.count") == 0
+    return number(EvidenceIndex(view).of(rule_call(view)), "breaching.count") == 0
 
 
 def _upstream_first(view: View, alive: list[Candidate]) -> list[Candidate]:
@@ -254,7 +254,7 @@ def implicated(view: View, signs: Sequence[Tried]) -> set[str]:
         p for one in signs if one.block.suggests in (Fault.DEPENDENCY_DOWN, Fault.NETWORK) and (p := peer_of(view, one))
     }
     began = onset(view)
-    for evidence in Shelf(view).reads("began_around"):
+    for evidence in EvidenceIndex(view).reads("began_around"):
         for seen in evidence.facts:
             at, service = number(evidence, seen.id), view.catalog.service_for(seen.labels)
             if seen.id.endswith(".began") and at is not None and service and at <= began + AFTER_S:
@@ -329,7 +329,7 @@ def _without_candidate(
     name = (
         view.service.name if view.service else (view.model.name if view.model else labels_of(view).get("service", ""))
     )
-    history = Shelf(view).of(history_call(view))
+    history = EvidenceIndex(view).of(history_call(view))
     clears = (number(history, "earlier.count") or 0) >= OFTEN
     told = [one for one in checks if one.block.suggests]
     answered = bool(told) and all(one.verdict is not None for one in told)
@@ -351,8 +351,8 @@ def _about_model(view: View) -> bool:
 
 def _harmless_drift(view: View) -> bool:
     """Drift without damage: features were looked at, and the model's error is what it was, on complete outcomes."""
-    drift = next(Shelf(view).reads("inspect_drift"), None)
-    quality = next(Shelf(view).reads("model_quality"), None)
+    drift = next(EvidenceIndex(view).reads("inspect_drift"), None)
+    quality = next(EvidenceIndex(view).reads("model_quality"), None)
     ratio = number(quality, "quality.ratio")
     covered = fact(quality, "window.covered")
     lower = view.model is None or view.model.quality_lower_is_better

@@ -39,7 +39,7 @@ def key(call: Call | Evidence) -> bytes:
     return canonical([call.read, dict(call.args if isinstance(call, Call) else call.arguments)])
 
 
-class Shelf:
+class EvidenceIndex:
     """The case's evidence, by call. `after` leaves out what was read before an event of that number."""
 
     def __init__(self, view: View, after: int = 0) -> None:

@@ -10,7 +10,7 @@ from agent.domain.finding import Assertion, Claim, Finding
 from agent.reasoner.protocol import NotChecked, RuledOut, View
 from agent.reasoner.rules.checks import Tried, changes
 from agent.reasoner.rules.diagnosis import Candidate, Picture, own_heads
-from agent.reasoner.rules.evidence_index import Shelf, fact, number
+from agent.reasoner.rules.evidence_index import EvidenceIndex, fact, number
 from agent.reasoner.rules.first_minute import compare_call, history_call, onset, rule_call
 from agent.reasoner.rules.metric_phrases import statements
 
@@ -60,7 +60,7 @@ def findings(view: View, picture: Picture, checks: Iterable[Tried]) -> tuple[Cla
 
 def level(view: View) -> Iterator[Claim]:
     """The rule's value against its limit, and against the usual level."""
-    rule, compared = Shelf(view).of(rule_call(view)), Shelf(view).of(compare_call(view))
+    rule, compared = EvidenceIndex(view).of(rule_call(view)), EvidenceIndex(view).of(compare_call(view))
     if rule and (value := _first(rule, ".last")) and fact(rule, "limit"):
         ref, limit = f"{rule.id}.{value}", f"{rule.id}.limit"
         for op, words in ((">", "above"), ("<", "below")):
@@ -90,7 +90,7 @@ def _against(now: str, then: str, word: str) -> Iterator[Claim]:
 
 def spread(view: View) -> Iterator[Claim]:
     """Which label values carry the breach."""
-    rule = Shelf(view).of(rule_call(view))
+    rule = EvidenceIndex(view).of(rule_call(view))
     if rule is None:
         return
     splits = [f for f in rule.facts if f.id.startswith("by.") and f.id.endswith(".s1.value") and f.labels]
@@ -101,7 +101,7 @@ def spread(view: View) -> Iterator[Claim]:
 
 def beside(view: View) -> Iterator[Claim]:
     """Which other alerts began around the same time."""
-    around = next(Shelf(view).reads("began_around"), None)
+    around = next(EvidenceIndex(view).reads("began_around"), None)
     if around:
         yield Claim("No other alert began with it.", (Assertion(f"{around.id}.count", "==", 0.0),))
         yield Claim(
@@ -113,7 +113,7 @@ def beside(view: View) -> Iterator[Claim]:
 
 
 def history(view: View) -> Iterator[Claim]:
-    past = Shelf(view).of(history_call(view))
+    past = EvidenceIndex(view).of(history_call(view))
     if past and number(past, "earlier.count"):
         yield Claim(
             f"It fired and cleared {{{past.id}.earlier.count}} times before, as a rule after {{{past.id}.median_duration}}."
@@ -127,7 +127,7 @@ def history(view: View) -> Iterator[Claim]:
 
 def changed(view: View) -> Iterator[Claim]:
     """What changed before the breach, and what did not."""
-    listed = next(Shelf(view).reads("recent_changes"), None)
+    listed = next(EvidenceIndex(view).reads("recent_changes"), None)
     if listed:
         ref = f"{listed.id}.changes.count"
         yield Claim(f"No change is known in {{window({ref})}}.", (Assertion(ref, "==", 0.0),))
@@ -138,7 +138,7 @@ def changed(view: View) -> Iterator[Claim]:
     for _, kind, service, evidence, found in list(last.values())[-2:]:
         what = f"{kind.replace('_', ' ') or 'change'}{f' of {service}' if service else ''}"
         yield Claim(f"The last {what} was at {{{evidence.id}.{found.id}}}.")
-    restarts = next(Shelf(view).reads("restarts_and_versions"), None)
+    restarts = next(EvidenceIndex(view).reads("restarts_and_versions"), None)
     if restarts:
         ref = f"{restarts.id}.restarts.count"
         yield Claim(f"No process restarted in {{window({ref})}}.", (Assertion(ref, "==", 0.0),))
@@ -153,9 +153,15 @@ def changed(view: View) -> Iterator[Claim]:
 
 def model_state(view: View) -> Iterator[Claim]:
     """What serving runs, whether features drifted or are stale, up to when outcomes are known."""
-    shelf = Shelf(view)
-    served, drift = next(shelf.reads("served_version"), None), next(shelf.reads("inspect_drift"), None)
-    fresh, quality = next(shelf.reads("feature_freshness"), None), next(shelf.reads("model_quality"), None)
+    evidence_index = EvidenceIndex(view)
+    served, drift = (
+        next(evidence_index.reads("served_version"), None),
+        next(evidence_index.reads("inspect_drift"), None),
+    )
+    fresh, quality = (
+        next(evidence_index.reads("feature_freshness"), None),
+        next(evidence_index.reads("model_quality"), None),
+    )
     if served:
         both = f"version {{{served.id}.served.version}}, the alias points at {{{served.id}.alias.version}}"
         yield Claim(f"Serving runs {both}.", (Assertion(f"{served.id}.agree", "==", "true"),))

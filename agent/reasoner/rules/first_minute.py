@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.domain.alert import Alert, severity_rank, standing
 from agent.reasoner.protocol import Call, View
-from agent.reasoner.rules.evidence_index import Shelf, ask, labels_of, number, present
+from agent.reasoner.rules.evidence_index import EvidenceIndex, ask, labels_of, number, present
 from tools.alerts.expression import breach_of
 from tools.context import Service
 from tools.errors import ToolError
@@ -100,6 +100,6 @@ def model_calls(view: View) -> list[Call | None]:
 
 def onset(view: View) -> float:
     """Unix seconds at which the breach began: as the rule shows it, else when the earliest alert says."""
-    began = number(Shelf(view).of(rule_call(view)), "began")
+    began = number(EvidenceIndex(view).of(rule_call(view)), "began")
     stated = view.incident.since.timestamp()
     return min(began, stated) if began is not None else stated

@@ -15,7 +15,7 @@ from agent.library.runbook import ActionBlock, Runbook
 from agent.reasoner.protocol import View
 from agent.reasoner.rules.checks import BELOW, books, changes, linked
 from agent.reasoner.rules.diagnosis import Candidate, worst_peer
-from agent.reasoner.rules.evidence_index import Shelf, number
+from agent.reasoner.rules.evidence_index import EvidenceIndex, number
 from agent.reasoner.rules.first_minute import history_call, onset
 from tools.context import Json
 
@@ -151,7 +151,7 @@ def _books(view: View, candidate: Candidate) -> list[Runbook]:
 
 def _came_with_a_version(view: View, candidate: Candidate) -> bool:
     """The service was deployed within two days before, and its alert had never fired until then."""
-    earlier, began = number(Shelf(view).of(history_call(view)), "earlier.count"), onset(view)
+    earlier, began = number(EvidenceIndex(view).of(history_call(view)), "earlier.count"), onset(view)
     deployed = any(k == "deployment" and service == candidate.subject.name and 0 <= began - at <= VERSION_S
                    for at, k, service, _, _ in changes(view))  # fmt: skip
     return earlier == 0 and deployed
@@ -164,11 +164,11 @@ def _source(book: Runbook, line: int) -> str:
 def before(view: View, candidate: Candidate) -> dict[str, Json]:
     """The state an action would start from, as reads of the candidate's own workload and model showed it."""
     found: dict[str, Json] = {}
-    shelf = Shelf(view)
+    evidence_index = EvidenceIndex(view)
     for read, names in BEFORE.items():
         wanted = candidate.subject.names.workload if read in ("describe_workload", "rollout_history") else None
         model = candidate.subject.model.name if candidate.subject.model else None
-        for evidence in shelf.reads(read):
+        for evidence in evidence_index.reads(read):
             if evidence.arguments.get("workload") in (wanted, None) and evidence.arguments.get("model") in (
                 model,
                 None,
@@ -178,7 +178,7 @@ def before(view: View, candidate: Candidate) -> dict[str, Json]:
                 }
                 break
     alias = candidate.subject.model.alias if candidate.subject.model else ""
-    versions = next(shelf.reads("model_versions"), None)
+    versions = next(evidence_index.reads("model_versions"), None)
     for id_, name in ((f"alias.{alias}", "version"), (f"alias.{alias}.previous", "previous_version")):
         known = versions.fact(id_) if versions and alias else None
         if known is not None and known.value is not None:

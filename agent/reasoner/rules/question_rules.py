@@ -10,7 +10,7 @@ from agent.domain.evidence import Evidence, ReadOutcome
 from agent.domain.text import visible
 from agent.domain.timeline import Event, EventKind
 from agent.reasoner.protocol import Call, Look, Move, Reply, View
-from agent.reasoner.rules.evidence_index import Shelf, ask, fact, labels_of, present
+from agent.reasoner.rules.evidence_index import EvidenceIndex, ask, fact, labels_of, present
 from agent.reasoner.rules.findings_text import names_in
 from agent.reasoner.rules.first_minute import measured
 from tools.errors import ToolError
@@ -144,11 +144,11 @@ def _about(view: View, question: str, lower: str) -> Move:
     words = {w.strip("?,.!'\"") for w in question.split()}
     service = next((s.name for s in view.catalog.services() if s.name in words), None)
     calls = _calls_for_service(view, service) if service else _calls_for_metric(view, question, words)
-    shelf = Shelf(view)
-    if missing := shelf.missing(calls):
+    evidence_index = EvidenceIndex(view)
+    if missing := evidence_index.missing(calls):
         return Look(missing)
     if calls:
-        found = [e for c in calls if (e := shelf.of(c))]
+        found = [e for c in calls if (e := evidence_index.of(c))]
         failed = [f"{e.id}: {e.read} failed." for e in found if e.outcome is ReadOutcome.FAILED]
         return _reply(view, [*failed, *(line for e in found for line in _evidence(view, e.id))])
     topics = [pattern for word, pattern in TOPICS.items() if word in lower]

@@ -13,7 +13,7 @@ from agent.domain.timeline import EventKind
 from agent.reasoner.protocol import Call, Conclude, Look, Move, Propose, Thought, View
 from agent.reasoner.rules.checks import Subject, Tried, calls_of, changes, details_of, own_subject, subject_of, tried
 from agent.reasoner.rules.diagnosis import Picture, depths, implicated, kind_of, weigh
-from agent.reasoner.rules.evidence_index import Shelf, ask, labels_of, present
+from agent.reasoner.rules.evidence_index import EvidenceIndex, ask, labels_of, present
 from agent.reasoner.rules.findings_text import findings, not_checked, reason, ruled_out, sound
 from agent.reasoner.rules.first_minute import compare_call, first_minute, onset, rule_call, workload_calls
 from agent.reasoner.rules.mitigation import SURE_ENOUGH, Attempt, Step, attempts, by_hand, steps
@@ -99,7 +99,7 @@ def _look(view: View, calls: Iterable[Call], after: int = 0) -> Look | None:
     """
     looks = (e for e in view.events if e.kind is EventKind.NOTE and e.data.get("move") == "look" and e.n > after)
     moves = [e for e in looks if str(e.data.get("by", "")).endswith(RunbookReasoner.name)]
-    missing = Shelf(view, after).missing(present(calls))
+    missing = EvidenceIndex(view, after).missing(present(calls))
     return Look(missing[:MOST_CALLS]) if missing and len(moves) < MOST_LOOKS else None
 
 
@@ -128,7 +128,7 @@ def _look_again(view: View, last: Attempt) -> Look | None:
         [rule_call(view), compare_call(view), *workload_calls(view, view.service, labels)[:1],
          ask(view, "served_version", "which version is served now", model=model) if model else None]
     )  # fmt: skip
-    missing = Shelf(view, after=last.event).missing(calls)
+    missing = EvidenceIndex(view, after=last.event).missing(calls)
     return Look(missing) if missing else None
 
 

@@ -17,7 +17,7 @@ from agent.errors import UnusableInput
 from agent.reasoner.protocol import Call, View
 from agent.reasoner.rules.checks import OUTCOME_METRICS
 from agent.reasoner.rules.diagnosis import Candidate
-from agent.reasoner.rules.evidence_index import Shelf, ask, labels_of, number, present
+from agent.reasoner.rules.evidence_index import EvidenceIndex, ask, labels_of, number, present
 from agent.reasoner.rules.first_minute import alert_of, measured, rule_call
 from tools.alerts.expression import breach_of
 from tools.errors import ToolError
@@ -67,12 +67,16 @@ def _sign_call(view: View, check: Check) -> Call | None:
 def ended(view: View, candidate: Candidate) -> bool:
     """Whether in the last minute no sign of the cause shows any more, all with data, and the alert's measure does not
     either; where that cannot be taken over a minute, one of the signs has to be far from its limit."""
-    shelf, measure = Shelf(view), last_minute_call(view)
+    evidence_index, measure = EvidenceIndex(view), last_minute_call(view)
     calls = [(one.check, call) for one in candidate.signs if one.check and (call := _sign_call(view, one.check))]
-    seen = [(check, e) for check, call in calls if (e := shelf.of(call)) is not None]
+    seen = [(check, e) for check, call in calls if (e := evidence_index.of(call)) is not None]
     if len(seen) < len(calls) or any(check.holds(e.facts) is not False for check, e in seen):
         return False
-    return any(_far(check, e) for check, e in seen) if measure is None else _breaching(view, shelf.of(measure)) is False
+    return (
+        any(_far(check, e) for check, e in seen)
+        if measure is None
+        else _breaching(view, evidence_index.of(measure)) is False
+    )
 
 
 def _far(check: Check, evidence: Evidence) -> bool:
@@ -107,13 +111,13 @@ def quick(view: View) -> bool:
 
 def still_breaching(view: View, after: int) -> bool | None:
     """Whether the alert's rule is in breach by what was read after an event of that number; None: not looked at."""
-    count = number(Shelf(view, after).of(rule_call(view)), "breaching.count")
+    count = number(EvidenceIndex(view, after).of(rule_call(view)), "breaching.count")
     return None if count is None else count > 0
 
 
 def over_claims(view: View) -> tuple[Claim, ...]:
     """That it is over by itself, in numbers; each in the direction that its limit has."""
-    now, rule = Shelf(view).of(last_minute_call(view)), Shelf(view).of(rule_call(view))
+    now, rule = EvidenceIndex(view).of(last_minute_call(view)), EvidenceIndex(view).of(rule_call(view))
     labels = labels_of(view)
     seen = next((f for f in (now.facts if now else ()) if f.id.endswith(".last") and f.value is not None
                  and all(labels.get(k, v) == v for k, v in f.labels.items())), None)  # fmt: skip

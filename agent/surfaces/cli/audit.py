@@ -31,7 +31,7 @@ async def _verify(session: Session, as_json: bool) -> int:
     told = []
     for demo in places(session.settings()):
         async with opened(session, demo=demo) as app:
-            breaks = await app.desk.audit()
+            breaks = await app.api.audit()
             broken += len(breaks)
             told += [
                 {"incident": b.incident, "event": b.n, "what": b.what, "mend": b.mend, "data": str(app.settings.data)}
@@ -63,18 +63,18 @@ async def _settle(session: Session, reason: str) -> int:
     accepted, problem = 0, UnusableInput("Nothing is to be settled.")
     for demo in places(session.settings()):
         async with opened(session, demo=demo) as app:
-            person = app.desk.person(f"os:{app.settings.os_user}")
-            if person.name is None and not await app.desk.unsettled():
+            person = app.api.person(f"os:{app.settings.os_user}")
+            if person.name is None and not await app.api.unsettled():
                 continue
             try:
-                found = await app.desk.accept_restore(person, reason)
+                found = await app.api.accept_restore(person, reason)
             except UnusableInput as error:
                 problem = error
                 continue
             accepted += 1
             for one in found:
                 _tell(one)
-            halt = await app.desk.stopped()
+            halt = await app.api.stopped()
             out(f"{app.settings.data}: settled.{f' {halt}. `stanch resume` ends that.' if halt else ''}")
     if not accepted:
         raise problem

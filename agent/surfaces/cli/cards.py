@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 async def show(console: Console, app: App, proposal: Proposal) -> None:
     """Print the card of a proposal with what has come about since it was made."""
-    events = (await app.desk.dossier(proposal.incident)).events
-    approval(console, proposal, app.catalog, await app.desk.stopped(), events)
+    events = (await app.api.incident_view(proposal.incident)).events
+    approval(console, proposal, app.catalog, await app.api.stopped(), events)
 
 
 def approval(

@@ -34,14 +34,14 @@ def ask(session: Session, text: str, incident: str | None, in_demo: bool, as_jso
 
 async def _ask(session: Session, text: str, incident: str | None, in_demo: bool, as_json: bool) -> int:
     if incident is not None:
-        async with holding(session, lambda app: app.desk.find(incident)) as (app, found):
+        async with holding(session, lambda app: app.api.find(incident)) as (app, found):
             return await _answer(app, text, found.id, as_json)
     async with opened(session, demo=in_demo and True in places(session.settings())) as app:
         return await _answer(app, text, None, as_json)
 
 
 async def _answer(app: App, text: str, incident: str | None, as_json: bool) -> int:
-    answered = await app.desk.ask(text, app.desk.person(f"os:{app.settings.os_user}"), incident)
+    answered = await app.api.ask(text, app.api.person(f"os:{app.settings.os_user}"), incident)
     if as_json:
         out_json({"text": answered.text, "evidence": list(answered.evidence), "reads": answered.reads})
     else:
@@ -53,8 +53,8 @@ async def _answer(app: App, text: str, incident: str | None, as_json: bool) -> i
 
 async def sources(app: App, incident: str, ids: tuple[str, ...]) -> list[str]:
     """One line for each piece of evidence an answer rests on."""
-    dossier = await app.desk.dossier(incident)
-    found = [dossier.evidence[i] for i in ids if i in dossier.evidence]
+    incident_view = await app.api.incident_view(incident)
+    found = [incident_view.evidence[i] for i in ids if i in incident_view.evidence]
     return [f"  [{e.id}] {source_of(e)}{f'  {e.link}' if e.link else ''}" for e in found]
 
 
@@ -84,8 +84,8 @@ async def _chat(session: Session, prefix: str | None) -> int:
 
     async def wanted(app: App) -> str:
         if prefix:
-            return (await app.desk.find(prefix)).id
-        found = await app.desk.incidents(1, only_open=True) or await app.desk.incidents(1)
+            return (await app.api.find(prefix)).id
+        found = await app.api.incidents(1, only_open=True) or await app.api.incidents(1)
         if not found:
             raise UnusableInput("There is no incident to talk about. `stanch demo` makes one.")
         return found[0].id
@@ -116,7 +116,7 @@ class Conversation:
         self.incident = incident
         self.follower = follower
         self.screen = follower.screen
-        self.person: Person = app.desk.person(f"os:{app.settings.os_user}")
+        self.person: Person = app.api.person(f"os:{app.settings.os_user}")
         self.commands: dict[str, tuple[Callable[[str], Awaitable[None]], str]] = {
             "/status": (self._status, "how the incident stands"),
             "/evidence": (self._evidence, "what was read; /evidence E3 opens one"),
@@ -169,38 +169,38 @@ class Conversation:
 
     async def _question(self, line: str) -> None:
         with self.screen.console.status("thinking"):
-            answered = await self.app.desk.ask(line, self.person, self.incident)
+            answered = await self.app.api.ask(line, self.person, self.incident)
         self.screen.paragraph("answer", answered.text)
-        dossier = await self.app.desk.dossier(answered.incident)
-        for one in (dossier.evidence[i] for i in answered.evidence if i in dossier.evidence):
+        incident_view = await self.app.api.incident_view(answered.incident)
+        for one in (incident_view.evidence[i] for i in answered.evidence if i in incident_view.evidence):
             if f"{one.id}: " in answered.text:
                 continue  # the answer says itself what it is
             self.screen.line(one.id, source_of(one), "dim")
 
     async def _status(self, _: str) -> None:
-        dossier = await self.app.desk.dossier(self.incident)
-        incident = dossier.incident
+        incident_view = await self.app.api.incident_view(self.incident)
+        incident = incident_view.incident
         self.screen.line("incident", f"{incident.id} {incident.title}", "bold")
         self.screen.line("state", str(incident.state).replace("_", " "), "bold")
-        if dossier.cause:
-            self.screen.line("cause", f"{dossier.cause} (confidence {dossier.cause.confidence:.0%})")
+        if incident_view.cause:
+            self.screen.line("cause", f"{incident_view.cause} (confidence {incident_view.cause.confidence:.0%})")
         for proposal in await self._waiting():
             self.screen.line("waits", f"{proposal.id}: {proposal.command}", "yellow")
 
     async def _evidence_ids(self) -> list[str]:
-        return list((await self.app.desk.dossier(self.incident)).evidence)
+        return list((await self.app.api.incident_view(self.incident)).evidence)
 
     async def _evidence(self, which: str) -> None:
-        dossier = await self.app.desk.dossier(self.incident)
+        incident_view = await self.app.api.incident_view(self.incident)
         if which:
-            wanted = dossier.evidence.get(which.upper())
+            wanted = incident_view.evidence.get(which.upper())
             if wanted is None:
                 raise UnusableInput(
-                    f"There is no evidence {which!r}; there are {', '.join(dossier.evidence) or 'none'}."
+                    f"There is no evidence {which!r}; there are {', '.join(incident_view.evidence) or 'none'}."
                 )
             self._one(wanted)
             return
-        for one in dossier.evidence.values():
+        for one in incident_view.evidence.values():
             self.screen.line(
                 one.id, f"{one.read} ({one.outcome}): {one.summary.splitlines()[0] if one.summary else ''}"
             )
@@ -219,11 +219,11 @@ class Conversation:
             self.screen.line("open", wanted.link, "dim")
 
     async def _why(self, _: str) -> None:
-        dossier = await self.app.desk.dossier(self.incident)
-        self.screen.line("cause", str(dossier.cause or "not found yet"), "bold")
-        for finding in dossier.findings:
+        incident_view = await self.app.api.incident_view(self.incident)
+        self.screen.line("cause", str(incident_view.cause or "not found yet"), "bold")
+        for finding in incident_view.findings:
             self.screen.line("finding", f"{finding['text']} [{' '.join(finding['evidence'])}]")
-        for one in dossier.ruled_out:
+        for one in incident_view.ruled_out:
             self.screen.line("ruled out", f"{one['cause']}: {one['why']} [{' '.join(one['evidence'])}]")
 
     async def _plan(self, _: str) -> None:
@@ -232,14 +232,14 @@ class Conversation:
         waiting = await self._waiting()
         for proposal in waiting:
             await cards.show(self.screen.console, self.app, proposal)
-        dossier = await self.app.desk.dossier(self.incident)
+        incident_view = await self.app.api.incident_view(self.incident)
         if not waiting:
-            self.screen.line("plan", dossier.hand_over or "nothing waits for a decision")
-        for one in dossier.not_checked:
+            self.screen.line("plan", incident_view.hand_over or "nothing waits for a decision")
+        for one in incident_view.not_checked:
             self.screen.line("not checked", f"{one['what']}: {one['why']}", "yellow")
 
     async def _waiting(self) -> list[Any]:
-        return [p for p in await self.app.desk.proposals() if p.incident == self.incident]
+        return [p for p in await self.app.api.proposals() if p.incident == self.incident]
 
     async def _approve(self, _: str) -> None:
         await self._decide("approve", "")
@@ -252,27 +252,27 @@ class Conversation:
         if len(waiting) != 1:
             raise UnusableInput(f"{len(waiting) or 'No'} proposals wait for a decision here. `/plan` shows them.")
         async with self._working():
-            await self.app.desk.decide(waiting[0].id, waiting[0].digest, self.person, answer, reason)
+            await self.app.api.decide(waiting[0].id, waiting[0].digest, self.person, answer, reason)
 
     async def _steer(self, words: str) -> None:
         if not words:
             raise UnusableInput("Say where to: /steer look at the database instead")
         async with self._working():
-            await self.app.desk.steer(self.incident, self.person, words)
+            await self.app.api.steer(self.incident, self.person, words)
 
     @asynccontextmanager
     async def _working(self) -> AsyncIterator[None]:
         """After what a person said: run the incident here until it rests again, showing what happens while it does."""
         from agent.surfaces.cli.run_loop import Driver
 
-        events = await self.app.desk.events(self.incident)
+        events = await self.app.api.events(self.incident)
         self.follower.seen = events[-1].n if events else 0
         try:
             yield
             lock_or_busy(self.app)
             driver = Driver(self.app, self.screen, self.person, wait=True, interactive=False)
             await driver.drive(self.incident)
-            for event in await self.app.desk.events(self.incident, self.follower.seen):
+            for event in await self.app.api.events(self.incident, self.follower.seen):
                 self.follower.show(event)
         finally:
             self.follower.seen = None
@@ -280,7 +280,7 @@ class Conversation:
     async def _report(self, _: str) -> None:
         from agent.domain.report import render
 
-        out(render(await self.app.desk.dossier(self.incident)))
+        out(render(await self.app.api.incident_view(self.incident)))
 
     async def _help(self, _: str) -> None:
         for word, (_function, text) in self.commands.items():

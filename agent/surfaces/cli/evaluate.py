@@ -104,11 +104,11 @@ async def marked(session: Session, name: str, source: str, seed: int, reasoner: 
             screen = Screen(_nowhere())
             by = Person("demo:--approve", None)
             driver = Driver(app, screen, by, wait=True, interactive=False, auto=True)
-            received = await app.desk.receive(alerts)
+            received = await app.api.receive(alerts)
             incident = next(r.incident for r in received if r.incident)
             await driver.drive(incident)
-            dossier, took = await app.desk.dossier(incident), time.monotonic() - began
-            return mark(name, seed, dossier, lab.truth, took, _over(lab))
+            incident_view, took = await app.api.incident_view(incident), time.monotonic() - began
+            return mark(name, seed, incident_view, lab.truth, took, _over(lab))
 
 
 def _over(lab: Lab) -> bool:

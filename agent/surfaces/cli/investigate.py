@@ -69,7 +69,7 @@ async def _investigate(session: Session, body: bytes, as_json: bool, jsonl: bool
     alerts = parse(body, RealClock().now())
     listeners, screen = followers(session, jsonl)
     async with opened(session, listeners) as app:
-        person = app.desk.person(f"os:{app.settings.os_user}")
+        person = app.api.person(f"os:{app.settings.os_user}")
         return await work(app, session, alerts, screen, person, as_json=as_json, wait=not no_wait)
 
 
@@ -90,7 +90,7 @@ async def work(
     from agent.surfaces.cli.run_loop import Driver
 
     began = time.monotonic()
-    received = await app.desk.receive(alerts)
+    received = await app.api.receive(alerts)
     incidents = list(dict.fromkeys(r.incident for r in received if r.incident))
     if not incidents:
         screen.line("resolved", "every alert in it is already resolved; there is nothing to do", "green")
@@ -121,10 +121,16 @@ async def _over(app: App, incident: str, code: Exit, screen: Any) -> Exit:
     from agent.domain.incident import ENDED
     from agent.graph.worker import cleared
 
-    dossier = await app.desk.dossier(incident)
-    if code not in (Exit.WAITS, Exit.NO_CAUSE) or dossier.incident.state not in ENDED or not cleared(dossier.alerts):
+    incident_view = await app.api.incident_view(incident)
+    if (
+        code not in (Exit.WAITS, Exit.NO_CAUSE)
+        or incident_view.incident.state not in ENDED
+        or not cleared(incident_view.alerts)
+    ):
         return code
-    screen.line("resolved", f"every alert of it is resolved now; it had ended as {dossier.incident.state}", "green")
+    screen.line(
+        "resolved", f"every alert of it is resolved now; it had ended as {incident_view.incident.state}", "green"
+    )
     return Exit.OK
 
 
@@ -146,7 +152,7 @@ def worst(codes: Sequence[Exit]) -> Exit:
 async def shown_json(app: App, incident: str, seconds: float | None = None) -> dict[str, Any]:
     from agent.domain.incident_view import to_json
 
-    return to_json(await app.desk.dossier(incident), seconds)
+    return to_json(await app.api.incident_view(incident), seconds)
 
 
 def _already_resolved(alerts: Sequence[Alert]) -> dict[str, Any]:
@@ -154,23 +160,23 @@ def _already_resolved(alerts: Sequence[Alert]) -> dict[str, Any]:
     from dataclasses import replace
 
     from agent.domain.incident import Kind, State
-    from agent.domain.incident_view import Dossier, to_json
+    from agent.domain.incident_view import IncidentView, to_json
     from agent.service.correlate import opened_by
 
     incident = replace(opened_by(alerts[0]), state=State.CLOSED, kind=Kind.NONE)
-    return to_json(Dossier(incident, tuple(alerts)), 0.0)
+    return to_json(IncidentView(incident, tuple(alerts)), 0.0)
 
 
 async def _say_known(app: App, incident: str, screen: Any) -> None:
     """That exactly this alert came in before, and how its incident stands."""
-    state = str((await app.desk.dossier(incident)).incident.state).replace("_", " ")
+    state = str((await app.api.incident_view(incident)).incident.state).replace("_", " ")
     screen.line("known", f"this alert came in before: {incident}, {state}")
 
 
 async def _say_report(app: App, incident: str, screen: Any) -> None:
-    dossier = await app.desk.dossier(incident)
-    if dossier.report:
-        screen.line("report", dossier.report, "dim")
+    incident_view = await app.api.incident_view(incident)
+    if incident_view.report:
+        screen.line("report", incident_view.report, "dim")
     screen.line("incident", f"{incident}: stanch incidents show {incident}", "dim")
 
 
@@ -202,6 +208,6 @@ async def _demo(
     listeners, screen = followers(session, jsonl)
     demo_env.clear(session)
     async with demo_env.begun(session, listeners, scenario, seed) as (app, alerts, _):
-        person = app.desk.person(f"os:{app.settings.os_user}")
+        person = app.api.person(f"os:{app.settings.os_user}")
         by = Person("demo:--approve", person.name, person.groups) if approve else person
         return await work(app, session, alerts, screen, by, as_json=as_json, wait=not no_wait, auto=approve)

@@ -31,11 +31,11 @@ async def _press(session: Session, on: bool, reason: str) -> int:
     pressed, problem = 0, UnusableInput("Nothing is stopped.")
     for demo in places(session.settings()):
         async with opened(session, demo=demo) as app:
-            person = app.desk.person(f"os:{app.settings.os_user}")
+            person = app.api.person(f"os:{app.settings.os_user}")
             if demo and person.name is None:
                 continue
             try:
-                stopped = await (app.desk.stop if on else app.desk.resume)(person, reason)
+                stopped = await (app.api.stop if on else app.api.resume)(person, reason)
             except UnusableInput as error:
                 problem = error
                 continue

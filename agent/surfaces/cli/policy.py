@@ -154,12 +154,12 @@ async def _explain(
 ) -> int:  # fmt: skip
     async with opened(session) as app:
         if what in app.tools.by_name():
-            request = app.desk.request(what, arguments, where, at, present)
-            _show(await app.desk.explain(request), as_json)
+            request = app.api.request(what, arguments, where, at, present)
+            _show(await app.api.explain(request), as_json)
             return Exit.OK
     try:
-        async with holding(session, lambda app: app.desk.proposal(what)) as (app, proposal):
-            told = await app.desk.explain(proposal.request(at or app.clock.now()))
+        async with holding(session, lambda app: app.api.proposal(what)) as (app, proposal):
+            told = await app.api.explain(proposal.request(at or app.clock.now()))
             _show(told, as_json, f"{proposal.id} was sealed with {proposal.verdict}, and is {proposal.state}.")
     except UnusableInput as error:
         known = ", ".join(sorted(app.tools.by_name()))

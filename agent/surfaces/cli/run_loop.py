@@ -32,13 +32,13 @@ class Driver:
     async def drive(self, incident: str) -> Exit:
         """Until the incident ends, or rests on what this terminal cannot give."""
         while True:
-            rest = await self.app.desk.work(incident)
+            rest = await self.app.api.work(incident)
             if rest.kind is RestKind.ENDED or not await self._answered(incident, rest):
                 break
-        dossier = await self.app.desk.dossier(incident)
+        incident_view = await self.app.api.incident_view(incident)
         if rest.kind is not RestKind.ENDED:
             self._say_what_is_awaited(rest)
-        return of_incident(dossier)
+        return of_incident(incident_view)
 
     async def _answered(self, incident: str, rest: Rest) -> bool:
         """Whether what the run rests on has been given, so that it can go on."""
@@ -57,10 +57,10 @@ class Driver:
             await self.app.clock.sleep(seconds)
 
     async def _decided(self, proposal_id: str) -> bool:
-        proposal = await self.app.desk.proposal(proposal_id)
+        proposal = await self.app.api.proposal(proposal_id)
         await cards.show(self.screen.console, self.app, proposal)
         if self.auto:
-            await self.app.desk.decide(proposal.id, proposal.digest, self.by, "approve", demo=True)
+            await self.app.api.decide(proposal.id, proposal.digest, self.by, "approve", demo=True)
             return True
         if not self.interactive:
             return False
@@ -68,16 +68,16 @@ class Driver:
         if answer.startswith("l"):
             return False
         if answer in ("y", "yes"):
-            await self.app.desk.decide(proposal.id, proposal.digest, self.by, "approve")
+            await self.app.api.decide(proposal.id, proposal.digest, self.by, "approve")
         else:
             reason = await _asked("Why not? (enter for none): ")
-            await self.app.desk.decide(proposal.id, proposal.digest, self.by, "deny", reason)
+            await self.app.api.decide(proposal.id, proposal.digest, self.by, "deny", reason)
         return True
 
     async def _told(self, incident: str) -> bool:
         text = (await _asked("Your answer (enter to leave it open): ")).strip()
         if text:
-            await self.app.desk.steer(incident, self.by, text)
+            await self.app.api.steer(incident, self.by, text)
         return bool(text)
 
     def _say_what_is_awaited(self, rest: Rest) -> None:

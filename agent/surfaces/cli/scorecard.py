@@ -28,7 +28,7 @@ async def _scorecard(session: Session, as_json: bool, in_demo: bool) -> int:
     from agent.gate import policy_suggestion
 
     async with opened(session, demo=in_demo) as app:
-        rows = await app.desk.scorecard()
+        rows = await app.api.scorecard()
         path = app.settings.policy
         steps: list[Step] = []
         if path is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent.domain.incident_view import Dossier
+from agent.domain.incident_view import IncidentView
 
 if TYPE_CHECKING:
     from agent.lab.scenario import RightAction, Truth
@@ -39,15 +39,15 @@ class Mark:
     seconds: float
 
 
-def mark(scenario: str, seed: int, dossier: Dossier, truth: Truth, seconds: float, recovered: bool) -> Mark:
+def mark(scenario: str, seed: int, incident_view: IncidentView, truth: Truth, seconds: float, recovered: bool) -> Mark:
     """`recovered`: whether the alert was really over in the end, which the lab knows and no verification decides.
 
     Every cause the truth lists is right; where it lists `none` beside others, naming one of those is no alarm.
     """
-    cause = dossier.cause
+    cause = incident_view.cause
     fault = str(cause.fault) if cause else "unknown"
     nothing_wrong = truth.kind == "none"
-    proposals = [p for p in dossier.proposals.values() if not p.get("parent")]
+    proposals = [p for p in incident_view.proposals.values() if not p.get("parent")]
     fitting = [c for c in truth.causes if c.fault == fault]
     names = {name for c in fitting for name in (c.component, *c.also)}
     silent = not proposals and fault in ("unknown", "none")
@@ -63,9 +63,9 @@ def mark(scenario: str, seed: int, dossier: Dossier, truth: Truth, seconds: floa
         abstained_rightly=not proposals if truth.must_abstain or nothing_wrong else None,
         abstained_wrongly=None if truth.must_abstain or nothing_wrong else silent,
         recovered=recovered if truth.recovers and truth.right_actions else None,
-        claims_dropped=dossier.dropped,
-        reads=len(dossier.evidence),
-        tokens=dossier.tokens,
+        claims_dropped=incident_view.dropped,
+        reads=len(incident_view.evidence),
+        tokens=incident_view.tokens,
         seconds=seconds,
     )
 

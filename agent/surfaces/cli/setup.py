@@ -142,7 +142,7 @@ async def _seen(session: Session, backends: dict[str, str]) -> Seen:
     }
     plain = replace(settings, backends=entries, catalog=None, policy=None, runbooks=())
     async with session.open(plain) as app:
-        return await survey(app.desk.context())
+        return await survey(app.api.context())
 
 
 @click.command()
@@ -192,7 +192,7 @@ def _configuration(app: App) -> list[Row]:
     settings = app.settings
     unconfirmed = sum(not service.confirmed for service in app.catalog.services())
     catalog = f"{len(app.catalog.services())} services, {len(app.catalog.models())} models, {unconfirmed} not confirmed"
-    person = app.desk.person(f"os:{settings.os_user}")
+    person = app.api.person(f"os:{settings.os_user}")
     rows: list[Row] = [
         ("settings", "ok" if settings.file else "absent", str(settings.file or "no stanch.yaml; `stanch init` writes one")),
         ("catalog", "ok" if settings.catalog else "absent", catalog if settings.catalog else "none: everything is read-only"),
@@ -209,15 +209,15 @@ def _configuration(app: App) -> list[Row]:
 
 async def _memory(app: App) -> list[Row]:
     """Where key and anchors lie, and what is not as it was anchored: nothing of that starts."""
-    key, anchors, open_to = app.custody
+    key, anchors, open_to = app.audit_key_place
     rows: list[Row] = [("audit", "ok", f"key: {key}{open_to}; anchors: {anchors}")]
-    return rows + [(f"audit {name}", "wrong", why) for name, why in sorted((await app.desk.unsettled()).items())]
+    return rows + [(f"audit {name}", "wrong", why) for name, why in sorted((await app.api.unsettled()).items())]
 
 
 async def _switch(app: App) -> Row:
     """Who has stopped everything: people with `stanch stop`, or the policy file."""
     try:
-        why = await app.desk.stopped() or app.policy().stopped()
+        why = await app.api.stopped() or app.policy().stopped()
     except Unsettled as error:
         return ("kill switch", "wrong", f"nobody can tell how it stands, so nothing starts: {error}")
     return ("kill switch", "wrong", f"{why}; `stanch resume` ends a stop") if why else ("kill switch", "ok", "off")

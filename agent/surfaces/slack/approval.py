@@ -104,7 +104,7 @@ def _essential(scene: Scene, proposal: Proposal) -> Iterator[Row]:
         yield "Undo", [span("Stanch cannot undo it", "bold")]
     also = scene.catalog.dependents(target.service) if target.service else ()
     yield "Also touches", [span(", ".join(also) or "nothing the catalog knows of")]
-    for caution in cautions(proposal, scene.stopped, scene.dossier.events):
+    for caution in cautions(proposal, scene.stopped, scene.incident_view.events):
         yield "Mind", [span(caution, "bold")]
     yield "Why", [span(proposal.why)]
     if proposal.state is _S.OPEN:
@@ -141,7 +141,7 @@ def _value(value: object) -> str:
 def _decided(scene: Scene, proposal: Proposal) -> Iterator[Row]:
     """Who has answered, and how many more have to."""
     people = set()
-    for made in scene.dossier.decisions:
+    for made in scene.incident_view.decisions:
         if made["proposal"] == proposal.id:
             reason = f": {made['reason']}" if made.get("reason") else ""
             yield _DECIDED.get(str(made["answer"]), str(made["answer"])), [
@@ -153,15 +153,15 @@ def _decided(scene: Scene, proposal: Proposal) -> Iterator[Row]:
 
 
 def _settled(scene: Scene, proposal: Proposal) -> Iterator[Row]:
-    dossier = scene.dossier
-    outcome = dossier.outcomes.get(proposal.id)
+    incident_view = scene.incident_view
+    outcome = incident_view.outcomes.get(proposal.id)
     if outcome is not None:
-        yield "Ran", _ran(dossier.intents.get(proposal.id), outcome)
+        yield "Ran", _ran(incident_view.intents.get(proposal.id), outcome)
     elif proposal.state not in (_S.APPROVED, _S.CLAIMED, _S.ALLOWED) and proposal.note:
         yield "Because", [span(proposal.note)]
     if proposal.state is _S.UNKNOWN:
         yield "Now", [span("A person has to look at the target. Stanch does not try again.", "bold")]
-    for seen in dossier.verifications.get(proposal.id, [])[-1:]:
+    for seen in incident_view.verifications.get(proposal.id, [])[-1:]:
         yield "Verified" if seen.data.get("final") else "Verifying", _verified(scene, seen)
 
 

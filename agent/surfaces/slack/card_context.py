@@ -10,9 +10,9 @@ from typing import Any
 
 from agent.domain.catalog import Catalog
 from agent.domain.incident import State
-from agent.domain.incident_view import Dossier
+from agent.domain.incident_view import IncidentView
 from agent.domain.timeline import EventKind
-from agent.domain.urgency import Attention
+from agent.domain.urgency import Urgency
 from agent.gate.kill_switch import Stopped
 from agent.gate.proposal import Proposal
 from agent.surfaces.slack.blocks import Block, link, span
@@ -37,8 +37,8 @@ WORDS: Mapping[State, tuple[str, str]] = {
 class Scene:
     """One incident with all that its thread shows. `proposals` as the gate holds them now, by id."""
 
-    dossier: Dossier
-    attention: Attention
+    incident_view: IncidentView
+    attention: Urgency
     catalog: Catalog = field(default_factory=Catalog)
     proposals: Mapping[str, Proposal] = field(default_factory=dict)
     currency: str = "USD"
@@ -46,13 +46,13 @@ class Scene:
 
     @property
     def service(self) -> Service | None:
-        return self.catalog.service_for(self.dossier.incident.labels)
+        return self.catalog.service_for(self.incident_view.incident.labels)
 
     @property
     def subject(self) -> str:
         """What the incident is about, in few words: `ForecastLatencyHigh demand-forecast`."""
-        incident = self.dossier.incident
-        names = list(dict.fromkeys(a.name for a in self.dossier.alerts if a.name))
+        incident = self.incident_view.incident
+        names = list(dict.fromkeys(a.name for a in self.incident_view.alerts if a.name))
         name = names[0] if names else incident.labels.get("alertname", "")
         what = self.service.name if self.service else incident.labels.get("service") or incident.labels.get("job", "")
         return " ".join(filter(None, (name, what))) if name else incident.title
@@ -60,7 +60,7 @@ class Scene:
     @property
     def place(self) -> str:
         """`eu-1 / ml / demand-forecast, production`."""
-        labels = self.dossier.incident.labels
+        labels = self.incident_view.incident.labels
         what = (
             self.service.name if self.service else labels.get("service") or labels.get("job") or labels.get("instance")
         )
@@ -71,17 +71,19 @@ class Scene:
     @property
     def ended_at(self) -> datetime | None:
         """When it came to its end, by its own account or by the last state on the timeline."""
-        incident = self.dossier.incident
+        incident = self.incident_view.incident
         if not incident.state.ended:
             return None
-        states = [e.at for e in self.dossier.events if e.kind is EventKind.STATE and e.data["to"] == incident.state]
+        states = [
+            e.at for e in self.incident_view.events if e.kind is EventKind.STATE and e.data["to"] == incident.state
+        ]
         return incident.ended_at or (states[-1] if states else None)
 
     def evidence_links(self, ids: Sequence[str]) -> list[Block]:
         """`[E1, E2]`, each opening its window."""
         found: list[Block] = [span(" [")]
         for place, one in enumerate(dict.fromkeys(ids)):
-            known = self.dossier.evidence.get(one)
+            known = self.incident_view.evidence.get(one)
             found += [*([span(", ")] if place else []), link(known.link if known else None, one)]
         return [*found, span("]")] if ids else []
 

@@ -1,4 +1,4 @@
-"""The cards of an incident's thread but approval and end: root, plan, finding, talk. Pure: dossier in, parts out."""
+"""The cards of an incident's thread but approval and end: root, plan, finding, talk. Pure: incident_view in, parts out."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MOST_TASKS = 12  # lines of a plan before the moves that are over are drawn toge
 
 
 def root_notice(scene: Scene) -> str:
-    incident = scene.dossier.incident
+    incident = scene.incident_view.incident
     where = incident.labels.get("cluster", "")
     end = f" after {lasted(scene.ended_at - incident.since)}" if scene.ended_at else f", since {clock(incident.since)}"
     emoji, word = WORDS[incident.state]
@@ -47,13 +47,13 @@ def root_notice(scene: Scene) -> str:
 
 def root(scene: Scene) -> list[Part]:
     """The one message that stands in the channel, edited in place."""
-    dossier, incident = scene.dossier, scene.dossier.incident
+    incident_view, incident = scene.incident_view, scene.incident_view.incident
     emoji, word = WORDS[incident.state]
     pairs: list[tuple[str, Sequence[Block]]] = [("State", [span(word, "bold"), *_since_when(scene)])]
-    if (cause := dossier.cause) and cause.fault not in ("none", "unknown"):
+    if (cause := incident_view.cause) and cause.fault not in ("none", "unknown"):
         pairs.append(("Cause", [span(f"{words(cause.fault)} in {cause.component}, {cause.confidence:.0%} sure")]))
-    if stopped := dossier.paused or dossier.taken_over:
-        how = "Paused by" if dossier.paused else "Taken over by"
+    if stopped := incident_view.paused or incident_view.taken_over:
+        how = "Paused by" if incident_view.paused else "Taken over by"
         pairs.append((how, [span(scene.catalog.person(stopped).name or stopped)]))
     if len(scene.subject) > LONGEST_HEADER:
         pairs.append(("Alert", [span(scene.subject)]))
@@ -73,34 +73,44 @@ def root(scene: Scene) -> list[Part]:
 
 def footer(scene: Scene) -> str:
     """Id, who thinks, what it cost, how long it took."""
-    dossier = scene.dossier
-    cost = f"{dossier.tokens:,} tokens, {dossier.cost:.2f} {scene.currency}" if dossier.tokens else "no model cost"
-    length = lasted(scene.ended_at - dossier.incident.since) if scene.ended_at else f"{lasted_so_far(scene)} of work"
-    return f"{dossier.incident.id} · {dossier.reasoner} · {len(dossier.evidence)} reads · {cost} · {length}"
+    incident_view = scene.incident_view
+    cost = (
+        f"{incident_view.tokens:,} tokens, {incident_view.cost:.2f} {scene.currency}"
+        if incident_view.tokens
+        else "no model cost"
+    )
+    length = (
+        lasted(scene.ended_at - incident_view.incident.since) if scene.ended_at else f"{lasted_so_far(scene)} of work"
+    )
+    return f"{incident_view.incident.id} · {incident_view.reasoner} · {len(incident_view.evidence)} reads · {cost} · {length}"
 
 
 def lasted_so_far(scene: Scene) -> str:
-    events = scene.dossier.events
+    events = scene.incident_view.events
     return lasted(events[-1].at - events[0].at) if events else "0 s"
 
 
 def _since_when(scene: Scene) -> list[Block]:
     """When the incident came into its state."""
     states = [
-        e for e in scene.dossier.events if e.kind is EventKind.STATE and e.data["to"] == scene.dossier.incident.state
+        e
+        for e in scene.incident_view.events
+        if e.kind is EventKind.STATE and e.data["to"] == scene.incident_view.incident.state
     ]
     if not states:
         return []
     if scene.ended_at:
-        return [span(f" at {clock(scene.ended_at)}, after {lasted(scene.ended_at - scene.dossier.incident.since)}")]
+        return [
+            span(f" at {clock(scene.ended_at)}, after {lasted(scene.ended_at - scene.incident_view.incident.since)}")
+        ]
     return [span(f" since {clock(states[-1].at)}")]
 
 
 def _impact(scene: Scene) -> str:
     """What is known of it: how severe, how many alerts, who needs what is hurt."""
-    dossier = scene.dossier
-    firing = {a.fingerprint: a.name for a in dossier.alerts if a.status == "firing"}
-    cleared = {a.fingerprint for a in dossier.alerts if a.status == "resolved"}
+    incident_view = scene.incident_view
+    firing = {a.fingerprint: a.name for a in incident_view.alerts if a.status == "firing"}
+    cleared = {a.fingerprint for a in incident_view.alerts if a.status == "resolved"}
     names = list(dict.fromkeys(firing.values()))
     alerts = f"{len(firing)} alert{'s' if len(firing) != 1 else ''}" + (
         f" ({', '.join(names)})" if len(names) > 1 else ""
@@ -108,18 +118,19 @@ def _impact(scene: Scene) -> str:
     also = scene.catalog.dependents(scene.service.name) if scene.service else ()
     return ", ".join(
         filter(None, (
-            dossier.incident.severity, alerts, f"{len(cleared & set(firing))} cleared" if cleared else "",
+            incident_view.incident.severity, alerts, f"{len(cleared & set(firing))} cleared" if cleared else "",
             f"needed by {', '.join(also)}" if also else "",
         ))
     )  # fmt: skip
 
 
 def _runbook(scene: Scene) -> list[Block]:
-    if not scene.dossier.runbooks:
+    if not scene.incident_view.runbooks:
         return [span("none fits")]
-    name = str(scene.dossier.runbooks[0]["name"])
+    name = str(scene.incident_view.runbooks[0]["name"])
     url = next(
-        (u for a in scene.dossier.alerts if (u := a.annotations.get("runbook_url")) and a.runbook_slug == name), ""
+        (u for a in scene.incident_view.alerts if (u := a.annotations.get("runbook_url")) and a.runbook_slug == name),
+        "",
     )
     address = [span(" "), link(url, url)] if url else []
     return [span(name), *(address if len(url) <= 200 else [])]
@@ -129,15 +140,15 @@ def _runbook(scene: Scene) -> list[Block]:
 
 
 def plan_notice(scene: Scene) -> str:
-    return f"Looking at {scene.subject}: {len(scene.dossier.evidence)} reads"
+    return f"Looking at {scene.subject}: {len(scene.incident_view.evidence)} reads"
 
 
 def plan(scene: Scene) -> list[Part]:
     """What is looked at, live; moves that are over are one line each when there are many."""
-    moves = [e for e in scene.dossier.events if e.kind is EventKind.NOTE and e.data.get("move") == "look"]
+    moves = [e for e in scene.incident_view.events if e.kind is EventKind.NOTE and e.data.get("move") == "look"]
     answered = {
         str(e.data["extra"].get("call")): e
-        for e in scene.dossier.events
+        for e in scene.incident_view.events
         if e.kind is EventKind.EVIDENCE and "extra" in e.data
     }
     many = sum(len(m.data["calls"]) for m in moves) > MOST_TASKS
@@ -211,22 +222,22 @@ def finding_notice(scene: Scene) -> str:
 
 def finding(scene: Scene) -> list[Part]:
     """What is wrong, in at most five lines with their evidence; the rest in small print, and the numbers as figures."""
-    dossier = scene.dossier
-    first = _foremost(dossier.findings)
-    rest = [f for f in dossier.findings if f not in first]
+    incident_view = scene.incident_view
+    first = _foremost(incident_view.findings)
+    rest = [f for f in incident_view.findings if f not in first]
     cited = [str(i) for f in first for i in f["evidence"]]
     parts: list[Part] = [header(cause_words(scene)[:1].upper() + cause_words(scene)[1:])]
     parts += bullets([span(str(f["text"])), *scene.evidence_links(f["evidence"])] for f in first)
     parts += [*comparison(scene, cited), *table(scene, cited)]
-    if dossier.ruled_out:
+    if incident_view.ruled_out:
         parts += lines([span("Ruled out", "bold")])
         parts += bullets(
             [span(words(str(r["cause"])), "bold"), span(f": {r['why']}"), *scene.evidence_links(r.get("evidence", ()))]
-            for r in dossier.ruled_out
+            for r in incident_view.ruled_out
         )  # fmt: skip
-    if dossier.not_checked:
+    if incident_view.not_checked:
         parts += lines([span("Not checked", "bold")])
-        parts += bullets([span(str(n["what"]), "bold"), span(f": {n['why']}")] for n in dossier.not_checked)
+        parts += bullets([span(str(n["what"]), "bold"), span(f": {n['why']}")] for n in incident_view.not_checked)
     also = [f"{f['text']} [{', '.join(f['evidence'])}]" for f in rest]
     return [*parts, *context(*([f"Also: {' '.join(also)}"] if also else []))]
 
@@ -244,7 +255,7 @@ def _foremost(findings: Sequence[J]) -> list[J]:
 
 
 def cause_words(scene: Scene) -> str:
-    cause = scene.dossier.cause
+    cause = scene.incident_view.cause
     if cause is None or cause.fault == "unknown":
         return "no cause found yet"
     if cause.fault == "none":

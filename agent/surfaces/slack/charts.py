@@ -18,7 +18,7 @@ MOST_POINTS = 20  # categories of a chart
 
 def comparison(scene: Scene, ids: Sequence[str]) -> list[Figure]:
     """The first cited measure that was compared with earlier, as bars."""
-    for one in (scene.dossier.evidence[i] for i in ids if i in scene.dossier.evidence):
+    for one in (scene.incident_view.evidence[i] for i in ids if i in scene.incident_view.evidence):
         means = {label: fact.value for name, label in _EARLIER if (fact := one.fact(f"{name}.mean"))}
         numbers = {k: float(v) for k, v in means.items() if isinstance(v, int | float) and not isinstance(v, bool)}
         if one.read == "compare_metrics" and len(numbers) >= 2:
@@ -32,7 +32,7 @@ def comparison(scene: Scene, ids: Sequence[str]) -> list[Figure]:
 def table(scene: Scene, ids: Sequence[str]) -> list[Figure]:
     """What the cited measures are and were, those alone that were compared: one row each, narrow enough for a phone."""
     rows = [["Measure", "Now", "Earlier"]]
-    for one in (scene.dossier.evidence[i] for i in dict.fromkeys(ids) if i in scene.dossier.evidence):
+    for one in (scene.incident_view.evidence[i] for i in dict.fromkeys(ids) if i in scene.incident_view.evidence):
         now = _fact(one, "now") or _fact(one, "value", "last")
         earlier = _fact(one, "before") or _fact(one, "value", "first")
         if now and earlier:
@@ -42,14 +42,14 @@ def table(scene: Scene, ids: Sequence[str]) -> list[Figure]:
 
 def course(scene: Scene, proposal: Proposal) -> list[Figure]:
     """The first measure of the success test over the verifications, oldest first."""
-    events = scene.dossier.verifications.get(proposal.id, [])[-MOST_POINTS:]
+    events = scene.incident_view.verifications.get(proposal.id, [])[-MOST_POINTS:]
     if not proposal.success.checks:
         return []
     check = proposal.success.checks[0]
     numbers: dict[str, float] = {}
     last = unit = ""
     for event in events:
-        found = [scene.dossier.evidence.get(str(i)) for i in event.data.get("evidence", ())][:1]
+        found = [scene.incident_view.evidence.get(str(i)) for i in event.data.get("evidence", ())][:1]
         facts = check.select(found[0].facts) if found and found[0] else ()
         if facts and isinstance(facts[0].value, int | float) and not isinstance(facts[0].value, bool):
             numbers[f"{event.at:%H:%M:%S}"] = facts[0].value

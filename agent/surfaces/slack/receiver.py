@@ -1,6 +1,6 @@
 """The door through which Slack's requests come: over Socket Mode or HTTP, each checked, answered at once, worked once.
 
-    inbound = await attach(app, Postbox(db, clock, "slack"), client, heard=watch.hint)
+    inbound = await attach(app, Outbox(db, clock, "slack"), client, heard=watch.hint)
     web.routes.extend(inbound.routes())        # none in Socket Mode
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(inbound.run_socket())   # returns at once in HTTP mode; ends with close()
@@ -35,13 +35,13 @@ from agent.application import App
 from agent.clock import RealClock
 from agent.domain.text import visible
 from agent.errors import BadConfiguration, UnusableInput
-from agent.service.outbox import Postbox
+from agent.service.outbox import Outbox
 from agent.surfaces.slack import modals, payloads
 from agent.surfaces.slack.decisions import Decisions
 from agent.surfaces.slack.groups import UserGroups
 from agent.surfaces.slack.messages import Talking
 from agent.surfaces.slack.payloads import Click, Command, EventBody, Submission
-from agent.surfaces.slack.replies import Voice
+from agent.surfaces.slack.replies import Replies
 from agent.surfaces.slack.signature import genuine
 from tools.context import Clock
 
@@ -58,7 +58,7 @@ def nobody_listens(incident: str) -> None:
 
 
 async def attach(
-    app: App, postbox: Postbox, client: AsyncWebClient, heard: Heard = nobody_listens, wall: Clock | None = None
+    app: App, outbox: Outbox, client: AsyncWebClient, heard: Heard = nobody_listens, wall: Clock | None = None
 ) -> Inbound:
     """The inbound side over one application. `client` calls the Web API; `heard(incident)` is told when people have said
     or decided something; `wall` is the clock that signatures are checked against (Slack's, never the lab's)."""
@@ -73,22 +73,22 @@ async def attach(
         )
     groups = UserGroups(client, app.catalog.kept_elsewhere())
     app.catalog.elsewhere.members = groups.members
-    inbound = Inbound(app, postbox, client, groups, heard, wall or RealClock())
+    inbound = Inbound(app, outbox, client, groups, heard, wall or RealClock())
     inbound.spawn(groups.follow(), passing=True)
     return inbound
 
 
 class Inbound:
     def __init__(
-        self, app: App, postbox: Postbox, client: AsyncWebClient, groups: UserGroups, heard: Heard, wall: Clock
+        self, app: App, outbox: Outbox, client: AsyncWebClient, groups: UserGroups, heard: Heard, wall: Clock
     ) -> None:
         self._slack = app.settings.slack
-        self._postbox = postbox
+        self._postbox = outbox
         self._client = client
         self._wall = wall
-        voice = Voice(client)
-        self._decisions = Decisions(app, postbox, voice, groups, heard)
-        self._talking = Talking(app, postbox, voice, heard)
+        voice = Replies(client)
+        self._decisions = Decisions(app, outbox, voice, groups, heard)
+        self._talking = Talking(app, outbox, voice, heard)
         self._bolt = self._listening()
         self._working: set[asyncio.Task[None]] = set()
         self._passing: set[asyncio.Task[None]] = set()

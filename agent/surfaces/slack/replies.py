@@ -35,7 +35,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Voice:
+class Replies:
     client: AsyncWebClient
 
     async def privately(self, place: Place, text: str) -> bool:

@@ -15,8 +15,8 @@ from typing import Final
 from agent.application import App
 from agent.domain.incident import Incident
 from agent.domain.timeline import Event
-from agent.domain.urgency import Attention
-from agent.service.outbox import Postbox, Sent
+from agent.domain.urgency import Urgency
+from agent.service.outbox import Outbox, Sent
 from agent.surfaces.slack.card_context import Scene
 from agent.surfaces.slack.delivery import Barred, Delivery, Gone, Rejected, Wait
 from agent.surfaces.slack.redacting_client import DiscreetClient
@@ -90,14 +90,14 @@ class Channel:
     problem: str | None = None
 
 
-class Poster:
+class ThreadSync:
     """Posts to Slack what the timelines say, at Slack's pace. `problem` says what a person has to mend, or None."""
 
-    def __init__(self, app: App, postbox: Postbox, clock: Clock | None = None) -> None:
+    def __init__(self, app: App, outbox: Outbox, clock: Clock | None = None) -> None:
         token = app.settings.slack.bot_token.get_secret_value()
         client = DiscreetClient(app.redact, token, app.settings.slack.api_url, retry_handlers=[])
         self._app = app
-        self._postbox = postbox
+        self._postbox = outbox
         self._clock = clock or app.clock
         self._delivery = Delivery(client)
         self._news = asyncio.Event()
@@ -182,7 +182,7 @@ class Poster:
             return False
         if known is None:
             return incident.opened_at is None or now - incident.opened_at > HEARD
-        return bool(await self._app.desk.events(incident.id, known))
+        return bool(await self._app.api.events(incident.id, known))
 
     async def _redraw(self, incident_id: str) -> None:
         try:
@@ -199,23 +199,23 @@ class Poster:
         if not sent and attention.post_at is not None and attention.post_at > self._clock.now():
             return  # its head stays unknown, so the sweep looks again
         scene = await self._scene(incident_id, attention)
-        incident = scene.dossier.incident
-        self._heads[incident_id] = scene.dossier.events[-1].n if scene.dossier.events else 0
+        incident = scene.incident_view.incident
+        self._heads[incident_id] = scene.incident_view.events[-1].n if scene.incident_view.events else 0
         long_over = incident.ended_at is not None and self._clock.now() - incident.ended_at > CAUGHT_UP
         if sent or not (long_over or in_digest(incident, attention)):
             since = incident.opened_at or incident.since
             self._show(Thread(incident_id, self._channel_of(attention), since, wanted(scene), sent), known)
 
-    async def _scene(self, incident_id: str, attention: Attention) -> Scene:
-        desk = self._app.desk
-        proposals = {p.id: p for p in await desk.proposals_of(incident_id)}
+    async def _scene(self, incident_id: str, attention: Urgency) -> Scene:
+        api = self._app.api
+        proposals = {p.id: p for p in await api.proposals_of(incident_id)}
         currency = self._app.settings.llm.prices.currency
         return Scene(
-            await desk.dossier(incident_id), attention, self._app.catalog, proposals, currency, await desk.stopped()
+            await api.incident_view(incident_id), attention, self._app.catalog, proposals, currency, await api.stopped()
         )
 
-    async def _draw_digests(self, listed: Sequence[tuple[Incident, Attention]]) -> None:
-        told: dict[str, list[tuple[Incident, Attention]]] = {}
+    async def _draw_digests(self, listed: Sequence[tuple[Incident, Urgency]]) -> None:
+        told: dict[str, list[tuple[Incident, Urgency]]] = {}
         for incident, attention in listed:
             if in_digest(incident, attention) and incident.id not in self._threads:
                 told.setdefault(digest_thread(incident, self._channel_of(attention)), []).append((incident, attention))
@@ -231,7 +231,7 @@ class Poster:
             channel = self._channel_of(entries[0][1])
             self._show(Thread(name, channel, first.since, digest(name, entries), sent), known)
 
-    def _channel_of(self, attention: Attention) -> str:
+    def _channel_of(self, attention: Urgency) -> str:
         return attention.channel or self._app.settings.slack.channel
 
     def _show(self, thread: Thread, known: Thread | None) -> None:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from agent.domain.incident import Incident
 from agent.domain.timeline import Event, EventKind, canonical
-from agent.domain.urgency import Attention, Depth
+from agent.domain.urgency import Depth, Urgency
 from agent.surfaces.slack import cards
 from agent.surfaces.slack.approval import approval, approval_notice
 from agent.surfaces.slack.blocks import Block, Part, bullets, context, header, messages, notice, span
@@ -46,14 +46,14 @@ def wanted(scene: Scene) -> list[Message]:
 
 def sorted_parts(scene: Scene) -> Iterable[tuple[str, str, Sequence[Part]]]:
     """Slot, notification and parts of each message in the thread, where the timeline first gives cause for it."""
-    dossier = scene.dossier
+    incident_view = scene.incident_view
     shown: set[str] = set()
-    for event in dossier.events:
+    for event in incident_view.events:
         slot = _slot(event)
         if slot and slot not in shown:
             shown.add(slot)
             yield from _drawn(scene, slot, event)
-    if dossier.incident.state.ended:
+    if incident_view.incident.state.ended:
         yield "end", cards.root_notice(scene), end(scene)
 
 
@@ -116,7 +116,7 @@ def digest_thread(incident: Incident, channel: str) -> str:
     return f"digest:{channel}:{incident.opened_at or incident.since:%Y-%m-%dT%H}"
 
 
-def digest(name: str, listed: Sequence[tuple[Incident, Attention]]) -> list[Message]:
+def digest(name: str, listed: Sequence[tuple[Incident, Urgency]]) -> list[Message]:
     """One line an incident, oldest first; edited in place, going on in further messages when it gets long."""
     hour = name.rsplit("T", 1)[-1]
     ordered = sorted(listed, key=lambda one: (one[0].since, one[0].id))
@@ -128,7 +128,7 @@ def digest(name: str, listed: Sequence[tuple[Incident, Attention]]) -> list[Mess
     return _message(ROOT, f"{what}, {still} still open", parts)
 
 
-def _entry(incident: Incident, attention: Attention) -> list[Block]:
+def _entry(incident: Incident, attention: Urgency) -> list[Block]:
     labels = incident.labels
     what = " ".join(
         filter(None, (labels.get("alertname"), labels.get("service") or labels.get("job"), labels.get("cluster")))
@@ -141,7 +141,7 @@ def _entry(incident: Incident, attention: Attention) -> list[Block]:
     ]  # fmt: skip
 
 
-def in_digest(incident: Incident, attention: Attention) -> bool:
+def in_digest(incident: Incident, attention: Urgency) -> bool:
     """Whether it is told in a digest: by its route, or because it was over before anything was posted."""
     early = attention.post_at is not None and incident.ended_at is not None and incident.ended_at < attention.post_at
     return attention.depth is Depth.DIGEST or (attention.depth.threaded and early)

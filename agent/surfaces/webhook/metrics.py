@@ -15,7 +15,7 @@ from agent.domain.incident import State
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-class Measures:
+class ServiceMetrics:
     """`absorbed` says how many alerts were known when they were delivered, since the start."""
 
     def __init__(self, absorbed: Callable[[], int]) -> None:
@@ -60,7 +60,7 @@ class _Absorbed(Collector):
 class Counted:
     """Counts each answer to a notification, whoever gives it. `sources` are the paths with their sources."""
 
-    def __init__(self, app: ASGIApp, measures: Measures, sources: Mapping[str, str]) -> None:
+    def __init__(self, app: ASGIApp, measures: ServiceMetrics, sources: Mapping[str, str]) -> None:
         self._app, self._notifications, self._sources = app, measures.notifications, dict(sources)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

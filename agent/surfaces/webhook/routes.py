@@ -30,7 +30,7 @@ from agent.sources.portions import by_portions
 from agent.surfaces.webhook import openapi
 from agent.surfaces.webhook.auth import ITSELF, PUBLIC, Guard, Keys, Need
 from agent.surfaces.webhook.bodies import bounded, media
-from agent.surfaces.webhook.metrics import Counted, Measures
+from agent.surfaces.webhook.metrics import Counted, ServiceMetrics
 from agent.surfaces.webhook.problems import Refusal, answer, later
 from agent.surfaces.webhook.readiness import Readiness
 from agent.surfaces.webhook.security_headers import HEADERS, Headed
@@ -58,7 +58,7 @@ class Behind(Protocol):
     @property
     def inbox(self) -> Inbox: ...
     @property
-    def desk(self) -> Census: ...
+    def api(self) -> Census: ...
 
 
 class Taken(BaseModel):
@@ -73,8 +73,8 @@ class Taken(BaseModel):
 
 def build(app: Behind, readiness: Readiness, loopback: bool, routes: Sequence[Route] = ()) -> FastAPI:
     """The web application. `loopback` is: it is bound so that only this machine reaches it. `routes` authenticate themselves."""
-    measures = Measures(lambda: app.inbox.absorbed)
-    door, secrets = Door(app, readiness, measures), app.settings.door
+    measures = ServiceMetrics(lambda: app.inbox.absorbed)
+    door, secrets = WebhookEndpoints(app, readiness, measures), app.settings.door
     web = openapi.Documented(title="Stanch", version="1", openapi_url=None, redirect_slashes=False)
     web.state.measures = measures
     signed = {GRAFANA: grafana.signature(secrets.grafana_secret), EVENTS: events.signature(secrets.events_secret)}
@@ -125,8 +125,8 @@ async def _defect(request: Request, error: Exception) -> Response:
     return answer(Refusal(500, told, HEADERS))
 
 
-class Door:
-    def __init__(self, app: Behind, readiness: Readiness, measures: Measures) -> None:
+class WebhookEndpoints:
+    def __init__(self, app: Behind, readiness: Readiness, measures: ServiceMetrics) -> None:
         self._app, self._readiness, self._measures = app, readiness, measures
         self.limit = int(app.settings.serve.max_body_mb * MEGABYTE)  # bytes of a body
         self._turn = asyncio.Lock()  # of long bodies that are read at the same time
@@ -166,7 +166,7 @@ class Door:
 
     async def metrics(self) -> Response:
         try:
-            waiting, states = await self._app.inbox.waiting(), await self._app.desk.states()
+            waiting, states = await self._app.inbox.waiting(), await self._app.api.states()
         except DBAPIError:
             log.warning("the database does not answer; the metrics go without what it knows", exc_info=True)
             return Response(self._measures.exposition(None, {}), media_type=CONTENT_TYPE_LATEST)

@@ -15,7 +15,7 @@ from agent.domain.check import Check, Guard, SuccessTest
 from agent.domain.incident import Incident, Kind, State
 from agent.domain.incident_view import fold
 from agent.domain.timeline import Event, EventKind
-from agent.domain.urgency import Attention, Depth
+from agent.domain.urgency import Depth, Urgency
 from agent.gate.policy import Verdict
 from agent.gate.proposal import Proposal, ProposalState, Undo, seal
 from agent.surfaces.slack.card_context import Scene
@@ -107,5 +107,5 @@ def scene(text: Text = as_named, state: ProposalState = ProposalState.UNKNOWN, t
     )
     needs = Service(name=text("dependent"), match={"x": "y"}, depends_on=("demand-forecast",))
     catalog = Catalog({service.name: service, needs.name: needs}, {}, {"ann": PersonEntry(os_user="ann")})
-    attention = Attention(INCIDENT, Depth.INVESTIGATE, "C1", ("S0ONCALL", text("mention")), text("route"))
+    attention = Urgency(INCIDENT, Depth.INVESTIGATE, "C1", ("S0ONCALL", text("mention")), text("route"))
     return Scene(fold(incident, (alert,), events), attention, catalog, {made.id: made})

@@ -13,7 +13,7 @@ import pytest
 
 from agent.domain.incident import State
 from agent.domain.timeline import EventKind
-from agent.domain.urgency import Attention, Depth
+from agent.domain.urgency import Depth, Urgency
 from agent.errors import NotEntitled
 from agent.gate.proposal import ProposalState
 from agent.reasoner.protocol import AskPerson, Reply, Thought, View
@@ -83,13 +83,13 @@ async def test_a_question_in_the_thread_is_answered_on_the_timeline_once(tmp_pat
                     "U9", "<@U0BOT> how slow is it?", thread=ROOT, event_id=f"Ev{kind}", ts=f"{NOW}.{n:06d}", kind=kind
                 )
             )
-        dossier = await home.app.desk.dossier(home.incident)
-        (reply,) = dossier.replies
+        incident_view = await home.app.api.incident_view(home.incident)
+        (reply,) = incident_view.replies
         assert str(reply.data["text"]).startswith("p99 is 2.1")
         assert (reply.data["to"], reply.data["question"]) == ("slack:T1/U9", "how slow is it?")
         assert home.slack.posted == []  # the thread is a view of the timeline
         assert home.heard == [home.incident]
-        assert (await home.app.desk.proposal(home.proposal.id)).state is ProposalState.OPEN
+        assert (await home.app.api.proposal(home.proposal.id)).state is ProposalState.OPEN
 
 
 async def test_elsewhere_a_mention_is_answered_where_it_was_asked(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ async def test_in_the_apps_messages_an_incident_can_be_named(tmp_path: Path) -> 
         await say(home, f"{home.incident} how slow is it?", thread="", channel="D1", channel_type="im")
         (posted,) = home.slack.posted
         assert (posted["channel"], posted.get("thread_ts")) == ("D1", None)
-        assert (await home.app.desk.dossier(home.incident)).replies
+        assert (await home.app.api.incident_view(home.incident)).replies
 
 
 @pytest.mark.parametrize("words", ["approve", "Approved!", "yes, do it", "deny", "<@U0BOT> approve it"])
@@ -146,13 +146,13 @@ async def test_pause_holds_everything_until_somebody_says_go_on(tmp_path: Path) 
     async with house(tmp_path, moves=(LOOK, scale(), scale(5), END)) as home:
         await home.post(home.click("approve"))  # approved, and not started yet
         await say(home, "pause", user="U2")
-        rest, dossier = await finish(home.app, home.incident)
-        assert (rest.waits_for, dossier.incident.state) == ("person", State.NEEDS_INPUT)
-        assert (await home.app.desk.proposal(home.proposal.id)).state is ProposalState.VOIDED
-        assert "bob paused this" in str(dossier.questions[-1].data["text"])
+        rest, incident_view = await finish(home.app, home.incident)
+        assert (rest.waits_for, incident_view.incident.state) == ("person", State.NEEDS_INPUT)
+        assert (await home.app.api.proposal(home.proposal.id)).state is ProposalState.VOIDED
+        assert "bob paused this" in str(incident_view.questions[-1].data["text"])
         assert await replicas(home.app) == 3
         await say(home, "resume", user="U2")
-        rest, dossier = await finish(home.app, home.incident)
+        rest, incident_view = await finish(home.app, home.incident)
         assert rest.waits_for == "approval"
         assert rest.proposal != home.proposal.id
         assert await replicas(home.app) == 3
@@ -162,7 +162,7 @@ async def test_what_waited_is_void_the_moment_somebody_says_pause(tmp_path: Path
     """Not only once a runner has noticed: an approval may come in between."""
     async with house(tmp_path) as home:
         await say(home, "pause", user="U2")
-        assert (await home.app.desk.proposal(home.proposal.id)).state is ProposalState.VOIDED
+        assert (await home.app.api.proposal(home.proposal.id)).state is ProposalState.VOIDED
         await home.post(home.click("approve"))
         assert "is voided" in home.told
         assert await home.decisions() == []
@@ -171,20 +171,20 @@ async def test_what_waited_is_void_the_moment_somebody_says_pause(tmp_path: Path
 @pytest.mark.parametrize("how", ["pause", "hand_over"])
 async def test_only_people_of_the_catalog_stop_an_incident_whatever_they_stop_it_with(tmp_path: Path, how: str) -> None:
     async with house(tmp_path) as home:
-        stranger = home.app.desk.person("slack:T2/U1")
+        stranger = home.app.api.person("slack:T2/U1")
         with pytest.raises(NotEntitled):
-            await getattr(home.app.desk, how)(home.incident, stranger)
-        assert (await home.app.desk.proposal(home.proposal.id)).state is ProposalState.OPEN
+            await getattr(home.app.api, how)(home.incident, stranger)
+        assert (await home.app.api.proposal(home.proposal.id)).state is ProposalState.OPEN
 
 
 async def test_handing_over_ends_it_with_what_is_known(tmp_path: Path) -> None:
     async with house(tmp_path, moves=(LOOK, scale(), scale(5))) as home:
         await say(home, "hand over", user="U2")
-        _, dossier = await finish(home.app, home.incident)
-        assert dossier.incident.state is State.HANDED_OVER
-        assert dossier.hand_over == "bob took over."
-        assert str(dossier.cause).startswith("cpu_contention")
-        assert dossier.report is not None
+        _, incident_view = await finish(home.app, home.incident)
+        assert incident_view.incident.state is State.HANDED_OVER
+        assert incident_view.hand_over == "bob took over."
+        assert str(incident_view.cause).startswith("cpu_contention")
+        assert incident_view.report is not None
         await say(home, "steer: go on")
         assert "has ended" in home.told
 
@@ -213,10 +213,10 @@ async def test_the_slash_command_asks_lists_and_steers(tmp_path: Path) -> None:
 
 async def test_whoever_answers_has_seen_it(tmp_path: Path) -> None:
     async with house(tmp_path) as home:
-        async with home.postbox.db.write() as tx:
-            await urgency.put(tx, Attention(home.incident, Depth.INVESTIGATE, "C1"))
+        async with home.outbox.db.write() as tx:
+            await urgency.put(tx, Urgency(home.incident, Depth.INVESTIGATE, "C1"))
         await say(home, "on it")
-        seen = await home.postbox.attention(home.incident)
+        seen = await home.outbox.attention(home.incident)
         assert seen is not None
         assert seen.seen_at == home.app.clock.now()
 
@@ -229,7 +229,7 @@ async def test_words_from_outside_stay_words(tmp_path: Path) -> None:
         for harm in ("<!", "<https://evil", "@here", "\u202e"):
             assert harm not in posted["text"]
             assert harm not in str(posted["blocks"])
-        events = await home.app.desk.events(home.incident)
+        events = await home.app.api.events(home.incident)
         assert not [e for e in events if e.kind is EventKind.REPLY]
 
 
@@ -248,15 +248,15 @@ class Interrupted(Scripted):
 async def test_what_was_proposed_while_somebody_said_pause_never_starts(tmp_path: Path) -> None:
     reasoner = Interrupted([LOOK, scale(), scale(5), END])
     async with house(tmp_path, reasoner=reasoner) as home:
-        bob = home.app.desk.person("slack:T1/U2")
-        reasoner.pause = lambda: home.app.desk.pause(home.incident, bob)
+        bob = home.app.api.person("slack:T1/U2")
+        reasoner.pause = lambda: home.app.api.pause(home.incident, bob)
         await say(home, "steer: fewer replicas")
         rest, _ = await finish(home.app, home.incident)
-        new = await home.app.desk.proposal(str(rest.proposal))
+        new = await home.app.api.proposal(str(rest.proposal))
         assert new.id != home.proposal.id
         await home.post(home.click("approve", "U1", home.button(new)))
-        rest, dossier = await finish(home.app, home.incident)
-        assert (rest.waits_for, dossier.incident.state) == ("person", State.NEEDS_INPUT)
-        assert (await home.app.desk.proposal(new.id)).state is ProposalState.VOIDED
+        rest, incident_view = await finish(home.app, home.incident)
+        assert (rest.waits_for, incident_view.incident.state) == ("person", State.NEEDS_INPUT)
+        assert (await home.app.api.proposal(new.id)).state is ProposalState.VOIDED
         assert await replicas(home.app) == 3
-        assert dossier.intents == {}
+        assert incident_view.intents == {}

@@ -185,7 +185,7 @@ async def test_a_thousand_replayed_retried_forged_or_mangled_requests_have_no_ef
         assert set(answers) <= {200, 400, 401, 403, 404}, answers
         assert min(answers[200], answers[400], answers[401]) > 50, answers
         assert len(await home.decisions()) <= 1
-        assert (await home.app.desk.proposal(home.proposal.id)).state is ProposalState.OPEN
+        assert (await home.app.api.proposal(home.proposal.id)).state is ProposalState.OPEN
         print(dict(answers))
 
 
@@ -231,7 +231,7 @@ async def test_a_door_without_its_secret_is_a_mistake_at_the_start(tmp_path: Pat
             slack = replace(home.app.settings.slack, mode=mode, **{missing: SecretStr("")})
             app = replace(home.app, settings=replace(home.app.settings, slack=slack))
             with pytest.raises(BadConfiguration, match=f"STANCH_SLACK_{missing.upper()}"):
-                await attach(app, home.postbox, client, wall=Wall())
+                await attach(app, home.outbox, client, wall=Wall())
 
 
 # -- Socket Mode ----------------------------------------------------------------------------------------------------------
@@ -309,7 +309,7 @@ async def test_a_request_is_acknowledged_before_it_is_worked_and_finished_before
         assert not closing.done()
         slow.go_on.set()
         await closing
-        assert len((await home.app.desk.dossier(home.incident)).replies) == 1
+        assert len((await home.app.api.incident_view(home.incident)).replies) == 1
 
 
 async def test_a_decision_counts_although_slack_takes_no_answer(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from agent.domain.redact import Redactor
 from agent.surfaces.slack.redacting_client import DiscreetClient
-from agent.surfaces.slack.replies import Place, Voice, code, escaped, of_slack
+from agent.surfaces.slack.replies import Place, Replies, code, escaped, of_slack
 from tests.serving import served
 
 SECRET = "configured-secret-of-ours"
@@ -32,8 +32,8 @@ class Hook:
     async def elsewhere(self, request: Request) -> Response:
         return RedirectResponse("/respond", 307)
 
-    def voice(self) -> Voice:
-        return Voice(DiscreetClient(Redactor([SECRET]), "xoxb-test", f"{self.url}/api/"))
+    def voice(self) -> Replies:
+        return Replies(DiscreetClient(Redactor([SECRET]), "xoxb-test", f"{self.url}/api/"))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent.domain.incident import State
-from agent.domain.urgency import Attention, Depth
+from agent.domain.urgency import Depth, Urgency
 from agent.store import incidents, urgency
 from tests.fake_slack import Trouble
 from tests.surfaces.slack.play import BEGAN, Play, played
@@ -29,7 +29,7 @@ async def test_while_slack_is_away_the_incident_goes_on_and_the_posts_follow_in_
         play.slack.trouble = Trouble(status=503, error="service_unavailable")
         await play.attend()
         await play.work()
-        assert (await play.app.desk.dossier(play.incident)).incident.state is State.AWAITING_APPROVAL
+        assert (await play.app.api.incident_view(play.incident)).incident.state is State.AWAITING_APPROVAL
         assert play.slack.messages("C1") == []
         assert "Posts wait and follow in order" in (play.poster.problem or "")
         play.slack.trouble = None
@@ -62,7 +62,7 @@ async def test_a_post_whose_answer_never_came_is_not_made_twice(tmp_path: Path, 
         await play.settled()
         assert slots(play) == ["root"]
         assert len(made(play)) == 1
-        row = (await play.postbox.sent(play.incident))["root"]
+        row = (await play.outbox.sent(play.incident))["root"]
         assert (row.place, row.address) == ("C1", play.slack.messages("C1")[0]["ts"])
 
 
@@ -71,11 +71,11 @@ async def test_a_process_that_died_between_posting_and_keeping_does_not_post_aga
         await play.attend()
         await play.settled()
         await play.poster.close()
-        await play.postbox.keep(play.incident, "root", "C1")  # as it stood when the process died
+        await play.outbox.keep(play.incident, "root", "C1")  # as it stood when the process died
         play.start()
         await play.settled()
         assert len(made(play)) == 1
-        assert (await play.postbox.sent(play.incident))["root"].address == play.slack.messages("C1")[0]["ts"]
+        assert (await play.outbox.sent(play.incident))["root"].address == play.slack.messages("C1")[0]["ts"]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ async def test_nothing_is_posted_before_its_time_and_what_is_over_by_then_goes_i
         await play.attend(Depth.INVESTIGATE, post_at=later)
         await play.settled()
         assert play.slack.posted == []
-        async with play.app.desk.notebook.db.write() as tx:
+        async with play.app.api.run_context.db.write() as tx:
             known = await incidents.get(tx, play.incident)
             assert known is not None
             ended = known.to(State.CLOSED)
@@ -143,12 +143,12 @@ async def test_a_digest_is_one_message_edited_in_place(tmp_path: Path) -> None:
         await _swept(play)
         (message,) = play.slack.messages("C1")
         assert "ForecastLatencyHigh demand-forecast eu-1" in str(message["blocks"])
-        async with play.app.desk.notebook.db.write() as tx:
+        async with play.app.api.run_context.db.write() as tx:
             known = await incidents.get(tx, play.incident)
             assert known is not None
             twin = {f: getattr(known, f) for f in known.__slots__} | {"id": "inc-twin", "title": "the other one"}
             await incidents.add(tx, type(known)(**twin))
-            await urgency.put(tx, Attention("inc-twin", Depth.DIGEST))
+            await urgency.put(tx, Urgency("inc-twin", Depth.DIGEST))
         await _swept(play)
         (message,) = play.slack.messages("C1")
         assert "the other one" in str(message["blocks"])

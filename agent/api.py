@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from agent.clock import iso
 from agent.domain.alert import Alert
-from agent.domain.catalog import Person
+from agent.domain.catalog import Catalog, Person
 from agent.domain.incident import ENDED, Incident, Kind, State
 from agent.domain.incident_view import IncidentView
+from agent.domain.redact import Redactor
 from agent.domain.text import visible
 from agent.domain.timeline import Event, EventKind
 from agent.errors import NotEntitled, UnusableInput
 from agent.gate import audit, kill_switch, proposal_store, restore, startup_audit
 from agent.gate.explain import Explanation
 from agent.gate.kill_switch import Stopped
-from agent.gate.policy import Request
+from agent.gate.policy import Policy, Request
 from agent.gate.prepare import Prepared
 from agent.gate.proposal import WAITING, Proposal, ProposalState
 from agent.gate.restore import Settled
@@ -27,11 +29,20 @@ from agent.graph.run_context import RunContext
 from agent.graph.steps.propose import Judge
 from agent.graph.talk import Answered, Talk
 from agent.graph.worker import Rest, Worker
+from agent.library.index import Library
+from agent.service.dispatcher import Dispatcher
+from agent.service.escalation import Escalation
 from agent.service.grouping import Grouping, Received
+from agent.service.inbox import Inbox
+from agent.service.outbox import Outbox
 from agent.service.suggestion_followup import SuggestionFollowup
+from agent.settings import Settings
 from agent.store import decisions, evidence, incidents, timeline, wakes
-from tools.context import Context
+from agent.store.lock import RunnerLock
+from tools.context import Backends, Clock, Context
+from tools.toolbox import Tools
 
+Listener = Callable[[Event], None]
 NO_INCIDENT = "by-hand"  # stands for an incident where a tool is called without one
 MOST_SCORED = 5_000  # incidents, the newest
 LONG = 4_000  # characters of one label or annotation that the timeline keeps; the alert's row keeps all
@@ -240,3 +251,35 @@ class Api:
 
     def now(self) -> datetime:
         return self.run_context.clock.now()
+
+
+@dataclass(frozen=True)
+class App:
+    """All that a surface holds of one data folder; agent.app puts it together. `clock` may be the lab's."""
+
+    settings: Settings
+    clock: Clock
+    api: Api
+    catalog: Catalog
+    policy: Callable[[], Policy]  # what holds at this moment
+    library: Library
+    tools: Tools
+    backends: Backends
+    lock: RunnerLock
+    redact: Redactor
+    inbox: Inbox
+    watch: Dispatcher
+    escalation: Escalation
+    audit_key_place: tuple[
+        str, str, str
+    ]  # where the audit key lies, where the anchors do, and who else can read the key
+    outbox: Callable[[str], Outbox]  # of a surface, by its name
+    warm: Callable[[], Awaitable[None]]  # loads ahead of the first incident; without it that one waits 2 s longer
+
+
+class Opener(Protocol):
+    """`agent.app.open_app`, handed to the surfaces by the entry point."""
+
+    def __call__(
+        self, settings: Settings, clock: Clock | None = None, listeners: Sequence[Listener] = ()
+    ) -> AbstractAsyncContextManager[App]: ...

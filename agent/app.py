@@ -12,9 +12,7 @@ from typing import Any
 
 import httpx
 
-from agent.actions import known
-from agent.api import Api
-from agent.application import App, Listener
+from agent.api import Api, App, Listener
 from agent.clock import RealClock
 from agent.domain import catalog as catalogs
 from agent.domain.catalog import Catalog
@@ -23,6 +21,7 @@ from agent.domain.timeline import Event, EventKind
 from agent.errors import BadConfiguration
 from agent.gate import approval, startup_audit
 from agent.gate.executor import Executor
+from agent.gate.known_tools import known
 from agent.gate.live_policy import StandingPolicy
 from agent.gate.preflight import Entitled
 from agent.graph import checkpoints

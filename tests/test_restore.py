@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agent.application import App
+from agent.api import App
 from agent.domain.incident import State
 from agent.domain.timeline import EventKind
 from agent.errors import Unsettled

@@ -17,7 +17,7 @@ LAYERS = {
     "tools.errors": 0, "tools.context": 1, "tools.spec": 2, "tools": 3,
     "agent": 4, "agent.errors": 4, "agent.clock": 4, "agent.yaml_file": 5, "agent.domain": 6, "agent.settings_file": 6,
     "agent.settings": 7, "agent.store": 8, "agent.library": 9, "agent.platform": 9, "agent.sources": 10, "agent.gate": 11,
-    "agent.reasoner": 11, "agent.graph": 12, "agent.api": 13, "agent.service": 14, "agent.application": 15,
+    "agent.reasoner": 11, "agent.graph": 12, "agent.service": 13, "agent.api": 14,
     "agent.lab": 16, "agent.surfaces": 17, "agent.app": 18, "agent.__main__": 19,
 }  # fmt: skip
 LAB_MAY_IMPORT = ("agent.lab", "agent.errors", "agent.clock", "agent.yaml_file", "agent.domain.cause", "tools")

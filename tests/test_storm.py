@@ -15,8 +15,8 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
+from agent.api import App
 from agent.app import open_app
-from agent.application import App
 from agent.domain.alert import Alert, AlertStatus
 from agent.settings import SlackSettings, read
 from agent.settings_file import RouteEntry

@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agent.api import App, Listener
 from agent.app import open_app
-from agent.application import App, Listener
 from agent.settings import Settings
 from agent.store.database import Database, Transaction
 from agent.surfaces.cli import main

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from agent.domain.alert import Alert, severity_rank
 from agent.domain.catalog import Catalog
 from agent.domain.incident import Incident, Kind, State
+from agent.domain.own_alerts import about_us
 from agent.domain.text import rounded
-from agent.service.own import about_us
 from tools.context import Service
 
 WINDOW = timedelta(minutes=30)  # alerts further apart than this need the same fingerprint to be one incident

@@ -16,11 +16,11 @@ import httpx
 
 from agent.clock import iso
 from agent.domain.incident import Incident, Kind, State
+from agent.domain.own_alerts import CALL, OURS, SEAL, seal
 from agent.domain.timeline import Event, EventKind
 from agent.domain.urgency import Urgency
 from agent.gate import startup_audit
 from agent.graph.run_context import RunContext
-from agent.service.own import CALL, OURS, SEAL, seal
 from agent.store import incidents, timeline, urgency
 from tools.context import Backend
 

@@ -20,9 +20,9 @@ from operator import attrgetter
 from sqlalchemy.exc import DBAPIError
 
 from agent.domain.alert import Alert
+from agent.domain.own_alerts import ours
 from agent.domain.redact import Redactor
 from agent.errors import Overloaded
-from agent.service.own import ours
 from agent.sources.portions import PORTION, portions
 from agent.store import inbox
 from agent.store.database import Database

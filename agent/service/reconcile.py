@@ -16,9 +16,9 @@ import httpx
 
 from agent.clock import parse_time
 from agent.domain.alert import Alert, AlertStatus, standing
+from agent.domain.own_alerts import ours
 from agent.errors import UnusableInput
 from agent.graph.run_context import RunContext
-from agent.service.own import ours
 from agent.sources.alertmanager import ALERTMANAGER, Delivery, delivering
 from agent.sources.portions import by_portions, portions
 from agent.store import alerts, incidents

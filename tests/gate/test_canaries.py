@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from agent.api import App, Listener
 from agent.app import open_app
-from agent.application import App, Listener
 from agent.domain.alert import Alert, AlertStatus
 from agent.domain.redact import Redactor
 from agent.domain.timeline import EventKind

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from agent.application import App
+from agent.api import App
 from agent.domain.incident import Incident, Kind, State
 from agent.domain.incident_view import fold
 from agent.domain.timeline import EventKind

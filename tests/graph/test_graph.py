@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.api import App
 from agent.app import open_app
-from agent.application import App
 from agent.domain.alert import AlertStatus
 from agent.domain.catalog import Person
 from agent.domain.cause import Cause, Fault

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from agent.api import App
 from agent.app import TAKING_OVER, open_app
-from agent.application import App
 from agent.domain.incident_view import IncidentView
 from agent.domain.timeline import EventKind
 from agent.graph.worker import Rest, RestKind

@@ -14,7 +14,7 @@ HEADED, DOCS, SETTINGS = (
     "agent/surfaces/webhook/docs.py",
     "agent/settings.py",
 )
-SIGNATURE, OWN, PAGER = "agent/sources/signature.py", "agent/service/own.py", "agent/service/escalation.py"
+SIGNATURE, OWN, PAGER = "agent/sources/signature.py", "agent/domain/own_alerts.py", "agent/service/escalation.py"
 CORRELATE, JUDGE, INBOX = "agent/service/correlate.py", "agent/graph/steps/propose.py", "agent/service/inbox.py"
 REDACT, NAMES, FORMS = "agent/domain/redact.py", "agent/domain/secret_names.py", "agent/domain/secret_forms.py"
 _GUARDED, _WIRED, _DOOR = (

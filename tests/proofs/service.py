@@ -28,8 +28,8 @@ from sqlalchemy import event
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from agent.api import App, Listener
 from agent.app import open_app
-from agent.application import App, Listener
 from agent.domain.check import Check, SuccessTest
 from agent.domain.incident import State
 from agent.domain.incident_view import IncidentView

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
+from agent.api import App
 from agent.app import open_app
-from agent.application import App
 from agent.domain.alert import Alert
 from agent.domain.catalog import Person
 from agent.gate.proposal import Proposal

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.api import App
 from agent.app import open_app
-from agent.application import App
 from agent.domain.incident import State
 from agent.errors import StanchError
 from agent.lab.server import Lab

@@ -17,8 +17,8 @@ from agent.library.runbook import Match
 from agent.reasoner import move_json
 from agent.reasoner.protocol import Call, Look, Move, Reasoner, Thought, View
 from tests.contexts import ListedCatalog
-from tools import TOOLS
 from tools.context import Service, Workload
+from tools.listing import TOOLS
 from tools.spec import Fact
 
 NOW = datetime(2026, 11, 24, 3, 20, tzinfo=UTC)

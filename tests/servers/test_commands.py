@@ -19,8 +19,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from agent.api import App
 from agent.app import open_app
-from agent.application import App
 from agent.clock import RealClock
 from agent.lab.server import Lab
 from agent.surfaces.cli import demo_env
@@ -30,9 +30,9 @@ from tests.contexts import backend, context
 from tests.mlflow_server import MODEL, MlflowServer, mlflow_server
 from tests.serving import served
 from tests.tools.alerts.test_actions import alertmanager
-from tools import TOOLS
 from tools.context import Context, Model
 from tools.http_action.action import HttpActionSpec, declare
+from tools.listing import TOOLS
 from tools.models.actions import PointModelAlias
 from tools.spec import Action
 

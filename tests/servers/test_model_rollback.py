@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from agent.api import App
 from agent.app import open_app
-from agent.application import App
 from agent.clock import MovedClock
 from agent.domain.alert import Alert, AlertStatus
 from agent.domain.cause import Cause, Fault

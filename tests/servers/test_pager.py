@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from agent.api import App
 from agent.app import open_app
-from agent.application import App
 from agent.domain.alert import Alert, AlertStatus
 from agent.domain.incident import Incident, Kind, State
 from agent.domain.timeline import EventKind

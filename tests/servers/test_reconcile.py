@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from agent.api import App
 from agent.app import open_app
-from agent.application import App
 from agent.clock import MovedClock, iso
 from agent.domain.alert import Alert, AlertStatus
 from agent.service.reconcile import missed

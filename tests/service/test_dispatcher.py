@@ -10,8 +10,8 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from agent.api import App
 from agent.app import open_app
-from agent.application import App
 from agent.domain.alert import Alert, AlertStatus
 from agent.domain.cause import Cause, Fault
 from agent.domain.incident import State

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from sqlalchemy import Table, func, select
 
+from agent.api import App
 from agent.app import open_app
-from agent.application import App
 from agent.clock import MovedClock
 from agent.domain.alert import Alert, AlertStatus
 from agent.domain.incident import State

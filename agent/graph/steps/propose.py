@@ -14,6 +14,7 @@ from agent.domain.evidence import ReadOutcome
 from agent.domain.incident import Incident, State
 from agent.domain.incident import Kind as IncidentKind
 from agent.domain.incident_view import IncidentView
+from agent.domain.own_alerts import about_us
 from agent.errors import BadArguments, Outdated, Refused, ToolError
 from agent.gate import approval, kill_switch, proposal_store, provenance
 from agent.gate.executor import Executor
@@ -27,7 +28,6 @@ from agent.graph.steps.look import look, recorded
 from agent.graph.steps.success_test import Yardstick
 from agent.graph.steps.think import named_in, subject
 from agent.reasoner.protocol import Call, Propose
-from agent.service.own import about_us
 from agent.store import decisions, executions
 from tools.context import Context, Target
 from tools.spec import Action

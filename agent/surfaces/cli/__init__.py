@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agent.application import Opener
+    from agent.api import Opener
 
 
 def main(opener: Opener) -> None:

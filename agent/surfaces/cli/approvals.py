@@ -13,7 +13,7 @@ from agent.surfaces.cli.investigate import followers, output, shown_json
 from agent.surfaces.cli.session import Session, holding, lock_or_busy, opened, out, out_json, places, run
 
 if TYPE_CHECKING:
-    from agent.application import App
+    from agent.api import App
     from agent.gate.proposal import Proposal
 
 

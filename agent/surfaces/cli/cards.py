@@ -20,7 +20,7 @@ from agent.gate.kill_switch import Stopped
 from agent.gate.proposal import Proposal
 
 if TYPE_CHECKING:
-    from agent.application import App
+    from agent.api import App
 
 
 async def show(console: Console, app: App, proposal: Proposal) -> None:

@@ -14,7 +14,7 @@ from agent.surfaces.cli.exit_codes import Exit
 from agent.surfaces.cli.session import Session, holding, lock_or_busy, opened, out, out_json, places, run
 
 if TYPE_CHECKING:
-    from agent.application import App
+    from agent.api import App
     from agent.domain.catalog import Person
     from agent.domain.evidence import Evidence
     from agent.domain.timeline import Event

@@ -16,7 +16,7 @@ from agent.settings_file import BackendEntry
 from agent.surfaces.cli.session import Session, demo_folder
 
 if TYPE_CHECKING:
-    from agent.application import App, Listener
+    from agent.api import App, Listener
     from agent.domain.alert import Alert
     from agent.domain.timeline import Event
     from agent.lab.server import Lab

@@ -15,7 +15,7 @@ from agent.surfaces.cli.exit_codes import Exit
 from agent.surfaces.cli.session import Session, lock_or_busy, opened, out, out_json, run
 
 if TYPE_CHECKING:
-    from agent.application import App, Listener
+    from agent.api import App, Listener
     from agent.domain.alert import Alert
     from agent.domain.catalog import Person
 

@@ -37,8 +37,8 @@ def policy() -> None:
 @click.pass_obj
 def check(session: Session, file: str | None, as_json: bool) -> int:
     """Read a policy file and name every mistake by file, line and mend (exit 4), and what can never matter here (exit 7)."""
-    from agent.actions import known
     from agent.gate import policy_check
+    from agent.gate.known_tools import known
     from agent.gate.policy import load
 
     settings = session.settings()
@@ -81,8 +81,8 @@ def _catalog(settings: Settings) -> Catalog | None:
 def test(session: Session, file: str, policy_file: str | None, as_json: bool) -> int:
     """Put each case of a YAML list to the policy: {name, action, arguments, circumstances: {environment, cluster, service,
     at}, expect}. Exit 7 when one gets another verdict; rules that no case reaches are listed."""
-    from agent.actions import known
     from agent.gate import policy_tests
+    from agent.gate.known_tools import known
     from agent.gate.policy import load
 
     settings = session.settings()

@@ -13,7 +13,7 @@ from agent.surfaces.cli.exit_codes import Exit, of_incident
 from agent.surfaces.cli.screen import Screen
 
 if TYPE_CHECKING:
-    from agent.application import App
+    from agent.api import App
 
 
 class Driver:

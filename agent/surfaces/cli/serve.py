@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from uvicorn import Server
 
-    from agent.application import App, Listener
+    from agent.api import App, Listener
     from agent.domain.timeline import Event
     from agent.settings_file import ServeSection
     from agent.surfaces.slack.service import SlackService

@@ -16,7 +16,7 @@ from agent.errors import Busy, StanchError, UnusableInput
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from agent.application import App, Listener, Opener
+    from agent.api import App, Listener, Opener
     from agent.domain.redact import Redactor
     from agent.settings import Settings
 

@@ -16,7 +16,7 @@ from agent.surfaces.cli.session import Session, opened, out, out_json, run
 from tools.backends import BackendKind, Seen, health, installed, survey
 
 if TYPE_CHECKING:
-    from agent.application import App
+    from agent.api import App
 
 
 @click.command()

@@ -14,7 +14,7 @@ from agent.surfaces.cli.exit_codes import Exit
 from agent.surfaces.cli.session import Session, opened, out, out_json, places, run
 
 if TYPE_CHECKING:
-    from agent.application import App
+    from agent.api import App
 
 
 @click.group()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from agent.application import App
+from agent.api import App
 from agent.domain.catalog import Person
 from agent.errors import NotEntitled, Outdated, StanchError, UnusableInput
 from agent.gate.proposal import WAITING, Proposal, ProposalState

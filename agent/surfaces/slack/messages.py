@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from agent.application import App
+from agent.api import App
 from agent.domain.catalog import Person
 from agent.domain.incident import ENDED, State
 from agent.errors import NotEntitled, StanchError, UnusableInput

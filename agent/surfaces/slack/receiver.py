@@ -31,7 +31,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agent.application import App
+from agent.api import App
 from agent.clock import RealClock
 from agent.domain.text import visible
 from agent.errors import BadConfiguration, UnusableInput

@@ -15,7 +15,7 @@ from agent.surfaces.slack.redacting_client import DiscreetClient
 from agent.surfaces.slack.sync import ThreadSync
 
 if TYPE_CHECKING:
-    from agent.application import App
+    from agent.api import App
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from agent.application import App
+from agent.api import App
 from agent.domain.incident import Incident
 from agent.domain.timeline import Event
 from agent.domain.urgency import Urgency

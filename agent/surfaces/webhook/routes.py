@@ -49,7 +49,7 @@ class Census(Protocol):
 
 
 class Behind(Protocol):
-    """What the door needs of the application (agent.application.App)."""
+    """What the door needs of the application (agent.api.App)."""
 
     @property
     def settings(self) -> Settings: ...

@@ -17,8 +17,8 @@ from pydantic import SecretStr
 from slack_sdk.web.async_client import AsyncWebClient
 from starlette.applications import Starlette
 
+from agent.api import App, Listener
 from agent.app import open_app
-from agent.application import App, Listener
 from agent.domain.timeline import EventKind
 from agent.gate.proposal import Proposal
 from agent.service.outbox import Outbox

@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from agent.api import App, Listener
 from agent.app import open_app
-from agent.application import App, Listener
 from agent.domain.timeline import Event
 from agent.domain.urgency import Depth, Urgency
 from agent.graph.worker import Rest, RestKind

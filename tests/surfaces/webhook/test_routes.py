@@ -18,8 +18,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from agent.domain.alert import Alert
+from agent.domain.own_alerts import seal
 from agent.service.inbox import Inbox, Receipt
-from agent.service.own import seal
 from agent.settings_file import BackendEntry
 from agent.store import inbox as rows
 from agent.surfaces.webhook import build

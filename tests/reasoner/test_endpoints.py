@@ -236,6 +236,15 @@ def test_of_calls_side_by_side_the_first_signature_is_kept() -> None:
     assert said(json.dumps(reply.body)).given == {"id": "a", "call": {"sig": "S"}}
 
 
+def test_numbers_that_json_cannot_spell_are_not_given_back() -> None:
+    body = json.dumps(
+        completion({"tool_calls": [call("alert_rule", "{}", "a", sig="S")], "note": {"score": [7e77]}}).body
+    )
+    given = said(body.replace("7e+77", "1e999")).given
+    assert given == {"id": "a", "call": {"sig": "S"}}
+    assert said(body).given["message"] == {"note": {"score": [7e77]}}
+
+
 async def test_a_silent_server_is_asked_once_and_left_at_the_deadline() -> None:
     import time
 

@@ -192,7 +192,20 @@ def _given(message: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> di
 
 
 def _more(part: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
-    return {key: value for key, value in part.items() if key not in known and value not in (None, "", [], {}, False)}
+    return {
+        key: value
+        for key, value in part.items()
+        if key not in known and value not in (None, "", [], {}, False) and _is_json(value)
+    }
+
+
+def _is_json(value: Any) -> bool:
+    """Python reads 1e999 and NaN as numbers, which JSON cannot spell: they can be neither kept nor sent."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _size(value: Any) -> int:

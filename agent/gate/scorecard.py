@@ -184,7 +184,7 @@ def _noted(incident_view: IncidentView, name: str) -> Fate | None:
         data = event.data
         if event.kind is not EventKind.NOTE:
             continue
-        if data.get("suggestion_followup") == name:
+        if data.get("hindsight") == name:
             return Fate.OUTSIDE if data["same"] else Fate.LEFT
         if data.get("proposal") == name and "state" in data:
             why = str(data["text"]).rpartition(": ")[2]

@@ -39,11 +39,11 @@ class SuggestionFollowup:
         if not same and book.clock.now() - proposal.created_at < PATIENCE:
             return
         what = "was done by hand, exactly as suggested" if same else "was not done by hand"
-        data = {"text": f"{proposal.id} {what}", "suggestion_followup": proposal.id, "same": same}
+        data = {"text": f"{proposal.id} {what}", "hindsight": proposal.id, "same": same}
         async with book.db.write() as tx:
             now = book.clock.now()
             await timeline.append(tx, proposal.incident, EventKind.NOTE, "stanch", data, now, _key(proposal))
 
 
 def _key(proposal: Proposal) -> str:
-    return f"suggestion_followup:{proposal.id}"
+    return f"hindsight:{proposal.id}"

@@ -13,9 +13,10 @@ from agent.domain.alert import Alert
 from agent.domain.catalog import Catalog, Person
 from agent.domain.incident import ENDED, Incident, Kind, State
 from agent.domain.incident_view import IncidentView
+from agent.domain.notes import Steered
 from agent.domain.redact import Redactor
 from agent.domain.text import visible
-from agent.domain.timeline import Event, EventKind
+from agent.domain.timeline import Event
 from agent.errors import NotEntitled, UnusableInput
 from agent.gate import audit, kill_switch, proposal_store, restore, startup_audit
 from agent.gate.explain import Explanation
@@ -73,8 +74,8 @@ class Api:
         """A person's words for the reasoner; they wake the run and void a proposal that waits."""
         now = self.run_context.clock.now()
         async with self.run_context.db.write() as tx:
-            data = {"text": f"{person.principal}: {text}", "steer": visible(text, LONG)}
-            await timeline.append(tx, incident, EventKind.NOTE, person.principal, data, now)
+            note = Steered(text=f"{person.principal}: {text}", steer=visible(text, LONG))
+            await timeline.write(tx, incident, note, person.principal, now)
             await wakes.add(tx, incident, "steered", now)
 
     async def pause(self, incident: str, person: Person) -> None:
@@ -92,8 +93,8 @@ class Api:
         if found.state.ended:
             raise UnusableInput(f"{incident} has ended: it is {found.state}. There is nothing to stop.")
         async with self.run_context.db.write() as tx:
-            data = {"text": f"{how} by {person.principal}", "steer": how, "halt": how, "who": person.name}
-            await timeline.append(tx, incident, EventKind.NOTE, person.principal, data, now)
+            note = Steered(text=f"{how} by {person.principal}", steer=how, halt=how, who=person.name)
+            await timeline.write(tx, incident, note, person.principal, now)
             await wakes.add(tx, incident, how, now)
         async with self.run_context.db.read() as tx:
             waiting = [p for p in await proposal_store.of(tx, incident) if p.state in WAITING]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from urllib.parse import SplitResult, parse_qs, urlsplit
+
+from agent.clock import iso, parse_time
+from tools.context import Json
 
 SEVERITIES = ("critical", "page", "error", "warning", "info", "none", "")
 
@@ -68,6 +71,26 @@ class Alert:
         url = self.annotations.get("runbook_url") or self.annotations.get("runbook") or ""
         slug = _split(url).path.rstrip("/").rsplit("/", 1)[-1]
         return slug.removesuffix(".md").removesuffix(".html") or None
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "source": self.source, "fingerprint": self.fingerprint, "status": str(self.status),
+            "labels": dict(self.labels), "annotations": dict(self.annotations), "starts_at": iso(self.starts_at),
+            "ends_at": iso(self.ends_at) if self.ends_at else None, "generator_url": self.generator_url,
+            "group_key": self.group_key, "extra": dict(self.extra),
+        }  # fmt: skip
+
+
+def alert_from_json(data: Mapping[str, Json]) -> Alert:
+    """The inverse of Alert.to_json; keys of a newer version are passed over."""
+    values = {key: value for key, value in data.items() if key in _KEYS}
+    values["status"] = AlertStatus(str(values["status"]))
+    values["starts_at"] = parse_time(str(values["starts_at"]))
+    values["ends_at"] = parse_time(str(values["ends_at"])) if values["ends_at"] else None
+    return Alert(**values)
+
+
+_KEYS = frozenset(one.name for one in fields(Alert))
 
 
 def _split(url: str) -> SplitResult:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+from tools.context import Json
 
 
 class Fault(StrEnum):
@@ -46,3 +49,11 @@ class Cause:
 
     def __str__(self) -> str:
         return f"{self.fault} in {self.component}" if self.component else str(self.fault)
+
+    def to_json(self) -> dict[str, Json]:
+        return {"component": self.component, "fault": str(self.fault), "confidence": self.confidence}
+
+
+def cause_from_json(data: Mapping[str, Json]) -> Cause:
+    """The inverse of Cause.to_json."""
+    return Cause(data["component"], Fault(data["fault"]), data["confidence"])

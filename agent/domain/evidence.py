@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 
@@ -70,9 +70,12 @@ def fact_json(fact: Fact) -> dict[str, Json]:
 
 
 def evidence_from_json(data: Mapping[str, Json]) -> Evidence:
-    """The inverse of Evidence.to_json."""
-    values = dict(data)
+    """The inverse of Evidence.to_json; keys of a newer version are passed over."""
+    values = {key: value for key, value in data.items() if key in _KEYS}
     facts = tuple(Fact(**f) for f in values.pop("facts"))
     values["as_of"], values["at"] = parse_time(str(values["as_of"])), parse_time(str(values["at"]))
     values["outcome"] = ReadOutcome(str(values["outcome"]))
     return Evidence(facts=facts, **values)
+
+
+_KEYS = frozenset(one.name for one in fields(Evidence))

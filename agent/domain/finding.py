@@ -57,4 +57,12 @@ class Dropped:
 
 def assertion_from_json(data: Mapping[str, Json]) -> Assertion:
     right = data["right"]
-    return Assertion(str(data["left"]), str(data["op"]), right if isinstance(right, str | float) else float(right))
+    return Assertion(
+        str(data["left"]), str(data["op"]), right if isinstance(right, str | float | int) else float(right)
+    )
+
+
+def finding_from_json(data: Mapping[str, Json]) -> Finding:
+    """The inverse of Finding.to_json."""
+    asserts = tuple(assertion_from_json(one) for one in data.get("asserts", ()))
+    return Finding(data["text"], data.get("template", ""), tuple(data["evidence"]), asserts)

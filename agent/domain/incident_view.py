@@ -4,18 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from agent.clock import iso
 from agent.domain.alert import Alert
-from agent.domain.cause import Cause, Fault
-from agent.domain.evidence import Evidence, ReadOutcome, evidence_from_json
+from agent.domain.cause import Cause
+from agent.domain.events import (
+    ClaimDropped,
+    DecisionMade,
+    EffectChecked,
+    EvidenceRecorded,
+    FindingMade,
+    IntentDeclared,
+    OutcomeKnown,
+    ProposalSealed,
+    QuestionAsked,
+    ReplyGiven,
+    VerdictGiven,
+)
+from agent.domain.evidence import Evidence, ReadOutcome
+from agent.domain.finding import Finding
 from agent.domain.incident import Incident
-from agent.domain.timeline import Event, EventKind
-from tools.context import Json
-
-J = Mapping[str, Json]
+from agent.domain.moves import Conclude, NotChecked, Propose, RuledOut
+from agent.domain.notes import (
+    CommandsToCopy,
+    CommandToCopy,
+    GivenToPerson,
+    MoveMade,
+    Note,
+    Recalled,
+    ReportWritten,
+    RunbookFound,
+    Steered,
+)
+from agent.domain.payload import Payload
+from agent.domain.timeline import Event, EventOf
 
 
 @dataclass
@@ -26,26 +49,24 @@ class IncidentView:
     alerts: tuple[Alert, ...] = ()
     events: tuple[Event, ...] = ()
     evidence: dict[str, Evidence] = field(default_factory=dict)
-    runbooks: list[J] = field(default_factory=list)  # {name, score, section, why}
-    findings: list[J] = field(default_factory=list)  # {text, evidence, …}
+    runbooks: list[RunbookFound] = field(default_factory=list)  # best first
+    findings: list[Finding] = field(default_factory=list)
     dropped: int = 0
     cause: Cause | None = None
-    ruled_out: list[J] = field(default_factory=list)  # {cause, why, evidence}
-    not_checked: list[J] = field(default_factory=list)  # {what, why}
-    passed_over: list[J] = field(
-        default_factory=list
-    )  # known from the start: broken runbooks, backends that are not there
+    ruled_out: list[RuledOut] = field(default_factory=list)
+    not_checked: list[NotChecked] = field(default_factory=list)
+    passed_over: list[NotChecked] = field(default_factory=list)  # known from the start: broken runbooks, no backend
     hand_over: str = ""
-    by_hand: list[J] = field(default_factory=list)  # {command, undo}: what a person would type
+    by_hand: list[CommandToCopy] = field(default_factory=list)
     why: str = ""  # of the latest proposal
-    proposals: dict[str, J] = field(default_factory=dict)
-    verdicts: dict[str, J] = field(default_factory=dict)
-    decisions: list[J] = field(default_factory=list)  # {proposal, by, at, answer, reason}
-    intents: dict[str, Event] = field(default_factory=dict)
-    outcomes: dict[str, Event] = field(default_factory=dict)
-    verifications: dict[str, list[Event]] = field(default_factory=dict)
-    questions: list[Event] = field(default_factory=list)
-    replies: list[Event] = field(default_factory=list)
+    proposals: dict[str, ProposalSealed] = field(default_factory=dict)
+    verdicts: dict[str, VerdictGiven] = field(default_factory=dict)
+    decisions: list[EventOf[DecisionMade]] = field(default_factory=list)
+    intents: dict[str, EventOf[IntentDeclared]] = field(default_factory=dict)
+    outcomes: dict[str, EventOf[OutcomeKnown]] = field(default_factory=dict)
+    verifications: dict[str, list[EventOf[EffectChecked]]] = field(default_factory=dict)
+    questions: list[EventOf[QuestionAsked]] = field(default_factory=list)
+    replies: list[EventOf[ReplyGiven]] = field(default_factory=list)
     reasoners: list[str] = field(default_factory=list)
     tokens: int = 0
     cost: float = 0.0
@@ -54,20 +75,20 @@ class IncidentView:
     taken_over: str = ""  # who took it over
 
     @property
-    def proposal(self) -> J | None:
+    def proposal(self) -> ProposalSealed | None:
         """The latest one that is no undo."""
-        own = [p for p in self.proposals.values() if not p.get("parent")]
+        own = [p for p in self.proposals.values() if not p.parent]
         return own[-1] if own else None
 
     @property
-    def undo(self) -> J | None:
-        children = [p for p in self.proposals.values() if p.get("parent")]
+    def undo(self) -> ProposalSealed | None:
+        children = [p for p in self.proposals.values() if p.parent]
         return children[-1] if children else None
 
-    def verification_of(self, proposal: str) -> Event | None:
+    def verification_of(self, proposal: str) -> EventOf[EffectChecked] | None:
         """The one that settled it, else the latest."""
         events = self.verifications.get(proposal, [])
-        return next((e for e in reversed(events) if e.data.get("final")), events[-1] if events else None)
+        return next((e for e in reversed(events) if e.payload.final), events[-1] if events else None)
 
     @property
     def reasoner(self) -> str:
@@ -81,89 +102,99 @@ class IncidentView:
 def fold(incident: Incident, alerts: Sequence[Alert], events: Sequence[Event]) -> IncidentView:
     incident_view = IncidentView(incident, tuple(alerts), tuple(events))
     for event in events:
-        take = _TAKE.get(event.kind)
+        told = event.payload
+        if isinstance(told, Note) and told.spent is not None:
+            incident_view.tokens += told.spent.tokens
+            incident_view.cost += told.spent.money
+        take = _TAKE.get(type(told))
         if take is not None:
             take(incident_view, event)
-    incident_view.not_checked = [
-        *incident_view.passed_over,
-        *(one for one in incident_view.not_checked if one not in incident_view.passed_over),
-    ]
+    known = incident_view.passed_over
+    incident_view.not_checked = [*known, *(one for one in incident_view.not_checked if one not in known)]
     _not_checked_from_evidence(incident_view)
     return incident_view
 
 
-def _evidence(incident_view: IncidentView, event: Event) -> None:
-    evidence = evidence_from_json({key: value for key, value in event.data.items() if key != "extra"})
-    incident_view.evidence[evidence.id] = evidence
+def _evidence(incident_view: IncidentView, event: EventOf[EvidenceRecorded]) -> None:
+    incident_view.evidence[event.payload.evidence.id] = event.payload.evidence
 
 
-def _finding(incident_view: IncidentView, event: Event) -> None:
-    if event.data.get("dropped"):
-        incident_view.dropped += 1
-    elif event.data["text"] not in [f["text"] for f in incident_view.findings]:
-        incident_view.findings.append(event.data)
+def _finding(incident_view: IncidentView, event: EventOf[FindingMade]) -> None:
+    if event.payload.finding.text not in [finding.text for finding in incident_view.findings]:
+        incident_view.findings.append(event.payload.finding)
 
 
-def _proposal(incident_view: IncidentView, event: Event) -> None:
-    incident_view.proposals[str(event.data["id"])] = event.data
+def _dropped(incident_view: IncidentView, event: EventOf[ClaimDropped]) -> None:
+    incident_view.dropped += 1
 
 
-def _verdict(incident_view: IncidentView, event: Event) -> None:
-    incident_view.verdicts[str(event.data["proposal"])] = event.data
+def _proposal(incident_view: IncidentView, event: EventOf[ProposalSealed]) -> None:
+    incident_view.proposals[event.payload.id] = event.payload
 
 
-def _decision(incident_view: IncidentView, event: Event) -> None:
-    incident_view.decisions.append({**event.data, "at": iso(event.at)})
+def _verdict(incident_view: IncidentView, event: EventOf[VerdictGiven]) -> None:
+    incident_view.verdicts[event.payload.proposal] = event.payload
 
 
-def _intent(incident_view: IncidentView, event: Event) -> None:
-    incident_view.intents[str(event.data["proposal"])] = event
+def _intent(incident_view: IncidentView, event: EventOf[IntentDeclared]) -> None:
+    incident_view.intents[event.payload.proposal] = event
 
 
-def _outcome(incident_view: IncidentView, event: Event) -> None:
-    incident_view.outcomes[str(event.data["proposal"])] = event
+def _outcome(incident_view: IncidentView, event: EventOf[OutcomeKnown]) -> None:
+    incident_view.outcomes[event.payload.proposal] = event
 
 
-def _verification(incident_view: IncidentView, event: Event) -> None:
-    incident_view.verifications.setdefault(str(event.data["proposal"]), []).append(event)
+def _verification(incident_view: IncidentView, event: EventOf[EffectChecked]) -> None:
+    incident_view.verifications.setdefault(event.payload.proposal, []).append(event)
 
 
-def _note(incident_view: IncidentView, event: Event) -> None:
-    data = event.data
-    if spent := data.get("spent"):
-        incident_view.tokens += int(spent.get("tokens", 0))
-        incident_view.cost += float(spent.get("money", 0.0))
-    if data.get("by") and data.get("move") and data["by"] not in incident_view.reasoners[-1:]:
-        incident_view.reasoners.append(str(data["by"]))
-    if (cause := data.get("cause")) is not None:
-        incident_view.cause = Cause(cause["component"], Fault(cause["fault"]), float(cause["confidence"]))
-    if "ruled_out" in data:
-        incident_view.ruled_out = _still_ruled_out(incident_view, data["ruled_out"])
-    if "runbooks" in data:
-        incident_view.runbooks = list(data["runbooks"])
-        incident_view.passed_over = list(data.get("not_checked", ()))
-    elif "not_checked" in data:
-        incident_view.not_checked = list(data["not_checked"])
-    incident_view.hand_over = str(data.get("hand_over") or incident_view.hand_over)
-    if "by_hand" in data:
-        incident_view.by_hand = list(data["by_hand"])
-    if "steer" in data:
-        who = str(data.get("who") or event.actor)
-        incident_view.paused = who if data.get("halt") == "paused" else ""
-        incident_view.taken_over = who if data.get("halt") == "taken over" else ""
-    if data.get("move") == "propose":
-        incident_view.why = str(data.get("why", ""))
-    incident_view.report = data.get("report") or incident_view.report
+def _recalled(incident_view: IncidentView, event: EventOf[Recalled]) -> None:
+    incident_view.runbooks = list(event.payload.runbooks)
+    incident_view.passed_over = list(event.payload.not_checked)
 
 
-def _still_ruled_out(incident_view: IncidentView, fresh: Sequence[J]) -> list[J]:
+def _move(incident_view: IncidentView, event: EventOf[MoveMade]) -> None:
+    made, move = event.payload, event.payload.move
+    if made.by and made.by not in incident_view.reasoners[-1:]:
+        incident_view.reasoners.append(made.by)
+    if isinstance(move, Propose | Conclude):
+        incident_view.cause = move.cause
+        incident_view.ruled_out = _still_ruled_out(incident_view, move.ruled_out)
+        incident_view.not_checked = list(move.not_checked)
+    if isinstance(move, Propose):
+        incident_view.why = move.why
+    if isinstance(move, Conclude):
+        incident_view.hand_over = move.hand_over or incident_view.hand_over
+
+
+def _given_to_person(incident_view: IncidentView, event: EventOf[GivenToPerson]) -> None:
+    incident_view.hand_over = event.payload.hand_over or incident_view.hand_over
+    if event.payload.not_checked is not None:
+        incident_view.not_checked = list(event.payload.not_checked)
+
+
+def _commands(incident_view: IncidentView, event: EventOf[CommandsToCopy]) -> None:
+    incident_view.by_hand = list(event.payload.by_hand)
+
+
+def _steered(incident_view: IncidentView, event: EventOf[Steered]) -> None:
+    who = event.payload.who or event.actor
+    incident_view.paused = who if event.payload.halt == "paused" else ""
+    incident_view.taken_over = who if event.payload.halt == "taken over" else ""
+
+
+def _report(incident_view: IncidentView, event: EventOf[ReportWritten]) -> None:
+    incident_view.report = event.payload.report or incident_view.report
+
+
+def _still_ruled_out(incident_view: IncidentView, fresh: Sequence[RuledOut]) -> list[RuledOut]:
     """What an earlier move ruled out stays, unless a later one says it anew or names it as the cause."""
-    anew = {str(one["cause"]) for one in fresh}
+    anew = {one.cause for one in fresh}
     cause = str(incident_view.cause.fault) if incident_view.cause else ""
     kept = [
-        r
-        for r in incident_view.ruled_out
-        if r["cause"] not in anew and not _plain(str(r["cause"])).startswith(_plain(cause) or "?")
+        one
+        for one in incident_view.ruled_out
+        if one.cause not in anew and not _plain(one.cause).startswith(_plain(cause) or "?")
     ]
     return [*kept, *fresh]
 
@@ -179,23 +210,29 @@ def _not_checked_from_evidence(incident_view: IncidentView) -> None:
     }
     for evidence in incident_view.evidence.values():
         if evidence.outcome is ReadOutcome.FAILED and (evidence.read, str(evidence.arguments)) not in worked:
-            entry = {"what": evidence.why or evidence.read, "why": evidence.summary}
+            entry = NotChecked(evidence.why or evidence.read, evidence.summary)
             if entry not in incident_view.not_checked:
                 incident_view.not_checked.append(entry)
 
 
-_TAKE: Mapping[EventKind, Callable[[IncidentView, Event], None]] = {
-    EventKind.EVIDENCE: _evidence,
-    EventKind.FINDING: _finding,
-    EventKind.PROPOSAL: _proposal,
-    EventKind.VERDICT: _verdict,
-    EventKind.DECISION: _decision,
-    EventKind.INTENT: _intent,
-    EventKind.OUTCOME: _outcome,
-    EventKind.VERIFICATION: _verification,
-    EventKind.QUESTION: lambda incident_view, event: incident_view.questions.append(event),
-    EventKind.REPLY: lambda incident_view, event: incident_view.replies.append(event),
-    EventKind.NOTE: _note,
+_TAKE: Mapping[type[Payload], Callable[[IncidentView, EventOf[Any]], None]] = {
+    EvidenceRecorded: _evidence,
+    FindingMade: _finding,
+    ClaimDropped: _dropped,
+    ProposalSealed: _proposal,
+    VerdictGiven: _verdict,
+    DecisionMade: lambda incident_view, event: incident_view.decisions.append(event),
+    IntentDeclared: _intent,
+    OutcomeKnown: _outcome,
+    EffectChecked: _verification,
+    QuestionAsked: lambda incident_view, event: incident_view.questions.append(event),
+    ReplyGiven: lambda incident_view, event: incident_view.replies.append(event),
+    Recalled: _recalled,
+    MoveMade: _move,
+    GivenToPerson: _given_to_person,
+    CommandsToCopy: _commands,
+    Steered: _steered,
+    ReportWritten: _report,
 }
 
 
@@ -208,13 +245,15 @@ def to_json(incident_view: IncidentView, seconds: float | None = None) -> dict[s
             "id": incident.id, "state": str(incident.state), "kind": str(incident.kind), "title": incident.title,
             "since": iso(incident.since), "alerts": [_alert(a) for a in incident_view.alerts],
         },
-        "cause": {"component": cause.component, "fault": str(cause.fault), "confidence": cause.confidence} if cause else None,
-        "runbooks": [{key: r[key] for key in ("name", "score", "why")} for r in incident_view.runbooks],
-        "findings": [{"text": f["text"], "evidence": f["evidence"]} for f in incident_view.findings],
-        "ruled_out": incident_view.ruled_out,
-        "not_checked": incident_view.not_checked,
+        "cause": cause.to_json() if cause else None,
+        "runbooks": [{"name": r.name, "score": r.score, "why": r.why} for r in incident_view.runbooks],
+        "findings": [{"text": f.text, "evidence": list(f.evidence)} for f in incident_view.findings],
+        "ruled_out": [r.to_json() for r in incident_view.ruled_out],
+        "not_checked": [n.to_json() for n in incident_view.not_checked],
         "proposal": _proposal_json(incident_view, incident_view.proposal),
-        "decisions": [{"by": d["by"], "at": d["at"], "answer": d["answer"]} for d in incident_view.decisions],
+        "decisions": [
+            {"by": d.payload.by, "at": iso(d.at), "answer": d.payload.answer} for d in incident_view.decisions
+        ],
         "execution": _execution_json(incident_view, incident_view.proposal),
         "verification": _verification_json(incident_view, incident_view.proposal),
         "undo": {"proposal": _proposal_json(incident_view, incident_view.undo), "execution": _execution_json(incident_view, incident_view.undo)}
@@ -236,22 +275,27 @@ def _alert(alert: Alert) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _proposal_json(incident_view: IncidentView, proposal: J | None) -> dict[str, Any] | None:
+def _proposal_json(incident_view: IncidentView, proposal: ProposalSealed | None) -> dict[str, Any] | None:
     if proposal is None:
         return None
-    verdict = incident_view.verdicts.get(str(proposal["id"]), {})
-    keys = ("id", "action", "arguments", "target", "risk", "digest", "command")
-    return {**{key: proposal.get(key) for key in keys}, "verdict": verdict.get("verdict")}
+    verdict = incident_view.verdicts.get(proposal.id)
+    return {
+        "id": proposal.id, "action": proposal.action, "arguments": proposal.arguments, "target": proposal.target,
+        "risk": proposal.risk, "digest": proposal.digest, "command": proposal.command,
+        "verdict": verdict.verdict if verdict else None,
+    }  # fmt: skip
 
 
-def _execution_json(incident_view: IncidentView, proposal: J | None) -> dict[str, Any] | None:
-    outcome = incident_view.outcomes.get(str(proposal["id"])) if proposal else None
+def _execution_json(incident_view: IncidentView, proposal: ProposalSealed | None) -> dict[str, Any] | None:
+    outcome = incident_view.outcomes.get(proposal.id) if proposal else None
     if proposal is None or outcome is None:
         return None
-    started: datetime | None = intent.at if (intent := incident_view.intents.get(str(proposal["id"]))) else None
-    return {"outcome": outcome.data["outcome"], "started": iso(started) if started else None, "ended": iso(outcome.at)}
+    intent = incident_view.intents.get(proposal.id)
+    return {
+        "outcome": outcome.payload.outcome, "started": iso(intent.at) if intent else None, "ended": iso(outcome.at),
+    }  # fmt: skip
 
 
-def _verification_json(incident_view: IncidentView, proposal: J | None) -> dict[str, Any] | None:
-    event = incident_view.verification_of(str(proposal["id"])) if proposal else None
-    return {"recovered": event.data["recovered"], "at": iso(event.at)} if event else None
+def _verification_json(incident_view: IncidentView, proposal: ProposalSealed | None) -> dict[str, Any] | None:
+    event = incident_view.verification_of(proposal.id) if proposal else None
+    return {"recovered": event.payload.recovered, "at": iso(event.at)} if event else None

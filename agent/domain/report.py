@@ -6,9 +6,22 @@ import re
 from collections.abc import Iterator, Sequence
 
 from agent.clock import iso
+from agent.domain.events import (
+    AlertJoined,
+    ClaimDropped,
+    DecisionMade,
+    EffectChecked,
+    FindingMade,
+    OutcomeKnown,
+    ProposalSealed,
+    QuestionAsked,
+    ReplyGiven,
+    StateChanged,
+)
 from agent.domain.incident_view import IncidentView
+from agent.domain.notes import FailedOver, Steered
 from agent.domain.text import exact, visible
-from agent.domain.timeline import Event, EventKind
+from agent.domain.timeline import Event, EventOf
 
 
 def render(incident_view: IncidentView) -> str:
@@ -25,11 +38,9 @@ def _lines(incident_view: IncidentView) -> Iterator[str]:
         + (f" · ended {iso(incident.ended_at)}" if incident.ended_at else "")
     )
     yield from _section("Cause", _cause(incident_view))
-    yield from _section(
-        "Findings", (f"- {_text(f['text'])} [{', '.join(f['evidence'])}]" for f in incident_view.findings)
-    )
-    yield from _section("Ruled out", (f"- {_text(r['cause'])}: {_text(r['why'])}" for r in incident_view.ruled_out))
-    yield from _section("Not checked", (f"- {_text(n['what'])}: {_text(n['why'])}" for n in incident_view.not_checked))
+    yield from _section("Findings", (f"- {_text(f.text)} [{', '.join(f.evidence)}]" for f in incident_view.findings))
+    yield from _section("Ruled out", (f"- {_text(r.cause)}: {_text(r.why)}" for r in incident_view.ruled_out))
+    yield from _section("Not checked", (f"- {_text(n.what)}: {_text(n.why)}" for n in incident_view.not_checked))
     yield from _section("What was done", _done(incident_view))
     yield from _section("For a person", [_text(incident_view.hand_over)] if incident_view.hand_over else [])
     yield from _section("To do it yourself", _by_hand(incident_view))
@@ -37,7 +48,7 @@ def _lines(incident_view: IncidentView) -> Iterator[str]:
         "Alerts",
         (f"- {_text(a.name)} {a.status}, since {iso(a.starts_at)}: {_text(a.summary)}" for a in incident_view.alerts),
     )
-    yield from _section("Timeline", (_event(e) for e in incident_view.events if e.kind in _SHOWN or _told(e)))
+    yield from _section("Timeline", _events(incident_view))
     yield from _section("Evidence", _evidence(incident_view))
     cost = f", cost {incident_view.cost:.4f}" if incident_view.cost else ""
     yield from _section(
@@ -67,85 +78,68 @@ def _cause(incident_view: IncidentView) -> Iterator[str]:
 
 def _done(incident_view: IncidentView) -> Iterator[str]:
     for identity, proposal in incident_view.proposals.items():
-        verdict = incident_view.verdicts.get(identity, {})
-        yield f"- **{proposal['action']}** on {_text(str(proposal['target']))}: `{_text(str(proposal['command']))}`"
-        yield (
-            f"  - why: {_text(str(proposal.get('why') or ''))}"
-            if proposal.get("why")
-            else "  - sealed " + str(proposal["digest"])[:12]
-        )
-        yield f"  - policy: {verdict.get('verdict')} ({_text(str(verdict.get('why', '')))})"
-        for decision in incident_view.decisions:
-            if decision["proposal"] == identity:
-                yield f"  - {decision['answer']} by {_text(str(decision['by']))} at {decision['at']}"
+        verdict = incident_view.verdicts.get(identity)
+        yield f"- **{proposal.action}** on {_text(proposal.target)}: `{_text(proposal.command)}`"
+        yield f"  - why: {_text(proposal.why)}" if proposal.why else f"  - sealed {proposal.digest[:12]}"
+        yield f"  - policy: {verdict.verdict if verdict else None} ({_text(verdict.why if verdict else '')})"
+        for event in incident_view.decisions:
+            decision = event.payload
+            if decision.proposal == identity:
+                yield f"  - {decision.answer} by {_text(decision.by)} at {iso(event.at)}"
         if outcome := incident_view.outcomes.get(identity):
-            yield f"  - outcome: {outcome.data['outcome']} at {iso(outcome.at)} {_text(str(outcome.data.get('why') or ''))}"
-        if verification := incident_view.verification_of(identity):
-            word = {True: "recovered", False: "not recovered", None: "not decided"}[verification.data["recovered"]]
-            yield f"  - verification: {word} at {iso(verification.at)}: {_text(str(verification.data['why']))}"
+            yield f"  - outcome: {outcome.payload.outcome} at {iso(outcome.at)} {_text(outcome.payload.why or '')}"
+        if seen := incident_view.verification_of(identity):
+            word = {True: "recovered", False: "not recovered", None: "not decided"}[seen.payload.recovered]
+            yield f"  - verification: {word} at {iso(seen.at)}: {_text(seen.payload.why)}"
 
 
 def _by_hand(incident_view: IncidentView) -> Iterator[str]:
     """Commands as they are typed: in blocks, where nothing of them has to be escaped."""
     for one in incident_view.by_hand:
-        lines = [exact(str(one["command"]))]
-        lines += [f"# to take it back: {exact(str(one['undo']))}"] if one.get("undo") else []
+        lines = [exact(one.command)]
+        lines += [f"# to take it back: {exact(one.undo)}"] if one.undo else []
         fence = "`" * max(3, *(len(run) + 1 for run in ["", *re.findall("`+", " ".join(lines))]))
         yield from (f"{fence}sh", *lines, fence)
 
 
-_SHOWN = frozenset(
-    {
-        EventKind.ALERT,
-        EventKind.FINDING,
-        EventKind.PROPOSAL,
-        EventKind.DECISION,
-        EventKind.OUTCOME,
-        EventKind.VERIFICATION,
-        EventKind.STATE,
-        EventKind.QUESTION,
-        EventKind.REPLY,
-    }
-)  # fmt: skip
+def _events(incident_view: IncidentView) -> Iterator[str]:
+    for event in incident_view.events:
+        if (what := _what(event)) is not None:
+            yield f"- {event.at:%H:%M:%S} {event.kind}: {_text(what)}"
 
 
-def _told(event: Event) -> bool:
-    """A note that people should read: a fail-over, somebody's steering, what the reasoner had to say of itself."""
-    return event.kind is EventKind.NOTE and any(event.data.get(key) for key in ("failover", "steer", "show"))
-
-
-def _event(event: Event) -> str:
-    data = event.data
-    match event.kind:
-        case EventKind.NOTE if data.get("failover"):
-            what = f"fail-over {data['failover']}: {data['text']}"
-        case EventKind.NOTE if data.get("steer"):
-            what = f"{event.actor} steers: {data['steer']}"
-        case EventKind.ALERT:
-            what = f"{data['labels'].get('alertname', 'alert')} {data['status']}"
-        case EventKind.PROPOSAL:
-            what = f"{data['id']}: {data['command']}"
-        case EventKind.DECISION:
-            what = f"{data['answer']} {data['proposal']} by {data['by']}"
-        case EventKind.OUTCOME:
-            what = f"{data['proposal']}: {data['outcome']}"
-        case EventKind.VERIFICATION:
-            what = "; ".join([str(data["why"]), *data.get("measured", ())])
-        case EventKind.STATE:
-            what = f"{data['to']}: {data['why']}"
-        case EventKind.FINDING if data.get("dropped"):
-            what = f"a claim was dropped: {data['why']}"
-        case _:
-            what = str(data.get("text", ""))
-    return f"- {event.at:%H:%M:%S} {event.kind}: {_text(what)}"
+def _what(event: Event) -> str | None:
+    """An event in a line; None for those that nobody needs the next morning."""
+    match event.payload:
+        case FailedOver() as over if over.failover:
+            return f"fail-over {over.failover}: {over.text}"
+        case Steered(steer=words) if words:
+            return f"{event.actor} steers: {words}"
+        case AlertJoined(alert=alert):
+            return f"{alert.labels.get('alertname', 'alert')} {alert.status}"
+        case ProposalSealed() as proposal:
+            return f"{proposal.id}: {proposal.command}"
+        case DecisionMade() as decision:
+            return f"{decision.answer} {decision.proposal} by {decision.by}"
+        case OutcomeKnown() as outcome:
+            return f"{outcome.proposal}: {outcome.outcome}"
+        case EffectChecked() as seen:
+            return "; ".join([seen.why, *seen.measured])
+        case StateChanged() as moved:
+            return f"{moved.to}: {moved.why}"
+        case ClaimDropped() as claim:
+            return f"a claim was dropped: {claim.why}"
+        case FindingMade(finding=finding):
+            return finding.text
+        case QuestionAsked(text=text) | ReplyGiven(text=text):
+            return text
+    return None
 
 
 def _evidence(incident_view: IncidentView) -> Iterator[str]:
     """Each read in one line; of the many that watched an effect, the last ones, and how many went before."""
     watched = {proposal: _watching(events) for proposal, events in incident_view.verifications.items()}
-    folded = {one for ids in watched.values() for one in ids} - {
-        i for f in incident_view.findings for i in f["evidence"]
-    }
+    folded = {one for ids in watched.values() for one in ids} - {i for f in incident_view.findings for i in f.evidence}
     for one in incident_view.evidence.values():
         if one.id in folded:
             continue
@@ -156,10 +150,10 @@ def _evidence(incident_view: IncidentView) -> Iterator[str]:
             yield f"- {ids[0]} to {ids[-1]}: {len(ids)} reads before these, while the effect of {proposal} was watched."
 
 
-def _watching(events: Sequence[Event]) -> list[str]:
+def _watching(events: Sequence[EventOf[EffectChecked]]) -> list[str]:
     """The reads of all checks of an effect but the last."""
-    last = set(events[-1].data.get("evidence", ()))
-    return [i for event in events[:-1] for i in event.data.get("evidence", ()) if i not in last]
+    last = set(events[-1].payload.evidence)
+    return [i for event in events[:-1] for i in event.payload.evidence if i not in last]
 
 
 def _text(text: str) -> str:

@@ -8,34 +8,28 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
+from functools import cached_property
+from typing import Generic, TypeAlias, TypeGuard, TypeVar, cast
 
 from agent.clock import iso
+from agent.domain.events import read
+from agent.domain.payload import EventKind, Payload
 from tools.context import Json
 
+__all__ = ["FIRST", "Event", "EventKind", "EventOf", "broken_at", "canonical", "chain_hash", "events_of", "tells"]
 FIRST = "0" * 64  # `prev` of event 1
 
 
-class EventKind(StrEnum):
-    ALERT = "alert"  # data: the alert as JSON (alert_json)
-    EVIDENCE = "evidence"  # data: evidence_json without body
-    FINDING = "finding"  # data: {id, text, template, evidence[], asserts[], dropped?, why?}
-    QUESTION = "question"  # data: {text}: to a person (actor = reasoner) or from one (actor = person)
-    REPLY = "reply"  # data: {text, evidence[], to}
-    PROPOSAL = "proposal"  # data: the sealed proposal (proposal_json)
-    VERDICT = "verdict"  # data: {proposal, digest, verdict, rule, why, approvers, quorum}
-    DECISION = "decision"  # data: {proposal, answer, by, reason, digest}
-    INTENT = "intent"  # data: {proposal, key, digest, arguments}
-    OUTCOME = "outcome"  # data: {proposal, outcome, why, receipt}
-    VERIFICATION = "verification"  # data: {proposal, recovered: true|false|null, why, evidence[], final}
-    STATE = "state"  # data: {from, to, why}
-    NOTE = "note"  # data: {text, …}: runbooks recalled, moves, fail-over, steering, dropped claims, conclusions
-    COMPACTION = "compaction"  # data: {text}: rendering for a language model starts anew here
+P = TypeVar("P", bound=Payload, covariant=True)
+Q = TypeVar("Q", bound=Payload)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """`actor` is `stanch`, a reasoner's name, or a person's principal (`os:ann`, `slack:T1/U2`, `demo:--approve`)."""
+@dataclass(frozen=True)
+class EventOf(Generic[P]):
+    """One event, which tells a P. `data` is its JSON, as it is chained.
+
+    `actor` is `stanch`, a reasoner's name, or a person's principal (`os:ann`, `slack:T1/U2`, `demo:--approve`).
+    """
 
     n: int
     incident: str
@@ -46,6 +40,11 @@ class Event:
     data: Mapping[str, Json]
     prev: str
     hash: str
+
+    @cached_property
+    def payload(self) -> P:
+        """What it tells, read once. StanchError where its data cannot be read."""
+        return cast("P", read(self.kind, self.data))
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -85,6 +84,19 @@ def number_after(last: int, kind: str, data: Mapping[str, Json]) -> int:
 def genuine(key: bytes, event: Event) -> bool:
     """Whether the event is as it was written, by somebody who has the key."""
     return event.hash == chain_hash(key, event.prev, event.to_json())
+
+
+Event: TypeAlias = EventOf[Payload]
+
+
+def tells(event: Event, kind: type[Q]) -> TypeGuard[EventOf[Q]]:
+    """Whether the event is of that class."""
+    return isinstance(event.payload, kind)
+
+
+def events_of(events: Iterable[Event], kind: type[Q]) -> list[EventOf[Q]]:
+    """Those of one class, in their order."""
+    return [event for event in events if event.kind is kind.KIND and tells(event, kind)]
 
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

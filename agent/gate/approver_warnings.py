@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from agent.domain.alert import AlertStatus
+from agent.domain.events import AlertJoined, ProposalSealed
 from agent.domain.text import oddities, visible
-from agent.domain.timeline import Event, EventKind
+from agent.domain.timeline import Event
 from agent.gate.kill_switch import Stopped
 from agent.gate.proposal import WAITING, Proposal
 from tools.context import Json
@@ -36,13 +38,13 @@ def _joined_since(proposal: str, events: Sequence[Event]) -> list[str]:
     known: set[str] = set()
     late: list[str] | None = None
     for event in events:
-        if event.kind is EventKind.PROPOSAL and event.data["id"] == proposal:
-            late = []
-        elif event.kind is EventKind.ALERT and event.data["status"] == "firing":
-            fingerprint = str(event.data["fingerprint"])
-            if late is not None and fingerprint not in known:
-                late.append(visible(str(event.data["labels"].get("alertname", fingerprint)), LONG))
-            known.add(fingerprint)
+        match event.payload:
+            case ProposalSealed(id=name) if name == proposal:
+                late = []
+            case AlertJoined(alert=alert) if alert.status is AlertStatus.FIRING:
+                if late is not None and alert.fingerprint not in known:
+                    late.append(visible(alert.labels.get("alertname", alert.fingerprint), LONG))
+                known.add(alert.fingerprint)
     return list(dict.fromkeys(late or ()))
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 
 from agent.domain.incident import State
 from agent.domain.incident_view import IncidentView
+from agent.domain.notes import CommandsToCopy
 from agent.domain.timeline import EventKind
 from agent.errors import ReasonerFailed, Refused, ToolError
 from agent.gate.executor import OUTSIDE
@@ -252,8 +253,8 @@ class Steps:
         if end in (State.HANDED_OVER, State.INCONCLUSIVE) and not incident_view.taken_over:
             context = self.run_context.context(incident_view)
             if typed := commands(incident_view, move, self.run_context.tools, context):
-                note = {"text": "what a person would type", "by_hand": typed}
-                await self.run_context.append(state["incident"], run, EventKind.NOTE, note, f"by_hand:{state['moves']}")
+                note = CommandsToCopy(text="what a person would type", by_hand=typed)
+                await self.run_context.write(state["incident"], run, note, f"by_hand:{state['moves']}")
                 incident_view = await self.run_context.incident_view(state["incident"])
         await self.run_context.close(incident_view, run, end, move)
         return {"next": "end"}

@@ -11,6 +11,7 @@ from agent.domain.catalog import Catalog
 from agent.domain.evidence import Evidence, Recorded
 from agent.domain.incident import Incident, Kind, State
 from agent.domain.incident_view import IncidentView, fold
+from agent.domain.payload import Payload
 from agent.domain.redact import Redactor
 from agent.domain.report import render
 from agent.domain.timeline import EventKind
@@ -171,6 +172,10 @@ class RunContext:
     ) -> None:
         async with self.db.write() as tx:
             await timeline.append(tx, incident_id, kind, "stanch", data, self.clock.now(), key, run)
+
+    async def write(self, incident_id: str, run: int, told: Payload, key: str | None = None) -> None:
+        """An event of Stanch's own; with `key` once only. Raises Overtaken when `run` is no longer the epoch."""
+        await self.append(incident_id, run, told.KIND, told.to_json(), key)
 
     async def move_to(self, incident_id: str, run: int, state: State, why: str) -> None:
         async with self.db.write() as tx:

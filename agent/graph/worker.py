@@ -191,7 +191,8 @@ def settled_news(incident_view: IncidentView) -> str | None:
             proposal = str(event.data["proposal"])
             if "settled_by" not in event.data:
                 return None
-            undone = incident_view.proposals.get(proposal, {}).get("parent")
+            sealed = incident_view.proposals.get(proposal)
+            undone = sealed.parent if sealed else None
             return f"settled:{proposal}" if event.data["outcome"] == "DONE" and not undone else f"answered:{proposal}"
     return None
 

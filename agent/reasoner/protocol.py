@@ -1,98 +1,27 @@
-"""What a reasoner may do next, and what it is given to decide on. A reasoner proposes; it never decides or acts."""
+"""What a reasoner is given to decide on, and what it gives: a move. A reasoner proposes; it never decides or acts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from agent.domain.alert import Alert
-from agent.domain.cause import Cause
-from agent.domain.check import SuccessTest
 from agent.domain.evidence import Evidence
-from agent.domain.finding import Claim
-from agent.domain.incident import Incident, Kind
+from agent.domain.incident import Incident
+from agent.domain.moves import AskPerson, Call, Conclude, Look, Move, NotChecked, Propose, Reply, RuledOut
+from agent.domain.notes import Spent
 from agent.domain.timeline import Event
 from agent.errors import ReasonerFailed
 from agent.library.runbook import Match, Runbook
 from tools.context import Catalog, Json, Model, Service
 from tools.spec import Action, Read
 
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One read a reasoner wants made. `why` is shown to people while it runs."""
-
-    read: str
-    args: Mapping[str, Json]
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    calls: tuple[Call, ...]
-    claims: tuple[Claim, ...] = ()  # what was found on the way; shown as soon as it is checked
-
-
-@dataclass(frozen=True, slots=True)
-class RuledOut:
-    cause: str
-    why: str  # a template, checked like a claim
-    evidence: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class NotChecked:
-    what: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Propose:
-    """One action with exact arguments. `source` names where it came from (a runbook section), for provenance."""
-
-    action: str
-    args: Mapping[str, Json]
-    why: str  # a template, checked like a claim
-    claims: tuple[Claim, ...]
-    cause: Cause
-    success: SuccessTest
-    kind: Kind = Kind.UNKNOWN
-    ruled_out: tuple[RuledOut, ...] = ()
-    not_checked: tuple[NotChecked, ...] = ()
-    source: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class AskPerson:
-    question: str
-
-
-@dataclass(frozen=True, slots=True)
-class Conclude:
-    """The end of thinking. `recovered` is not a reasoner's word: code decides it from the verification.
-
-    `hand_over` names whom to call and why, where a person has to do what no action can.
-    """
-
-    claims: tuple[Claim, ...]
-    cause: Cause
-    kind: Kind = Kind.UNKNOWN
-    ruled_out: tuple[RuledOut, ...] = ()
-    not_checked: tuple[NotChecked, ...] = ()
-    hand_over: str = ""
-    by_hand: tuple[tuple[str, Mapping[str, Json]], ...] = ()  # actions with arguments that are not configured here
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The answer to a person's question (question runs only). Checked like a claim; evidence ids stand in its references."""
-
-    text: str
-
-
-Move: TypeAlias = Look | Propose | AskPerson | Conclude | Reply
+__all__ = [
+    "AskPerson", "Call", "Conclude", "Look", "Move", "NotChecked", "Propose", "Reasoner", "Reply", "RuledOut", "Spent",
+    "Thought", "View",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,26 +47,12 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
-    """What one move cost."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    money: float = 0.0
-    seconds: float = 0.0
-
-    @property
-    def tokens(self) -> int:
-        return self.prompt_tokens + self.completion_tokens
-
-
-@dataclass(frozen=True, slots=True)
 class Thought:
     """A move, what it cost, and who thought it (`runbook`, `openai`, `openai→runbook` after a fail-over, one name more each time it changes hands)."""
 
     move: Move
     by: str
-    spent: Spent = Spent()
+    spent: Spent = field(default_factory=Spent)
     notes: Sequence[
         Mapping[str, Json]
     ] = ()  # what belongs on the timeline: repair, fail-over, prompt name, version, hash

@@ -23,7 +23,6 @@ from agent.service.intake_batch import IntakeBatch
 from agent.service.routing import Routes, deeper, in_a_storm
 from agent.sources.portions import portions
 from agent.store import alerts, incidents
-from agent.store.alerts import alert_json
 from agent.store.database import Transaction
 
 EVERY_S = 2.0  # between two looks at all the open incidents
@@ -152,7 +151,7 @@ class Grouping:
             return Received(alert, incident.id, why, duplicate=True)
         self._board.add(incident.id, [alert])
         redact = batch.tx.redact
-        data = {**_short(alert_json(alert)), "fingerprint": redact(alert.fingerprint), "why": redact(why)}
+        data = {**_short(alert.to_json()), "fingerprint": redact(alert.fingerprint), "why": redact(why)}
         batch.tell(incident.id, EventKind.ALERT, alert.source, data, f"alert:{alert.key}", redacted=True)
         if self._routes is not None and alert.status is AlertStatus.FIRING:
             await self._route(batch, incident.id, alert, self._routes)

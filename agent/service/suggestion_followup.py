@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from agent.domain.timeline import EventKind
+from agent.domain.notes import SuggestionFollowedUp
 from agent.gate import proposal_store
 from agent.gate.proposal import Proposal, ProposalState
 from agent.graph.steps.propose import Judge
@@ -39,10 +39,9 @@ class SuggestionFollowup:
         if not same and book.clock.now() - proposal.created_at < PATIENCE:
             return
         what = "was done by hand, exactly as suggested" if same else "was not done by hand"
-        data = {"text": f"{proposal.id} {what}", "hindsight": proposal.id, "same": same}
+        note = SuggestionFollowedUp(text=f"{proposal.id} {what}", hindsight=proposal.id, same=same)
         async with book.db.write() as tx:
-            now = book.clock.now()
-            await timeline.append(tx, proposal.incident, EventKind.NOTE, "stanch", data, now, _key(proposal))
+            await timeline.write(tx, proposal.incident, note, "stanch", book.clock.now(), _key(proposal))
 
 
 def _key(proposal: Proposal) -> str:

@@ -122,7 +122,7 @@ async def test_where_policy_only_suggests_nothing_runs_and_the_command_is_shown(
     async with incident(tmp_path, reasoner, SUGGEST_EVERYTHING) as (app, identity):
         _, incident_view = await finish(app, identity)
         assert incident_view.incident.state is State.HANDED_OVER
-        assert incident_view.verdicts[f"{identity}-p1"]["verdict"] == "suggest"
+        assert incident_view.verdicts[f"{identity}-p1"].verdict == "suggest"
         assert incident_view.proposal is not None
         assert str(incident_view.proposal["command"]).startswith("kubectl")
         assert await replicas(app) == 3
@@ -253,7 +253,7 @@ async def test_a_claim_that_does_not_hold_is_told_once_then_dropped_and_counted(
         assert len(reasoner.views) == 3
         assert "Dropped" in reasoner.views[-1].rejections[0]
         assert incident_view.dropped == 1
-        assert [f["template"] for f in incident_view.findings] == [SLOW.text]
+        assert [f.template for f in incident_view.findings] == [SLOW.text]
 
 
 async def test_a_cause_without_any_finding_is_no_cause(tmp_path: Path) -> None:

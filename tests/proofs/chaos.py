@@ -201,7 +201,7 @@ async def _examine(app: App, lab: Lab, incident: str, rest: Rest, told: Told) ->
     incident_view = await app.api.incident_view(incident)
     proposals = await app.api.proposals_of(incident)
     effects = [one.key for one in lab.effects()]
-    approved = {d["proposal"] for d in incident_view.decisions if d["answer"] == "approve"}
+    approved = {d.payload.proposal for d in incident_view.decisions if d.payload.answer == "approve"}
     covered = {p.key for p in proposals if p.id in approved or (p.covered and p.parent in approved)}
     keyed = {key for key in effects if not key.startswith("alias-")}  # a registry keeps no key
     told.state, told.effects = str(incident_view.incident.state), len(effects)

@@ -377,7 +377,7 @@ async def examine(app: App, place: Place, lab: Lab) -> dict[str, Any]:
     wrong += promises(incident_view, effects, place, waits)
     approved = (place.know("approved") or {}).get("proposal")
     mine = next((p for p in proposals if p.id == approved), None)
-    if approved and (mine is None or not [d for d in incident_view.decisions if d["proposal"] == approved]):
+    if approved and (mine is None or not [d for d in incident_view.decisions if d.payload.proposal == approved]):
         wrong.append("lost: an approval that was answered is not kept")
     if mine is not None and mine.state in (ProposalState.OPEN, ProposalState.APPROVED, ProposalState.CLAIMED):
         wrong.append(f"lost: what was approved is {mine.state} at the end")

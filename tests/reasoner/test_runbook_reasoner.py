@@ -13,6 +13,7 @@ from agent.reasoner.rules.findings_text import names_in
 from agent.reasoner.rules.runbook_reasoner import RunbookReasoner
 from tests.contexts import ListedCatalog
 from tests.reasoner.cases import BEGAN, BOOK, Case, compared, deployed, series
+from tests.told import sealed
 from tools.spec import Fact
 
 REASONER = RunbookReasoner()
@@ -155,7 +156,7 @@ async def _proposed() -> tuple[Case, Propose]:
     case = Case(dict(STARVED))
     move = await case.end(REASONER)
     assert isinstance(move, Propose)
-    case.note(EventKind.PROPOSAL, {"id": "P1", "action": move.action, "arguments": dict(move.args)})
+    case.note(EventKind.PROPOSAL, sealed("P1", move.action, dict(move.args)))
     return case, move
 
 

@@ -12,7 +12,6 @@ from agent.domain.alert import AlertStatus
 from agent.domain.timeline import canonical
 from agent.errors import UnusableInput
 from agent.sources.alertmanager import delivered, parse
-from agent.store.alerts import alert_json
 
 RECORDED = sorted((Path(__file__).parents[1] / "fixtures" / "alertmanager").glob("0.*/*.json"))
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
@@ -114,7 +113,7 @@ def test_a_number_without_an_end_is_null_so_that_the_timeline_can_keep_the_alert
     body = '{"alerts": [{"labels": {"alertname": "X"}, "startsAt": "2026-11-24T01:00:00Z", "values": {"B": [1e999, 1.5]}}]}'
     (alert,) = parse(body, NOW)
     assert alert.extra == {"values": {"B": [None, 1.5]}}
-    assert canonical(alert_json(alert))
+    assert canonical(alert.to_json())
 
 
 def _one(**more: object) -> dict[str, object]:

@@ -6,9 +6,10 @@ tokens, and one call carries all reads of a move also where a server knows no pa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from agent.domain import moves
 from agent.reasoner.protocol import View
 from tools.spec import Action, Read
 
@@ -17,57 +18,35 @@ DOC_CHARS = 52  # of a read's description; `search_runbooks` and a failed call t
 
 def tools_of(view: View) -> list[dict[str, Any]]:
     """The tools of a step, in a fixed order. A question run may look and reply, nothing else."""
-    look = _look(view.reads)
+    look = _function("look", _reads(view.reads))
     if view.question is not None:
-        return [look, _function("reply", "Answer the person.", {"text": _TEXT}, ("text",))]
-    return [look, _propose(view.actions), _function("ask", "Ask a person what no read can tell.", {"question": _TEXT}, ("question",)),
-            _function("conclude", "End: the cause, or fault none or unknown; written as in propose. hand_over: whom to call and why.",
-                      {**_AS_THERE, "hand_over": _TEXT}, ("claims", "fault", "confidence"))]  # fmt: skip
+        return [look, _function("reply", "Answer the person.")]
+    return [
+        look,
+        _function("propose", _actions(view.actions)),
+        _function("ask", "Ask a person what no read can tell."),
+        _function(
+            "conclude",
+            "End: the cause, or fault none or unknown; written as in propose. hand_over: whom to call and why.",
+            described=False,
+        ),
+    ]
 
 
-def _look(reads: Sequence[Read]) -> dict[str, Any]:
+def _reads(reads: Sequence[Read]) -> str:
     ordered = sorted(reads, key=lambda r: r.name)
     listed = "\n".join(f"{signature(r)}: {_short(r.doc, DOC_CHARS)}" for r in ordered)
-    call = {"read": _TEXT, "args": {"type": "object"}, "why": _TEXT}
-    calls = {"type": "array", "items": {"type": "object", "properties": call, "required": ["read", "args"]}}
-    return _function(
-        "look",
-        f"Make reads side by side. why: in a few words, for people. Reads:\n{listed}",
-        {"calls": calls},
-        ("calls",),
-    )
+    return f"Make reads side by side. why: in a few words, for people. Reads:\n{listed}"
 
 
-def _propose(actions: Sequence[type[Action]]) -> dict[str, Any]:
-    listed = (
-        "\n".join(f"{_action(a)}: {_short(a.doc(), 40)} {a.risk}" for a in sorted(actions, key=lambda a: a.name()))
-        or "none"
-    )
-    success = {"type": "object", "required": ["expect"], "description": "promql, or read, args and fact",
-               "properties": {"promql": _TEXT, "read": _TEXT, "args": {"type": "object"}, "fact": _TEXT, "expect": {"type": "string", "description": "< 0.3"},
-                              "hold_minutes": {"type": "number"}, "within_minutes": {"type": "number"}}}  # fmt: skip
-    properties = {"action": _TEXT, "args": {"type": "object"}, "why": _TEXT, "success": success,
-                  "source": {"type": "string", "description": "runbook"}, **_PICTURE}  # fmt: skip
-    required = ("action", "args", "why", "success", "claims", "component", "fault", "confidence")
-    return _function("propose", f"Propose one action:\n{listed}", properties, required)
+def _actions(actions: Sequence[type[Action]]) -> str:
+    ordered = sorted(actions, key=lambda a: a.name())
+    listed = "\n".join(f"{_action(a)}: {_short(a.doc(), 40)} {a.risk}" for a in ordered)
+    return f"Propose one action:\n{listed or 'none'}"
 
 
-_TEXT = {"type": "string"}
-_TEXTS = {"type": "array", "items": {"type": "string"}}
-_PICTURE: Mapping[str, Any] = {
-    "claims": {**_TEXTS, "description": "text [left op right; …]"}, "component": _TEXT, "fault": _TEXT, "confidence": {"type": "number"},
-    "kind": {"enum": ["infra", "model", "joint", "none", "unknown"]},
-    "ruled_out": {**_TEXTS, "description": "cause: why"}, "not_checked": {**_TEXTS, "description": "what: why"},
-}  # fmt: skip
-
-
-_AS_THERE: Mapping[str, Any] = {
-    name: {k: v for k, v in part.items() if k != "description"} for name, part in _PICTURE.items()
-}
-
-
-def _function(name: str, description: str, properties: Mapping[str, Any], required: Sequence[str]) -> dict[str, Any]:
-    parameters = {"type": "object", "properties": dict(properties), "required": list(required)}
+def _function(name: str, description: str, described: bool = True) -> dict[str, Any]:
+    parameters = moves.parameters(name, described)
     return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
 
 

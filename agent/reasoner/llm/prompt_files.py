@@ -9,7 +9,10 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from agent.domain.cause import Fault
 from agent.errors import BadConfiguration
+
+FAULTS = "{{ faults }}"  # in a prompt: the names of all faults
 
 
 class _Front(BaseModel):
@@ -23,7 +26,7 @@ class _Front(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """`sha256` is of the whole file."""
+    """`sha256` is of the whole file, with the faults filled in."""
 
     name: str
     version: int
@@ -40,7 +43,7 @@ def load(folder: Path, name: str) -> Prompt:
     """The prompt of a name; BadConfiguration says which file is wrong and how."""
     path = folder / f"{name}.md"
     try:
-        raw = path.read_text(encoding="utf-8")
+        raw = path.read_text(encoding="utf-8").replace(FAULTS, " ".join(Fault))
         _, front, text = raw.split("---\n", 2)
         found = _Front.model_validate(yaml.safe_load(front))
     except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError, ValidationError) as error:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from agent.domain.events import EvidenceRecorded
 from agent.domain.evidence import Evidence, ReadOutcome
-from agent.domain.timeline import canonical
+from agent.domain.timeline import canonical, events_of
 from agent.reasoner.protocol import Call, View
 from tools.context import Json
 from tools.spec import Fact
@@ -43,7 +44,8 @@ class EvidenceIndex:
     """The case's evidence, by call. `after` leaves out what was read before an event of that number."""
 
     def __init__(self, view: View, after: int = 0) -> None:
-        old = {e.data.get("id") for e in view.events if e.n <= after and e.kind == "evidence"} if after else set()
+        earlier = [e for e in view.events if e.n <= after] if after else []
+        old = {e.payload.evidence.id for e in events_of(earlier, EvidenceRecorded)}
         self.all = [e for e in view.evidence.values() if e.id not in old]
         self._by_key = {key(e): e for e in self.all}
 

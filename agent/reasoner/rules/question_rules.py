@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from agent.domain.claims.claims import Filled, fill
+from agent.domain.events import (
+    AboutProposal,
+    DecisionMade,
+    EffectChecked,
+    FindingMade,
+    IntentDeclared,
+    OutcomeKnown,
+    ProposalSealed,
+    VerdictGiven,
+)
 from agent.domain.evidence import Evidence, ReadOutcome
+from agent.domain.notes import GivenToPerson, MoveMade, Recalled
 from agent.domain.text import visible
-from agent.domain.timeline import Event, EventKind
-from agent.reasoner.protocol import Call, Look, Move, Reply, View
+from agent.domain.timeline import events_of
+from agent.reasoner.protocol import Call, Conclude, Look, Move, NotChecked, Propose, Reply, View
 from agent.reasoner.rules.evidence_index import EvidenceIndex, ask, fact, labels_of, present
 from agent.reasoner.rules.findings_text import names_in
 from agent.reasoner.rules.first_minute import measured
@@ -62,23 +73,24 @@ def _same_fact(line: str, other: str) -> bool:
 
 
 def _why(view: View) -> Iterator[str]:
-    last = _last(view, "cause")
+    last = next((one.move for one in reversed(_moves(view)) if isinstance(one.move, Propose | Conclude)), None)
     if last is None:
         yield "No cause has been named yet. What was found so far:"
     else:
-        cause = last.data["cause"]
-        where = f" in {cause['component']}" if cause["component"] else ""
-        yield f"The cause named so far is {cause['fault'].replace('_', ' ')}{where}, because:"
+        where = f" in {last.cause.component}" if last.cause.component else ""
+        yield f"The cause named so far is {last.cause.fault.replace('_', ' ')}{where}, because:"
     yield from _findings(view)
-    for one in last.data.get("ruled_out", ()) if last else ():
-        yield f"Ruled out: {one['cause']} ({', '.join(one['evidence'])})."
+    for one in last.ruled_out if last else ():
+        yield f"Ruled out: {one.cause} ({', '.join(one.evidence)})."
 
 
 def _findings(view: View) -> list[str]:
-    templates = [
-        str(e.data["template"]) for e in view.events if e.kind is EventKind.FINDING and not e.data.get("dropped")
-    ]
+    templates = [e.payload.finding.template for e in events_of(view.events, FindingMade)]
     return [f"- {t}" for t in dict.fromkeys(templates)]
+
+
+def _moves(view: View) -> list[MoveMade]:
+    return [e.payload for e in events_of(view.events, MoveMade)]
 
 
 def _checked(view: View) -> Iterator[str]:
@@ -90,32 +102,62 @@ def _checked(view: View) -> Iterator[str]:
 
 def _unchecked(view: View) -> Iterator[str]:
     failed = [e for e in view.evidence.values() if e.outcome is ReadOutcome.FAILED]
-    last = _last(view, "not_checked")
-    listed = [str(n["what"]) for n in last.data["not_checked"]] if last else []
+    listed = [one.what for one in _left_out(view)]
     yield "Not checked:" if failed or listed else "No read has failed, and no check was left out."
     yield from (f"- {one.id}: {_plain(one.why) or one.read} (the read failed)" for one in failed)
     yield from (f"- {_plain(what)}" for what in listed if what not in {e.why for e in failed})
 
 
+def _left_out(view: View) -> tuple[NotChecked, ...]:
+    """What was last said not to have been checked."""
+    for event in reversed(view.events):
+        match event.payload:
+            case MoveMade(move=Propose(not_checked=listed) | Conclude(not_checked=listed)):
+                return listed
+            case Recalled(not_checked=listed):
+                return listed
+            case GivenToPerson(not_checked=tuple(listed)):
+                return listed
+    return ()
+
+
 def _status(view: View) -> Iterator[str]:
     yield f"The incident is in the state {str(view.incident.state).replace('_', ' ')}."
-    proposal = next((e for e in reversed(view.events) if e.kind is EventKind.PROPOSAL), None)
-    if proposal is not None:
-        about = [e for e in view.events if e.data.get("proposal") == proposal.data["id"]]
-        yield f"Proposed: {proposal.data['action']}. {_fate(about)}"
+    proposals = events_of(view.events, ProposalSealed)
+    if proposals:
+        proposal = proposals[-1].payload
+        yield f"Proposed: {proposal.action}. {_fate(view, proposal.id)}"
     else:
         yield "No action has been proposed."
     yield from _findings(view)[:3]
-    ended = _last(view, "hand_over")
-    if ended is not None and ended.data["hand_over"]:
-        yield _plain(str(ended.data["hand_over"]))
+    yield _plain(_handed_over(view))
 
 
-def _fate(events: Sequence[Event]) -> str:
-    said = {EventKind.VERDICT: "The policy has ruled.", EventKind.DECISION: "People have decided on it.", EventKind.INTENT: "It is being run.",
-            EventKind.OUTCOME: "It has run or was tried.", EventKind.VERIFICATION: "Its effect was looked at."}  # fmt: skip
-    words = [said[e.kind] for e in events if e.kind in said]
-    return words[-1] if words else "It waits."
+def _handed_over(view: View) -> str:
+    """Whom to call and why, as it was said last; "" where nobody is."""
+    for event in reversed(view.events):
+        match event.payload:
+            case MoveMade(move=Conclude(hand_over=words)) | GivenToPerson(hand_over=words):
+                return words
+    return ""
+
+
+def _fate(view: View, proposal: str) -> str:
+    words = "It waits."
+    for event in view.events:
+        told = event.payload
+        if isinstance(told, AboutProposal) and told.proposal == proposal:
+            words = _FATES[type(told)]
+    return words
+
+
+_FATES: Mapping[type[AboutProposal], str] = {
+    VerdictGiven: "The policy has ruled.",
+    DecisionMade: "People have decided on it.",
+    IntentDeclared: "It is being run.",
+    OutcomeKnown: "It has run or was tried.",
+    EffectChecked: "Its effect was looked at.",
+}
 
 
 def _evidence(view: View, evidence_id: str) -> Iterator[str]:
@@ -182,10 +224,6 @@ def _parses(promql: str) -> bool:
     except ToolError:
         return False
     return True
-
-
-def _last(view: View, field: str) -> Event | None:
-    return next((e for e in reversed(view.events) if e.kind is EventKind.NOTE and field in e.data), None)
 
 
 def _plain(text: str) -> str:

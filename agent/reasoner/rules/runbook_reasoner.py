@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from agent.domain.cause import Cause, Fault
+from agent.domain.events import EvidenceRecorded
 from agent.domain.finding import Claim
 from agent.domain.incident import Kind
-from agent.domain.timeline import EventKind
+from agent.domain.notes import MoveMade, Steered
+from agent.domain.timeline import events_of
 from agent.reasoner.protocol import Call, Conclude, Look, Move, Propose, Thought, View
 from agent.reasoner.rules.checks import Subject, Tried, calls_of, changes, details_of, own_subject, subject_of, tried
 from agent.reasoner.rules.diagnosis import Picture, depths, implicated, kind_of, weigh
@@ -88,8 +90,13 @@ def _next(view: View, picture: Picture, checks: list[Tried], made: list[Attempt]
 
 def _acted_on(view: View) -> frozenset[tuple[str, Fault]]:
     """Causes that an action was proposed for."""
-    said = [e.data["cause"] for e in view.events if e.kind is EventKind.NOTE and e.data.get("move") == "propose"]
-    return frozenset((str(cause["component"]), Fault(cause["fault"])) for cause in said)
+    return frozenset((move.cause.component, move.cause.fault) for move in _proposals(view))
+
+
+def _proposals(view: View) -> list[Propose]:
+    """The proposals that were made so far, as moves."""
+    moves = [e.payload.move for e in events_of(view.events, MoveMade)]
+    return [move for move in moves if isinstance(move, Propose)]
 
 
 def _look(view: View, calls: Iterable[Call], after: int = 0) -> Look | None:
@@ -97,25 +104,22 @@ def _look(view: View, calls: Iterable[Call], after: int = 0) -> Look | None:
 
     A language model's looks do not count: what it has spent is not spent here.
     """
-    looks = (e for e in view.events if e.kind is EventKind.NOTE and e.data.get("move") == "look" and e.n > after)
-    moves = [e for e in looks if str(e.data.get("by", "")).endswith(RunbookReasoner.name)]
+    made = (e for e in events_of(view.events, MoveMade) if isinstance(e.payload.move, Look) and e.n > after)
+    moves = [e for e in made if e.payload.by.endswith(RunbookReasoner.name)]
     missing = EvidenceIndex(view, after).missing(present(calls))
     return Look(missing[:MOST_CALLS]) if missing and len(moves) < MOST_LOOKS else None
 
 
 def _without_questions(view: View) -> View:
     """What was read to answer somebody's question is about that question; the investigation reads for itself."""
-    asked = {
-        e.data["id"]
-        for e in view.events
-        if e.kind is EventKind.EVIDENCE and (e.data.get("extra") or {}).get("question") is not None
-    }
+    recorded = [e.payload for e in events_of(view.events, EvidenceRecorded)]
+    asked = {one.evidence.id for one in recorded if one.for_question}
     return replace(view, evidence={i: e for i, e in view.evidence.items() if i not in asked}) if asked else view
 
 
 def _steered_to(view: View) -> list[Subject]:
     """Services of the catalog that people named when they steered: they are looked at too."""
-    said = " ".join(str(e.data["steer"]).lower() for e in view.events if e.kind is EventKind.NOTE and "steer" in e.data)
+    said = " ".join(e.payload.steer.lower() for e in events_of(view.events, Steered))
     names = [s.name for s in view.catalog.services() if s.name in said or s.name.replace("-", " ") in said]
     return [s for name in names[:MOST_SUSPECTS] if (s := subject_of(view, name)) is not None]
 
@@ -176,7 +180,7 @@ def _act(view: View, picture: Picture, checks: list[Tried], made: list[Attempt])
 
 
 def _spoken_since(view: View, made: Attempt) -> bool:
-    return any(e.kind is EventKind.NOTE and "steer" in e.data and e.n > made.event for e in view.events)
+    return any(e.n > made.event for e in events_of(view.events, Steered))
 
 
 def told_to_stop(view: View) -> bool:
@@ -232,10 +236,8 @@ def _ended(view: View, hand_over: str) -> Conclude:
 
 def _cause_of_last(view: View) -> Cause | None:
     """The cause the last proposal was made on."""
-    for event in reversed(view.events):
-        if event.kind is EventKind.NOTE and event.data.get("move") == "propose" and (said := event.data.get("cause")):
-            return Cause(said["component"], Fault(said["fault"]), float(said["confidence"]))
-    return None
+    made = _proposals(view)
+    return made[-1].cause if made else None
 
 
 def _hand_over(view: View, picture: Picture, made: list[Attempt]) -> str:

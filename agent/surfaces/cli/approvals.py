@@ -84,14 +84,15 @@ async def _explain(session: Session, prefix: str) -> int:
 
     async with holding(session, lambda app: app.api.proposal(prefix)) as (app, proposal):
         incident_view = await app.api.incident_view(proposal.incident)
-        verdict = incident_view.verdicts.get(proposal.id, {})
+        verdict = incident_view.verdicts.get(proposal.id)
+        said, rule, why = (verdict.verdict, verdict.rule, verdict.why) if verdict else (None, None, "")
         out(f"{proposal.id}: {visible(proposal.command)}")
         out(f"Cause: {incident_view.cause}. {visible(proposal.why)}")
-        out(f"Policy: {verdict.get('verdict')} by {verdict.get('rule')}: {visible(str(verdict.get('why', '')))}")
+        out(f"Policy: {said} by {rule}: {visible(why)}")
         for finding in incident_view.findings:
-            out(f"  {visible(finding['text'])} [{' '.join(finding['evidence'])}]")
+            out(f"  {visible(finding.text)} [{' '.join(finding.evidence)}]")
         for missing in incident_view.not_checked:
-            out(f"  not checked: {visible(missing['what'])}: {visible(missing['why'])}")
+            out(f"  not checked: {visible(missing.what)}: {visible(missing.why)}")
     return Exit.OK
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -214,7 +213,7 @@ class Conversation:
         )
         self.screen.paragraph("", wanted.summary)
         for fact in wanted.facts:
-            self.screen.line("", f"{wanted.id}.{fact.id} = {quantity(asdict(fact))}", "cyan")
+            self.screen.line("", f"{wanted.id}.{fact.id} = {quantity(fact)}", "cyan")
         if wanted.link:
             self.screen.line("open", wanted.link, "dim")
 
@@ -222,9 +221,9 @@ class Conversation:
         incident_view = await self.app.api.incident_view(self.incident)
         self.screen.line("cause", str(incident_view.cause or "not found yet"), "bold")
         for finding in incident_view.findings:
-            self.screen.line("finding", f"{finding['text']} [{' '.join(finding['evidence'])}]")
+            self.screen.line("finding", f"{finding.text} [{' '.join(finding.evidence)}]")
         for one in incident_view.ruled_out:
-            self.screen.line("ruled out", f"{one['cause']}: {one['why']} [{' '.join(one['evidence'])}]")
+            self.screen.line("ruled out", f"{one.cause}: {one.why} [{' '.join(one.evidence)}]")
 
     async def _plan(self, _: str) -> None:
         from agent.surfaces.cli import cards
@@ -236,7 +235,7 @@ class Conversation:
         if not waiting:
             self.screen.line("plan", incident_view.hand_over or "nothing waits for a decision")
         for one in incident_view.not_checked:
-            self.screen.line("not checked", f"{one['what']}: {one['why']}", "yellow")
+            self.screen.line("not checked", f"{one.what}: {one.why}", "yellow")
 
     async def _waiting(self) -> list[Any]:
         return [p for p in await self.app.api.proposals() if p.incident == self.incident]

@@ -76,13 +76,14 @@ async def staged(session: Session, listeners: Sequence[Listener] = ()) -> AsyncI
 async def _application(
     session: Session, lab: Lab, folder: Path, listeners: Sequence[Listener], policy: str = POLICY
 ) -> AsyncIterator[App]:
+    from agent.domain.notes import MoveMade
     from agent.lab.clock import LabClock
 
     settings = _settings(session.settings(), lab, folder, policy)
 
     def step(event: Event) -> None:
         """The lab's clock stands while anyone thinks, and goes on by one step a move."""
-        if "move" in event.data and isinstance(lab.clock, LabClock):
+        if isinstance(event.payload, MoveMade) and isinstance(lab.clock, LabClock):
             lab.clock.advance()
 
     async with session.open(settings, clock=lab.clock, listeners=[step, *listeners]) as app:

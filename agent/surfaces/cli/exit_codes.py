@@ -27,11 +27,10 @@ def of_incident(incident_view: IncidentView) -> Exit:
         return Exit.OK
     proposal = incident_view.proposal
     if proposal is not None:
-        outcome = incident_view.outcomes.get(str(proposal["id"]))
-        verification = incident_view.verification_of(str(proposal["id"]))
-        if outcome is not None and outcome.data["outcome"] in ("NOT_DONE", "UNKNOWN"):
+        outcome, seen = incident_view.outcomes.get(proposal.id), incident_view.verification_of(proposal.id)
+        if outcome is not None and outcome.payload.outcome in ("NOT_DONE", "UNKNOWN"):
             return Exit.NOT_RECOVERED
-        if verification is not None and verification.data.get("final") and verification.data["recovered"] is False:
+        if seen is not None and seen.payload.final and seen.payload.recovered is False:
             return Exit.NOT_RECOVERED
     if state is State.INCONCLUSIVE:
         return Exit.NO_CAUSE

@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from agent.domain.catalog import Catalog
+from agent.domain.events import DecisionMade, StateChanged
 from agent.domain.incident import State
 from agent.domain.incident_view import IncidentView
-from agent.domain.timeline import EventKind
+from agent.domain.timeline import events_of
 from agent.domain.urgency import Urgency
 from agent.gate.kill_switch import Stopped
 from agent.gate.proposal import Proposal
@@ -74,10 +74,13 @@ class Scene:
         incident = self.incident_view.incident
         if not incident.state.ended:
             return None
-        states = [
-            e.at for e in self.incident_view.events if e.kind is EventKind.STATE and e.data["to"] == incident.state
-        ]
-        return incident.ended_at or (states[-1] if states else None)
+        return incident.ended_at or self.in_state_since
+
+    @property
+    def in_state_since(self) -> datetime | None:
+        """When the incident last came into the state it is in, by its timeline."""
+        moved = events_of(self.incident_view.events, StateChanged)
+        return next((e.at for e in reversed(moved) if e.payload.to is self.incident_view.incident.state), None)
 
     def evidence_links(self, ids: Sequence[str]) -> list[Block]:
         """`[E1, E2]`, each opening its window."""
@@ -87,9 +90,9 @@ class Scene:
             found += [*([span(", ")] if place else []), link(known.link if known else None, one)]
         return [*found, span("]")] if ids else []
 
-    def who(self, decision: Mapping[str, Any]) -> str:
+    def who(self, decision: DecisionMade) -> str:
         """The catalog's name of whoever decided, else the account."""
-        return str(decision.get("person") or self.catalog.person(str(decision["by"])).name or decision["by"])
+        return decision.person or self.catalog.person(decision.by).name or decision.by
 
 
 def clock(when: datetime, near: datetime | None = None) -> str:

@@ -49,7 +49,7 @@ def course(scene: Scene, proposal: Proposal) -> list[Figure]:
     numbers: dict[str, float] = {}
     last = unit = ""
     for event in events:
-        found = [scene.incident_view.evidence.get(str(i)) for i in event.data.get("evidence", ())][:1]
+        found = [scene.incident_view.evidence.get(i) for i in event.payload.evidence[:1]]
         facts = check.select(found[0].facts) if found and found[0] else ()
         if facts and isinstance(facts[0].value, int | float) and not isinstance(facts[0].value, bool):
             numbers[f"{event.at:%H:%M:%S}"] = facts[0].value

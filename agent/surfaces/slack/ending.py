@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from agent.domain.events import DecisionMade, EffectChecked, OutcomeKnown, ProposalSealed
 from agent.domain.incident import State
-from agent.domain.timeline import EventKind
 from agent.surfaces.slack.blocks import Block, Part, bullets, code, context, header, lines, rows, span
 from agent.surfaces.slack.card_context import WORDS, Scene, clock, lasted
 from agent.surfaces.slack.cards import cause_words, footer
@@ -21,7 +21,7 @@ def end(scene: Scene) -> list[Part]:
     if incident_view.hand_over:
         parts += lines([span("For a person: ", "bold"), span(incident_view.hand_over)])
     for one in incident_view.by_hand:
-        parts += [*lines([span("To do it yourself", "bold")]), *code(str(one["command"]))]
+        parts += [*lines([span("To do it yourself", "bold")]), *code(one.command)]
     ended = f" to {clock(scene.ended_at, incident.since)}" if scene.ended_at else ""
     pairs = [("From", [span(f"{clock(incident.since)}{ended}")]), ("Cause", [span(cause_words(scene))])]
     parts += rows([*pairs, *(("Done", done) for done in _done(scene))])
@@ -42,15 +42,15 @@ def _moments(scene: Scene) -> Iterator[list[Block]]:
     told: list[tuple[datetime, str]] = [(incident.since, f"{incident.title}: the alert began")]
     told += [(incident.opened_at, "taken up")] if incident.opened_at else []
     for event in incident_view.events:
-        match event.kind:
-            case EventKind.PROPOSAL:
-                told.append((event.at, f"proposed: {event.data['command']}"))
-            case EventKind.DECISION:
-                told.append((event.at, f"{scene.who(event.data)}: {event.data['answer']}"))
-            case EventKind.OUTCOME:
-                told.append((event.at, f"{event.data['outcome']}: {event.data.get('why') or event.data['proposal']}"))
-            case EventKind.VERIFICATION if event.data.get("final"):
-                told.append((event.at, str(event.data["why"])))
+        match event.payload:
+            case ProposalSealed(command=command):
+                told.append((event.at, f"proposed: {command}"))
+            case DecisionMade() as decision:
+                told.append((event.at, f"{scene.who(decision)}: {decision.answer}"))
+            case OutcomeKnown() as outcome:
+                told.append((event.at, f"{outcome.outcome}: {outcome.why or outcome.proposal}"))
+            case EffectChecked(final=True, why=why):
+                told.append((event.at, why))
     for at, text in sorted(told, key=lambda one: one[0]):
         yield [span(f"{at:%H:%M:%S}", "bold"), span(f" {text}")]
 
@@ -58,7 +58,8 @@ def _moments(scene: Scene) -> Iterator[list[Block]]:
 def _done(scene: Scene) -> Iterator[list[Block]]:
     incident_view = scene.incident_view
     for identity, outcome in incident_view.outcomes.items():
-        by = [scene.who(d) for d in incident_view.decisions if d["proposal"] == identity and d["answer"] == "approve"]
+        made = [d.payload for d in incident_view.decisions if d.payload.proposal == identity]
+        by = [scene.who(decision) for decision in made if decision.answer == "approve"]
         who = f", approved by {', '.join(by)}" if by else ""
-        command = str(incident_view.proposals[identity]["command"]) if identity in incident_view.proposals else identity
-        yield [span(f"{clock(outcome.at)} {outcome.data['outcome']} "), span(command, "code"), span(who or ".")]
+        command = incident_view.proposals[identity].command if identity in incident_view.proposals else identity
+        yield [span(f"{clock(outcome.at)} {outcome.payload.outcome} "), span(command, "code"), span(who or ".")]

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from agent.domain.catalog import Catalog
 from agent.domain.evidence import Evidence
+from agent.domain.finding import Finding
 from agent.domain.incident_view import IncidentView
 from agent.gate.proposal import WAITING, Proposal
 from agent.surfaces.slack.replies import code, escaped
@@ -34,17 +35,13 @@ def _lines(proposal: Proposal, incident_view: IncidentView, catalog: Catalog, pr
     if proposal.state not in WAITING:
         yield f"It can no longer be decided: {escaped(proposal.note or str(proposal.state), 300)}."
     yield "*Evidence*"
-    yield from listed(
-        [_finding(one["text"], one["evidence"], incident_view) for one in incident_view.findings], "findings"
-    )
+    yield from listed([_finding(one, incident_view) for one in incident_view.findings], "findings")
     if incident_view.ruled_out:
         yield "*Ruled out*"
-        yield from listed(
-            [f"{escaped(str(r['cause']))}: {escaped(str(r['why']), 400)}" for r in incident_view.ruled_out], "causes"
-        )
+        yield from listed([f"{escaped(r.cause)}: {escaped(r.why, 400)}" for r in incident_view.ruled_out], "causes")
     if incident_view.not_checked:
         yield "*Not checked*"
-        yield from listed([f"{escaped(str(n['what']), 200)}: {escaped(str(n['why']), 300)}" for n in incident_view.not_checked], "gaps")  # fmt: skip
+        yield from listed([f"{escaped(n.what, 200)}: {escaped(n.why, 300)}" for n in incident_view.not_checked], "gaps")
 
 
 def changes(proposal: Proposal) -> Iterator[str]:
@@ -84,11 +81,9 @@ def listed(lines: list[str], what: str) -> Iterator[str]:
         yield "none"
 
 
-def _finding(text: object, ids: object, incident_view: IncidentView) -> str:
-    known = (
-        [incident_view.evidence[i] for i in ids if i in incident_view.evidence] if isinstance(ids, list | tuple) else []
-    )
-    return f"{escaped(str(text), 600)} [{' '.join(_linked(one) for one in known)}]"
+def _finding(finding: Finding, incident_view: IncidentView) -> str:
+    known = [incident_view.evidence[i] for i in finding.evidence if i in incident_view.evidence]
+    return f"{escaped(finding.text, 600)} [{' '.join(_linked(one) for one in known)}]"
 
 
 def _linked(one: Evidence) -> str:
@@ -104,6 +99,6 @@ def _undo(proposal: Proposal) -> str:
 
 
 def _policy(proposal: Proposal, incident_view: IncidentView) -> str:
-    verdict = incident_view.verdicts.get(proposal.id, {})
-    why = escaped(str(verdict.get("why", "")), 400)
+    verdict = incident_view.verdicts.get(proposal.id)
+    why = escaped(verdict.why if verdict else "", 400)
     return f"says {proposal.verdict} by rule {code(proposal.rule or 'none')}: {why}"

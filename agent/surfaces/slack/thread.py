@@ -7,8 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from agent.domain.events import ProposalSealed, QuestionAsked, ReplyGiven
 from agent.domain.incident import Incident
-from agent.domain.timeline import Event, EventKind, canonical
+from agent.domain.moves import Conclude, Look, Propose
+from agent.domain.notes import MoveMade, Steered
+from agent.domain.timeline import Event, canonical
 from agent.domain.urgency import Depth, Urgency
 from agent.surfaces.slack import cards
 from agent.surfaces.slack.approval import approval, approval_notice
@@ -59,40 +62,39 @@ def sorted_parts(scene: Scene) -> Iterable[tuple[str, str, Sequence[Part]]]:
 
 def _slot(event: Event) -> str:
     """The message that this event gives cause for, or ""."""
-    data = event.data
-    match event.kind:
-        case EventKind.NOTE if data.get("move") == "look":
+    elsewhere = not event.actor.startswith("slack:")
+    match event.payload:
+        case MoveMade(move=Look()):
             return "plan"
-        case EventKind.NOTE if data.get("move") in ("propose", "conclude"):
+        case MoveMade(move=Propose() | Conclude()):
             return "finding"
-        case EventKind.NOTE if data.get("steer") and not event.actor.startswith("slack:"):
+        case Steered(steer=words) if words and elsewhere:
             return f"said:{event.n}"
-        case EventKind.PROPOSAL:
-            return f"proposal:{data['id']}"
-        case EventKind.QUESTION if data.get("to") != "stanch":
+        case ProposalSealed(id=proposal):
+            return f"proposal:{proposal}"
+        case QuestionAsked(to="stanch"):
+            return f"said:{event.n}" if elsewhere else ""
+        case QuestionAsked():
             return f"question:{event.n}"
-        case EventKind.QUESTION if not event.actor.startswith("slack:"):
-            return f"said:{event.n}"
-        case EventKind.REPLY if data.get("to") != "stanch":
+        case ReplyGiven(to=to) if to != "stanch":
             return f"reply:{event.n}"
     return ""
 
 
 def _drawn(scene: Scene, slot: str, event: Event) -> Iterable[tuple[str, str, Sequence[Part]]]:
-    kind = slot.split(":")[0]
-    text = str(event.data.get("steer") or event.data.get("text") or "")
-    if kind == "plan":
-        yield slot, cards.plan_notice(scene), cards.plan(scene)
-    elif kind == "finding":
-        yield slot, cards.finding_notice(scene), cards.finding(scene)
-    elif kind == "proposal" and (proposal := scene.proposals.get(str(event.data["id"]))):
-        yield slot, approval_notice(proposal), approval(scene, proposal)
-    elif kind == "question":
-        yield slot, f"Question: {text}", cards.question(scene, event)
-    elif kind == "said":
-        yield slot, text, cards.said(scene, event, text)
-    elif kind == "reply":
-        yield slot, text, cards.reply(scene, event)
+    match event.payload:
+        case MoveMade(move=Look()):
+            yield slot, cards.plan_notice(scene), cards.plan(scene)
+        case MoveMade():
+            yield slot, cards.finding_notice(scene), cards.finding(scene)
+        case ProposalSealed(id=name) if proposal := scene.proposals.get(name):
+            yield slot, approval_notice(proposal), approval(scene, proposal)
+        case Steered(steer=text) | QuestionAsked(to="stanch", text=text):
+            yield slot, text, cards.said(scene, event.actor, text)
+        case QuestionAsked(text=text):
+            yield slot, f"Question: {text}", cards.question(text)
+        case ReplyGiven(text=text) as reply:
+            yield slot, text, cards.reply(scene, reply)
 
 
 def _message(slot: str, text: str, parts: Sequence[Part]) -> list[Message]:

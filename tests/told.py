@@ -10,7 +10,8 @@ from typing import Any
 from agent.domain.alert import Alert, AlertStatus
 from agent.domain.events import ProposalSealed
 from agent.domain.payload import Payload
-from agent.domain.timeline import Event
+from agent.domain.timeline import Event, EventKind
+from tests.gate.world import NOON
 from tests.surfaces.slack.scenes import proposal
 
 
@@ -18,10 +19,19 @@ def event(n: int, actor: str, told: Payload, at: datetime) -> Event:
     return Event(n, "inc", 1, at, told.KIND, actor, told.to_json(), "", "")
 
 
-def sealed(name: str, action: str = "scale_workload", arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def plain(kind: EventKind, actor: str, **data: Any) -> Event:
+    """An event with just these keys, at noon."""
+    if kind is EventKind.PROPOSAL:
+        data = sealed(data.pop("id"), **data)
+    return Event(1, "inc", 1, NOON, kind, actor, data, "", "")
+
+
+def sealed(
+    name: str, action: str = "scale_workload", arguments: Mapping[str, Any] | None = None, parent: str | None = None
+) -> dict[str, Any]:
     """The JSON of a whole proposal."""
     whole = ProposalSealed.from_json(proposal().to_json())
-    return replace(whole, id=name, action=action, arguments=dict(arguments or {})).to_json()
+    return replace(whole, id=name, action=action, arguments=dict(arguments or {}), parent=parent).to_json()
 
 
 def alert(name: str, at: datetime, status: AlertStatus = AlertStatus.FIRING, summary: str = "") -> Alert:

@@ -19,7 +19,7 @@ from agent.domain.events import (
     StateChanged,
 )
 from agent.domain.incident_view import IncidentView
-from agent.domain.notes import FailedOver, Steered
+from agent.domain.notes import FailedOver, Note, Steered
 from agent.domain.text import exact, visible
 from agent.domain.timeline import Event, EventOf
 
@@ -115,6 +115,8 @@ def _what(event: Event) -> str | None:
             return f"fail-over {over.failover}: {over.text}"
         case Steered(steer=words) if words:
             return f"{event.actor} steers: {words}"
+        case Note(show=True, text=text):
+            return text
         case AlertJoined(alert=alert):
             return f"{alert.labels.get('alertname', 'alert')} {alert.status}"
         case ProposalSealed() as proposal:

@@ -13,9 +13,9 @@ from agent.domain.incident_view import fold
 from agent.domain.timeline import EventKind
 from agent.gate.executor import Executor
 from agent.graph.worker import RestKind, settled_news
-from tests.gate.test_provenance import event
 from tests.gate.world import NOON
 from tests.graph.test_graph import END, LOOK, MENDED, Scripted, finish, incident, me, replicas, scale
+from tests.told import plain as event
 from tools.context import Context
 from tools.kubernetes.actions import ScaleWorkload
 from tools.spec import Receipt

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from agent.domain.timeline import Event, EventKind
+from agent.domain.notes import RunbookFound, Steered
+from agent.domain.timeline import Event
 from agent.graph.steps.propose import Judge
-from tests.gate.test_provenance import event, told
+from tests.gate.test_provenance import event, evidence
 from tests.graph.test_graph import END, LOOK, Scripted, incident, me, scale
 
 LABELS = {"workload": "stranger"}
@@ -59,18 +60,18 @@ async def test_a_name_is_as_good_as_whoever_wrote_it_down(tmp_path: Path, named:
             return
         run_context: Any = replace(app.api.run_context, library=Books())  # type: ignore[arg-type]
         judge = Judge(run_context, app.api.judge.executor)
-        recalled = [{"name": "of-the-incident"}]
+        recalled = [RunbookFound("of-the-incident", 1.0, "", "")]
 
         def trusted(*events: Event, source: str = "") -> bool:
             move = replace(scale(workload="stranger"), source=source)
             return judge._untrusted(replace(incident_view, events=events, runbooks=recalled), move) == ()
 
         assert not trusted()
-        assert trusted(told("describe_workload", LABELS))
+        assert trusted(event("runbook", evidence("describe_workload", LABELS)))
         for read in ("search_logs", "query_metrics", "active_alerts", "inspect_drift", "served_version"):
-            assert not trusted(told(read, LABELS)), f"{read} tells what anybody may have written"
-        assert trusted(event(EventKind.NOTE, person.principal, steer="take stranger"))
+            assert not trusted(event("runbook", evidence(read, LABELS))), f"{read} tells what anybody may have written"
+        assert trusted(event(person.principal, Steered(steer="take stranger")))
         for nobody in ("os:nobody", "slack:T9/U9", "openai"):
-            assert not trusted(event(EventKind.NOTE, nobody, steer="take stranger")), nobody
+            assert not trusted(event(nobody, Steered(steer="take stranger"))), nobody
         for source, known in (("of-the-incident#fix", True), ("named-there", True), ("of-another", False), ("", False)):
             assert trusted(source=source) is known, source

@@ -114,7 +114,7 @@ async def test_an_action_that_is_not_configured_is_still_given_as_a_command(tmp_
     )
     async with incident(tmp_path, Scripted([LOOK, asks])) as (app, identity):
         _, incident_view = await finish(app, identity)
-        assert [one["command"] for one in incident_view.by_hand] == [
+        assert [one.command for one in incident_view.by_hand] == [
             "kubectl --context eu-1 -n ml rollout restart deployment/forecast-server"
         ]
         report = Path(str(incident_view.report)).read_text()
@@ -129,6 +129,6 @@ async def test_where_a_value_is_not_known_the_command_has_a_word_to_fill_in(tmp_
     )  # fmt: skip
     async with incident(tmp_path, Scripted([LOOK, more])) as (app, identity):
         _, incident_view = await finish(app, identity)
-        assert [one["command"] for one in incident_view.by_hand] == [
+        assert [one.command for one in incident_view.by_hand] == [
             "kubectl --context eu-1 -n ml scale deployment/forecast-server --replicas=REPLICAS"
         ]

@@ -17,9 +17,9 @@ from agent.gate.proposal import ProposalState
 from agent.graph.graph import final_state
 from agent.graph.worker import approval_news, cleared, spoken_since_asked, steered_since_proposed
 from agent.reasoner.protocol import Conclude
-from tests.gate.test_provenance import event
 from tests.gate.world import NOON
 from tests.surfaces.slack.scenes import proposal
+from tests.told import plain as event
 
 PROPOSED = event(EventKind.PROPOSAL, "stanch", id="inc-1-p1", parent=None)
 STEERED = event(EventKind.NOTE, "os:ann", steer="look at the database")

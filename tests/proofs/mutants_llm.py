@@ -33,7 +33,7 @@ END = f"{ROWS}test_the_model_goes_on_to_the_end"
 
 MUTANTS = (
     # -- the runbook reasoner goes on wherever the model fails
-    Mutant("a model's looks are taken from the runbook reasoner's", "it keeps working when the language model does not", RUNBOOK, 'if str(e.data.get("by", "")).endswith(RunbookReasoner.name)]', 'if e.data]', f"{HERE}test_a_model_that_fails_after_some_looks_ends_as_without_it"),
+    Mutant("a model's looks are taken from the runbook reasoner's", "it keeps working when the language model does not", RUNBOOK, 'if e.payload.by.endswith(RunbookReasoner.name)]', 'if e.payload.by]', f"{HERE}test_a_model_that_fails_after_some_looks_ends_as_without_it"),
     Mutant("a model's steps are taken from the runbook reasoner's", "it keeps working when the language model does not", GRAPH, "most = self.most_moves + min(\n            used(incident_view.events).steps, self.most_moves\n        )", "most = self.most_moves", f"{LAB}test_a_model_that_fails_after_some_looks_ends_as_without_it[24]"),
     Mutant("a failed attempt costs nothing", "I11", FAILOVER, "if isinstance(error, ModelFailed):", "if error is None:", f"{HERE}test_a_model_that_fails_after_some_looks_ends_as_without_it"),
     Mutant("a model that repeats itself is never left", "I11", FAILOVER, "idle(view.events) >= PATIENT", "idle(view.events) >= 100 * PATIENT", f"{HERE}test_a_model_that_makes_the_same_look_for_ever_is_left"),

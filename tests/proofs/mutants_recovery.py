@@ -102,10 +102,10 @@ MUTANTS = (
            "tests/servers/test_commands.py::test_what_is_typed_for_a_declared_action_has_its_values_quoted"),
     Mutant("the kind of a workload is guessed", "promise", WORKLOAD_ACTIONS, "namespace, name, kind, place = which.namespace, which.name, which.kind.lower(), which.cluster", "namespace, name, place = which.namespace, which.name, which.cluster",
            "tests/tools/test_workload_actions.py::test_the_command_is_what_a_person_would_type"),
-    Mutant("the terminal keeps whom to call to itself", "promise", "agent/surfaces/cli/screen.py", 'told = [("hand over", str(data["hand_over"]), "bold yellow")] if data.get("hand_over") else []', "told: list[Line] = []",
+    Mutant("the terminal keeps whom to call to itself", "promise", "agent/surfaces/cli/screen.py", 'return [("hand over", words, "bold yellow")] if words else []', "return []",
            f"{T_GRAPH}::test_what_is_suggested_can_be_read_and_copied_in_the_terminal"),
     Mutant("a command is broken over lines", "promise", "agent/surfaces/cli/screen.py", 'self.console.print(Text(exact(command), style="cyan"), soft_wrap=True, highlight=False)', 'self.console.print(Text(exact(command), style="cyan"), highlight=False)',
            f"{T_GRAPH}::test_what_is_suggested_can_be_read_and_copied_in_the_terminal"),
-    Mutant("what is not configured is not said", "promise", "agent/graph/steps/manual_commands.py", "return list(_typed(move, tools, context))", "return []",
+    Mutant("what is not configured is not said", "promise", "agent/graph/steps/manual_commands.py", "return tuple(_typed(move, tools, context))", "return ()",
            f"{T_GRAPH}::test_an_action_that_is_not_configured_is_still_given_as_a_command"),
 )  # fmt: skip

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agent.application import App, Listener
+    from agent.api import App, Listener
     from agent.settings import Settings
     from tools.context import Clock
 

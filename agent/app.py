@@ -12,41 +12,40 @@ from typing import Any
 
 import httpx
 
-from agent import checkpoints
-from agent.actions import known
-from agent.application import App, Listener
-from agent.case import catalog as catalogs
-from agent.case.catalog import Catalog
-from agent.case.redact import Redactor
-from agent.case.timeline import Event, EventKind
+from agent.api import Api, App, Listener
 from agent.clock import RealClock
-from agent.desk import Desk
+from agent.domain import catalog as catalogs
+from agent.domain.catalog import Catalog
+from agent.domain.redact import Redactor
+from agent.domain.timeline import Event, EventKind
 from agent.errors import BadConfiguration
-from agent.gate import approval, memory
-from agent.gate.ledger import Ledger
-from agent.gate.obstacles import Entitled
-from agent.gate.standing import StandingPolicy
-from agent.graph import Steps, build
-from agent.hindsight import Hindsight
-from agent.intake.inbox import Inbox
-from agent.intake.reconcile import missed
-from agent.intake.route import Routes
-from agent.judge import Judge
+from agent.gate import approval, startup_audit
+from agent.gate.executor import Executor
+from agent.gate.known_tools import known
+from agent.gate.live_policy import StandingPolicy
+from agent.gate.preflight import Entitled
+from agent.graph import checkpoints
+from agent.graph.graph import Steps, build
+from agent.graph.run_context import RunContext
+from agent.graph.steps.propose import Judge
+from agent.graph.steps.verify import Verifier
+from agent.graph.talk import Talk
+from agent.graph.worker import Worker
 from agent.library.index import Library
-from agent.notebook import Notebook
-from agent.pager import Pager
-from agent.postbox import Postbox
-from agent.reasoner.moves import Reasoner
+from agent.reasoner.protocol import Reasoner
+from agent.service.dispatcher import Chore, Dispatcher
+from agent.service.escalation import Escalation
+from agent.service.inbox import Inbox
+from agent.service.outbox import Outbox
+from agent.service.reconcile import missed
+from agent.service.routing import Routes
+from agent.service.suggestion_followup import SuggestionFollowup
 from agent.settings import Settings, shipped
 from agent.settings_file import BackendEntry
 from agent.store import timeline
-from agent.store.custody import Custody
+from agent.store.audit_key import AuditKeyPlace
 from agent.store.database import Database
 from agent.store.lock import RunnerLock
-from agent.talk import Talk
-from agent.verify import Verifier
-from agent.watch import Chore, Watch
-from agent.worker import Worker
 from tools.context import Backend, Backends, Clock
 from tools.errors import ToolFailed
 
@@ -109,7 +108,7 @@ class Again(httpx.AsyncHTTPTransport):
 async def open_app(
     settings: Settings, clock: Clock | None = None, listeners: Sequence[Listener] = (), reasoner: Reasoner | None = None
 ) -> AsyncIterator[App]:
-    """The application over one data folder. Nothing runs until the desk is asked to."""
+    """The application over one data folder. Nothing runs until the api is asked to."""
     checkpoints.require_strict()
     async with AsyncExitStack() as stack:
         now = clock or RealClock()
@@ -121,48 +120,52 @@ async def open_app(
         tools = known(settings)
         db = await Database.open(settings.database_url, settings.data, redact, _custody(settings))
         stack.push_async_callback(db.close)
-        await memory.open_memory(db, now)
+        await startup_audit.open_memory(db, now)
         library = Library.open(settings.runbooks, settings.data / "index")
         stack.push_async_callback(_disconnect, backends)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=10.0, trust_env=False, verify=trusted))
-        notebook = Notebook(db, now, library, lambda: catalog, tools, backends, redact, settings.data / "reports", http)
-        ledger = Ledger(db, now, policy, tools.by_name(), notebook.context_of, _entitled(catalog, settings.demo))
-        judge = Judge(notebook, ledger)
+        run_context = RunContext(
+            db, now, library, lambda: catalog, tools, backends, redact, settings.data / "reports", http
+        )
+        executor = Executor(db, now, policy, tools.by_name(), run_context.context_of, _entitled(catalog, settings.demo))
+        judge = Judge(run_context, executor)
         async with db.read() as tx:
             feed = Feed(db, listeners, await timeline.heads(tx))
         chosen = reasoner or _reasoner(settings, db, now, redact, feed.publish)
         moves = max(settings.llm.budget.steps, 0 if settings.reasoner == "runbook" else TAKING_OVER)
-        steps = Steps(notebook, chosen, judge, Verifier(notebook), moves)
+        steps = Steps(run_context, chosen, judge, Verifier(run_context), moves)
 
         async def graph() -> Any:
             return build(steps, await _saver(settings, stack), feed.publish)
 
-        worker = Worker(notebook, judge, graph)
-        hindsight = Hindsight(judge)
-        desk = Desk(notebook, worker, judge, Talk(notebook, chosen), hindsight)
+        worker = Worker(run_context, judge, graph)
+        suggestion_followup = SuggestionFollowup(judge)
+        api = Api(run_context, worker, judge, Talk(run_context, chosen), suggestion_followup)
         box, refused = Inbox(db, now), asyncio.Event()
         box.on_refusal = refused.set
         routes = Routes.of(settings.routes, settings.slack.channel)
-        pager = Pager(notebook, timedelta(minutes=settings.serve.remind_minutes), settings.serve.public_url)
+        escalation = Escalation(
+            run_context, timedelta(minutes=settings.serve.remind_minutes), settings.serve.public_url
+        )
         chores = (
-            Chore(PAGER_S, pager.look),
-            Chore(RECONCILE_S, partial(_reconcile, notebook, box), refused),
-            Chore(RECONCILE_S, hindsight.look),
+            Chore(PAGER_S, escalation.look),
+            Chore(RECONCILE_S, partial(_reconcile, run_context, box), refused),
+            Chore(RECONCILE_S, suggestion_followup.look),
             Chore(PRUNE_S, box.prune),
         )
-        watch = Watch(notebook, worker, box, routes, settings.serve, feed.publish, chores)
+        watch = Dispatcher(run_context, worker, box, routes, settings.serve, feed.publish, chores)
         lock = RunnerLock(settings.data)
         stack.callback(lock.release)
         yield App(
-            settings, now, desk, catalog, policy, library, tools, backends, lock, redact, box, watch, pager,
+            settings, now, api, catalog, policy, library, tools, backends, lock, redact, box, watch, escalation,
             _custody(settings).where(settings.data),
-            partial(Postbox, db, now), partial(_warm, worker, library, backends),
+            partial(Outbox, db, now), partial(_warm, worker, library, backends),
         )  # fmt: skip
 
 
-async def _reconcile(notebook: Notebook, box: Inbox) -> None:
+async def _reconcile(run_context: RunContext, box: Inbox) -> None:
     """What fired or cleared while nobody listened goes the way of a notification."""
-    if alerts := await missed(notebook):
+    if alerts := await missed(run_context):
         await box.accept("reconcile", alerts)
 
 
@@ -171,7 +174,7 @@ async def _warm(worker: Worker, library: Library, backends: Backends) -> None:
     await asyncio.to_thread(library.warm)
     await worker.warm()
     for backend in backends.of("kubernetes"):
-        from tools.kubernetes import connect
+        from tools.kubernetes.client import connect
 
         with suppress(ToolFailed, TimeoutError):  # a cluster that does not answer is told of by the read that wants it
             async with asyncio.timeout(SIGN_IN_S):
@@ -181,7 +184,7 @@ async def _warm(worker: Worker, library: Library, backends: Backends) -> None:
 async def _disconnect(backends: Backends) -> None:
     """Close what the Kubernetes client opened on its own, before the loop goes."""
     if backends.has("kubernetes"):
-        from tools.kubernetes import disconnect
+        from tools.kubernetes.client import disconnect
 
         for backend in backends.of("kubernetes"):
             await disconnect(backend)
@@ -226,9 +229,9 @@ async def _backends(settings: Settings, trusted: SSLContext, stack: AsyncExitSta
     return Backends(tuple(found), settings.drift_folders, settings.grafana_url, settings.retraining_url)
 
 
-def _custody(settings: Settings) -> Custody:
+def _custody(settings: Settings) -> AuditKeyPlace:
     audit = settings.audit
-    return Custody(audit.key.get_secret_value(), audit.key_file, audit.anchors, audit.to_log)
+    return AuditKeyPlace(audit.key.get_secret_value(), audit.key_file, audit.anchors, audit.to_log)
 
 
 def _headers(entry: BackendEntry, settings: Settings) -> dict[str, str]:
@@ -258,13 +261,13 @@ def _reasoner(
     settings: Settings, db: Database, clock: Clock, redact: Redactor, publish: Callable[[str], Awaitable[None]]
 ) -> Reasoner:
     """The runbook reasoner, or a language model that fails over to it in mid-incident."""
-    from agent.reasoner.runbook_reasoner import RunbookReasoner
+    from agent.reasoner.rules.runbook_reasoner import RunbookReasoner
 
     if settings.reasoner == "runbook":
         return RunbookReasoner()
-    from agent.reasoner.budget import Limits, Prices
     from agent.reasoner.failover import Failover
-    from agent.reasoner.openai_reasoner import OpenAIReasoner
+    from agent.reasoner.llm.budget import Limits, Prices
+    from agent.reasoner.llm.openai_reasoner import OpenAIReasoner
 
     async def money_today() -> float:
         midnight = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)

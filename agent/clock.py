@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 
 
@@ -44,6 +45,6 @@ def iso(when: datetime) -> str:
 
 def parse_time(text: str) -> datetime:
     """RFC 3339 to aware UTC; nanoseconds are cut to microseconds."""
-    from re import sub
-
-    return datetime.fromisoformat(sub(r"(\.\d{6})\d+", r"\1", text.replace("Z", "+00:00"))).astimezone(UTC)
+    if "." in text:
+        text = re.sub(r"(\.\d{6})\d+", r"\1", text)
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)

@@ -13,7 +13,7 @@ StanchError
 ├── Overloaded               more waits to be written than may wait; the sender sends it again
 ├── ReasonerFailed           the reasoner gave nothing usable; fail-over answers it
 │   ├── BudgetSpent          steps, tokens, seconds or money are used up
-│   └── ModelFailed          see agent.reasoner.moves: with what the attempt cost
+│   └── ModelFailed          see agent.reasoner.protocol: with what the attempt cost
 └── IllegalTransition   1    a defect of ours: a state that cannot follow from the one before
 """
 

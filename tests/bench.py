@@ -89,8 +89,8 @@ def step_overhead() -> list[tuple[str, str]]:
 
 async def _steps() -> float:
     from agent.app import open_app
-    from agent.case.alert import Alert, AlertStatus
-    from agent.reasoner.moves import Call, Look, Thought, View
+    from agent.domain.alert import Alert, AlertStatus
+    from agent.reasoner.protocol import Call, Look, Thought, View
     from agent.settings import read
 
     class Looking:
@@ -108,10 +108,10 @@ async def _steps() -> float:
             import langgraph.graph  # noqa: F401  # nor is this
 
             alert = Alert("bench", "0", AlertStatus.FIRING, {"alertname": "X"}, {}, datetime.now(UTC))
-            (received,) = await app.desk.receive([alert])
+            (received,) = await app.api.receive([alert])
             assert received.incident
             began = time.perf_counter()
-            await app.desk.work(received.incident)
+            await app.api.work(received.incident)
             return (time.perf_counter() - began) / (2 * settings.llm.budget.steps)
 
 
@@ -129,15 +129,15 @@ def gate_overhead() -> list[tuple[str, str]]:
 
 def tokens_a_step() -> list[tuple[str, str]]:
     """System prompt and tool schemas with every backend configured, by the offline estimate."""
-    from agent.case.catalog import Catalog
-    from agent.case.dossier import Dossier
-    from agent.case.incident import Incident, Kind, State
+    from agent.domain.catalog import Catalog
+    from agent.domain.incident import Incident, Kind, State
+    from agent.domain.incident_view import IncidentView
+    from agent.graph.steps.think import view_of
     from agent.library.index import Library
-    from agent.reasoner.move_tools import tools_of
-    from agent.reasoner.prompt import tokens
-    from agent.reasoner.prompts import load
+    from agent.reasoner.llm.conversation import tokens
+    from agent.reasoner.llm.move_tools import tools_of
+    from agent.reasoner.llm.prompt_files import load
     from agent.settings import shipped
-    from agent.think import view_of
     from tools.backends import BACKENDS
     from tools.context import Backend, Backends
     from tools.listing import TOOLS
@@ -146,8 +146,8 @@ def tokens_a_step() -> list[tuple[str, str]]:
     every = tuple(Backend(kind.kind, kind.kind, "http://127.0.0.1:1", nothing) for kind in BACKENDS)
     backends = Backends(every, retraining_url="x")
     now = datetime.now(UTC)
-    dossier = Dossier(Incident("inc-0", State.NEW, Kind.UNKNOWN, "x", now))
-    view = view_of(dossier, Catalog(), Library({}), TOOLS, backends, now)
+    incident_view = IncidentView(Incident("inc-0", State.NEW, Kind.UNKNOWN, "x", now))
+    view = view_of(incident_view, Catalog(), Library({}), TOOLS, backends, now)
     system = [{"role": "system", "content": load(shipped("prompts"), "incident").text}]
     return [("system prompt and tool schemas", f"{tokens(system, tools_of(view)):,} tokens a step (UTF-8 bytes / 2.5)")]
 

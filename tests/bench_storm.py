@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.intake.alertmanager import delivered
+from agent.sources.alertmanager import delivered
 from agent.store.inbox import signal
 from tests.servers.conftest import free
 from tests.servers.machines import TOP, answers, ended, until

@@ -17,7 +17,7 @@ Json = Mapping[str, Any]
 STYLE = """
 * { box-sizing: border-box } body { margin: 0; padding: 18px; background: #e9e9ec; color: #1d1c1d; display: flex; gap: 20px;
  align-items: flex-start; font: 15px/1.46 Lato, "Liberation Sans", "DejaVu Sans", "Noto Color Emoji", sans-serif }
-.pane { background: #fff; border-radius: 10px; padding: 10px 0; box-shadow: 0 1px 4px #0003 } .desk { width: 700px } .phone { width: 384px; font-size: 16px }
+.pane { background: #fff; border-radius: 10px; padding: 10px 0; box-shadow: 0 1px 4px #0003 } .api { width: 700px } .phone { width: 384px; font-size: 16px }
 .cap { color: #616061; font-size: 12px; padding: 0 18px 6px; border-bottom: 1px solid #ddd; margin-bottom: 6px }
 .msg { display: flex; gap: 10px; padding: 8px 18px } .reply { padding-left: 34px } .phone .reply { padding-left: 18px }
 .face { flex: 0 0 34px; height: 34px; border-radius: 6px; background: #0b5a4a; color: #fff; font-weight: 700; text-align: center; line-height: 34px }
@@ -40,7 +40,7 @@ def page(shown: Sequence[Json], phone: Sequence[Json] | None = None) -> str:
     pushed = "".join(
         f'<div class="push"><b>Stanch</b><br>{html.escape(m["text"])}</div>' for m in phone or () if not m.get("edits")
     )
-    panes = (("desk", "desktop", "", shown), ("phone", "phone, 40 columns", pushed, phone or shown))
+    panes = (("api", "desktop", "", shown), ("phone", "phone, 40 columns", pushed, phone or shown))
     drawn = "".join(
         f'<div class="pane {name}"><div class="cap">{caption}</div>{top}{"".join(map(_message, messages))}</div>'
         for name, caption, top, messages in panes

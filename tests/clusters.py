@@ -17,7 +17,7 @@ from tests.cluster_world import MemoryCluster
 from tests.contexts import NOON, context
 from tests.serving import served
 from tools.context import Backend, Context, Service, Workload
-from tools.kubernetes import disconnect
+from tools.kubernetes.client import disconnect
 
 FORECAST = Workload("forecast-server", "ml", "eu-1", service="demand-forecast", environment="production")
 WEB = Workload("web", "shop", "eu-1", service="web")

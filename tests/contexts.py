@@ -122,7 +122,7 @@ def context(
         catalog=catalog or ListedCatalog(services, models),
         changes=ListedChanges(changes),
         evidence=ListedEvidence(evidence or {}),
-        shelf=ListedShelf(runbooks),
+        evidence_index=ListedShelf(runbooks),
         labels=labels or {},
         http=http,
     )

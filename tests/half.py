@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from agent.case.incident import State
 from agent.clock import RealClock
-from agent.intake.inbox import Inbox
+from agent.domain.incident import State
+from agent.service.inbox import Inbox
 from agent.settings import Settings
 from agent.store import inbox as rows
 from agent.store import incidents
@@ -34,7 +34,7 @@ class Half:
     clock: Clock = field(default_factory=RealClock)
 
     @property
-    def desk(self) -> States:
+    def api(self) -> States:
         return States(self.db)
 
     async def entries(self) -> list[Entry]:

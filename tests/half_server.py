@@ -14,11 +14,11 @@ import uvicorn
 from pydantic import SecretStr
 
 from agent.clock import RealClock
-from agent.intake.inbox import Inbox
+from agent.service.inbox import Inbox
 from agent.settings import DoorSettings, Token, read
 from agent.store.database import Database
 from agent.surfaces.webhook import Readiness, build
-from agent.surfaces.webhook.wire import configured
+from agent.surfaces.webhook.limits import configured
 from tests.half import Half
 
 

@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from agent.app import open_app
-from agent.case.redact import Redactor
+from agent.domain.redact import Redactor
 from agent.errors import BadConfiguration
 from agent.settings import read
-from agent.surfaces.cli import stage
+from agent.surfaces.cli import demo_env
 from agent.surfaces.cli.session import Session
 from tests.command_line import TOP, Run
 from tests.warm import Warm
@@ -40,7 +40,7 @@ async def open_tickets(context: Context) -> Answer:
 
 
 TICKETS = BackendKind(
-    "tickets", "ticket desk", answering("/status", lambda body: f"Tickets {body['version']}"), "open tickets", discover=told
+    "tickets", "ticket api", answering("/status", lambda body: f"Tickets {body['version']}"), "open tickets", discover=told
 )
 '''
 ENTRIES = "[stanch.backends]\ntickets = ticket_desk:TICKETS\n[stanch.tools]\nopen_tickets = ticket_desk:open_tickets\n"
@@ -61,7 +61,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     about = folder / "ticket_desk-1.dist-info"
     about.mkdir()
     (folder / "ticket_desk.py").write_text(PLUG_IN)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: ticket-desk\nVersion: 1\n")
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: ticket-api\nVersion: 1\n")
     (about / "entry_points.txt").write_text(ENTRIES)
     return folder
 
@@ -83,7 +83,7 @@ def there(site: Path, quiet_data_folder: None) -> Iterator[Warm]:
 
 
 class Answering(BaseHTTPRequestHandler):
-    """A ticket desk that wants its token, and as much of a Prometheus as `init` needs."""
+    """A ticket api that wants its token, and as much of a Prometheus as `init` needs."""
 
     def do_GET(self) -> None:
         path = self.path.split("?")[0]
@@ -127,11 +127,11 @@ def place(there: Warm, tmp_path: Path, indexed: Path) -> Place:
 def test_a_kind_from_a_package_has_settings_and_its_token_is_redacted(
     plug_in: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "stanch.yaml").write_text("backends: {tickets: [{url: 'http://desk', token_env: DESK_TOKEN}]}\n")
+    (tmp_path / "stanch.yaml").write_text("backends: {tickets: [{url: 'http://api', token_env: DESK_TOKEN}]}\n")
     monkeypatch.setenv("DESK_TOKEN", TOKEN)
     settings = read({}, tmp_path)
-    assert [entry.url for entry in settings.backends["tickets"]] == ["http://desk"]
-    assert TOKEN not in Redactor(settings.every_secret)(f"the desk took {TOKEN}")
+    assert [entry.url for entry in settings.backends["tickets"]] == ["http://api"]
+    assert TOKEN not in Redactor(settings.every_secret)(f"the api took {TOKEN}")
     monkeypatch.setenv("STANCH_TICKETS_URL", "http://other/")
     monkeypatch.setenv("STANCH_TICKETS_TOKEN", "another-secret-word")
     settings = read({}, tmp_path)
@@ -190,7 +190,7 @@ def test_the_schema_of_the_settings_has_each_kind(place: Place, plug_in: None) -
 
 async def test_the_demo_shows_every_shipped_kind_and_each_answers_doctor(tmp_path: Path) -> None:
     session = Session(open_app, {"data": str(tmp_path), "reasoner": "runbook"})
-    async with stage.begun(session, [], "forecast-contention", 1) as (app, _, lab):
+    async with demo_env.begun(session, [], "forecast-contention", 1) as (app, _, lab):
         assert {backend.kind for backend in app.backends.all} == {kind.kind for kind in BACKENDS}
         for backend in app.backends.all:
             assert (await health(backend)).endswith(f" at {backend.url}")

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from agent.case.dossier import Dossier
-from agent.case.incident import State
+from agent.domain.incident import State
+from agent.domain.incident_view import IncidentView
+from agent.graph.worker import RestKind
 from agent.reasoner.failover import Failover
-from agent.reasoner.moves import Call, Look, Move, Reasoner
 from agent.reasoner.progress import TOLD
-from agent.reasoner.runbook_reasoner import RunbookReasoner
-from agent.worker import RestKind
+from agent.reasoner.protocol import Call, Look, Move, Reasoner
+from agent.reasoner.rules.runbook_reasoner import RunbookReasoner
+from tests.graph.test_graph import P99, finish, incident, me
 from tests.reasoner.test_failover import Model
-from tests.test_graph import P99, finish, incident, me
 
 SOME = (0, 10, 11, 19, 24)
 
@@ -28,12 +28,12 @@ def looks(count: int) -> list[Move]:
 
 @dataclass(frozen=True)
 class Ended:
-    dossier: Dossier
+    incident_view: IncidentView
     text: str
 
     def what(self) -> dict[str, Any]:
         """What a person would compare: the cause, what was proposed and done, how it ended."""
-        d = self.dossier
+        d = self.incident_view
         assert d.cause is not None
         proposal = {k: (d.proposal or {}).get(k) for k in ("action", "arguments", "target", "command")}
         return {
@@ -45,13 +45,13 @@ class Ended:
 async def worked(folder: Path, reasoner: Reasoner) -> Ended:
     """The founding incident to its end, with everything approved."""
     async with incident(folder, reasoner) as (app, identity):  # type: ignore[arg-type]
-        rest, dossier = await finish(app, identity)
+        rest, incident_view = await finish(app, identity)
         while rest.kind is RestKind.PERSON and rest.waits_for == "approval":
-            proposal = await app.desk.proposal(str(rest.proposal))
-            await app.desk.decide(proposal.id, proposal.digest, me(app), "approve")
-            rest, dossier = await finish(app, identity)
+            proposal = await app.api.proposal(str(rest.proposal))
+            await app.api.decide(proposal.id, proposal.digest, me(app), "approve")
+            rest, incident_view = await finish(app, identity)
         assert rest.kind is RestKind.ENDED
-        return Ended(dossier, Path(str(dossier.report)).read_text())
+        return Ended(incident_view, Path(str(incident_view.report)).read_text())
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +66,9 @@ async def test_a_model_that_fails_after_some_looks_ends_as_without_it(
     if looked not in SOME and not request.config.getoption("--prove"):
         pytest.skip("each takes a whole incident: the others with --prove, and all without the lab in tests/reasoner")
     ended = await worked(tmp_path, Failover(Model(looks(looked)), RunbookReasoner()))
-    assert alone.dossier.incident.state is State.RECOVERED
+    assert alone.incident_view.incident.state is State.RECOVERED
     assert ended.what() == alone.what()
-    assert ended.dossier.reasoner == "openai→runbook"
+    assert ended.incident_view.reasoner == "openai→runbook"
     assert "fail-over openai→runbook" in ended.text
 
 
@@ -83,7 +83,7 @@ async def test_a_model_that_repeats_itself_is_told_once_and_the_timeline_and_rep
     assert ended.text.count("no progress") == 1
     assert ended.text.count("repeats itself") == 1
     assert len(model.views) <= 5
-    assert len([e for e in ended.dossier.events if "no progress" in str(e.data.get("text"))]) == 1
+    assert len([e for e in ended.incident_view.events if "no progress" in str(e.data.get("text"))]) == 1
 
 
 def _told(rejections: Sequence[Sequence[str]]) -> int:
@@ -91,10 +91,10 @@ def _told(rejections: Sequence[Sequence[str]]) -> int:
 
 
 async def test_a_model_that_comes_back_goes_on_with_the_case(tmp_path: Path) -> None:
-    from tests.test_graph import MENDED
+    from tests.graph.test_graph import MENDED
 
     model = Model([*looks(1), None, MENDED])
     ended = await worked(tmp_path, Failover(model, RunbookReasoner()))
-    assert ended.dossier.reasoner == "openai→runbook→openai"
+    assert ended.incident_view.reasoner == "openai→runbook→openai"
     assert "openai answers again and goes on" in ended.text
     assert "Reasoner openai→runbook→openai" in ended.text

@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from agent.case.redact import Redactor
+from agent.domain.redact import Redactor
 from agent.errors import BadConfiguration
 from agent.settings import Scope, Settings, read
 
@@ -171,7 +171,7 @@ def test_a_password_in_any_address_of_the_settings_is_redacted(tmp_path: Path) -
 retraining_url: http://u:retraining-pass@jobs
 backends: {loki: [{url: "http://u:loki%2Dpass@loki", public_url: "https://u:public-pass@loki"}]}
 llm: {base_url: "http://u:model-pass@llm/v1"}
-actions: [{name: x, url: "http://u:action-pass@desk"}]
+actions: [{name: x, url: "http://u:action-pass@api"}]
 """
     )
     redact = Redactor(read({}, tmp_path).every_secret)

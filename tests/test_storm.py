@@ -15,12 +15,12 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
+from agent.api import App
 from agent.app import open_app
-from agent.application import App
-from agent.case.alert import Alert, AlertStatus
+from agent.domain.alert import Alert, AlertStatus
 from agent.settings import SlackSettings, read
 from agent.settings_file import RouteEntry
-from agent.surfaces.slack.poster import Poster
+from agent.surfaces.slack.sync import ThreadSync
 from tests.fake_slack import FakeSlack
 
 SERVICES, ALERTS = 40, 600
@@ -66,16 +66,16 @@ class Hurried:
 
 
 @asynccontextmanager
-async def service(folder: Path, slack: FakeSlack) -> AsyncIterator[tuple[App, Poster]]:
+async def service(folder: Path, slack: FakeSlack) -> AsyncIterator[tuple[App, ThreadSync]]:
     (folder / "catalog.yaml").write_text(yaml.safe_dump(catalog()))
     settings = replace(
         read({"data": str(folder / "data"), "reasoner": "runbook", "catalog": "catalog.yaml"}, cwd=folder),
         slack=SlackSettings(bot_token=SecretStr("xoxb-test"), api_url=slack.url, channel="C1"),
         routes=(RouteEntry(match=['severity="critical"'], depth="investigate", mentions=["S1"]),),
     )
-    posters: list[Poster] = []
+    posters: list[ThreadSync] = []
     async with open_app(settings, listeners=[lambda event: posters[0].heard(event)]) as app:
-        posters.append(Poster(app, app.postbox("slack"), Hurried()))
+        posters.append(ThreadSync(app, app.outbox("slack"), Hurried()))
         running = [asyncio.create_task(app.watch.run()), asyncio.create_task(posters[0].run())]
         yield app, posters[0]
         app.watch.stop()
@@ -83,7 +83,7 @@ async def service(folder: Path, slack: FakeSlack) -> AsyncIterator[tuple[App, Po
         await asyncio.gather(*running)
 
 
-async def settled(app: App, poster: Poster) -> None:
+async def settled(app: App, poster: ThreadSync) -> None:
     """Until nothing is taken in, run or posted any more."""
     calm = 0
     while calm < 5:
@@ -104,13 +104,15 @@ async def test_six_hundred_alerts_over_forty_services_disturb_few(tmp_path: Path
         threads = {m.get("thread_ts") or m["ts"] for m in messages}
         mentions = json.dumps([m["blocks"] for m in messages]).count('"S1"')
         print(
-            f"\n{len(threads)} threads, {len(messages)} messages, {mentions} mentions, {len(await app.desk.incidents(500))} incidents"
+            f"\n{len(threads)} threads, {len(messages)} messages, {mentions} mentions, {len(await app.api.incidents(500))} incidents"
         )
         assert len(threads) <= 4  # three, and the digest
         assert len(messages) <= 25
         assert mentions <= 2
-        kept = [a.fingerprint for one in await app.desk.incidents(500) for a in (await app.desk.dossier(one.id)).alerts]
+        kept = [
+            a.fingerprint for one in await app.api.incidents(500) for a in (await app.api.incident_view(one.id)).alerts
+        ]
         assert sorted(kept) == sorted(a.fingerprint for a in arriving)
         told = json.dumps([m["blocks"] for m in messages])
-        for one in await app.desk.incidents(500):
+        for one in await app.api.incidents(500):
             assert one.id in told, "an incident that no thread and no digest names"

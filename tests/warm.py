@@ -19,8 +19,8 @@ from typing import Any
 from tests.command_line import TOP, Run, encoded, surroundings
 
 HEAVY = (
-    "agent.app", "agent.lab.server", "agent.reasoner.runbook_reasoner", "agent.surfaces.cli.approvals",
-    "agent.surfaces.cli.incidents", "agent.surfaces.cli.stage", "aiosqlite", "alembic.command", "kr8s.asyncio",
+    "agent.app", "agent.lab.server", "agent.reasoner.rules.runbook_reasoner", "agent.surfaces.cli.approvals",
+    "agent.surfaces.cli.incidents", "agent.surfaces.cli.demo_env", "aiosqlite", "alembic.command", "kr8s.asyncio",
     "langgraph.checkpoint.sqlite.aio", "langgraph.graph", "rich.table",
 )  # fmt: skip
 

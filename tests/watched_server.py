@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agent.api import App, Listener
 from agent.app import open_app
-from agent.application import App, Listener
 from agent.settings import Settings
 from agent.store.database import Database, Transaction
 from agent.surfaces.cli import main
@@ -91,7 +91,7 @@ def run(path: Path) -> None:
         settings: Settings, clock: Clock | None = None, listeners: Sequence[Listener] = ()
     ) -> AsyncIterator[App]:
         async with open_app(settings, clock, listeners) as app:
-            db: Any = app.desk.notebook.db
+            db: Any = app.api.run_context.db
             db.write = Timed(db, figures).write
             watching = asyncio.create_task(figures.watch())
             gc.callbacks.append(figures.collected)

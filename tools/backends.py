@@ -119,7 +119,7 @@ def answering(path: str, words: Callable[[Json], str]) -> Callable[[Backend], Aw
 
 
 async def _kubernetes_health(backend: Backend) -> str:
-    from tools.kubernetes import connect
+    from tools.kubernetes.client import connect
 
     version = await (await connect(backend)).get("/version")
     return f"Kubernetes {version.get('gitVersion', '')}"
@@ -160,7 +160,7 @@ async def _data(backend: Backend, path: str, **params: str) -> Any:
 
 async def _by_kubernetes(context: Context) -> Seen:
     """As kube-state-metrics would name them, from each configured cluster itself, with the labels they carry."""
-    from tools.kubernetes import connect
+    from tools.kubernetes.client import connect
 
     found = []
     for backend in context.backends.of("kubernetes"):

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from tools.context import Context, Json, Model, Service
 from tools.errors import ToolFailed
+from tools.formatting import clean, labels_text, shorten
 from tools.spec import Answer, Emptiness, Fact, read
-from tools.wording import clean, labels_text, shorten
 
 PAGE = 3000  # characters: what a reader with little room takes at once
 _LONGEST_LINE = 400
@@ -78,7 +78,7 @@ async def search_runbooks(
     limit: Annotated[int, Field(ge=1, le=10)] = 3,
 ) -> Answer:
     """Look for runbook sections by meaning and words. Nothing relevant gives nothing."""
-    hits = await context.shelf.search(text, limit)
+    hits = await context.evidence_index.search(text, limit)
     if not hits:
         none = Fact("count", "runbooks found", 0, "count")
         return Answer(f"No runbook is relevant to {clean(text)!r}.", (none,), {"hits": []}, None, Emptiness.NOTHING)

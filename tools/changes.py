@@ -16,13 +16,13 @@ from pydantic import Field
 
 from tools.context import Change, Context, Json, Model
 from tools.errors import ToolError
-from tools.mlflow import registry_of
-from tools.registry import ModelVersion, Registry, posted_promotions, promotion
-from tools.restarts import changes_by_metrics
-from tools.rollouts import rollouts
+from tools.formatting import clean, clock_time, count, iso, labels_text, shorten
+from tools.formatting import window as interval
+from tools.kubernetes.rollouts import rollouts
+from tools.models.mlflow import registry_of
+from tools.models.registry import ModelVersion, Registry, posted_promotions, promotion
+from tools.prometheus.restarts import changes_by_metrics
 from tools.spec import Answer, Emptiness, Fact, read
-from tools.wording import clean, clock_time, count, iso, labels_text, shorten
-from tools.wording import window as interval
 
 _SAME = timedelta(minutes=10)  # two sources that tell of one rollout are this close
 

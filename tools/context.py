@@ -148,7 +148,7 @@ class RunbookHit:
     text: str = ""
 
 
-class Shelf(Protocol):
+class EvidenceIndex(Protocol):
     """The runbooks, for search_runbooks."""
 
     async def search(self, text: str, limit: int = 5) -> Sequence[RunbookHit]: ...
@@ -221,7 +221,7 @@ class Context:
     catalog: Catalog
     changes: Changes
     evidence: EvidenceBook
-    shelf: Shelf
+    evidence_index: EvidenceIndex
     labels: Labels = field(default_factory=dict)  # of the incident: picks the backend when arguments do not
     live_within: timedelta = timedelta(minutes=2)
     http: httpx.AsyncClient | None = None  # for configured addresses (http_action, retraining); None = no network

@@ -10,7 +10,7 @@ import httpx
 
 from tools.context import Backend, Json
 from tools.errors import ToolFailed, Unreachable
-from tools.wording import clean
+from tools.formatting import clean
 
 Params: TypeAlias = Mapping[str, str | int | float | Sequence[str]]
 

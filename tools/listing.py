@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from tools.alert_actions import ExpireSilence, SilenceAlert
-from tools.alert_condition import alert_condition
-from tools.alert_history import alert_history
-from tools.alert_rule import alert_rule
-from tools.alerts import active_alerts, began_around
+from tools.alerts.actions import ExpireSilence, SilenceAlert
+from tools.alerts.active import active_alerts, began_around
+from tools.alerts.condition import alert_condition
+from tools.alerts.history import alert_history
+from tools.alerts.rule import alert_rule
 from tools.case_reads import describe_service, open_evidence, search_runbooks
 from tools.changes import recent_changes
-from tools.drift import inspect_drift
-from tools.logs import search_logs
-from tools.metrics import compare_metrics, find_metrics, query_metrics
-from tools.model_actions import PointModelAlias, RequestRetraining
-from tools.model_health import feature_freshness, model_quality
-from tools.models import model_lineage, model_versions, served_version
-from tools.restarts import restarts_and_versions
-from tools.suspects import rank_suspects
+from tools.drift.inspect import inspect_drift
+from tools.kubernetes.actions import RestartWorkload, RollBackWorkload, ScaleWorkload
+from tools.kubernetes.logs import workload_logs
+from tools.kubernetes.workloads import describe_workload, rollout_history, workload_events
+from tools.logs.search import search_logs
+from tools.models.actions import PointModelAlias, RequestRetraining
+from tools.models.health import feature_freshness, model_quality
+from tools.models.versions import model_lineage, model_versions, served_version
+from tools.prometheus.metrics import compare_metrics, find_metrics, query_metrics
+from tools.prometheus.restarts import restarts_and_versions
+from tools.prometheus.root_cause_ranking import rank_suspects
 from tools.toolbox import Tools
-from tools.workload_actions import RestartWorkload, RollBackWorkload, ScaleWorkload
-from tools.workload_logs import workload_logs
-from tools.workloads import describe_workload, rollout_history, workload_events
 
 TOOLS = Tools(
     reads=(

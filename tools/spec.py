@@ -1,6 +1,6 @@
 """What a tool is. A read is a function, an action is a class; both carry their own schema.
 
-A read looks and answers. An action changes something, and only the ledger may call its `apply`.
+A read looks and answers. An action changes something, and only the executor may call its `apply`.
 """
 
 from __future__ import annotations

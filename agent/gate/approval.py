@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from agent.case.catalog import Person
-from agent.case.timeline import EventKind
 from agent.clock import iso
+from agent.domain.catalog import Person
+from agent.domain.timeline import EventKind
 from agent.errors import NotEntitled, Outdated, StanchError, UnusableInput
-from agent.gate import docket
-from agent.gate.obstacles import quorum_of
+from agent.gate import proposal_store
 from agent.gate.policy import Policy, Ruling, Verdict
-from agent.gate.preparation import Prepared, enter
+from agent.gate.preflight import quorum_of
+from agent.gate.prepare import Prepared, enter
 from agent.gate.proposal import WAITING, Proposal, ProposalState
 from agent.store import decisions, executions, timeline, wakes
 from agent.store.database import Database, Transaction
@@ -75,7 +75,7 @@ async def decide(
         raise UnusableInput("An edit needs its new arguments: stanch approvals edit ID --set name=value.")
     name = _identified(person, demo)
     async with db.write() as tx:
-        proposal = await docket.held(tx, proposal_id)
+        proposal = await proposal_store.held(tx, proposal_id)
         made = await decisions.of(tx, proposal_id)
         ruling = policy.rule(proposal.request(clock.now())) if policy else _as_sealed(proposal)
         if not any((d.person, d.answer, d.digest) == (name, answer, digest) for d in made):
@@ -101,7 +101,7 @@ async def settle(
 ) -> Proposal:
     """A person's word on what nobody could tell: an UNKNOWN was done, or was not. It starts nothing; the incident goes on.
 
-    What the ledger saw stays UNKNOWN in its own row, so an undo is asked for anew. Any person of the catalog may say it.
+    What the executor saw stays UNKNOWN in its own row, so an undo is asked for anew. Any person of the catalog may say it.
     The first word stands: Outdated when the proposal is not UNKNOWN (any more).
     """
     name = _identified(person, demo)
@@ -109,7 +109,7 @@ async def settle(
         raise UnusableInput("Say how you know: --reason 'the dashboard shows six replicas'.")
     outcome = executions.Outcome.DONE if done else executions.Outcome.NOT_DONE
     async with db.write() as tx:
-        proposal = await docket.held(tx, proposal_id)
+        proposal = await proposal_store.held(tx, proposal_id)
         if proposal.state is not ProposalState.UNKNOWN:
             raise Outdated(
                 f"{proposal_id} is {proposal.state}; only what is unknown can be settled by a person's word."
@@ -123,7 +123,7 @@ async def settle(
         await timeline.append(tx, proposal.incident, EventKind.OUTCOME, person.principal, data, now, key)
         tx.sync = True
         await wakes.add(tx, proposal.incident, f"{proposal_id} is settled", now)
-        return await docket.move(tx, proposal, ProposalState.DONE if done else ProposalState.NOT_DONE, why)
+        return await proposal_store.move(tx, proposal, ProposalState.DONE if done else ProposalState.NOT_DONE, why)
 
 
 async def edit(
@@ -133,7 +133,7 @@ async def edit(
     is superseded in the same transaction; the new one needs its own approval."""
     name = _identified(person, demo=False)
     async with db.write() as tx:
-        old = await docket.held(tx, proposal_id)
+        old = await proposal_store.held(tx, proposal_id)
         if problem := _problem(old, digest, person, name, Answer.EDIT, clock.now(), [], demo=False):
             raise problem
         if new.proposal.incident != old.incident or new.proposal.requester_person != name:
@@ -229,7 +229,7 @@ def _stricter_now(proposal: Proposal, person: Person, name: str, ruling: Ruling,
 
 
 async def _begun(tx: Transaction, proposal: Proposal) -> bool:
-    """Whether its effect may have been sent: an intent stands in the ledger, or it has ended."""
+    """Whether its effect may have been sent: an intent stands in the executor, or it has ended."""
     row = await executions.get(tx, proposal.id) if proposal.state is ProposalState.CLAIMED else None
     return row is None or row.intent_at is not None
 
@@ -245,7 +245,7 @@ async def _end_if_over(tx: Transaction, proposal: Proposal, ruling: Ruling, now:
         return
     data = {"text": f"{proposal.id}: {why}", "proposal": proposal.id, "state": str(state)}
     await timeline.append(tx, proposal.incident, EventKind.NOTE, "stanch", data, now, f"end:{proposal.id}")
-    await docket.move(tx, proposal, state, why)
+    await proposal_store.move(tx, proposal, state, why)
 
 
 async def _record(
@@ -268,14 +268,14 @@ async def _record(
     if state is proposal.state:
         return proposal
     if state is not ProposalState.APPROVED:
-        return await docket.move(tx, proposal, state, note or f"{decision.principal}: {decision.reason}")
+        return await proposal_store.move(tx, proposal, state, note or f"{decision.principal}: {decision.reason}")
     execute_by = decision.at + proposal.execute_within
     await wakes.add(tx, proposal.incident, f"expiry of {proposal.id}", execute_by)
-    return await docket.move(tx, proposal, state, "approved", execute_by)
+    return await proposal_store.move(tx, proposal, state, "approved", execute_by)
 
 
 def _led_to(proposal: Proposal, answer: Answer, lacking: int) -> ProposalState:
-    """What is claimed stays so: the ledger looks at decisions once more before its intent, and ends it."""
+    """What is claimed stays so: the executor looks at decisions once more before its intent, and ends it."""
     if proposal.state is ProposalState.CLAIMED:
         return proposal.state
     if answer is not Answer.APPROVE:

@@ -13,10 +13,10 @@ from typing import Any
 
 from sqlalchemy import Text, cast, select, type_coerce
 
-from agent.case.timeline import FIRST, Gap, canonical, chain_hash, gap_in
 from agent.clock import iso, parse_time
+from agent.domain.timeline import FIRST, Gap, canonical, chain_hash, gap_in
 from agent.errors import Unsettled
-from agent.gate import books, stop
+from agent.gate import kill_switch, table_audit
 from agent.store.database import Database, Transaction
 from agent.store.schema import events as table
 
@@ -64,13 +64,13 @@ async def verify(db: Database) -> list[Break]:
     anchored = db.anchors.read()
     found = [Break("anchors", one.number, f"{one.path.name}: the line {one.what}", WITNESS) for one in db.anchors.wrong]
     async with db.read() as tx:
-        for incident in sorted({*await books.incidents_with_rows(tx), *anchored}):
+        for incident in sorted({*await table_audit.incidents_with_rows(tx), *anchored}):
             rows = await _rows(tx, incident)
             if one := first_break(db.audit_key, incident, rows, anchored.get(incident, {})):
                 found.append(one)
-            elif (differs := await books.first_difference(tx, incident)) is not None:
+            elif (differs := await table_audit.first_difference(tx, incident)) is not None:
                 found.append(Break(incident, *differs, TAMPERED))
-        if not any(one.incident in ("anchors", stop.RECORD) for one in found) and (told := await _switch(tx)):
+        if not any(one.incident in ("anchors", kill_switch.RECORD) for one in found) and (told := await _switch(tx)):
             found.append(told)
     return found
 
@@ -78,10 +78,10 @@ async def verify(db: Database) -> list[Break]:
 async def _switch(tx: Transaction) -> Break | None:
     """The kill switch's row against its timeline, and the timeline's word on the anchors against them."""
     try:
-        differs = await stop.difference(tx)
+        differs = await kill_switch.difference(tx)
     except Unsettled as error:
         return Break("anchors", 0, str(error).split(". Nothing")[0], WITNESS)
-    return Break(stop.RECORD, 0, differs, TAMPERED) if differs else None
+    return Break(kill_switch.RECORD, 0, differs, TAMPERED) if differs else None
 
 
 def first_break(key: bytes, incident: str, rows: Sequence[Row], anchored: Mapping[int, frozenset[str]]) -> Break | None:

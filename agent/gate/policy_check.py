@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 
-from agent.case.catalog import ELSEWHERE, Catalog
+from agent.domain.catalog import ELSEWHERE, Catalog
 from agent.gate.policy import Policy
 from agent.gate.policy_file import Rule, Verdict
 from agent.yaml_file import line_in

@@ -15,10 +15,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from agent.case.cause import Cause, Fault
-from agent.case.check import SuccessTest, success_from_json
-from agent.case.timeline import canonical
 from agent.clock import iso, parse_time
+from agent.domain.cause import Cause, Fault
+from agent.domain.check import SuccessTest, success_from_json
+from agent.domain.timeline import canonical
 from agent.errors import IllegalTransition
 from agent.gate.policy import Request, Verdict
 from tools.context import Json, Target
@@ -61,7 +61,7 @@ BEGINS_AS = {
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """What takes the action back. Values may be `{receipt.NAME}`, which the ledger fills in from the target's answer."""
+    """What takes the action back. Values may be `{receipt.NAME}`, which the executor fills in from the target's answer."""
 
     action: str
     arguments: Mapping[str, Json]

@@ -7,7 +7,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from agent.case.timeline import Event, EventKind
+from agent.domain.events import EvidenceRecorded, QuestionAsked, ReplyGiven
+from agent.domain.evidence import ReadOutcome
+from agent.domain.notes import Note, Steered
+from agent.domain.timeline import Event, events_of
 from tools.context import Json
 
 _NAME = re.compile(r"[A-Za-z0-9._/:@-]+")
@@ -54,9 +57,10 @@ def words_of_people(events: Iterable[Event]) -> frozenset[str]:
     """Names that verified people wrote: in questions, answers and steering. What they quote, they have read."""
     said: set[str] = set()
     for event in events:
-        if event.actor.startswith(_PEOPLE) and event.kind in (EventKind.QUESTION, EventKind.REPLY, EventKind.NOTE):
-            for key in ("steer", "text"):
-                said |= {word.strip(".,:") for word in _NAME.findall(str(event.data.get(key, "")))}
+        told = event.payload
+        if event.actor.startswith(_PEOPLE) and isinstance(told, QuestionAsked | ReplyGiven | Note):
+            words = f"{told.text} {told.steer}" if isinstance(told, Steered) else told.text
+            said |= {word.strip(".,:") for word in _NAME.findall(words)}
     return frozenset(said - {""})
 
 
@@ -64,10 +68,11 @@ def names_of_platform(events: Iterable[Event], reads: Collection[str]) -> frozen
     """Names that the platform itself told in answer to one of `reads` (Kubernetes, a model registry): labels that name
     objects, and full references made of them. Telemetry and logs carry labels too and are not among these reads."""
     found: set[str] = set()
-    for event in events:
-        if event.kind is EventKind.EVIDENCE and event.data.get("read") in reads and event.data.get("outcome") == "ok":
-            for fact in event.data.get("facts", []):
-                labels = {key: str(value) for key, value in fact["labels"].items() if key in _NAMING}
+    for event in events_of(events, EvidenceRecorded):
+        one = event.payload.evidence
+        if one.read in reads and one.outcome is ReadOutcome.OK:
+            for fact in one.facts:
+                labels = {key: str(value) for key, value in fact.labels.items() if key in _NAMING}
                 found |= set(labels.values()) | _references(labels)
     return frozenset(found - {""})
 

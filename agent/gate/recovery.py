@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from agent.case.check import Check, SuccessTest
+from agent.domain.check import Check, SuccessTest
 from agent.errors import Refused, ToolError
-from tools import promql as pql
+from tools.prometheus import promql as pql
 
 SHORTEST_HOLD = timedelta(minutes=1)
 SCRAPES = 2  # it has to hold for as many at least

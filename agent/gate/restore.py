@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from agent.case.catalog import Person
-from agent.case.incident import NEXT, Incident, Kind, State
-from agent.case.timeline import Event, EventKind, Gap, broken_at, gap_in
+from agent.domain.catalog import Person
+from agent.domain.incident import NEXT, Incident, Kind, State
+from agent.domain.timeline import Event, EventKind, Gap, broken_at, gap_in
 from agent.errors import NotEntitled, UnusableInput
-from agent.gate import docket, stop
+from agent.gate import kill_switch, proposal_store
 from agent.gate.proposal import Proposal, ProposalState
 from agent.store import executions, incidents, switches, timeline, wakes
 from agent.store.anchors import Start
@@ -62,9 +62,9 @@ async def accept(db: Database, clock: Clock, person: Person, reason: str) -> lis
         if not gaps and not witness_lost:
             raise UnusableInput("Nothing is to be settled: every timeline reaches to where it was anchored.")
         doubtful = set(gaps) | (set(await incidents.unfinished(tx)) if witness_lost else set())
-        found = [await _settle(tx, name, gaps.get(name), said) for name in sorted(doubtful - {stop.RECORD})]
-        if witness_lost or stop.RECORD in gaps:
-            await _stop(tx, gaps.get(stop.RECORD), said)
+        found = [await _settle(tx, name, gaps.get(name), said) for name in sorted(doubtful - {kill_switch.RECORD})]
+        if witness_lost or kill_switch.RECORD in gaps:
+            await _stop(tx, gaps.get(kill_switch.RECORD), said)
     if witness_lost:
         db.anchors.accept("settled")
         db.anchors.found()
@@ -73,7 +73,7 @@ async def accept(db: Database, clock: Clock, person: Person, reason: str) -> lis
 
 
 async def _gone(tx: Transaction) -> bool:
-    last = await timeline.unchecked_last(tx, stop.RECORD)
+    last = await timeline.unchecked_last(tx, kill_switch.RECORD)
     return bool(last and last.data.get("founded")) and not tx.anchors.founded
 
 
@@ -100,17 +100,17 @@ async def _stop(tx: Transaction, gap: Gap | None, said: _Word) -> None:
     reason = f"a restore was accepted ({said.reason}); whoever has looked at everything resumes"
     told = {"text": what, "person": said.person.name, "reason": reason, "stop": True, "founded": True}
     await switches.set_stop(tx, True, said.person.principal, reason, said.now)
-    await stop.open_record(tx, said.now)
+    await kill_switch.open_record(tx, said.now)
     if gap is not None:
-        await timeline.go_on_behind(tx, stop.RECORD, gap, said.person.principal, told, said.now)
+        await timeline.go_on_behind(tx, kill_switch.RECORD, gap, said.person.principal, told, said.now)
     else:
-        await stop.record(tx, said.person.principal, told, True, said.now)
+        await kill_switch.record(tx, said.person.principal, told, True, said.now)
 
 
 async def _settle(tx: Transaction, incident: str, gap: Gap | None, said: _Word) -> Settled:
     """One incident: the gap is stated, what may have happened is UNKNOWN, and a person is asked."""
     starts = tx.anchors.starts_of(incident)
-    known = await docket.of(tx, incident)
+    known = await proposal_store.of(tx, incident)
     gone = tuple(
         start for n, start in sorted(starts.items())
         if gap is not None and n >= gap.since and start.proposal not in {p.id for p in known}
@@ -142,7 +142,7 @@ async def _doubt(tx: Transaction, proposal: Proposal, start: Start | None, said:
         return False
     if proposal.state is ProposalState.OPEN and start is None:
         why = "it waited when the database was put back; it is asked anew"
-        await docket.ask_anew(tx, proposal, why, said.now)
+        await proposal_store.ask_anew(tx, proposal, why, said.now)
         return False
     if start is None and proposal.state not in READY:
         return False
@@ -171,7 +171,7 @@ async def _unknown(tx: Transaction, proposal: Proposal, start: Start | None, sai
         "restored": begun is not None, "state": str(ProposalState.UNKNOWN),
     }  # fmt: skip
     await timeline.append(tx, proposal.incident, EventKind.OUTCOME, "stanch", data, said.now, f"outcome:{proposal.id}")
-    await docket.put(tx, proposal, ProposalState.UNKNOWN, why)
+    await proposal_store.put(tx, proposal, ProposalState.UNKNOWN, why)
 
 
 async def _ask(tx: Transaction, incident: Incident, text: str, said: _Word) -> None:

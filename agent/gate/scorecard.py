@@ -4,20 +4,19 @@ operator widens policy, or narrows it."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from statistics import median
-from typing import Any
 
-from agent.case.dossier import Dossier
-from agent.case.timeline import EventKind
-from agent.clock import parse_time
-from agent.gate.ledger import OUTSIDE
+from agent.clock import iso
+from agent.domain.cause import Fault
+from agent.domain.events import ProposalSealed
+from agent.domain.incident_view import IncidentView
+from agent.domain.notes import ProposalWithdrawn, SuggestionFollowedUp
+from agent.gate.executor import OUTSIDE
 from tools.context import Json
-
-J = Mapping[str, Any]
 
 
 class Fate(StrEnum):
@@ -116,11 +115,11 @@ class Row:
         }  # fmt: skip
 
 
-def rows(dossiers: Iterable[Dossier]) -> list[Row]:
+def rows(incident_views: Iterable[IncidentView]) -> list[Row]:
     """Most proposed first."""
     found: dict[tuple[str, str], list[Record]] = {}
-    for dossier in dossiers:
-        for record in records_of(dossier):
+    for incident_view in incident_views:
+        for record in records_of(incident_view):
             found.setdefault((record.action, record.environment), []).append(record)
     made = [_row(sorted(many, key=lambda one: one.at)) for many in found.values()]
     return sorted(made, key=lambda row: (-len(row.records), row.action, row.environment))
@@ -131,77 +130,76 @@ def _row(records: Sequence[Record]) -> Row:
     return Row(newest.action, newest.environment, newest.verdict, newest.rule, newest.risk, tuple(records))
 
 
-def records_of(dossier: Dossier) -> list[Record]:
+def records_of(incident_view: IncidentView) -> list[Record]:
     """Those that a reasoner made: an undo is counted with its parent, and what a person typed is a person's word."""
     return [
-        _record(dossier, proposal)
-        for proposal in dossier.proposals.values()
-        if not proposal.get("parent") and not proposal.get("requester_person")
+        _record(incident_view, proposal)
+        for proposal in incident_view.proposals.values()
+        if not proposal.parent and not proposal.requester_person
     ]
 
 
-def _record(dossier: Dossier, proposal: J) -> Record:
-    name = str(proposal["id"])
-    fate = fate_of(dossier, proposal)
-    outcome = dossier.outcomes.get(name)
-    verified = dossier.verification_of(name)
-    recovered = verified.data["recovered"] if verified is not None and verified.data.get("final") else None
-    children = [str(p["id"]) for p in dossier.proposals.values() if p.get("parent") == name]
-    undone = any(child in dossier.outcomes and dossier.outcomes[child].data["outcome"] == "DONE" for child in children)
+def _record(incident_view: IncidentView, proposal: ProposalSealed) -> Record:
+    name = proposal.id
+    fate = fate_of(incident_view, proposal)
+    outcome, seen = incident_view.outcomes.get(name), incident_view.verification_of(name)
+    recovered = seen.payload.recovered if seen is not None and seen.payload.final else None
+    children = [incident_view.outcomes.get(p.id) for p in incident_view.proposals.values() if p.parent == name]
+    undone = any(child is not None and child.payload.outcome == "DONE" for child in children)
     return Record(
-        str(proposal["action"]), str(proposal["place"]["environment"]), str(proposal["verdict"]), str(proposal["rule"]),
-        str(proposal["risk"]), str(proposal["created_at"]), fate, _wrong_cause(dossier, proposal, fate, recovered),
-        _to_approve(dossier, proposal) if fate is Fate.APPROVED else None,
-        str(outcome.data["outcome"]) if outcome is not None else None, recovered, undone,
+        proposal.action, proposal.environment, proposal.verdict, proposal.rule, proposal.risk, iso(proposal.created_at),
+        fate, _wrong_cause(incident_view, proposal, fate, recovered),
+        _to_approve(incident_view, proposal) if fate is Fate.APPROVED else None,
+        outcome.payload.outcome if outcome is not None else None, recovered, undone,
     )  # fmt: skip
 
 
-def fate_of(dossier: Dossier, proposal: J) -> Fate:
+def fate_of(incident_view: IncidentView, proposal: ProposalSealed) -> Fate:
     """What people did with it, by their decisions first and by what was noted of it after."""
-    name = str(proposal["id"])
-    answers = [str(d["answer"]) for d in dossier.decisions if d["proposal"] == name]
-    outcome = dossier.outcomes.get(name)
-    if outcome is not None and outcome.data.get("why") == OUTSIDE:
+    name = proposal.id
+    answers = [d.payload.answer for d in incident_view.decisions if d.payload.proposal == name]
+    outcome = incident_view.outcomes.get(name)
+    if outcome is not None and outcome.payload.why == OUTSIDE:
         return Fate.OUTSIDE
     for answer, fate in (("edit", Fate.EDITED), ("deny", Fate.DENIED), ("revoke", Fate.DENIED)):
         if answer in answers:
             return fate
-    if (noted := _noted(dossier, name)) is not None:
+    if (noted := _noted(incident_view, name)) is not None:
         return noted
-    if str(proposal["verdict"]) == "allow":
+    if proposal.verdict == "allow":
         return Fate.RAN
     if "approve" in answers:
         return Fate.APPROVED
-    return Fate.OPEN if str(proposal["verdict"]) == "ask" and not dossier.incident.state.ended else Fate.MOOT
+    return Fate.OPEN if proposal.verdict == "ask" and not incident_view.incident.state.ended else Fate.MOOT
 
 
-def _noted(dossier: Dossier, name: str) -> Fate | None:
-    """By the notes of its end and of hindsight; `voided: outside`, `voided: steered` are the worker's words."""
-    for event in dossier.events:
-        data = event.data
-        if event.kind is not EventKind.NOTE:
-            continue
-        if data.get("hindsight") == name:
-            return Fate.OUTSIDE if data["same"] else Fate.LEFT
-        if data.get("proposal") == name and "state" in data:
-            why = str(data["text"]).rpartition(": ")[2]
-            if why == "outside":
-                return Fate.OUTSIDE
-            overruled = why == "steered" or why.startswith(("paused", "taken over", "a person said stop"))
-            return Fate.OVERRULED if overruled else Fate.MOOT
+def _noted(incident_view: IncidentView, name: str) -> Fate | None:
+    """By the notes of its end and of suggestion_followup; `voided: outside`, `voided: steered` are the worker's words."""
+    for event in incident_view.events:
+        match event.payload:
+            case SuggestionFollowedUp(hindsight=proposal, same=same) if proposal == name:
+                return Fate.OUTSIDE if same else Fate.LEFT
+            case ProposalWithdrawn(proposal=proposal, text=text) if proposal == name:
+                why = text.rpartition(": ")[2]
+                if why == "outside":
+                    return Fate.OUTSIDE
+                overruled = why == "steered" or why.startswith(("paused", "taken over", "a person said stop"))
+                return Fate.OVERRULED if overruled else Fate.MOOT
     return None
 
 
-def _wrong_cause(dossier: Dossier, proposal: J, fate: Fate, recovered: bool | None) -> bool:
+def _wrong_cause(incident_view: IncidentView, proposal: ProposalSealed, fate: Fate, recovered: bool | None) -> bool:
     """People did not follow it, or it did not help, and in the end the incident was put down to something else."""
-    final, then = dossier.cause, proposal["cause"]
-    if final is None or str(final.fault) == "unknown" or (fate in AGREED and recovered is True):
+    final, then = incident_view.cause, proposal.cause
+    if final is None or final.fault is Fault.UNKNOWN or (fate in AGREED and recovered is True):
         return False
     unfollowed = fate in DIFFERED or recovered is False
-    return unfollowed and (str(final.fault), final.component) != (then["fault"], then["component"])
+    return unfollowed and (final.fault, final.component) != (then.fault, then.component)
 
 
-def _to_approve(dossier: Dossier, proposal: J) -> timedelta | None:
+def _to_approve(incident_view: IncidentView, proposal: ProposalSealed) -> timedelta | None:
     """From the proposal to the approval that completed it."""
-    given = [str(d["at"]) for d in dossier.decisions if d["proposal"] == proposal["id"] and d["answer"] == "approve"]
-    return parse_time(given[-1]) - parse_time(str(proposal["created_at"])) if given else None
+    decided = [
+        d for d in incident_view.decisions if d.payload.proposal == proposal.id and d.payload.answer == "approve"
+    ]
+    return decided[-1].at - proposal.created_at if decided else None

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from agent.case.check import Check, Guard, SuccessTest
 from agent.clock import parse_time
+from agent.domain.check import Check, Guard, SuccessTest
 from tools.spec import Fact
 
 STALE = timedelta(minutes=3)  # a value whose window ended longer ago says nothing about now

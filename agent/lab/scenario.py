@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent import yaml_file
-from agent.case.cause import Fault
+from agent.domain.cause import Fault
 from agent.errors import UnusableInput
 from agent.lab.world.noise import generator
 

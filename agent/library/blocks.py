@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
-from agent.case.cause import Fault
-from agent.case.check import expectation
-from agent.case.duration import duration
-from agent.case.incident import Kind
+from agent.domain.cause import Fault
+from agent.domain.check import expectation
+from agent.domain.duration import duration
+from agent.domain.incident import Kind
 from agent.errors import UnusableInput
 from agent.library.render import check_templates
 

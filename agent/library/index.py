@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from agent.case.alert import Alert
+from agent.domain.alert import Alert
 from agent.library import embed, ready, relevance
 from agent.library.embed import Embedder, NoEmbedder
 from agent.library.parse import Passed, read_folder

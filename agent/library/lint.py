@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from agent.case.cause import Fault
-from agent.case.check import Check
+from agent.domain.cause import Fault
+from agent.domain.check import Check
 from agent.errors import UnusableInput
 from agent.library.parse import read_folder
 from agent.library.render import PROMQL_ARGUMENTS, Names, render_action, render_check

@@ -17,7 +17,7 @@ from markdown_it.token import Token
 from pydantic import BaseModel
 
 from agent import yaml_file
-from agent.case.cause import Fault
+from agent.domain.cause import Fault
 from agent.errors import BadConfiguration, UnusableInput
 from agent.library.blocks import ActionModel, CheckModel, FrontMatter
 from agent.library.runbook import ActionBlock, CheckBlock, Runbook, Section

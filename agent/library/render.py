@@ -18,8 +18,8 @@ from jinja2 import StrictUndefined, Template, TemplateError, Undefined, nodes, p
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from agent.case.check import Check, Guard, SuccessTest, expectation
-from agent.case.duration import duration
+from agent.domain.check import Check, Guard, SuccessTest, expectation
+from agent.domain.duration import duration
 from agent.errors import UnusableInput
 from agent.library.promql_text import MARK, OrAbsent, Reference, fill
 from agent.library.runbook import ActionBlock, CheckBlock

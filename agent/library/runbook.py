@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from agent.case.cause import Fault
-from agent.case.incident import Kind
+from agent.domain.cause import Fault
+from agent.domain.incident import Kind
 from tools.context import Json
 
 

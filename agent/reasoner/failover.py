@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from agent.case.text import visible
-from agent.case.timeline import Event, EventKind
+from agent.domain.text import visible
+from agent.domain.timeline import Event, EventKind
 from agent.errors import BudgetSpent, ReasonerFailed
-from agent.reasoner.budget import total
-from agent.reasoner.moves import ModelFailed, Reasoner, Thought, View
+from agent.reasoner.llm.budget import total
 from agent.reasoner.progress import PATIENT, idle
+from agent.reasoner.protocol import ModelFailed, Reasoner, Thought, View
 from tools.context import Json
 
 AFTER = timedelta(minutes=2)  # by the incident's clock

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from agent.case.timeline import Event, EventKind, canonical
-from agent.reasoner.given import OTHERS
+from agent.domain.timeline import Event, EventKind, canonical
+from agent.reasoner.llm.provider_extras import OTHERS
 
 PATIENT = 2  # moves in a row that bring nothing before the model is left; after the first it is told
 POLLS = 3  # times the same look is made before it counts as nothing new although the answer moves

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, insert, select
 
-from agent.case.alert import Alert, AlertStatus
-from agent.clock import iso, parse_time
+from agent.domain.alert import Alert, alert_from_json
 from agent.store.database import Transaction
 from agent.store.schema import alerts as table
 from agent.store.schema import chunks
-from tools.context import Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ async def add(tx: Transaction, alerts: Sequence[tuple[str, Alert]]) -> None:
     """Signals (incident, alert) that are not kept yet; the incidents' rows are held."""
     rows = [
         {
-            "incident": incident, "key": a.key, "fingerprint": a.fingerprint, "starts_at": a.starts_at, "body": alert_json(a),
+            "incident": incident, "key": a.key, "fingerprint": a.fingerprint, "starts_at": a.starts_at, "body": a.to_json(),
         }
         for incident, a in alerts
     ]  # fmt: skip
@@ -79,21 +77,3 @@ async def newest(tx: Transaction, limit: int) -> list[Alert]:
     """Those that arrived last, the newest first."""
     rows = await tx.execute(select(table.c.body).order_by(table.c.id.desc()).limit(limit))
     return [alert_from_json(body) for body in rows.scalars()]
-
-
-def alert_json(alert: Alert) -> dict[str, Json]:
-    return {
-        "source": alert.source, "fingerprint": alert.fingerprint, "status": str(alert.status),
-        "labels": dict(alert.labels), "annotations": dict(alert.annotations), "starts_at": iso(alert.starts_at),
-        "ends_at": iso(alert.ends_at) if alert.ends_at else None, "generator_url": alert.generator_url,
-        "group_key": alert.group_key, "extra": dict(alert.extra),
-    }  # fmt: skip
-
-
-def alert_from_json(data: Mapping[str, Json]) -> Alert:
-    """The inverse of alert_json."""
-    values = dict(data)
-    values["status"] = AlertStatus(str(values["status"]))
-    values["starts_at"] = parse_time(str(values["starts_at"]))
-    values["ends_at"] = parse_time(str(values["ends_at"])) if values["ends_at"] else None
-    return Alert(**values)

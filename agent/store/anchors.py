@@ -18,10 +18,10 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from agent.case.timeline import canonical
 from agent.clock import iso, parse_time
+from agent.domain.timeline import canonical
 from agent.errors import Unsettled
-from agent.store import book
+from agent.store import anchor_file
 from tools.context import Json
 
 FILE = "anchors.log"
@@ -83,7 +83,7 @@ class Reading:
 
     def on(self) -> None:
         """Read what was added since. A last line without an end is left for the next time."""
-        for line in book.lines_from(self.path, self.offset):
+        for line in anchor_file.lines_from(self.path, self.offset):
             self._number += 1
             self._line(line[:-1])
             self._before = line[:-1]
@@ -205,7 +205,7 @@ class Anchors:
 
     def _write(self, path: Path, lines: Callable[[bytes], bytes], sync: bool) -> None:
         try:
-            book.append(path, lines, sync)
+            anchor_file.append(path, lines, sync)
         except OSError as error:
             raise Unsettled(
                 f"The anchors {path} cannot be written: {error}. What was committed is kept; nothing starts before they can."
@@ -216,7 +216,7 @@ class Anchors:
     def refresh(self) -> None:
         """Read on. A file that was replaced is read anew; what it said before stays known."""
         for place, path in enumerate(self.paths):
-            state = book.state(path)
+            state = anchor_file.state(path)
             if state == self._seen[place]:
                 continue
             if state[0] != self._seen[place][0] or state[1] < self._readings[place].offset:

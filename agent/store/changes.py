@@ -8,8 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import insert, select
 
-from agent.case.timeline import canonical
 from agent.clock import iso
+from agent.domain.timeline import canonical
 from agent.store.database import Transaction
 from agent.store.schema import changes as table
 from tools.context import Change, Json

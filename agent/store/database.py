@@ -23,11 +23,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
-from agent.case.redact import Redactor
+from agent.domain.redact import Redactor
 from agent.errors import BadConfiguration
 from agent.store import migrate
 from agent.store.anchors import Anchors, Head, Line, heads_to_lines
-from agent.store.custody import Custody
+from agent.store.audit_key import AuditKeyPlace
 
 SQLITE_FILE = "stanch.db"
 BUSY_MS = 10_000
@@ -92,15 +92,15 @@ class Database:
 
     @classmethod
     async def open(
-        cls, url: str, folder: Path | None, redact: Redactor | None = None, custody: Custody | None = None
+        cls, url: str, folder: Path | None, redact: Redactor | None = None, audit_key_place: AuditKeyPlace | None = None
     ) -> Database:
         """Connect, and bring the tables up to date. "" is SQLite in `folder`; BadConfiguration says what is wrong.
 
-        `redact` knows the configuration's own secrets; without it only what looks like one is taken out. `custody` says where
+        `redact` knows the configuration's own secrets; without it only what looks like one is taken out. `audit_key_place` says where
         key and anchors lie, if not in the folder."""
         place = _folder(url, folder)
         address = _address(url, place)
-        key, anchors = (custody or Custody()).open(place)
+        key, anchors = (audit_key_place or AuditKeyPlace()).open(place)
         if address.get_backend_name() == "sqlite" and address.database:
             os.close(os.open(address.database, os.O_RDWR | os.O_CREAT, 0o600))
         database = cls(_engine(address), place, key, anchors, redact)

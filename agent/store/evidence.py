@@ -8,8 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import func, insert, select
 
-from agent.case.evidence import Evidence, Recorded, evidence_from_json
-from agent.case.timeline import EventKind
+from agent.domain.events import EvidenceRecorded
+from agent.domain.evidence import Evidence, Recorded, evidence_from_json
 from agent.store import incidents, timeline
 from agent.store.database import Transaction
 from agent.store.schema import evidence as table
@@ -42,9 +42,10 @@ async def record(tx: Transaction, incident: str, run: int, recorded: Recorded, a
             body=zlib.compress(body, 6),
         )
     )
-    data = meta | ({"extra": dict(recorded.extra)} if recorded.extra else {})
-    await timeline.append(tx, incident, EventKind.EVIDENCE, recorded.by, data, at, f"evidence:{key}", run)
-    return evidence_from_json(meta)
+    kept = evidence_from_json(meta)
+    told = EvidenceRecorded(evidence=kept, extra=dict(recorded.extra) or None)
+    await timeline.write(tx, incident, told, recorded.by, at, f"evidence:{key}", run)
+    return kept
 
 
 async def body(tx: Transaction, incident: str, evidence_id: str) -> str | None:

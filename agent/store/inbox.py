@@ -12,10 +12,9 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
-from agent.case.alert import Alert
-from agent.case.redact import Redactor
 from agent.clock import iso, parse_time
-from agent.store.alerts import alert_from_json, alert_json
+from agent.domain.alert import Alert, alert_from_json
+from agent.domain.redact import Redactor
 from agent.store.database import Transaction
 from agent.store.schema import chunks, signals
 from agent.store.schema import inbox as table
@@ -56,7 +55,7 @@ class Posted:
 
 def packed(alerts: Sequence[Alert], changes: Sequence[Change], redact: Redactor) -> bytes:
     """What a notification says, to be kept without secrets: zlib over JSON."""
-    told = {"alerts": [alert_json(a) for a in alerts], "changes": [{**asdict(c), "at": iso(c.at)} for c in changes]}
+    told = {"alerts": [a.to_json() for a in alerts], "changes": [{**asdict(c), "at": iso(c.at)} for c in changes]}
     return zlib.compress(json.dumps(redact.value(told), separators=(",", ":")).encode(), 1)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping, bindparam, func, insert, or_, select, update
 
-from agent.case.incident import Incident, Kind, State
+from agent.domain.incident import Incident, Kind, State
 from agent.errors import Overtaken, UnusableInput
 from agent.store.database import Transaction
 from agent.store.schema import chunks, incidents, proposals

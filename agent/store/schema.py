@@ -25,7 +25,7 @@ from sqlalchemy import (
     types,
 )
 
-from agent.case.timeline import canonical
+from agent.domain.timeline import canonical
 from tools.context import Json
 
 
@@ -218,7 +218,7 @@ inbox = Table(
     Column("received_at", Utc, nullable=False),
     Column("state", String(16), nullable=False),  # new | done | quarantined
     Column("note", Words, nullable=False),  # why it is quarantined
-    Column("body", LargeBinary, nullable=False),  # zlib of {"alerts": [alert_json…], "changes": [change…]}, or as it came
+    Column("body", LargeBinary, nullable=False),  # zlib of {"alerts": [alert…], "changes": [change…]}, or as it came
     Index("inbox_by_state", "state", "id"),
 )  # fmt: skip
 

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 
 from sqlalchemy import RowMapping, bindparam, func, insert, select, tuple_
 
-from agent.case.text import whole
-from agent.case.timeline import FIRST, Event, EventKind, Gap, broken_at, chain_hash, gap_in, genuine
 from agent.clock import iso
+from agent.domain.payload import Payload
+from agent.domain.text import whole
+from agent.domain.timeline import FIRST, Event, EventKind, EventOf, Gap, broken_at, chain_hash, gap_in, genuine
 from agent.errors import Unsettled
 from agent.store import incidents
 from agent.store.anchors import Head, Line, Start
@@ -115,7 +116,7 @@ def _chained(tx: Transaction, last: Head, epoch: int, entry: Entry, n: int = 0) 
     }  # fmt: skip
     mark = chain_hash(tx.audit_key, last.hash, body)
     tx.heads[entry.incident] = Head(n, mark)
-    return Event(n, entry.incident, epoch, when, entry.kind, entry.actor, data, last.hash, mark)
+    return EventOf(n, entry.incident, epoch, when, entry.kind, entry.actor, data, last.hash, mark)
 
 
 async def _heads_of(tx: Transaction, incidents: Collection[str]) -> dict[str, Head]:
@@ -209,6 +210,20 @@ async def unchecked_last(tx: Transaction, incident: str) -> Event | None:
     return event if event is not None and genuine(tx.audit_key, event) else None
 
 
+async def write(
+    tx: Transaction,
+    incident: str,
+    told: Payload,
+    actor: str,
+    at: datetime,
+    key: str | None = None,
+    run: int | None = None,
+    fresh: bool = False,
+) -> Event:
+    """As `append`, by the event's class; what is still written as kind and data goes this way too in the end."""
+    return await append(tx, incident, told.KIND, actor, told.to_json(), at, key, run, fresh)
+
+
 def as_kept(tx: Transaction, data: Mapping[str, Json]) -> dict[str, Json]:
     """The data as an event keeps it: without secrets and halves of characters."""
     return dict(whole(tx.redact.value(dict(data))))
@@ -265,4 +280,4 @@ async def incidents_with_events(tx: Transaction) -> list[str]:
 
 def _event(row: RowMapping) -> Event:
     values = {name: value for name, value in row.items() if name != "key"}
-    return Event(**values | {"kind": EventKind(values["kind"])})
+    return EventOf(**values | {"kind": EventKind(values["kind"])})

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import delete, func, insert, select
 
-from agent.case.attention import Depth
+from agent.domain.urgency import Depth
 from agent.store.database import Transaction
 from agent.store.schema import attention, chunks, incidents
 from agent.store.schema import wakes as table

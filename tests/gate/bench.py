@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agent.gate.ledger import Ledger
+from agent.gate.executor import Executor
 from agent.gate.policy import parse
 from agent.store.database import Database
 from tests.gate.world import ACTIONS, ALLOW, Scene, SetReplicas
@@ -37,12 +37,12 @@ async def measure(count: int) -> list[tuple[float, float]]:
         scene = await Scene(db, Path(folder) / "world", ALLOW).open()
         scene.policy = parse(ALLOW)
         actions = {**ACTIONS, "set_replicas": Instant}
-        scene.ledger = Ledger(db, scene.clock, lambda: scene.policy, actions, scene.context, scene.entitled)
+        scene.executor = Executor(db, scene.clock, lambda: scene.policy, actions, scene.context, scene.entitled)
         now["replicas"], times = 0, []
         for n in range(count):
             proposal = await scene.propose(step=str(n), arguments={"replicas": 1 + n % 100})
             begun = time.perf_counter(), time.process_time()
-            await scene.ledger.execute(proposal.id, scene.run)
+            await scene.executor.execute(proposal.id, scene.run)
             times.append(((time.perf_counter() - begun[0]) * 1000, (time.process_time() - begun[1]) * 1000))
         await db.close()
         return times
@@ -62,7 +62,7 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100
     wall, cpu, medians = quietest(5, count)
     print(
-        f"ledger.execute on SQLite, without the action's own time, median of {count}: {wall:.2f} ms (CPU {cpu:.2f} ms) "
+        f"executor.execute on SQLite, without the action's own time, median of {count}: {wall:.2f} ms (CPU {cpu:.2f} ms) "
         f"in the quietest of 5 rounds ({', '.join(f'{median:.2f}' for median in medians)})"
     )
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from agent.case.catalog import Person
-from agent.case.cause import Cause, Fault
-from agent.case.timeline import EventKind
+from agent.domain.catalog import Person
+from agent.domain.cause import Cause, Fault
+from agent.domain.timeline import EventKind
 from agent.errors import NotEntitled, Outdated, UnusableInput
-from agent.gate import docket
+from agent.gate import proposal_store
 from agent.gate.approval import Answer, Decided, decide, edit
-from agent.gate.ledger import Outcome
+from agent.gate.executor import Outcome
 from agent.gate.policy import parse
-from agent.gate.preparation import Wanted
+from agent.gate.prepare import Wanted
 from agent.gate.proposal import Proposal, ProposalState
 from agent.store import decisions, timeline, wakes
 from agent.store.database import Database
@@ -92,7 +92,7 @@ async def test_after_its_clock_a_proposal_expires_for_good(scene: Scene) -> None
     with pytest.raises(Outdated, match="to be decided by 2026-11-24T13:00:00Z"):
         await say(scene, proposal, ANN)
     async with scene.db.read() as tx:
-        found = await docket.find(tx, proposal.id)
+        found = await proposal_store.find(tx, proposal.id)
     assert found is not None
     assert found.state is ProposalState.EXPIRED
 
@@ -101,7 +101,7 @@ async def test_the_same_answer_again_changes_nothing(scene: Scene) -> None:
     proposal = await scene.propose()
     first = await say(scene, proposal, ANN)
     assert await say(scene, proposal, ANN) == first
-    await scene.ledger.execute(proposal.id, scene.run)
+    await scene.executor.execute(proposal.id, scene.run)
     again = await say(scene, proposal, ANN)
     assert again.decisions == first.decisions, "even when it has run meanwhile"
 
@@ -133,9 +133,9 @@ async def test_what_was_approved_can_be_stopped_until_it_starts(scene: Scene, an
     await say(scene, proposal, ANN)
     stopped = await say(scene, proposal, CEM, answer, reason="not now")
     assert stopped.proposal.state in (ProposalState.DENIED, ProposalState.REVOKED)
-    assert (await scene.ledger.execute(proposal.id, scene.run)).outcome is Outcome.NOT_DONE
+    assert (await scene.executor.execute(proposal.id, scene.run)).outcome is Outcome.NOT_DONE
     other = await scene.approve(await scene.propose(step="2"))
-    await scene.ledger.execute(other.id, scene.run)
+    await scene.executor.execute(other.id, scene.run)
     with pytest.raises(Outdated, match="is done"):
         await say(scene, other, CEM, answer)
     assert scene.world.effects == [other.key]
@@ -157,7 +157,7 @@ async def test_sixty_deciders_at_once_are_one_decision_and_one_effect(scene: Sce
             await say(scene, proposal, person)
         except Outdated:
             return False
-        await scene.ledger.execute(proposal.id, scene.run)
+        await scene.executor.execute(proposal.id, scene.run)
         return True
 
     scene.groups["oncall"] += [str(p.name) for p in people]
@@ -169,7 +169,7 @@ async def test_of_an_approval_and_a_denial_at_once_one_holds(scene: Scene) -> No
     for step in range(8):
         proposal = await scene.propose(step=str(step), arguments={"replicas": 10 + step})
         await asyncio.gather(say(scene, proposal, ANN), say(scene, proposal, BOB, Answer.DENY), return_exceptions=True)
-        ended = await scene.ledger.execute(proposal.id, scene.run)
+        ended = await scene.executor.execute(proposal.id, scene.run)
         assert ended.outcome is Outcome.NOT_DONE, "a denial holds whether it came first or second"
     assert scene.world.effects == []
 
@@ -177,27 +177,27 @@ async def test_of_an_approval_and_a_denial_at_once_one_holds(scene: Scene) -> No
 async def test_an_edit_is_a_new_proposal_and_the_old_one_is_superseded(scene: Scene) -> None:
     old = await scene.approve(await scene.propose())
     wanted = Wanted("set_replicas", {"replicas": 4}, SUCCESS, "less", Cause("web", Fault.UNKNOWN), "os:bob", "bob")
-    new = await scene.ledger.preparation.prepare("inc", wanted)
+    new = await scene.executor.preparation.prepare("inc", wanted)
     made = await edit(scene.db, scene.clock, old.id, old.digest, BOB, new)
     assert (made.proposal.id, made.proposal.state, made.missing) == ("inc-p2", ProposalState.OPEN, 1)
-    assert (await scene.ledger.execute(old.id, scene.run)).outcome is Outcome.NOT_DONE
+    assert (await scene.executor.execute(old.id, scene.run)).outcome is Outcome.NOT_DONE
     with pytest.raises(Outdated):
         await say(scene, old, CEM)
     with pytest.raises(NotEntitled):
         await say(scene, made.proposal, BOB)
     await say(scene, made.proposal, ANN)
-    assert (await scene.ledger.execute("inc-p2", scene.run)).outcome is Outcome.DONE
+    assert (await scene.executor.execute("inc-p2", scene.run)).outcome is Outcome.DONE
     assert scene.world.fields()["replicas"] == 4
 
 
 async def test_an_edit_by_somebody_without_a_say_changes_nothing(scene: Scene) -> None:
     old = await scene.propose()
     wanted = Wanted("set_replicas", {"replicas": 4}, SUCCESS, "less", Cause("web", Fault.UNKNOWN), "os:eve", "eve")
-    new = await scene.ledger.preparation.prepare("inc", wanted)
+    new = await scene.executor.preparation.prepare("inc", wanted)
     with pytest.raises(NotEntitled):
         await edit(scene.db, scene.clock, old.id, old.digest, EVE, new)
     async with scene.db.read() as tx:
-        assert [(p.id, p.state) for p in await docket.of(tx, "inc")] == [("inc-p1", ProposalState.OPEN)]
+        assert [(p.id, p.state) for p in await proposal_store.of(tx, "inc")] == [("inc-p1", ProposalState.OPEN)]
 
 
 async def test_what_policy_allowed_is_edited_only_by_who_has_a_say(scene: Scene) -> None:
@@ -209,7 +209,7 @@ async def test_what_policy_allowed_is_edited_only_by_who_has_a_say(scene: Scene)
         wanted = Wanted(
             "set_replicas", {"replicas": 9}, SUCCESS, "more", Cause("web", Fault.UNKNOWN), person.principal, person.name
         )
-        new = await scene.ledger.preparation.prepare("inc", wanted)
+        new = await scene.executor.preparation.prepare("inc", wanted)
         if counts:
             made = await edit(scene.db, scene.clock, old.id, old.digest, person, new)
             assert made.proposal.state is ProposalState.ALLOWED
@@ -217,10 +217,10 @@ async def test_what_policy_allowed_is_edited_only_by_who_has_a_say(scene: Scene)
         with pytest.raises(NotEntitled):
             await edit(scene.db, scene.clock, old.id, old.digest, person, new)
         async with scene.db.read() as tx:
-            assert [(p.id, p.state) for p in await docket.of(tx, "inc")] == [(old.id, ProposalState.ALLOWED)]
+            assert [(p.id, p.state) for p in await proposal_store.of(tx, "inc")] == [(old.id, ProposalState.ALLOWED)]
     again = await scene.propose(step="2", arguments={"replicas": 4})
     await say(scene, again, EVE, Answer.DENY)
-    assert (await scene.ledger.execute(again.id, scene.run)).outcome is Outcome.NOT_DONE
+    assert (await scene.executor.execute(again.id, scene.run)).outcome is Outcome.NOT_DONE
 
 
 async def test_an_edit_says_what_is_new(scene: Scene) -> None:

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import Text as SqlText
 from sqlalchemy import cast, delete, select, type_coerce, update
 
-from agent.case.timeline import EventKind
+from agent.domain.timeline import EventKind
 from agent.gate import audit
 from agent.store import anchors, timeline
-from agent.store.custody import Custody
+from agent.store.audit_key import AuditKeyPlace
 from agent.store.database import Database
 from agent.store.schema import events as table
 from tests.gate.world import NOON, Scene
@@ -25,7 +25,7 @@ COLUMNS = ("run", "kind", "actor", "data", "prev", "hash")
 async def scene(database: Database, tmp_path: Path) -> Scene:
     scene = await Scene(database, tmp_path / "world").open()
     proposal = await scene.approve(await scene.propose())
-    await scene.ledger.execute(proposal.id, scene.run)
+    await scene.executor.execute(proposal.id, scene.run)
     return scene
 
 
@@ -113,7 +113,7 @@ def _cut_line(text: bytes) -> bytes:
 
 async def reopened(scene: Scene) -> Database:
     """Another process: it knows only what stands in the files."""
-    return Database(scene.db._engine, scene.db.folder, *Custody().open(scene.db.folder))
+    return Database(scene.db._engine, scene.db.folder, *AuditKeyPlace().open(scene.db.folder))
 
 
 async def test_a_line_of_the_anchors_that_a_crash_cut_is_passed_over_and_the_next_one_says_so(scene: Scene) -> None:

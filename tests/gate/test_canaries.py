@@ -18,29 +18,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from agent.api import App, Listener
 from agent.app import open_app
-from agent.application import App, Listener
-from agent.case.alert import Alert, AlertStatus
-from agent.case.redact import Redactor
-from agent.case.timeline import EventKind
+from agent.domain.alert import Alert, AlertStatus
+from agent.domain.redact import Redactor
+from agent.domain.timeline import EventKind
 from agent.errors import BadArguments, StanchError
-from agent.intake.inbox import Inbox
-from agent.reasoner.moves import AskPerson
+from agent.reasoner.protocol import AskPerson
+from agent.service.inbox import Inbox
 from agent.settings import Settings
 from agent.store import inbox
 from agent.store.database import Database
-from agent.surfaces.cli import stage
+from agent.surfaces.cli import demo_env
 from agent.surfaces.cli.logs import JsonLines
 from agent.surfaces.cli.session import Session
-from agent.surfaces.slack.discreet import DiscreetClient
-from agent.surfaces.slack.voice import Place, Voice
+from agent.surfaces.slack.redacting_client import DiscreetClient
+from agent.surfaces.slack.replies import Place, Replies
 from agent.surfaces.webhook import Readiness, build
 from tests.fake_slack import FakeSlack
 from tests.gate.world import NOON, LateClock
+from tests.graph.test_graph import END, LOOK, Scripted, finish, me, scale
 from tests.reasoner.cases import Case
 from tests.reasoner.test_openai_reasoner import QUERY, thought
 from tests.scripted_llm import look
-from tests.test_graph import END, LOOK, Scripted, finish, me, scale
 from tools.context import Clock
 
 CONFIGURED = "zq-Configured/Secret+7781"
@@ -147,8 +147,8 @@ def with_secret(
 async def poisoned(tmp_path: Path, reasoner: Scripted) -> AsyncIterator[tuple[App, str]]:
     """An incident whose alert carries every canary."""
     session = Session(functools.partial(with_secret, reasoner), {"data": str(tmp_path)})
-    async with stage.begun(session, [], "forecast-contention", 1) as (app, alerts, _):
-        (received,) = await app.desk.receive([_with_canaries(alerts[0])])
+    async with demo_env.begun(session, [], "forecast-contention", 1) as (app, alerts, _):
+        (received,) = await app.api.receive([_with_canaries(alerts[0])])
         assert received.incident is not None
         yield app, received.incident
 
@@ -169,22 +169,22 @@ async def test_secrets_that_came_in_are_nowhere_in_the_data_folder(tmp_path: Pat
     ask = AskPerson(f"Is this it? {ALL}")
     reasoner = Scripted([LOOK, scale(), ask, END])
     async with poisoned(tmp_path, reasoner) as (app, identity):
-        rest = await app.desk.work(identity)
-        await app.desk.ask(f"what of {ALL}", me(app), identity)
-        proposal = await app.desk.proposal(str(rest.proposal))
-        await app.desk.decide(proposal.id, proposal.digest, me(app), "deny", f"no: {ALL}")
-        await app.desk.work(identity)
-        await app.desk.steer(identity, me(app), f"use {ALL}")
-        _, dossier = await finish(app, identity)
-        events = json.dumps([e.to_json() for e in await app.desk.events(identity)], ensure_ascii=False)
-        bodies = [str(await app.desk.evidence_body(identity, one)) for one in dossier.evidence]
+        rest = await app.api.work(identity)
+        await app.api.ask(f"what of {ALL}", me(app), identity)
+        proposal = await app.api.proposal(str(rest.proposal))
+        await app.api.decide(proposal.id, proposal.digest, me(app), "deny", f"no: {ALL}")
+        await app.api.work(identity)
+        await app.api.steer(identity, me(app), f"use {ALL}")
+        _, incident_view = await finish(app, identity)
+        events = json.dumps([e.to_json() for e in await app.api.events(identity)], ensure_ascii=False)
+        bodies = [str(await app.api.evidence_body(identity, one)) for one in incident_view.evidence]
         prompts = json.dumps([[e.to_json() for e in view.events] for view in reasoner.views], ensure_ascii=False)
         alerts = str([(a.labels, a.annotations, a.extra) for view in reasoner.views for a in view.alerts])
-        assert dossier.report is not None
-        for where in (events, "\n".join(bodies), prompts, alerts, Path(dossier.report).read_text()):
+        assert incident_view.report is not None
+        for where in (events, "\n".join(bodies), prompts, alerts, Path(incident_view.report).read_text()):
             assert leaked(where) == []
         assert events.count("[redacted: ") > 20
-        assert await app.desk.audit() == []
+        assert await app.api.audit() == []
     searched = everything_in(tmp_path / "demo")
     assert "[redacted: configured secret]" in searched
     assert leaked(searched) == []
@@ -194,7 +194,7 @@ async def test_secrets_in_an_alert_that_comes_through_the_door_are_nowhere(tmp_p
     """Posted as Alertmanager posts it, worked by serve's own watch; beside it a part that cannot be read and is set aside."""
     reasoner = Scripted([LOOK, AskPerson("Is this it?"), END])
     session = Session(functools.partial(with_secret, reasoner), {"data": str(tmp_path)})
-    async with stage.begun(session, [], "forecast-contention", 1) as (app, alerts, _):
+    async with demo_env.begun(session, [], "forecast-contention", 1) as (app, alerts, _):
         ill = _with_canaries(alerts[0])
         body = {
             "labels": dict(ill.labels), "annotations": dict(ill.annotations), "startsAt": ill.starts_at.isoformat(),
@@ -209,8 +209,8 @@ async def test_secrets_in_an_alert_that_comes_through_the_door_are_nowhere(tmp_p
             assert (answer.status_code, answer.json()["alerts"], len(answer.json()["set_aside"])) == (202, 1, 2)
         assert leaked(everything_in(tmp_path / "demo")) == [], "it waits in the inbox"
         assert await app.watch.take_in() == 1
-        (incident,) = await app.desk.incidents()
-        await app.desk.work(incident.id)
+        (incident,) = await app.api.incidents()
+        await app.api.work(incident.id)
         prompts = json.dumps([[e.to_json() for e in view.events] for view in reasoner.views], ensure_ascii=False)
         prompts += str(
             [(a.labels, a.annotations, a.extra, a.generator_url) for view in reasoner.views for a in view.alerts]
@@ -229,12 +229,12 @@ async def test_a_proposal_that_holds_a_secret_is_not_made(tmp_path: Path) -> Non
         args={"alertname": "ForecastLatencyHigh", "labels": {"service": "demand-forecast", "cluster": "eu-1"}, "minutes": 15, "reason": "being mended"},
     )  # fmt: skip
     async with poisoned(tmp_path, Scripted([LOOK, silence, END])) as (app, identity):
-        await app.desk.steer(identity, me(app), "silence ForecastLatencyHigh if you must")
-        rest = await app.desk.work(identity)
-        proposal = await app.desk.proposal(str(rest.proposal))
+        await app.api.steer(identity, me(app), "silence ForecastLatencyHigh if you must")
+        rest = await app.api.work(identity)
+        proposal = await app.api.proposal(str(rest.proposal))
         with pytest.raises(BadArguments, match=r"silence_alert: arguments, .*holds what looks like a secret"):
-            await app.desk.edit(proposal.id, me(app), {"reason": CANARIES["AWS key"]})
-        assert [p.id for p in await app.desk.proposals()] == [proposal.id], "the one that waits still does"
+            await app.api.edit(proposal.id, me(app), {"reason": CANARIES["AWS key"]})
+        assert [p.id for p in await app.api.proposals()] == [proposal.id], "the one that waits still does"
 
 
 async def test_a_move_whose_target_shows_a_secret_is_not_sealed(tmp_path: Path) -> None:
@@ -244,12 +244,12 @@ async def test_a_move_whose_target_shows_a_secret_is_not_sealed(tmp_path: Path) 
         scale(), action="silence_alert", args={"alertname": "ForecastLatencyHigh", "minutes": 15, "reason": secret}
     )
     async with poisoned(tmp_path, Scripted([LOOK, END])) as (app, identity):
-        await app.desk.work(identity)
-        dossier = await app.desk.dossier(identity)
-        context = app.desk.notebook.context(dossier)
+        await app.api.work(identity)
+        incident_view = await app.api.incident_view(identity)
+        context = app.api.run_context.context(incident_view)
         with pytest.raises(BadArguments, match="holds what looks like a secret"):
-            await app.desk.judge.seal(dossier, silence, 9, "scripted", 1, context)
-        assert await app.desk.proposals(only_open=False) == []
+            await app.api.judge.seal(incident_view, silence, 9, "scripted", 1, context)
+        assert await app.api.proposals(only_open=False) == []
 
 
 async def test_what_waits_in_the_inbox_is_kept_without_secrets(tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ async def test_no_secret_is_said_in_slack() -> None:
         client = DiscreetClient(Redactor([CONFIGURED]), "xoxb-test", slack.url)
         block = {"type": "section", "text": {"type": "mrkdwn", "text": ALL}}
         await client.chat_postMessage(channel="C1", text=ALL, blocks=[block])
-        await Voice(client).privately(Place("C1", "U1"), ALL)
+        await Replies(client).privately(Place("C1", "U1"), ALL)
         said = json.dumps([call.body for call in slack.calls], ensure_ascii=False)
         assert leaked(said) == []
         assert said.count("[redacted: configured secret]") >= 3

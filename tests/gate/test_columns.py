@@ -18,9 +18,9 @@ from sqlalchemy.schema import Column
 from sqlalchemy.sql import visitors
 
 from agent.errors import StanchError
-from agent.gate import audit, stop
+from agent.gate import audit, kill_switch
 from agent.gate.approval import decide
-from agent.gate.ledger import Outcome
+from agent.gate.executor import Outcome
 from agent.gate.policy import parse
 from agent.gate.proposal import Proposal
 from agent.store import executions
@@ -87,7 +87,7 @@ async def late(folder: Path) -> Set:
 
 async def stopped(folder: Path) -> Set:
     found = await approved(folder)
-    await stop.press(found.scene.db, found.scene.clock, ANN, True, "halt")
+    await kill_switch.press(found.scene.db, found.scene.clock, ANN, True, "halt")
     return Set(found.scene, found.proposal, 0)
 
 
@@ -100,13 +100,13 @@ async def two_short(folder: Path) -> Set:
 async def spent(folder: Path) -> Set:
     scene = await opened(folder, BUDGET)
     first = await scene.approve(await scene.propose("restart"))
-    await scene.ledger.execute(first.id, scene.run)
+    await scene.executor.execute(first.id, scene.run)
     return Set(scene, await scene.approve(await scene.propose(step="2")), 1)
 
 
 async def executed(folder: Path) -> Set:
     found = await approved(folder)
-    await found.scene.ledger.execute(found.proposal.id, found.scene.run)
+    await found.scene.executor.execute(found.proposal.id, found.scene.run)
     found.scene.world.set(replicas=2)  # somebody took it back: it looks as if nothing had been done
     return found
 
@@ -116,8 +116,10 @@ async def undone(folder: Path) -> Set:
     scene = await opened(folder)
     scene.policy = parse(ASK.replace("verdict: ask", "verdict: ask, cover_undo: true"))
     first = await scene.approve(await scene.propose("create"))
-    ran = await scene.ledger.execute(first.id, scene.run)
-    undo = await scene.ledger.preparation.submit(await scene.ledger.preparation.undo_of(first, ran), scene.run, "undo")
+    ran = await scene.executor.execute(first.id, scene.run)
+    undo = await scene.executor.preparation.submit(
+        await scene.executor.preparation.undo_of(first, ran), scene.run, "undo"
+    )
     assert (ran.outcome, undo.covered) == (Outcome.DONE, True)
     return Set(scene, undo, 2)
 
@@ -143,7 +145,7 @@ async def test_every_column_that_a_claim_reads_is_among_those_that_are_turned(tm
     for number, make in enumerate(SETS):
         found = await make(tmp_path / str(number))
         listened(found.scene, read)
-        await found.scene.ledger.execute(found.proposal.id, found.scene.run)
+        await found.scene.executor.execute(found.proposal.id, found.scene.run)
         await found.scene.db.close()
     assert read >= {"switches.is_on", "decisions.at", "executions.claimed_at", "proposals.state", "events.hash"}
     assert read <= set(FLIPS), f"a claim reads what no test turns: {sorted(read - set(FLIPS))}"
@@ -187,7 +189,7 @@ async def goes_on(found: Set, place: Path, before: list[str]) -> list[str]:
     ended = None
     for _ in range(2):
         with suppress(StanchError):
-            ended = ended or await scene.ledger.execute(found.proposal.id, scene.run)
+            ended = ended or await scene.executor.execute(found.proposal.id, scene.run)
     effects, fields = scene.world.effects, scene.world.fields()
     happened = found.proposal.key in effects
     await scene.db.close()

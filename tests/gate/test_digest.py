@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.case.cause import Cause, Fault
-from agent.case.check import Check, Guard, SuccessTest
+from agent.domain.cause import Cause, Fault
+from agent.domain.check import Check, Guard, SuccessTest
 from agent.gate.policy import Verdict
 from agent.gate.proposal import Proposal, Undo, digest_of, from_sealed, seal
 from tests.gate.world import NOON

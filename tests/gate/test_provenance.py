@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 
 from agent.app import open_app
-from agent.case.cause import Cause, Fault
-from agent.case.check import SuccessTest
-from agent.case.dossier import Dossier
-from agent.case.incident import Incident, Kind, State
-from agent.case.timeline import Event, EventKind
+from agent.domain.cause import Cause, Fault
+from agent.domain.check import SuccessTest
+from agent.domain.events import AlertJoined, EvidenceRecorded, ReplyGiven
+from agent.domain.evidence import Evidence, ReadOutcome
+from agent.domain.incident import Incident, Kind, State
+from agent.domain.incident_view import IncidentView
+from agent.domain.notes import PlainNote, Steered
+from agent.domain.payload import Payload
+from agent.domain.timeline import Event
 from agent.gate.provenance import (
     Origin,
     Sources,
@@ -23,19 +27,28 @@ from agent.gate.provenance import (
     words_of_people,
     written_out,
 )
-from agent.judge import Judge
-from agent.reasoner.moves import Propose
+from agent.graph.steps.propose import Judge
+from agent.reasoner.protocol import Propose
 from agent.settings import read as settings
 from tests.gate.world import NOON
+from tests.told import alert
+from tests.told import event as told_event
 from tools.context import Context
 from tools.listing import TOOLS
-from tools.spec import Answer, read
+from tools.spec import Answer, Fact, read
 
 IDENTIFIERS = {"workload": "workload"}
 
 
-def event(kind: EventKind, actor: str, **data: Any) -> Event:
-    return Event(1, "inc", 1, NOON, kind, actor, data, "", "")
+def event(actor: str, told: Payload) -> Event:
+    return told_event(1, actor, told, NOON)
+
+
+def evidence(read: str, labels: dict[str, str], outcome: str = "ok", summary: str = "") -> EvidenceRecorded:
+    fact = Fact("value", "value", 1, "", labels)
+    return EvidenceRecorded(
+        evidence=Evidence("E1", read, {}, "runbook", NOON, NOON, ReadOutcome(outcome), summary, (fact,))
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,33 +81,33 @@ def test_an_absent_name_names_nothing() -> None:
 
 def test_people_vouch_for_what_they_write_and_nobody_else_does() -> None:
     said = words_of_people([
-        event(EventKind.NOTE, "os:ann", steer="look at checkout, not eu-1/shop/web."),
-        event(EventKind.REPLY, "slack:T1/U1", text="it is batch"),
-        event(EventKind.NOTE, "openai", text="evil-1"),
-        event(EventKind.REPLY, "stanch", text="evil-2"),
-        event(EventKind.ALERT, "os:ann", text="evil-3", annotations={"summary": "evil-3"}),
-        event(EventKind.EVIDENCE, "os:ann", summary="evil-4", text="evil-4"),
-        event(EventKind.NOTE, "demo:--approve", text="evil-5"),
+        event("os:ann", Steered(steer="look at checkout, not eu-1/shop/web.")),
+        event("slack:T1/U1", ReplyGiven(text="it is batch")),
+        event("openai", PlainNote(text="evil-1")),
+        event("stanch", ReplyGiven(text="evil-2")),
+        event("os:ann", AlertJoined(alert=alert("evil-3", NOON, summary="evil-3"), why="evil-3")),
+        event("os:ann", evidence("evil-4", {}, summary="evil-4")),
+        event("demo:--approve", PlainNote(text="evil-5")),
     ])  # fmt: skip
     assert {"checkout", "eu-1/shop/web", "batch"} <= said
     assert not any(word.startswith("evil") for word in said)
 
 
-def told(read: str, labels: dict[str, str], outcome: str = "ok", **other: Any) -> Event:
-    return event(EventKind.EVIDENCE, "runbook", read=read, outcome=outcome, facts=[{"labels": labels}], **other)
-
-
 def test_the_platform_vouches_for_its_own_objects_and_telemetry_for_none() -> None:
     names = names_of_platform(
         [
-            told("describe_workload", {"workload": "web", "namespace": "shop", "cluster": "eu-1", "message": "evil-1"}),
-            told("query_metrics", {"workload": "evil-2"}),
-            told("search_logs", {"pod": "evil-3"}),
-            told("describe_workload", {"workload": "evil-4"}, outcome="failed"),
-            told("describe_workload", {}, summary="evil-5"),
             event(
-                EventKind.NOTE, "runbook", read="describe_workload", outcome="ok", facts=[{"labels": {"pod": "evil-6"}}]
+                "runbook",
+                evidence(
+                    "describe_workload",
+                    {"workload": "web", "namespace": "shop", "cluster": "eu-1", "message": "evil-1"},
+                ),
             ),
+            event("runbook", evidence("query_metrics", {"workload": "evil-2"})),
+            event("runbook", evidence("search_logs", {"pod": "evil-3"})),
+            event("runbook", evidence("describe_workload", {"workload": "evil-4"}, outcome="failed")),
+            event("runbook", evidence("describe_workload", {}, summary="evil-5")),
+            event("runbook", PlainNote(unknown=evidence("describe_workload", {"pod": "evil-6"}).to_json())),
         ],
         {"describe_workload"},
     )
@@ -109,11 +122,15 @@ async def list_machines(context: Context) -> Answer:
 
 async def test_a_name_is_trusted_when_a_read_that_vouches_told_it(tmp_path: Path) -> None:
     async with open_app(settings({"data": str(tmp_path), "reasoner": "runbook"}, tmp_path)) as app:
-        book = app.desk.judge.notebook
-        judge = Judge(replace(book, tools=book.tools.plus(reads=(list_machines,))), app.desk.judge.ledger)
-        dossier = Dossier(Incident("inc", State.INVESTIGATING, Kind.INFRA, "", NOON))
+        book = app.api.judge.run_context
+        judge = Judge(replace(book, tools=book.tools.plus(reads=(list_machines,))), app.api.judge.executor)
+        incident_view = IncidentView(Incident("inc", State.INVESTIGATING, Kind.INFRA, "", NOON))
         seen = replace(
-            dossier, events=(told("list_machines", {"workload": "press"}), told("search_logs", {"pod": "evil"}))
+            incident_view,
+            events=(
+                event("runbook", evidence("list_machines", {"workload": "press"})),
+                event("runbook", evidence("search_logs", {"pod": "evil"})),
+            ),
         )
 
         def suspect(name: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from agent.case.check import Check, SuccessTest, success_from_json
+from agent.domain.check import Check, SuccessTest, success_from_json
 from agent.errors import Refused
 from agent.gate.recovery import Blur, settled, shows_effect, timed
 from agent.gate.verification import Look, judge

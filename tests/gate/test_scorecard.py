@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from agent.gate.policy import SUGGEST_EVERYTHING, parse
-from agent.gate.promotion import earned, steps
+from agent.gate.policy_suggestion import earned, steps
 from agent.gate.scorecard import Fate, Record, Row
 from tests.gate.test_policy import SCALE
-from tests.test_graph import END, LOOK, MENDED, Scripted, finish, incident, me, scale
+from tests.graph.test_graph import END, LOOK, MENDED, Scripted, finish, incident, me, scale
 from tools.spec import Action
 
 DAY = date(2026, 11, 24)
@@ -37,12 +37,12 @@ def left(n: int, fate: Fate = Fate.OUTSIDE) -> list[Record]:
 
 async def test_an_approved_proposal_that_helped_is_agreement(tmp_path: Path) -> None:
     async with incident(tmp_path, Scripted([LOOK, scale(), MENDED])) as (app, identity):
-        rest = await app.desk.work(identity)
-        proposal = await app.desk.proposal(str(rest.proposal))
+        rest = await app.api.work(identity)
+        proposal = await app.api.proposal(str(rest.proposal))
         await app.clock.sleep(120)
-        await app.desk.decide(proposal.id, proposal.digest, me(app), "approve")
+        await app.api.decide(proposal.id, proposal.digest, me(app), "approve")
         await finish(app, identity)
-        (one,) = await app.desk.scorecard()
+        (one,) = await app.api.scorecard()
     told = one.to_json()
     assert (told["action"], told["proposals"], told["agreement"]) == ("scale_workload", 1, 1.0)
     assert told["minutes_to_approve"] == 2.0
@@ -52,16 +52,16 @@ async def test_an_approved_proposal_that_helped_is_agreement(tmp_path: Path) -> 
 @pytest.mark.parametrize(("answer", "fate"), [("deny", Fate.DENIED), ("edit", Fate.EDITED), ("steer", Fate.OVERRULED)])
 async def test_what_people_wanted_otherwise_is_an_override(tmp_path: Path, answer: str, fate: Fate) -> None:
     async with incident(tmp_path, Scripted([LOOK, scale(), END])) as (app, identity):
-        rest = await app.desk.work(identity)
-        proposal = await app.desk.proposal(str(rest.proposal))
+        rest = await app.api.work(identity)
+        proposal = await app.api.proposal(str(rest.proposal))
         if answer == "edit":
-            await app.desk.edit(proposal.id, me(app), {"replicas": 5})
+            await app.api.edit(proposal.id, me(app), {"replicas": 5})
         elif answer == "deny":
-            await app.desk.decide(proposal.id, proposal.digest, me(app), "deny", "no")
+            await app.api.decide(proposal.id, proposal.digest, me(app), "deny", "no")
         else:
-            await app.desk.steer(identity, me(app), "look at the database")
-        await app.desk.work(identity)
-        found = await app.desk.scorecard()
+            await app.api.steer(identity, me(app), "look at the database")
+        await app.api.work(identity)
+        found = await app.api.scorecard()
     (one,) = [r for row in found for r in row.records]
     assert one.fate is fate
     assert (found[0].agreement, found[0].overrides) == (0.0, 1)
@@ -73,15 +73,15 @@ async def test_a_suggestion_is_judged_by_what_people_then_did(
 ) -> None:
     async with incident(tmp_path, Scripted([LOOK, scale(), END]), SUGGEST_EVERYTHING) as (app, identity):
         await finish(app, identity)
-        (early,) = await app.desk.scorecard()
+        (early,) = await app.api.scorecard()
         assert (early.judged, early.agreement) == (0, None), "nobody knows yet"
         if by_hand:
             kind: type[Action] = app.tools.action("scale_workload")
-            action = kind.parse({"workload": "forecast-server", "replicas": 6}).resolved(app.desk.context())
-            await action.apply(app.desk.context(), await action.observe(app.desk.context()), "typed-by-a-person")
+            action = kind.parse({"workload": "forecast-server", "replicas": 6}).resolved(app.api.context())
+            await action.apply(app.api.context(), await action.observe(app.api.context()), "typed-by-a-person")
         await app.clock.sleep(3 * 3600)
-        (one,) = await app.desk.scorecard()
-        again = await app.desk.scorecard()
+        (one,) = await app.api.scorecard()
+        again = await app.api.scorecard()
     assert (one.records[0].fate, one.agreement) == (fate, agreement)
     assert again == [one], "it is noted once"
 

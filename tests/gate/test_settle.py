@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.case.catalog import Person
-from agent.case.timeline import EventKind
+from agent.domain.catalog import Person
+from agent.domain.timeline import EventKind
 from agent.errors import NotEntitled, Outdated, UnusableInput
-from agent.gate import docket
+from agent.gate import proposal_store
 from agent.gate.approval import settle
-from agent.gate.ledger import Outcome
+from agent.gate.executor import Outcome
 from agent.gate.proposal import Proposal, ProposalState
 from agent.store import executions, timeline, wakes
 from agent.store.database import Database
@@ -26,7 +26,7 @@ async def scene(database: Database, tmp_path: Path) -> Scene:
 async def unknown(scene: Scene) -> Proposal:
     scene.world.write("mode", "swallowed")  # the target took it, and its effect is never seen
     proposal = await scene.approve(await scene.propose())
-    assert (await scene.ledger.execute(proposal.id, scene.run)).outcome is Outcome.UNKNOWN
+    assert (await scene.executor.execute(proposal.id, scene.run)).outcome is Outcome.UNKNOWN
     return proposal
 
 
@@ -42,14 +42,14 @@ async def test_a_persons_word_settles_it_and_says_whose_it_is(scene: Scene, done
     assert (last.kind, last.actor, last.data["outcome"]) == (EventKind.OUTCOME, "os:eve", outcome)
     assert last.data["why"] == "eve says so: looked at the console"
     assert row is not None
-    assert row.outcome is Outcome.UNKNOWN, "what the ledger saw stays what it saw"
+    assert row.outcome is Outcome.UNKNOWN, "what the executor saw stays what it saw"
 
 
 async def test_nothing_is_sent_again_after_it_was_settled(scene: Scene) -> None:
     proposal = await unknown(scene)
     await settle(scene.db, scene.clock, proposal.id, ANN, False, "it is not there")
     scene.world.write("mode", "well")
-    assert (await scene.ledger.execute(proposal.id, scene.run)).outcome is Outcome.UNKNOWN
+    assert (await scene.executor.execute(proposal.id, scene.run)).outcome is Outcome.UNKNOWN
     assert scene.world.effects == []
 
 
@@ -65,7 +65,7 @@ async def test_only_what_is_unknown_can_be_settled(scene: Scene) -> None:
     with pytest.raises(Outdated, match="is open; only what is unknown"):
         await settle(scene.db, scene.clock, proposal.id, ANN, True, "I did it")
     async with scene.db.read() as tx:
-        found = await docket.find(tx, proposal.id)
+        found = await proposal_store.find(tx, proposal.id)
     assert found is not None
     assert found.state is ProposalState.OPEN
 
@@ -86,6 +86,6 @@ async def test_the_undo_of_what_a_person_says_was_done_is_asked_for_anew(scene: 
     async with scene.db.read() as tx:
         row = await executions.get(tx, proposal.id)
     assert row is not None
-    prepared = await scene.ledger.preparation.undo_of(proposal, row)
+    prepared = await scene.executor.preparation.undo_of(proposal, row)
     assert not prepared.proposal.covered
     assert prepared.proposal.state is ProposalState.OPEN

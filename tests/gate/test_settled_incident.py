@@ -7,19 +7,19 @@ from typing import ClassVar
 
 import pytest
 
-from agent.application import App
-from agent.case.dossier import fold
-from agent.case.incident import Incident, Kind, State
-from agent.case.timeline import EventKind
-from agent.gate.ledger import Ledger
-from agent.worker import RestKind, settled_news
-from tests.gate.test_provenance import event
+from agent.api import App
+from agent.domain.incident import Incident, Kind, State
+from agent.domain.incident_view import fold
+from agent.domain.timeline import EventKind
+from agent.gate.executor import Executor
+from agent.graph.worker import RestKind, settled_news
 from tests.gate.world import NOON
-from tests.test_graph import END, LOOK, MENDED, Scripted, finish, incident, me, replicas, scale
+from tests.graph.test_graph import END, LOOK, MENDED, Scripted, finish, incident, me, replicas, scale
+from tests.told import plain as event
 from tools.context import Context
+from tools.kubernetes.actions import ScaleWorkload
 from tools.spec import Receipt
 from tools.spec import State as Seen
-from tools.workload_actions import ScaleWorkload
 
 
 class ScaleWorkloadAndSeeNothing(ScaleWorkload):
@@ -37,11 +37,13 @@ class ScaleWorkloadAndSeeNothing(ScaleWorkload):
 
 
 def swallowing(app: App) -> None:
-    """A ledger over a platform that swallows what it takes."""
-    book, old = app.desk.notebook, app.desk.judge.ledger
+    """A executor over a platform that swallows what it takes."""
+    book, old = app.api.run_context, app.api.judge.executor
     actions = app.tools.by_name() | {"scale_workload": ScaleWorkloadAndSeeNothing}
     policy = old.policy
-    app.desk.judge.ledger = Ledger(book.db, book.clock, lambda: policy, actions, book.context_of, lambda _p, _a: True)
+    app.api.judge.executor = Executor(
+        book.db, book.clock, lambda: policy, actions, book.context_of, lambda _p, _a: True
+    )
 
 
 @pytest.mark.parametrize("done", [True, False])
@@ -50,24 +52,24 @@ async def test_a_persons_word_lets_the_incident_go_on(tmp_path: Path, done: bool
     reasoner = Scripted([LOOK, scale(), MENDED if done else END])
     async with incident(tmp_path, reasoner) as (app, identity):
         swallowing(app)
-        rest = await app.desk.work(identity)
-        proposal = await app.desk.proposal(str(rest.proposal))
-        await app.desk.decide(proposal.id, proposal.digest, me(app), "approve")
-        rest = await app.desk.work(identity)
+        rest = await app.api.work(identity)
+        proposal = await app.api.proposal(str(rest.proposal))
+        await app.api.decide(proposal.id, proposal.digest, me(app), "approve")
+        rest = await app.api.work(identity)
         assert (rest.kind, rest.waits_for) == (RestKind.PERSON, "person")
-        assert (await app.desk.dossier(identity)).incident.state is State.NEEDS_INPUT
-        assert (await app.desk.work(identity)).kind is RestKind.PERSON, "nothing goes on by itself"
+        assert (await app.api.incident_view(identity)).incident.state is State.NEEDS_INPUT
+        assert (await app.api.work(identity)).kind is RestKind.PERSON, "nothing goes on by itself"
         if done:  # a person finished the job by hand, and says so
-            action = ScaleWorkload.parse(dict(proposal.arguments)).resolved(app.desk.context())
-            await action.apply(app.desk.context(), await action.observe(app.desk.context()), "by-hand")
-        await app.desk.settle(proposal.id, me(app), done, "I looked at the cluster")
-        rest, dossier = await finish(app, identity)
+            action = ScaleWorkload.parse(dict(proposal.arguments)).resolved(app.api.context())
+            await action.apply(app.api.context(), await action.observe(app.api.context()), "by-hand")
+        await app.api.settle(proposal.id, me(app), done, "I looked at the cluster")
+        rest, incident_view = await finish(app, identity)
         assert rest.kind is RestKind.ENDED
-        assert dossier.incident.state is (State.RECOVERED if done else State.HANDED_OVER)
-        assert bool(dossier.verifications.get(proposal.id)) is done
+        assert incident_view.incident.state is (State.RECOVERED if done else State.HANDED_OVER)
+        assert bool(incident_view.verifications.get(proposal.id)) is done
         assert await replicas(app) == (6 if done else 3)
-        assert dossier.outcomes[proposal.id].actor == me(app).principal
-        assert await app.desk.audit() == []
+        assert incident_view.outcomes[proposal.id].actor == me(app).principal
+        assert await app.api.audit() == []
     assert len(ScaleWorkloadAndSeeNothing.sent) == 1, "what was settled is never sent again"
 
 
@@ -86,7 +88,7 @@ def test_what_a_persons_word_on_an_unknown_leads_to(parent: str | None, outcome:
         event(EventKind.PROPOSAL, "stanch", id="inc-p2", parent=parent),
         event(EventKind.OUTCOME, "os:ann", **told),
     ]
-    dossier = fold(Incident("inc", State.NEEDS_INPUT, Kind.INFRA, "t", NOON), (), events)
-    assert settled_news(dossier) == news
+    incident_view = fold(Incident("inc", State.NEEDS_INPUT, Kind.INFRA, "t", NOON), (), events)
+    assert settled_news(incident_view) == news
     asked = [*events, event(EventKind.QUESTION, "runbook", text="and now?")]
-    assert settled_news(fold(dossier.incident, (), asked)) is None
+    assert settled_news(fold(incident_view.incident, (), asked)) is None

@@ -9,14 +9,14 @@ from typing import ClassVar
 
 import pytest
 
-from agent.case.timeline import EventKind
+from agent.domain.timeline import EventKind
 from agent.errors import BadConfiguration, NotEntitled, Outdated
-from agent.gate import docket
+from agent.gate import proposal_store
 from agent.gate.approval import Answer, Decided, decide
-from agent.gate.ledger import Ledger, Outcome
+from agent.gate.executor import Executor, Outcome
+from agent.gate.live_policy import StandingPolicy
 from agent.gate.policy import Verdict, parse
 from agent.gate.proposal import Proposal, ProposalState
-from agent.gate.standing import StandingPolicy
 from agent.store import executions, timeline, wakes
 from agent.store.database import Database
 from tests.gate.test_policy import SCALE
@@ -40,7 +40,7 @@ async def approve(scene: Scene, proposal: Proposal, person: object = ANN) -> Dec
 
 async def state_of(scene: Scene, proposal: Proposal) -> ProposalState:
     async with scene.db.read() as tx:
-        found = await docket.find(tx, proposal.id)
+        found = await proposal_store.find(tx, proposal.id)
     assert found is not None
     return found.state
 
@@ -59,7 +59,7 @@ async def test_what_policy_no_longer_asks_for_cannot_be_approved_and_ends(scene:
         last = (await timeline.events(tx, "inc"))[-1]
         assert "policy on inc-p1" in [w.reason for w in await wakes.due(tx, scene.clock.now())]
     assert (last.kind, last.data["state"]) == (EventKind.NOTE, "denied_by_policy")
-    assert (await scene.ledger.execute(proposal.id, scene.run)).outcome is Outcome.NOT_DONE
+    assert (await scene.executor.execute(proposal.id, scene.run)).outcome is Outcome.NOT_DONE
     assert scene.world.effects == []
 
 
@@ -80,7 +80,7 @@ async def test_a_larger_quorum_of_today_is_waited_for(scene: Scene) -> None:
     assert (first.missing, first.proposal.state) == (1, ProposalState.OPEN)
     second = await approve(scene, proposal, BOB)
     assert (second.missing, second.proposal.state) == (0, ProposalState.APPROVED)
-    assert (await scene.ledger.execute(proposal.id, scene.run)).outcome is Outcome.DONE
+    assert (await scene.executor.execute(proposal.id, scene.run)).outcome is Outcome.DONE
 
 
 async def test_a_smaller_quorum_of_today_does_not_loosen_what_was_sealed(scene: Scene) -> None:
@@ -88,7 +88,7 @@ async def test_a_smaller_quorum_of_today_does_not_loosen_what_was_sealed(scene: 
     proposal = await scene.propose()
     scene.policy = parse("rules: [{name: free, verdict: allow, approvers: [oncall]}]")
     assert (await approve(scene, proposal)).missing == 1
-    assert (await scene.ledger.execute(proposal.id, scene.run)).outcome is Outcome.NOT_DONE
+    assert (await scene.executor.execute(proposal.id, scene.run)).outcome is Outcome.NOT_DONE
 
 
 async def test_who_is_no_longer_an_approver_is_told_who_is(scene: Scene) -> None:
@@ -126,7 +126,7 @@ async def test_a_refusal_is_heard_whatever_policy_says_today(scene: Scene) -> No
 async def test_approved_in_time_it_does_not_start_when_policy_says_less_by_then(scene: Scene) -> None:
     proposal = (await approve(scene, await scene.propose())).proposal
     scene.policy = parse("rules: [{name: show, verdict: suggest}]")
-    execution = await scene.ledger.execute(proposal.id, scene.run)
+    execution = await scene.executor.execute(proposal.id, scene.run)
     assert (execution.outcome, scene.world.effects) == (Outcome.NOT_DONE, [])
     assert "policy now says suggest" in execution.why
 
@@ -142,29 +142,29 @@ rules: [{name: ask, verdict: ask, approvers: [oncall]}]
 async def test_a_covered_undo_runs_although_the_budget_is_spent_and_counts(scene: Scene) -> None:
     scene.policy = parse(TIGHT)
     proposal = await scene.approve(await scene.propose())
-    execution = await scene.ledger.execute(proposal.id, scene.run)
-    undo = await scene.ledger.preparation.submit(
-        await scene.ledger.preparation.undo_of(proposal, execution), scene.run, "undo"
+    execution = await scene.executor.execute(proposal.id, scene.run)
+    undo = await scene.executor.preparation.submit(
+        await scene.executor.preparation.undo_of(proposal, execution), scene.run, "undo"
     )
     assert undo.covered
-    assert (await scene.ledger.execute(undo.id, scene.run)).outcome is Outcome.DONE
+    assert (await scene.executor.execute(undo.id, scene.run)).outcome is Outcome.DONE
     assert scene.world.fields()["replicas"] == 2
     async with scene.db.read() as tx:
         assert await executions.count_since(tx, NOON - timedelta(hours=1), str(undo.target)) == (2, 2)
     third = await scene.approve(await scene.propose(step="2", arguments={"replicas": 4}))
-    refused = await scene.ledger.execute(third.id, scene.run)
+    refused = await scene.executor.execute(third.id, scene.run)
     assert (refused.outcome, "the budget is 1" in refused.why) == (Outcome.NOT_DONE, True)
 
 
 async def test_an_undo_that_was_not_covered_is_under_the_budget(scene: Scene) -> None:
     scene.policy = parse(TIGHT.replace("verdict: ask", "verdict: ask, cover_undo: false"))
     proposal = await scene.approve(await scene.propose())
-    execution = await scene.ledger.execute(proposal.id, scene.run)
-    undo = await scene.ledger.preparation.submit(
-        await scene.ledger.preparation.undo_of(proposal, execution), scene.run, "undo"
+    execution = await scene.executor.execute(proposal.id, scene.run)
+    undo = await scene.executor.preparation.submit(
+        await scene.executor.preparation.undo_of(proposal, execution), scene.run, "undo"
     )
     undo = await scene.approve(undo)
-    assert "the budget is 1" in (await scene.ledger.execute(undo.id, scene.run)).why
+    assert "the budget is 1" in (await scene.executor.execute(undo.id, scene.run)).why
 
 
 @pytest.mark.parametrize(
@@ -179,14 +179,14 @@ async def test_a_covered_undo_is_held_up_by_a_rule_that_says_so_and_by_no_rule_t
     scene: Scene, today: str, starts: bool
 ) -> None:
     proposal = await scene.approve(await scene.propose())
-    execution = await scene.ledger.execute(proposal.id, scene.run)
-    undo = await scene.ledger.preparation.submit(
-        await scene.ledger.preparation.undo_of(proposal, execution), scene.run, "undo"
+    execution = await scene.executor.execute(proposal.id, scene.run)
+    undo = await scene.executor.preparation.submit(
+        await scene.executor.preparation.undo_of(proposal, execution), scene.run, "undo"
     )
     assert undo.covered
     more = "" if starts else ", {name: rest, verdict: ask, approvers: [oncall]}"
     scene.policy = parse(f"rules: [{today}{more}]")
-    ended = await scene.ledger.execute(undo.id, scene.run)
+    ended = await scene.executor.execute(undo.id, scene.run)
     assert ended.outcome is (Outcome.DONE if starts else Outcome.NOT_DONE), ended.why
     assert scene.world.fields()["replicas"] == (2 if starts else 6)
 
@@ -209,20 +209,20 @@ class Brutal(Gentle):
 
 @pytest.mark.parametrize("kind", [Gentle, Brutal])
 async def test_an_approval_covers_no_undo_that_does_more_harm_or_destroys(scene: Scene, kind: type[Gentle]) -> None:
-    scene.ledger = Ledger(
+    scene.executor = Executor(
         scene.db, scene.clock, lambda: scene.policy, {**ACTIONS, kind.name(): kind}, scene.context, scene.entitled
     )
     proposal = await scene.propose(kind.name(), arguments={})
     await scene.approve(proposal, *(ANN, BOB)[: proposal.quorum])
     assert proposal.undo is not None
     assert not proposal.undo_covered
-    execution = await scene.ledger.execute(proposal.id, scene.run)
+    execution = await scene.executor.execute(proposal.id, scene.run)
     assert execution.outcome is Outcome.DONE
-    undo = await scene.ledger.preparation.submit(
-        await scene.ledger.preparation.undo_of(proposal, execution), scene.run, "undo"
+    undo = await scene.executor.preparation.submit(
+        await scene.executor.preparation.undo_of(proposal, execution), scene.run, "undo"
     )
     assert (undo.covered, undo.state) == (False, ProposalState.OPEN)
-    assert (await scene.ledger.execute(undo.id, scene.run)).outcome is Outcome.NOT_DONE
+    assert (await scene.executor.execute(undo.id, scene.run)).outcome is Outcome.NOT_DONE
 
 
 # -- until it starts --------------------------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ async def claimed(scene: Scene) -> Proposal:
     """A runner died between its claim and its intent."""
     proposal = await scene.approve(await scene.propose())
     async with scene.db.write() as tx:
-        moved, *_ = await scene.ledger._claim(tx, proposal.id, scene.run)
+        moved, *_ = await scene.executor._claim(tx, proposal.id, scene.run)
     assert moved.state is ProposalState.CLAIMED
     return moved
 
@@ -240,7 +240,7 @@ async def claimed(scene: Scene) -> Proposal:
 async def test_an_approval_can_be_taken_back_until_it_starts(scene: Scene) -> None:
     proposal = await claimed(scene)
     await decide(scene.db, scene.clock, proposal.id, proposal.digest, ANN, Answer.REVOKE, "wait")
-    execution = await scene.ledger.execute(proposal.id, scene.run)
+    execution = await scene.executor.execute(proposal.id, scene.run)
     assert (execution.outcome, scene.world.effects) == (Outcome.NOT_DONE, [])
     assert "os:ann said revoke" in execution.why
     assert await state_of(scene, proposal) is ProposalState.NOT_DONE
@@ -259,7 +259,7 @@ async def test_what_is_claimed_can_be_neither_approved_nor_denied(scene: Scene) 
     for answer in (Answer.APPROVE, Answer.DENY):
         with pytest.raises(Outdated, match="is claimed"):
             await decide(scene.db, scene.clock, proposal.id, proposal.digest, BOB, answer, "late")
-    assert (await scene.ledger.execute(proposal.id, scene.run)).outcome is Outcome.DONE
+    assert (await scene.executor.execute(proposal.id, scene.run)).outcome is Outcome.DONE
 
 
 # -- the file that stands ---------------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.case.check import Check, Guard, SuccessTest
 from agent.clock import iso
+from agent.domain.check import Check, Guard, SuccessTest
 from agent.gate.verification import Look, cadence, guard_value, judge, look
 from tests.gate.world import NOON
 from tools.spec import Fact

@@ -12,17 +12,17 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from agent.case.catalog import Catalog, Person
-from agent.case.cause import Cause, Fault
-from agent.case.check import Check, SuccessTest
-from agent.case.incident import Incident, Kind
-from agent.case.incident import State as IncidentState
 from agent.clock import MovedClock, iso, parse_time
+from agent.domain.catalog import Catalog, Person
+from agent.domain.cause import Cause, Fault
+from agent.domain.check import Check, SuccessTest
+from agent.domain.incident import Incident, Kind
+from agent.domain.incident import State as IncidentState
 from agent.gate.approval import Answer, decide
 from agent.gate.approval import entitled as by_names
-from agent.gate.ledger import Ledger
+from agent.gate.executor import Executor
 from agent.gate.policy import Policy, parse
-from agent.gate.preparation import Wanted
+from agent.gate.prepare import Wanted
 from agent.gate.proposal import Proposal
 from agent.store import incidents
 from agent.store.database import Database
@@ -267,7 +267,7 @@ class Scene:
         self.clock.here = self.world
         self.policy: Policy = parse(policy)
         self.groups = self.groups_at_first()
-        self.ledger = Ledger(db, self.clock, lambda: self.policy, ACTIONS, self.context, self.entitled)
+        self.executor = Executor(db, self.clock, lambda: self.policy, ACTIONS, self.context, self.entitled)
         self.run = 0
 
     @staticmethod
@@ -298,8 +298,8 @@ class Scene:
     ) -> Proposal:
         arguments = other.pop("arguments", {"replicas": 6} if action == "set_replicas" else {})
         wanted = Wanted(action, arguments, SUCCESS, "because", Cause("web", Fault.CPU_CONTENTION), "runbook")
-        prepared = await self.ledger.preparation.prepare(incident, replace(wanted, **other))
-        return await self.ledger.preparation.submit(prepared, self.run, step)
+        prepared = await self.executor.preparation.prepare(incident, replace(wanted, **other))
+        return await self.executor.preparation.submit(prepared, self.run, step)
 
     async def approve(self, proposal: Proposal, *people: Person) -> Proposal:
         for person in people or (ANN,):

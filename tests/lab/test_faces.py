@@ -253,7 +253,7 @@ async def test_a_kubeconfig_has_a_context_for_every_cluster(tmp_path: Path) -> N
 
 
 def test_the_catalog_is_one_that_the_product_reads(tmp_path: Path) -> None:
-    from agent.case import catalog
+    from agent.domain import catalog
 
     path = tmp_path / "catalog.yaml"
     path.write_text(Lab.prepare(tmp_path / "lab", "two-clusters", 1).catalog_yaml("root"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.case.cause import Fault
+from agent.domain.cause import Fault
 from agent.errors import BadConfiguration, UnusableInput
 from agent.lab import scenario as scenarios
 from agent.lab.alert_rules import TABLE

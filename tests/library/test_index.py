@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.case.alert import Alert, AlertStatus
+from agent.domain.alert import Alert, AlertStatus
 from agent.library.embed import DIMENSIONS, Embedder, NoEmbedder, Vectors, packaged
 from agent.library.index import Library, LibraryShelf
 from agent.library.ready import FILE, read
@@ -195,12 +195,14 @@ assert not loaded, loaded"""
 
 async def test_many_ask_at_once(folder: Path, tmp_path: Path) -> None:
     embedder = Hashed()
-    shelf = LibraryShelf(Library.open([folder], tmp_path / "cache", embedder))
-    found = await asyncio.gather(*(shelf.search("no space left on the disk for files and logs") for _ in range(12)))
+    evidence_index = LibraryShelf(Library.open([folder], tmp_path / "cache", embedder))
+    found = await asyncio.gather(
+        *(evidence_index.search("no space left on the disk for files and logs") for _ in range(12))
+    )
     assert {hits[0].name for hits in found} == {"KubeDiskFull"}
     assert "no space left" in found[0][0].text
     assert embedder.texts == 4 + 12
-    assert (await shelf.match([alert("Throttled")], None))[0].why == "alert name"
+    assert (await evidence_index.match([alert("Throttled")], None))[0].why == "alert name"
 
 
 def test_bulk_and_single_searches_agree(folder: Path) -> None:

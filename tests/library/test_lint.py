@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.case.cause import Fault
+from agent.domain.cause import Fault
 from agent.errors import UnusableInput
 from agent.library.lint import Level, Problem, lint
 from agent.library.new import template, write
 from agent.library.parse import advice, read_folder
 from agent.library.render import Names, render_action, render_check
-from tools import TOOLS
+from tools.listing import TOOLS
 
 OURS = Path(__file__).parents[2] / "runbooks"
 TODAY = date(2026, 11, 24)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.case.cause import Fault
-from agent.case.incident import Kind
+from agent.domain.cause import Fault
+from agent.domain.incident import Kind
 from agent.errors import UnusableInput
 from agent.library.parse import advice, parse, read_folder
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.case.cause import Fault
+from agent.domain.cause import Fault
 from agent.errors import UnusableInput
 from agent.library.render import Names, names_for, render_action, render_check
 from agent.library.runbook import ActionBlock, CheckBlock

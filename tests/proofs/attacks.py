@@ -19,7 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from agent.errors import StanchError
-from agent.gate import audit, memory, stop
+from agent.gate import audit, kill_switch, startup_audit
 from agent.gate.approval import decide
 from agent.gate.proposal import Proposal
 from agent.store import anchors
@@ -50,14 +50,14 @@ class Played:
 async def the_kill_switch_is_cleared_in_its_row(folder: Path) -> Played:
     scene = await opened(folder)
     proposal = await scene.approve(await scene.propose())
-    await stop.press(scene.db, scene.clock, ANN, True, "halt")
+    await kill_switch.press(scene.db, scene.clock, ANN, True, "halt")
     return await goes_on(await meddled(scene, "UPDATE switches SET is_on = 0"), proposal)
 
 
 async def the_stop_is_cut_off_its_timeline_as_well(folder: Path) -> Played:
     scene = await opened(folder)
     proposal = await scene.approve(await scene.propose())
-    await stop.press(scene.db, scene.clock, ANN, True, "halt")
+    await kill_switch.press(scene.db, scene.clock, ANN, True, "halt")
     cut = "DELETE FROM events WHERE incident = 'gate' AND n = 2"
     return await goes_on(await meddled(scene, "UPDATE switches SET is_on = 0", cut), proposal)
 
@@ -75,7 +75,7 @@ async def a_backup_is_put_back_between_approval_and_execution(folder: Path) -> P
     scene = await opened(folder)
     proposal = await scene.approve(await scene.propose())
     backup(scene)
-    await scene.ledger.execute(proposal.id, scene.run)
+    await scene.executor.execute(proposal.id, scene.run)
     scene.world.set(replicas=2)  # somebody has taken it back by hand: it looks as if nothing had been done
     return await goes_on(await restored(scene), proposal, most=1)
 
@@ -84,7 +84,7 @@ async def a_backup_is_put_back_and_new_events_grow_over_the_anchors(folder: Path
     scene = await opened(folder)
     proposal = await scene.approve(await scene.propose())
     backup(scene)
-    await scene.ledger.execute(proposal.id, scene.run)
+    await scene.executor.execute(proposal.id, scene.run)
     scene.world.set(replicas=2)
     scene = await restored(scene)
     for step in range(4):
@@ -109,7 +109,7 @@ async def an_approval_is_made_younger(folder: Path) -> Played:
 async def an_execution_is_made_older_and_the_budget_is_empty_again(folder: Path) -> Played:
     scene = await opened(folder, BUDGET)
     first = await scene.approve(await scene.propose())
-    await scene.ledger.execute(first.id, scene.run)
+    await scene.executor.execute(first.id, scene.run)
     second = await scene.approve(await scene.propose(step="2", arguments={"replicas": 4}))
     older = spelled(scene, -timedelta(hours=2))
     return await goes_on(await meddled(scene, f"UPDATE executions SET claimed_at = '{older}'"), second, most=1)
@@ -119,7 +119,7 @@ async def the_tail_is_cut_and_every_state_set_back(folder: Path) -> Played:
     """As if the action had never been started: the cut goes to the approval."""
     scene = await opened(folder)
     proposal = await scene.approve(await scene.propose())
-    await scene.ledger.execute(proposal.id, scene.run)
+    await scene.executor.execute(proposal.id, scene.run)
     scene.world.set(replicas=2)
     cut = "DELETE FROM events WHERE incident = 'inc' AND n > 3", "DELETE FROM executions"
     return await goes_on(await meddled(scene, *cut, "UPDATE proposals SET state = 'approved'"), proposal, most=1)
@@ -128,7 +128,7 @@ async def the_tail_is_cut_and_every_state_set_back(folder: Path) -> Played:
 async def the_ledger_forgets_an_execution(folder: Path) -> Played:
     scene = await opened(folder)
     proposal = await scene.approve(await scene.propose())
-    await scene.ledger.execute(proposal.id, scene.run)
+    await scene.executor.execute(proposal.id, scene.run)
     scene.world.set(replicas=2)
     forgotten = "DELETE FROM executions", "UPDATE proposals SET state = 'approved'"
     return await goes_on(await meddled(scene, *forgotten), proposal, most=1)
@@ -159,14 +159,14 @@ async def a_line_of_the_anchors_is_forged(folder: Path) -> Played:
 
 async def a_proposal_that_was_withdrawn_is_revived(folder: Path) -> Played:
     """Under the key of its withdrawal stands another event already, so that none would be added."""
-    from agent.gate import docket
+    from agent.gate import proposal_store
     from agent.gate.proposal import ProposalState
 
     scene = await opened(folder)
     proposal = await scene.approve(await scene.propose())
     scene = await meddled(scene, f"UPDATE events SET key = 'end:{proposal.id}' WHERE incident = 'inc' AND n = 1")
     try:
-        await docket.withdraw(scene.db, scene.clock, proposal.id, ProposalState.VOIDED, "its alert cleared")
+        await proposal_store.withdraw(scene.db, scene.clock, proposal.id, ProposalState.VOIDED, "its alert cleared")
     except StanchError as error:
         said = f"its withdrawal is refused: {error}"
         return Played(len(scene.world.effects), 0, said, [str(one) for one in await audit.verify(scene.db)])
@@ -192,7 +192,7 @@ async def opened(folder: Path, policy: str = ASK) -> Scene:
     """A gate over a new folder, opened as the service opens it, with one incident."""
     db = await Database.open("", folder / "data")
     scene = Scene(db, folder / "world", policy)
-    await memory.open_memory(db, scene.clock)
+    await startup_audit.open_memory(db, scene.clock)
     return await scene.open()
 
 
@@ -230,7 +230,7 @@ async def goes_on(scene: Scene, proposal: Proposal, most: int = 0) -> Played:
     said = ""
     for _ in range(2):
         try:
-            ended = await scene.ledger.execute(proposal.id, scene.run)
+            ended = await scene.executor.execute(proposal.id, scene.run)
             said = said or f"{ended.outcome}: {ended.why}"
         except StanchError as error:
             said = said or f"{type(error).__name__}: {error}"
@@ -257,7 +257,7 @@ async def opened_again(before: Scene, place: Path, world: Path | None = None) ->
     scene = Scene(db, world or before.world.folder)
     scene.policy, scene.groups, scene.run = before.policy, before.groups, before.run
     scene.clock.move_to(before.clock.now())
-    await memory.open_memory(db, scene.clock)
+    await startup_audit.open_memory(db, scene.clock)
     return await scene.open()
 
 

@@ -14,16 +14,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from agent.api import App
 from agent.app import TAKING_OVER, open_app
-from agent.application import App
-from agent.case.dossier import Dossier
-from agent.case.timeline import EventKind
-from agent.intake.alertmanager import parse
+from agent.domain.incident_view import IncidentView
+from agent.domain.timeline import EventKind
+from agent.graph.worker import Rest, RestKind
 from agent.lab.server import Lab
 from agent.settings_file import BudgetSection
-from agent.surfaces.cli import stage
+from agent.sources.alertmanager import parse
+from agent.surfaces.cli import demo_env
 from agent.surfaces.cli.session import Session
-from agent.worker import Rest, RestKind
 from tests.founding_play import CONCLUDE, PROPOSE, THROTTLED
 from tests.proofs.face import KINDS, Face, Fault
 from tests.proofs.faults import SERVER, WRITTEN
@@ -155,8 +155,8 @@ async def _played(play: Play, told: Told, folder: Path) -> None:
     face = Face(lab, told.fault, TURNS if told.fault.who == "llm" else STEPS, play.moves)
     async with face.served() as url:
         session = Session(lambda *given, **more: _opened(url, *given, **more), {"data": str(folder)})
-        async with stage._application(session, lab, folder / "demo", (lambda event: _moved_on(face, event),)) as app:
-            (received, *_) = await app.desk.receive(parse(json.dumps(body), lab.clock.now())[:1])
+        async with demo_env._application(session, lab, folder / "demo", (lambda event: _moved_on(face, event),)) as app:
+            (received, *_) = await app.api.receive(parse(json.dumps(body), lab.clock.now())[:1])
             assert received.incident is not None
             rest = await _driven(app, face, received.incident, play)
             await _examine(app, lab, received.incident, rest, told)
@@ -182,15 +182,15 @@ def _moved_on(face: Face, event: Any) -> None:
 
 async def _driven(app: App, face: Face, incident: str, play: Play) -> Rest:
     """As a person at a terminal: approve what was meant, deny everything else, let time pass."""
-    while (rest := await app.desk.work(incident)).kind is not RestKind.ENDED:
+    while (rest := await app.api.work(incident)).kind is not RestKind.ENDED:
         if rest.kind is RestKind.CLOCK and rest.due is not None:
             face.step = "verify"
             await app.clock.sleep((rest.due - app.clock.now()).total_seconds())
         elif rest.waits_for == "approval" and rest.proposal:
-            proposal = await app.desk.proposal(rest.proposal)
+            proposal = await app.api.proposal(rest.proposal)
             meant = (proposal.action, dict(proposal.arguments)) == (play.wanted[0], dict(play.wanted[1]))
-            person = app.desk.person(f"os:{app.settings.os_user}")
-            await app.desk.decide(proposal.id, proposal.digest, person, "approve" if meant else "deny")
+            person = app.api.person(f"os:{app.settings.os_user}")
+            await app.api.decide(proposal.id, proposal.digest, person, "approve" if meant else "deny")
             face.step = "act"
         else:
             break
@@ -198,33 +198,33 @@ async def _driven(app: App, face: Face, incident: str, play: Play) -> Rest:
 
 
 async def _examine(app: App, lab: Lab, incident: str, rest: Rest, told: Told) -> None:
-    dossier = await app.desk.dossier(incident)
-    proposals = await app.desk.proposals_of(incident)
+    incident_view = await app.api.incident_view(incident)
+    proposals = await app.api.proposals_of(incident)
     effects = [one.key for one in lab.effects()]
-    approved = {d["proposal"] for d in dossier.decisions if d["answer"] == "approve"}
+    approved = {d.payload.proposal for d in incident_view.decisions if d.payload.answer == "approve"}
     covered = {p.key for p in proposals if p.id in approved or (p.covered and p.parent in approved)}
     keyed = {key for key in effects if not key.startswith("alias-")}  # a registry keeps no key
-    told.state, told.effects = str(dossier.incident.state), len(effects)
+    told.state, told.effects = str(incident_view.incident.state), len(effects)
     told.waits = rest.waits_for if rest.kind is RestKind.PERSON else ""
-    told.outcomes = [str(e.data["outcome"]) for e in dossier.outcomes.values()]
+    told.outcomes = [str(e.data["outcome"]) for e in incident_view.outcomes.values()]
     rules = {
         "unauthorised: an effect nobody approved": not keyed <= covered or len(effects) > len(covered),
         "unauthorised: an effect twice": len(effects) != len(set(effects)),
-        "stuck: it neither ends nor waits": not dossier.incident.state.ended and not told.waits,
-        "stuck: it ended without a report": dossier.incident.state.ended and not dossier.report,
+        "stuck: it neither ends nor waits": not incident_view.incident.state.ended and not told.waits,
+        "stuck: it ended without a report": incident_view.incident.state.ended and not incident_view.report,
         "untrue: done, and nothing happened": "DONE" in told.outcomes and not effects,
         "untrue: not done, and it happened": set(told.outcomes) == {"NOT_DONE"} and bool(effects),
-        "over its budget": _over(dossier),
+        "over its budget": _over(incident_view),
     }
     told.wrong += [f"{rule} ({told.state}, {told.outcomes}, {effects})" for rule, broken in rules.items() if broken]
-    told.wrong += [f"the audit breaks: {one}" for one in await app.desk.audit()]
+    told.wrong += [f"the audit breaks: {one}" for one in await app.api.audit()]
 
 
-def _over(dossier: Dossier) -> bool:
+def _over(incident_view: IncidentView) -> bool:
     """A model was asked although its budget was spent, or more moves were made than an incident may take."""
-    spent = [event.data.get("spent") or {} for event in dossier.events if event.kind is EventKind.NOTE]
+    spent = [event.data.get("spent") or {} for event in incident_view.events if event.kind is EventKind.NOTE]
     tokens = [int(one["tokens"]) for one in spent if one.get("tokens")]
-    moves = sum("move" in event.data for event in dossier.events)
+    moves = sum("move" in event.data for event in incident_view.events)
     return sum(tokens[:-1]) >= BUDGET.tokens or len(tokens) > BUDGET.steps or moves > BUDGET.steps + TAKING_OVER + 1
 
 
@@ -246,7 +246,7 @@ async def prepare(template: Path) -> None:
     face = Face(lab, Fault(), STEPS, SCALE.moves)
     async with face.served() as url:
         session = Session(lambda *given, **more: _opened(url, *given, **more), {"data": str(template)})
-        async with stage._application(session, lab, template / "demo", ()):
+        async with demo_env._application(session, lab, template / "demo", ()):
             pass
     shutil.rmtree(template / "demo" / "lab")
     for play in (SCALE, POINT):

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from agent.case.catalog import Person
+from agent.domain.catalog import Person
 from tests.gate.world import ANN, BOB, CEM, DORA, EVE
 from tests.proofs.model import SEEN, Rules
 

@@ -1,6 +1,6 @@
 """What is fed to each door of the product, and how: a door gives a value or an error of ours, within a second.
 
-Every input comes from (door, number), so one that failed is made again with `Door.input(number)`.
+Every input comes from (door, number), so one that failed is made again with `WebhookEndpoints.input(number)`.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from types import FrameType
 from typing import Any
 
 from agent import yaml_file
-from agent.case import catalog as catalogs
-from agent.case.redact import Redactor
-from agent.case.timeline import canonical
+from agent.domain import catalog as catalogs
+from agent.domain.redact import Redactor
+from agent.domain.timeline import canonical
 from agent.errors import ReasonerFailed, StanchError
-from agent.gate import cases, policy, policy_check
+from agent.gate import policy, policy_check, policy_tests
 from agent.gate.explain import explain
 from agent.gate.policy import Request
-from agent.intake import alertmanager, events, grafana
+from agent.graph.steps.think import checked, note
 from agent.lab.catalog import text as lab_catalog
 from agent.lab.scenario import load
 from agent.library.lint import lint_book
 from agent.library.parse import read_file
 from agent.reasoner import move_json
-from agent.reasoner.completion import CutOff, InsideError, NoCompletion
-from agent.reasoner.completion import said as completion_said
-from agent.reasoner.move_reading import Unusable
-from agent.reasoner.moves import Call, Look, Move, Spent, Thought, View
-from agent.reasoner.openai_reasoner import _move_in
+from agent.reasoner.llm.completion import CutOff, InsideError, NoCompletion
+from agent.reasoner.llm.completion import said as completion_said
+from agent.reasoner.llm.move_reading import Unusable
+from agent.reasoner.llm.openai_reasoner import _move_in
+from agent.reasoner.protocol import Call, Look, Move, Spent, Thought, View
 from agent.settings import shipped
 from agent.settings_file import file_type
+from agent.sources import alertmanager, events, grafana
 from agent.store.inbox import packed
 from agent.store.inbox import signal as signal_of
-from agent.surfaces.cli import stage
-from agent.think import checked, note
+from agent.surfaces.cli import demo_env
 from tests.founding_play import CONCLUDE, LOOK, PROPOSE
 from tests.proofs.garbled import bytes_of, json_of
 from tests.reasoner.cases import BOOK, Case
@@ -66,7 +66,7 @@ class Hung(BaseException):
 
 
 @dataclass
-class Door:
+class WebhookEndpoints:
     """`make` gives an input, `feed` hands it in. An error of `ours` is an answer."""
 
     name: str
@@ -103,7 +103,7 @@ def cut_off() -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
-def knock(door: Door, numbers: Sequence[int]) -> Found:
+def knock(door: WebhookEndpoints, numbers: Sequence[int]) -> Found:
     """Hand in the inputs of these numbers, one after the other."""
     found = Found()
     with cut_off():
@@ -278,7 +278,7 @@ BOOKS = [BOOK, *(p.read_text() for p in sorted(shipped("runbooks").rglob("*.md")
 READS = {read.name: read.arguments for read in TOOLS.reads}
 ACTIONS: dict[str, Any] = dict(TOOLS.by_name())
 TODAY = date(2026, 11, 24)
-POLICIES = [stage.POLICY, policy.SUGGEST_EVERYTHING, WIDE_POLICY]
+POLICIES = [demo_env.POLICY, policy.SUGGEST_EVERYTHING, WIDE_POLICY]
 REQUESTS = [
     Request(
         action, {"workload": "eu-1/shop/web", "replicas": 5}, Target("workload", "web", "eu-1", "shop", "production", "web"), risk, NOW,
@@ -321,14 +321,14 @@ def take_configuration(kind: str, path: Path) -> None:
                 explain(made, request, ())
             policy_check.findings(path.read_text(), "policy.yaml", made, ACTIONS, None)
         case "cases":
-            cases.run(policy.parse(WIDE_POLICY), cases.load(path), ACTIONS, NOW)
+            policy_tests.run(policy.parse(WIDE_POLICY), policy_tests.load(path), ACTIONS, NOW)
         case "catalog":
             catalogs.load(path)
         case "stanch":
             yaml_file.load(path, file_type())
 
 
-def doors(folder: Path) -> tuple[Door, ...]:
+def doors(folder: Path) -> tuple[WebhookEndpoints, ...]:
     """The doors; files are written into `folder`."""
 
     def book(body: bytes) -> None:
@@ -345,10 +345,10 @@ def doors(folder: Path) -> tuple[Door, ...]:
         take_configuration(given[0], path)
 
     return (
-        Door("alerts", alert_body, take_alerts),
-        Door("reasoner answers", model_answer, take_answer),
-        Door("runbooks", runbook, book),
-        Door("policy files", configuration, configured),
+        WebhookEndpoints("alerts", alert_body, take_alerts),
+        WebhookEndpoints("reasoner answers", model_answer, take_answer),
+        WebhookEndpoints("runbooks", runbook, book),
+        WebhookEndpoints("policy files", configuration, configured),
     )
 
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from agent.__main__ import _open
 from agent.surfaces.cli import main
 from agent.surfaces.cli.root import COMMANDS, command
-from tests.proofs.fuzz import Door
+from tests.proofs.fuzz import WebhookEndpoints
 from tests.proofs.garbled import TEXTS
 
 # they wait for the world, for a terminal or for minutes: serve and lab listen, demo and eval work whole incidents
@@ -90,8 +90,8 @@ class Calls:
         self.folder = folder
         self.runner = CliRunner()
 
-    def door(self) -> Door:
-        return Door("command lines", arguments, self.call)
+    def door(self) -> WebhookEndpoints:
+        return WebhookEndpoints("command lines", arguments, self.call)
 
     def call(self, words: Sequence[str]) -> None:
         here = Path.cwd()

@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from agent.case.alert import Alert, AlertStatus
+from agent.domain.alert import Alert, AlertStatus
 from agent.gate.approval import Answer, decide
-from agent.gate.ledger import Ledger
-from agent.intake.inbox import Inbox
+from agent.gate.executor import Executor
+from agent.service.inbox import Inbox
 from agent.store.database import Database
 from tests.gate.world import ACTIONS, ANN, NOON, LateClock, Scene, SetReplicas
 from tools.context import Context
@@ -61,10 +61,10 @@ async def _told(place: Path) -> None:
     db = await Database.open("", place / "data")
     scene = await Scene(db, place / "world").open()
     actions: dict[str, Any] = {**ACTIONS, "set_replicas": Talkative}
-    scene.ledger = Ledger(db, scene.clock, lambda: scene.policy, actions, scene.context, scene.entitled)
+    scene.executor = Executor(db, scene.clock, lambda: scene.policy, actions, scene.context, scene.entitled)
     denied = await scene.propose(step="1", arguments={"replicas": 5})
     await decide(db, scene.clock, denied.id, denied.digest, ANN, Answer.DENY, SAID)
     for step, replicas in (("2", 6), ("3", 7)):
         proposal = await scene.approve(await scene.propose(step=step, arguments={"replicas": replicas}))
-        await scene.ledger.execute(proposal.id, scene.run)
+        await scene.executor.execute(proposal.id, scene.run)
     await db.close()

@@ -25,10 +25,10 @@ from typing import Any
 
 from sqlalchemy import event
 
-from agent.case.timeline import EventKind
-from agent.gate import audit, docket, stop
+from agent.domain.timeline import EventKind
+from agent.gate import audit, kill_switch, proposal_store
 from agent.gate.approval import Answer, decide
-from agent.gate.ledger import Outcome
+from agent.gate.executor import Outcome
 from agent.gate.proposal import Proposal, ProposalState
 from agent.store import anchors, decisions, executions, timeline
 from agent.store.database import Database, Transaction
@@ -141,12 +141,12 @@ class Lives:
             found = await scene.approve(found, ANN)
             scene.world.write("approved", found.digest)
         if found.state in (ProposalState.APPROVED, ProposalState.CLAIMED):
-            await scene.ledger.execute(found.id, scene.run)
+            await scene.executor.execute(found.id, scene.run)
 
 
 async def standing(scene: Scene, order: Order) -> Proposal | None:
     async with scene.db.read() as tx:
-        return next(iter(await docket.of(tx, order.incident)), None)
+        return next(iter(await proposal_store.of(tx, order.incident)), None)
 
 
 async def change(scene: Scene, order: Order) -> None:
@@ -156,7 +156,7 @@ async def change(scene: Scene, order: Order) -> None:
         case "late":
             scene.clock.advance(timedelta(minutes=16))
         case "stopped":
-            await stop.press(scene.db, scene.clock, ANN, True, "smells")
+            await kill_switch.press(scene.db, scene.clock, ANN, True, "smells")
         case "revoked":
             if found is not None and found.state is ProposalState.APPROVED:
                 await decide(scene.db, scene.clock, found.id, found.digest, ANN, Answer.REVOKE, "wait")
@@ -176,8 +176,8 @@ async def examine(scene: Scene, order: Order) -> dict[str, Any]:
     """The outcome, and every way in which it is not as promised."""
     found = await standing(scene, order)
     assert found is not None
-    if await stop.stopped(scene.db) is not None:
-        await stop.press(scene.db, scene.clock, ANN, False, "well again")
+    if await kill_switch.stopped(scene.db) is not None:
+        await kill_switch.press(scene.db, scene.clock, ANN, False, "well again")
     async with scene.db.write() as tx:
         execution = await executions.get(tx, found.id)
         wrong = await violations(tx, scene, order, found, execution)

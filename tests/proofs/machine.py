@@ -14,10 +14,10 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from agent.case.catalog import Person
-from agent.case.timeline import EventKind
+from agent.domain.catalog import Person
+from agent.domain.timeline import EventKind
 from agent.errors import NotEntitled, Outdated, Overtaken, Refused, Unreachable
-from agent.gate import audit, docket, stop
+from agent.gate import audit, kill_switch, proposal_store
 from agent.gate.policy import parse
 from agent.gate.proposal import Proposal, ProposalState
 from agent.store import executions, timeline
@@ -154,8 +154,8 @@ class Gate(RuleBasedStateMachine):
 
     async def _switch(self, stopped: bool) -> None:
         self.around.stopped = stopped
-        if (await stop.stopped(self.stage.db) is not None) != stopped:
-            await stop.press(self.stage.db, self.stage.clock, ANN, stopped, "smells")
+        if (await kill_switch.stopped(self.stage.db) is not None) != stopped:
+            await kill_switch.press(self.stage.db, self.stage.clock, ANN, stopped, "smells")
 
     @rule(mode=st.sampled_from(MODES))
     def target_behaves(self, mode: str) -> None:
@@ -253,7 +253,7 @@ class Gate(RuleBasedStateMachine):
     def resync(self, held: Held) -> None:
         async def look() -> Proposal | None:
             async with self.stage.db.read() as tx:
-                return await docket.find(tx, held.proposal.id)
+                return await proposal_store.find(tx, held.proposal.id)
 
         found = self.run(look())
         assert found is not None
@@ -278,7 +278,7 @@ class Gate(RuleBasedStateMachine):
         old = self.stage.run
         self.run(self.stage.open())
         try:
-            self.run(self.stage.ledger.execute(held.proposal.id, old))
+            self.run(self.stage.executor.execute(held.proposal.id, old))
         except Overtaken:
             assert self.stage.caused() == before
         else:
@@ -308,10 +308,10 @@ class Gate(RuleBasedStateMachine):
 
         stage.meanwhile, stage.slept = meanwhile, False
         try:
-            told = self.run(stage.ledger.execute(held.proposal.id, stage.run))
+            told = self.run(stage.executor.execute(held.proposal.id, stage.run))
         except Overtaken:
             assert happened["taken over"], "overtaken by nobody"
-            told = self.run(stage.ledger.execute(held.proposal.id, stage.run))
+            told = self.run(stage.executor.execute(held.proposal.id, stage.run))
         stage.meanwhile = None
         self._began(held, asked, place)
         self.resync(held)

@@ -37,13 +37,14 @@ class Mutant:
 
 
 AREAS = (
-    ("agent/gate/verification", "recovery"), ("agent/gate/audit", "memory"), ("agent/gate/anchors", "memory"),
-    ("agent/gate/witness", "memory"), ("agent/gate/preparation", "propose"), ("agent/gate/provenance", "propose"),
-    ("agent/judge", "propose"), ("agent/gate", "gate"), ("agent/store", "memory"),
-    ("agent/verify", "recovery"), ("agent/hindsight", "recovery"), ("agent/surfaces/slack", "slack"),
-    ("agent/surfaces/webhook", "webhook"), ("agent/surfaces", "terminal"), ("agent/intake", "intake"),
-    ("agent/reception", "intake"), ("agent/reasoner", "reasoner"), ("agent/library", "runbooks"), ("agent/case", "case"),
-    ("tools", "tools"), ("agent", "graph"),
+    ("agent/gate/verification", "recovery"), ("agent/gate/audit", "memory"), ("agent/gate/table_audit", "memory"),
+    ("agent/gate/startup_audit", "memory"), ("agent/gate/proposal_history", "memory"), ("agent/gate/prepare", "propose"),
+    ("agent/gate/provenance", "propose"), ("agent/graph/steps/propose", "propose"), ("agent/gate", "gate"),
+    ("agent/store", "memory"), ("agent/graph/steps/verify", "recovery"), ("agent/service/suggestion_followup", "recovery"),
+    ("agent/surfaces/slack", "slack"), ("agent/surfaces/webhook", "webhook"), ("agent/surfaces", "terminal"),
+    ("agent/sources", "intake"), ("agent/service/grouping", "intake"), ("agent/service/inbox", "intake"),
+    ("agent/reasoner", "reasoner"), ("agent/library", "runbooks"), ("agent/domain", "domain"), ("tools", "tools"),
+    ("agent", "graph"),
 )  # fmt: skip
 
 
@@ -55,17 +56,17 @@ def every() -> tuple[Mutant, ...]:
     return tuple(sorted(found, key=lambda mutant: order.index(mutant.area)))
 
 
-LEDGER, APPROVAL, OBSTACLES = "agent/gate/ledger.py", "agent/gate/approval.py", "agent/gate/obstacles.py"
+LEDGER, APPROVAL, OBSTACLES = "agent/gate/executor.py", "agent/gate/approval.py", "agent/gate/preflight.py"
 OUTCOME, PROPOSAL, POLICY = "agent/gate/outcome.py", "agent/gate/proposal.py", "agent/gate/policy.py"
-POLICY_FILE, PREPARATION, AUDIT = "agent/gate/policy_file.py", "agent/gate/preparation.py", "agent/gate/audit.py"
-WITNESS = "agent/gate/witness.py"
+POLICY_FILE, PREPARATION, AUDIT = "agent/gate/policy_file.py", "agent/gate/prepare.py", "agent/gate/audit.py"
+WITNESS = "agent/gate/proposal_history.py"
 VERIFICATION, PROVENANCE = "agent/gate/verification.py", "agent/gate/provenance.py"
 EXECUTIONS, INCIDENTS, DATABASE = "agent/store/executions.py", "agent/store/incidents.py", "agent/store/database.py"
-INBOX, TIMELINE = "agent/intake/inbox.py", "agent/store/timeline.py"
+INBOX, TIMELINE = "agent/service/inbox.py", "agent/store/timeline.py"
 DECISIONS, PROPOSALS = "agent/store/decisions.py", "agent/store/proposals.py"
 
 MUTANTS = (
-    # -- the ledger
+    # -- the executor
     Mutant("sends again after a crash", "I6", LEDGER, "else self._reconcile(hand))", "else self._apply(replace(hand, execution=replace(execution, intent_at=self._clock.now())), await self._now(hand), proposal.before))"),
     Mutant("a crash behind the intent is taken for one before it", "I7", LEDGER, "if known is not None and (known.outcome is not None or known.intent_at is not None):", "if known is not None and known.outcome is not None:"),
     Mutant("budgets are not asked in the claim", "I15", LEDGER, "Budgets() if known else self._policy().budgets", "Budgets()"),

@@ -5,20 +5,24 @@ from __future__ import annotations
 from tests.proofs.mutants import Mutant
 
 GUARD, DOOR, WIRE = (
-    "agent/surfaces/webhook/guard.py",
-    "agent/surfaces/webhook/door.py",
-    "agent/surfaces/webhook/wire.py",
+    "agent/surfaces/webhook/auth.py",
+    "agent/surfaces/webhook/routes.py",
+    "agent/surfaces/webhook/limits.py",
 )
-HEADED, DOCS, SETTINGS = "agent/surfaces/webhook/headed.py", "agent/surfaces/webhook/docs.py", "agent/settings.py"
-SIGNATURE, OWN, PAGER = "agent/intake/signature.py", "agent/intake/own.py", "agent/pager.py"
-CORRELATE, JUDGE, INBOX = "agent/intake/correlate.py", "agent/judge.py", "agent/intake/inbox.py"
-REDACT, NAMES, FORMS = "agent/case/redact.py", "agent/case/secret_names.py", "agent/case/secret_forms.py"
+HEADED, DOCS, SETTINGS = (
+    "agent/surfaces/webhook/security_headers.py",
+    "agent/surfaces/webhook/docs.py",
+    "agent/settings.py",
+)
+SIGNATURE, OWN, PAGER = "agent/sources/signature.py", "agent/domain/own_alerts.py", "agent/service/escalation.py"
+CORRELATE, JUDGE, INBOX = "agent/service/correlate.py", "agent/graph/steps/propose.py", "agent/service/inbox.py"
+REDACT, NAMES, FORMS = "agent/domain/redact.py", "agent/domain/secret_names.py", "agent/domain/secret_forms.py"
 _GUARDED, _WIRED, _DOOR = (
-    "tests/surfaces/webhook/test_guard.py::",
-    "tests/surfaces/webhook/test_wire.py::",
-    "tests/surfaces/webhook/test_door.py::",
+    "tests/surfaces/webhook/test_auth.py::",
+    "tests/surfaces/webhook/test_limits.py::",
+    "tests/surfaces/webhook/test_routes.py::",
 )
-_REDACTED, _CANARIES = "tests/case/test_redact.py::", "tests/gate/test_canaries.py::"
+_REDACTED, _CANARIES = "tests/domain/test_redact.py::", "tests/gate/test_canaries.py::"
 _FORGED = f"{_DOOR}test_what_only_calls_itself_ours_is_an_alert_like_any_other"
 _SECRETS = f"{_REDACTED}test_at_least_98_percent_of_secrets_that_tools_print_are_found {_CANARIES}test_every_kind_of_secret_is_taken_out"
 
@@ -53,8 +57,8 @@ MUTANTS = (
     Mutant("a seal holds for other words", "I10", OWN, "(\"summary\", \"description\")", "(\"description\",)", _FORGED),
     Mutant("our own call opens an incident", "I11", DOOR, "if not self._app.inbox.raised_here(alert)]", "]", f"{_DOOR}test_our_own_call_for_a_person_is_passed_over_and_counted"),
     Mutant("a person is called about a call", "I11", PAGER, " if one.labels.get(\"alertname\") != CALL", "", "tests/servers/test_pager.py::test_nobody_is_called_about_a_call"),
-    Mutant("an alert about Stanch joins anybody's incident", "I12", CORRELATE, "return (\"stanch\", *key) if about_us(alert) else key", "return key", "tests/intake/test_correlate.py::test_alerts_about_stanch_join_each_other_and_nobody_elses_incident"),
-    Mutant("something is done about Stanch itself", "I12", JUDGE, "if any(about_us(alert) for alert in dossier.alerts):", "if not dossier.alerts:", "tests/test_graph.py::test_in_an_incident_about_stanch_itself_nothing_is_proposed_whatever_policy_allows"),
+    Mutant("an alert about Stanch joins anybody's incident", "I12", CORRELATE, "return (\"stanch\", *key) if about_us(alert) else key", "return key", "tests/service/test_correlate.py::test_alerts_about_stanch_join_each_other_and_nobody_elses_incident"),
+    Mutant("something is done about Stanch itself", "I12", JUDGE, "if any(about_us(alert) for alert in incident_view.alerts):", "if not incident_view.alerts:", "tests/graph/test_graph.py::test_in_an_incident_about_stanch_itself_nothing_is_proposed_whatever_policy_allows"),
     # -- secrets
     Mutant("base64 is known only where the secret begins it", "I14", REDACT, "for before in range(3):", "for before in range(1):", f"{_REDACTED}test_a_configured_secret_is_found_in_base64_wherever_it_begins"),
     Mutant("base64 is not known with the signs for addresses", "I14", REDACT, "str.maketrans(\"+/\", \"-_\")", "str.maketrans(\"+/\", \"+/\")", f"{_REDACTED}test_a_configured_secret_is_found_in_base64_wherever_it_begins"),

@@ -1,30 +1,30 @@
-"""Mutants of the gate's memory: anchors, what the claim holds its rows against, settling, custody."""
+"""Mutants of the gate's memory: anchors, what the claim holds its rows against, settling, audit_key_place."""
 
 from __future__ import annotations
 
 from tests.proofs.mutants import Mutant
 
 ANCHORS, TIMELINE, DATABASE = "agent/store/anchors.py", "agent/store/timeline.py", "agent/store/database.py"
-EXECUTIONS, PROPOSALS, CUSTODY = "agent/store/executions.py", "agent/store/proposals.py", "agent/store/custody.py"
-BOOK = "agent/store/book.py"
+EXECUTIONS, PROPOSALS, CUSTODY = "agent/store/executions.py", "agent/store/proposals.py", "agent/store/audit_key.py"
+BOOK = "agent/store/anchor_file.py"
 LEDGER, WITNESS, STOP, DOCKET = (
-    "agent/gate/ledger.py",
-    "agent/gate/witness.py",
-    "agent/gate/stop.py",
-    "agent/gate/docket.py",
+    "agent/gate/executor.py",
+    "agent/gate/proposal_history.py",
+    "agent/gate/kill_switch.py",
+    "agent/gate/proposal_store.py",
 )
 RESTORE, MEMORY, AUDIT, BOOKS = (
     "agent/gate/restore.py",
-    "agent/gate/memory.py",
+    "agent/gate/startup_audit.py",
     "agent/gate/audit.py",
-    "agent/gate/books.py",
+    "agent/gate/table_audit.py",
 )
-APPROVAL, WORKER = "agent/gate/approval.py", "agent/worker.py"
+APPROVAL, WORKER = "agent/gate/approval.py", "agent/graph/worker.py"
 
-MEM = "tests/gate/test_memory.py::"
+MEM = "tests/gate/test_startup_audit.py::"
 ATTACK = "tests/proofs/test_attacks.py::test_an_attack_on_the_memory_starts_nothing_and_the_audit_tells"
 COLUMN = "tests/gate/test_columns.py::test_no_column_that_says_another_thing_starts_what_may_not_start"
-KEPT = "tests/store/test_custody.py::"
+KEPT = "tests/store/test_audit_key.py::"
 POWER = "tests/proofs/test_power.py::test_what_people_are_told_and_what_is_sent_has_its_anchor_on_disk"
 
 MUTANTS = (
@@ -57,7 +57,7 @@ MUTANTS = (
     Mutant("an outcome that no event tells of is told", "I7", WITNESS, "        if execution.outcome is not None:\n            raise", "        if execution.outcome is None and execution.receipt:\n            raise", tests=f"{MEM}test_an_outcome_that_no_timeline_tells_of_is_not_told"),
     Mutant("what stands under a key is not looked at", "I4", TIMELINE, "    if known.kind is not kind or not genuine(tx.audit_key, known):", "    if not genuine(tx.audit_key, known):", tests=ATTACK),
     Mutant("the audit does not hold a proposal's state against its timeline", "I9", BOOKS, "    if row[\"state\"] not in told:", "    if not told:", tests=COLUMN),
-    Mutant("the audit does not hold an incident's state against its timeline", "I9", BOOKS, "    if rows[0][\"state\"] != told:", "    if not told:", tests="tests/gate/test_books.py::test_the_state_of_an_incident_and_the_kill_switch_are_held_against_their_timelines"),
+    Mutant("the audit does not hold an incident's state against its timeline", "I9", BOOKS, "    if rows[0][\"state\"] != told:", "    if not told:", tests="tests/gate/test_table_audit.py::test_the_state_of_an_incident_and_the_kill_switch_are_held_against_their_timelines"),
     Mutant("the audit does not look at keys", "I9", BOOKS, "        if key != due if due is not None else key.startswith(_RESERVED):", "        if due is None and key.startswith(\"?\"):", tests=f"{ATTACK} {COLUMN}"),
     # -- settling
     Mutant("a number recurs after a restore", "I9", TIMELINE, "Entry(incident, EventKind.NOTE, actor, said, at), gap.until + 1", "Entry(incident, EventKind.NOTE, actor, said, at), 0", tests=f"{MEM}test_a_restore_that_a_person_accepts_goes_on_behind_everything_that_was_anchored"),
@@ -65,12 +65,12 @@ MUTANTS = (
     Mutant("what was approved before a restore starts", "I6", RESTORE, "    if start is None and proposal.state not in READY:", "    if start is None:", tests=f"{MEM}test_what_was_approved_and_not_started_is_asked_about_as_well"),
     Mutant("what the anchors know to have started is not asked about", "I7", RESTORE, "    if proposal.state is ProposalState.OPEN and start is None:", "    if proposal.state is ProposalState.OPEN:", tests=f"{MEM}test_what_was_open_in_the_backup_and_has_run_since_is_unknown"),
     Mutant("what was changed can be settled", "I9", RESTORE, "    if (place := broken_at(tx.audit_key, events)) is not None:", "    if (place := None) is not None:", tests=f"{MEM}test_what_was_changed_cannot_be_settled"),
-    Mutant("a lost stop stays lost", "I15", RESTORE, "        if witness_lost or stop.RECORD in gaps:", "        if witness_lost:", tests=f"{MEM}test_a_stop_that_a_restore_has_lost_is_pressed_again_by_settling"),
+    Mutant("a lost stop stays lost", "I15", RESTORE, "        if witness_lost or kill_switch.RECORD in gaps:", "        if witness_lost:", tests=f"{MEM}test_a_stop_that_a_restore_has_lost_is_pressed_again_by_settling"),
     Mutant("a lost proposal's name is taken again", "I6", PROPOSALS, "begun = [start.proposal.removeprefix(f\"{incident}-p\") for start in tx.anchors.starts_of(incident).values()]", "begun = [\"0\" for start in tx.anchors.starts_of(incident).values()]", tests=f"{MEM}test_a_proposal_of_which_only_the_anchors_know_is_told_of_and_its_name_is_not_taken_again"),
     Mutant("a run goes on before people have answered", "I11", WORKER, "            if await self._asks_after_restore(incident):", "            if False:", tests="tests/test_restore.py::test_a_restored_incident_asks_a_person_and_goes_on_when_it_is_answered"),
     Mutant("accepting rubbish once accepts all that comes", "I9", ANCHORS, "        if (said[\"bytes\"], said[\"sha256\"]) != (self.offset, self._digest.hexdigest()):", "        if said[\"bytes\"] > self.offset:", tests=f"{MEM}test_what_was_accepted_counts_for_the_lines_as_they_stood"),
-    # -- folders of before, and custody
-    Mutant("what was approved under the rules of before starts", "I12", MEMORY, "        await docket.ask_anew(tx, proposal, ASKED_ANEW, now)\n", "        assert proposal.intact\n", tests=f"{KEPT}test_a_folder_of_before_opens_verifies_and_starts_nothing_that_was_approved_then"),
+    # -- folders of before, and audit_key_place
+    Mutant("what was approved under the rules of before starts", "I12", MEMORY, "        await proposal_store.ask_anew(tx, proposal, ASKED_ANEW, now)\n", "        assert proposal.intact\n", tests=f"{KEPT}test_a_folder_of_before_opens_verifies_and_starts_nothing_that_was_approved_then"),
     Mutant("a folder is adopted again and again", "I9", MEMORY, "    if not db.anchors.founded:\n        db.anchors.accept(\"adopted\")", "    db.anchors.accept(\"adopted\")", tests=f"{KEPT}test_an_unkeyed_line_is_not_adopted_where_keyed_ones_began"),
     Mutant("unkeyed lines of before do not count", "I9", ANCHORS, "        if said[\"how\"] == \"adopted\":", "        if said[\"how\"] == \"never\":", tests=f"{KEPT}test_a_cut_folder_of_before_is_not_healed_by_adopting_it"),
     Mutant("a key that anybody may read is taken", "I12", CUSTODY, "    if mode & (stat.S_IRWXO | stat.S_IWGRP):", "    if mode & stat.S_IWGRP:", tests=f"{KEPT}test_a_key_that_others_may_read_or_that_is_none_is_refused"),

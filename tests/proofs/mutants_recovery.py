@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from tests.proofs.mutants import Mutant
 
-RECOVERY, VERIFICATION, SUCCESS = "agent/gate/recovery.py", "agent/gate/verification.py", "agent/success.py"
-CONDITION, BEFORE = "tools/alert_condition.py", "tools/served_before.py"
+RECOVERY, VERIFICATION, SUCCESS = (
+    "agent/gate/recovery.py",
+    "agent/gate/verification.py",
+    "agent/graph/steps/success_test.py",
+)
+CONDITION, BEFORE = "tools/alerts/condition.py", "tools/models/served_before.py"
 MODEL_ACTIONS, ALERT_ACTIONS, WORKLOAD_ACTIONS = (
-    "tools/model_actions.py",
-    "tools/alert_actions.py",
-    "tools/workload_actions.py",
+    "tools/models/actions.py",
+    "tools/alerts/actions.py",
+    "tools/kubernetes/actions.py",
 )
 T_RECOVERY, T_CONDITION, T_BEFORE = (
     "tests/gate/test_recovery.py",
-    "tests/tools/test_alert_condition.py",
+    "tests/tools/alerts/test_condition.py",
     "tests/tools/test_served_before.py",
 )
 T_GRAPH, T_ACTIONS, T_ALERTS = (
-    "tests/test_recovered.py",
+    "tests/graph/test_recovered.py",
     "tests/tools/test_model_actions.py",
-    "tests/tools/test_alert_actions.py",
+    "tests/tools/alerts/test_actions.py",
 )
 
 MUTANTS = (
@@ -27,7 +31,7 @@ MUTANTS = (
     Mutant("the alert's own rule is left out", "I17", SUCCESS, "checks = (*asked.checks, *(check for check, _ in rules))", "checks = asked.checks",
            f"{T_GRAPH}::test_a_vacuous_test_is_sealed_with_the_alerts_own_rule_and_decides_nothing"),
     Mutant("a rule without data anywhere is sealed", "I17", SUCCESS, "if answer.data[\"firing\"] is None and not await was_measured(context, expr):", "if False:",
-           "tests/test_recovered.py::test_a_rule_whose_series_are_on_another_server_is_none_that_could_be_over"),
+           "tests/graph/test_recovered.py::test_a_rule_whose_series_are_on_another_server_is_none_that_could_be_over"),
     Mutant("an alert that is over by itself is acted on", "I17", RECOVERY, "if rules and all(now[place] is True for place in rules):", "if False:",
            f"{T_RECOVERY}::test_what_holds_before_anything_is_done_is_refused"),
     Mutant("a test that holds already is sealed", "I17", RECOVERY, "if all(held is True for held in now):", "if not now:",
@@ -42,9 +46,9 @@ MUTANTS = (
            f"{T_RECOVERY}::test_it_has_to_hold_for_two_scrapes_and_a_minute_at_least"),
     Mutant("the window is over before the trouble can have left it", "I17", RECOVERY, "max(test.within, blur.looks_back + blur.waits + hold + blur.label_delay)", "test.within",
            f"{T_RECOVERY}::test_the_window_outlasts_all_that_the_trouble_shows_on_in {T_RECOVERY}::test_before_the_window_is_over_nothing_is_called_a_failure"),
-    Mutant("a reasoner brings a rule of its own", "I17", "agent/judge.py", "if any(check.is_rule for check in success.checks):", "if not success:",
+    Mutant("a reasoner brings a rule of its own", "I17", "agent/graph/steps/propose.py", "if any(check.is_rule for check in success.checks):", "if not success:",
            f"{T_GRAPH}::test_a_test_may_not_bring_a_rule_of_its_own"),
-    Mutant("who decides is not sealed", "I1", "agent/case/check.py", 'return found | ({"by_person": True} if self.by_person else {})', "return found",
+    Mutant("who decides is not sealed", "I1", "agent/domain/check.py", 'return found | ({"by_person": True} if self.by_person else {})', "return found",
            f"{T_RECOVERY}::test_what_is_new_in_a_test_is_sealed_and_what_was_sealed_before_reads_back_as_it_was"),
     # -- what is watched
     Mutant("code says recovered where a person has to", "I17", VERIFICATION, "if test.by_person:", "if False:",
@@ -53,9 +57,9 @@ MUTANTS = (
            f"{T_RECOVERY}::test_what_was_asked_held_and_the_alert_goes_on_so_it_is_left_as_it_is"),
     Mutant("what held before counts as help", "promise", VERIFICATION, "if not test.tells:", "if not own:",
            f"{T_RECOVERY}::test_what_was_asked_held_and_the_alert_goes_on_so_it_is_left_as_it_is"),
-    Mutant("what cannot be told is taken back", "promise", "agent/graph.py", "if verdict.recovered is None:\n            return await self._ask_whether_over", "if verdict.recovered == 1:\n            return await self._ask_whether_over",
+    Mutant("what cannot be told is taken back", "promise", "agent/graph/graph.py", "if verdict.recovered is None:\n            return await self._ask_whether_over", "if verdict.recovered == 1:\n            return await self._ask_whether_over",
            "tests/servers/test_model_rollback.py::test_that_serving_runs_the_version_is_no_recovery_where_the_rule_cannot_be_read"),
-    Mutant("a request for training is asked whether it helped", "I17", "tools/model_actions.py", "mitigates: ClassVar[bool] = False", "mitigates: ClassVar[bool] = True",
+    Mutant("a request for training is asked whether it helped", "I17", "tools/models/actions.py", "mitigates: ClassVar[bool] = False", "mitigates: ClassVar[bool] = True",
            f"{T_GRAPH}::test_nobody_asks_whether_a_request_for_training_has_mended_anything"),
     # -- the rule's word
     Mutant("a rule without data is over", "I17", CONDITION, "count = len(mine) if mine or not blind else None", "count = len(mine)",
@@ -94,14 +98,14 @@ MUTANTS = (
     # -- what is typed
     Mutant("the command names the catalog's model", "promise", MODEL_ACTIONS, 'asked = json.dumps({"name": entry.registry_name,', 'asked = json.dumps({"name": self.model,',
            f"{T_ACTIONS}::test_what_a_person_would_type_names_the_registrys_model_and_the_catalogs_alias"),
-    Mutant("a value of a command is run", "promise", "tools/http_spec.py", "_environment(lambda value: shlex.quote(str(value)))", "_environment(lambda value: str(value))",
+    Mutant("a value of a command is run", "promise", "tools/http_action/http_spec.py", "_environment(lambda value: shlex.quote(str(value)))", "_environment(lambda value: str(value))",
            "tests/servers/test_commands.py::test_what_is_typed_for_a_declared_action_has_its_values_quoted"),
     Mutant("the kind of a workload is guessed", "promise", WORKLOAD_ACTIONS, "namespace, name, kind, place = which.namespace, which.name, which.kind.lower(), which.cluster", "namespace, name, place = which.namespace, which.name, which.cluster",
            "tests/tools/test_workload_actions.py::test_the_command_is_what_a_person_would_type"),
-    Mutant("the terminal keeps whom to call to itself", "promise", "agent/surfaces/cli/screen.py", 'told = [("hand over", str(data["hand_over"]), "bold yellow")] if data.get("hand_over") else []', "told: list[Line] = []",
+    Mutant("the terminal keeps whom to call to itself", "promise", "agent/surfaces/cli/screen.py", 'return [("hand over", words, "bold yellow")] if words else []', "return []",
            f"{T_GRAPH}::test_what_is_suggested_can_be_read_and_copied_in_the_terminal"),
     Mutant("a command is broken over lines", "promise", "agent/surfaces/cli/screen.py", 'self.console.print(Text(exact(command), style="cyan"), soft_wrap=True, highlight=False)', 'self.console.print(Text(exact(command), style="cyan"), highlight=False)',
            f"{T_GRAPH}::test_what_is_suggested_can_be_read_and_copied_in_the_terminal"),
-    Mutant("what is not configured is not said", "promise", "agent/by_hand.py", "return list(_typed(move, tools, context))", "return []",
+    Mutant("what is not configured is not said", "promise", "agent/graph/steps/manual_commands.py", "return tuple(_typed(move, tools, context))", "return ()",
            f"{T_GRAPH}::test_an_action_that_is_not_configured_is_still_given_as_a_command"),
 )  # fmt: skip

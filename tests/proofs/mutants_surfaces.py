@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from tests.proofs.mutants import Mutant
 
-REDACT = "agent/case/redact.py"
-DESK = "agent/desk.py"
-ALERTMANAGER = "agent/intake/alertmanager.py"
-EVENTS = "agent/intake/events.py"
-GRAFANA = "agent/intake/grafana.py"
+REDACT = "agent/domain/redact.py"
+DESK = "agent/api.py"
+ALERTMANAGER = "agent/sources/alertmanager.py"
+EVENTS = "agent/sources/events.py"
+GRAFANA = "agent/sources/grafana.py"
 APPROVAL = "agent/surfaces/slack/approval.py"
 DECISIONS = "agent/surfaces/slack/decisions.py"
 GROUPS = "agent/surfaces/slack/groups.py"
-INBOUND = "agent/surfaces/slack/inbound.py"
+INBOUND = "agent/surfaces/slack/receiver.py"
 MODALS = "agent/surfaces/slack/modals.py"
 PAYLOADS = "agent/surfaces/slack/payloads.py"
 SIGNATURE = "agent/surfaces/slack/signature.py"
-TALKING = "agent/surfaces/slack/talking.py"
-VOICE = "agent/surfaces/slack/voice.py"
-WORDS = "agent/surfaces/slack/words.py"
+TALKING = "agent/surfaces/slack/messages.py"
+VOICE = "agent/surfaces/slack/replies.py"
+WORDS = "agent/surfaces/slack/intents.py"
 BODIES = "agent/surfaces/webhook/bodies.py"
-DOOR = "agent/surfaces/webhook/door.py"
+DOOR = "agent/surfaces/webhook/routes.py"
 PROBLEMS = "agent/surfaces/webhook/problems.py"
 CANARIES_TESTS = "tests/gate/test_canaries.py::"
-ALERTMANAGER_TESTS = "tests/intake/test_alertmanager.py::"
+ALERTMANAGER_TESTS = "tests/sources/test_alertmanager.py::"
 CARDS_TESTS = "tests/surfaces/slack/test_cards.py::"
 DECISIONS_TESTS = "tests/surfaces/slack/test_decisions.py::"
-DOOR_TESTS = "tests/surfaces/slack/test_door.py::"
+DOOR_TESTS = "tests/surfaces/slack/test_receiver.py::"
 GROUPS_TESTS = "tests/surfaces/slack/test_groups.py::"
 MODALS_TESTS = "tests/surfaces/slack/test_modals.py::"
-TALKING_TESTS = "tests/surfaces/slack/test_talking.py::"
-VOICE_TESTS = "tests/surfaces/slack/test_voice.py::"
-WEBHOOK_DOOR_TESTS = "tests/surfaces/webhook/test_door.py::"
+TALKING_TESTS = "tests/surfaces/slack/test_messages.py::"
+VOICE_TESTS = "tests/surfaces/slack/test_replies.py::"
+WEBHOOK_DOOR_TESTS = "tests/surfaces/webhook/test_routes.py::"
 SIGNED_TESTS = "tests/surfaces/webhook/test_signed.py::"
 
 MUTANTS = (
@@ -39,7 +39,7 @@ MUTANTS = (
     Mutant("a user group that is stale keeps its members", "I2", GROUPS, "return found.members if found and self.tick() - found.at <= KEPT_S else frozenset()", "return found.members if found else frozenset()", GROUPS_TESTS + "test_what_was_read_long_ago_is_not_trusted"),
     Mutant("a configured secret in base64 is shown", "I14", REDACT, "    yield from _alphabets(alone)\n", "", CANARIES_TESTS + "test_a_secret_is_found_in_base64_of_either_alphabet"),
     Mutant("a form to deny opens for what no longer waits", "I4", DECISIONS, "        current(proposal, ticket)\n        kind = self.app.tools.action(proposal.action)\n        view =", "        kind = self.app.tools.action(proposal.action)\n        view =", DECISIONS_TESTS + "test_a_form_opens_only_for_what_waits"),
-    Mutant("a stale form to deny denies what waits now", "I1", DECISIONS, "self.app.desk.decide(ticket.p, ticket.d, person, \"deny\", reason)", "self.app.desk.decide(ticket.p, (await self._proposal(ticket)).digest, person, \"deny\", reason)", DECISIONS_TESTS + "test_a_form_decides_on_nothing_but_what_its_card_showed"),
+    Mutant("a stale form to deny denies what waits now", "I1", DECISIONS, "self.app.api.decide(ticket.p, ticket.d, person, \"deny\", reason)", "self.app.api.decide(ticket.p, (await self._proposal(ticket)).digest, person, \"deny\", reason)", DECISIONS_TESTS + "test_a_form_decides_on_nothing_but_what_its_card_showed"),
     Mutant("a stale form to edit edits what waits now", "I1", DECISIONS, "        current(proposal, ticket)\n        kind = self.app.tools.action(proposal.action)\n        entered =", "        kind = self.app.tools.action(proposal.action)\n        entered =", DECISIONS_TESTS + "test_a_form_decides_on_nothing_but_what_its_card_showed"),
     Mutant("a full service says 429", "I10", PROBLEMS, "503", "429", WEBHOOK_DOOR_TESTS + "test_a_delivery_tried_again_after_503_is_kept_once_and_its_stale_firing_absorbed"),
     Mutant("what was not kept is acknowledged", "I10", DOOR, "        except TimeoutError:  # it may be written yet; sent again it is a duplicate then\n            raise later(", "        except TimeoutError:  # it may be written yet; sent again it is a duplicate then\n            return ()\n            raise later(", WEBHOOK_DOOR_TESTS + "test_what_is_not_written_in_time_is_not_acknowledged"),
@@ -64,7 +64,7 @@ MUTANTS = (
     Mutant("a bot's click counts", "I2", INBOUND, "if request.by_bot or self._foreign(request)", "if self._foreign(request)", DECISIONS_TESTS + "test_a_bot_decides_nothing"),
     Mutant("the app's own user may press its buttons", "I2", PAYLOADS, "return self.user.is_bot or self.user.id in (\"USLACKBOT\", own)", "return self.user.is_bot or self.user.id == \"USLACKBOT\"", DECISIONS_TESTS + "test_a_bot_decides_nothing"),
     Mutant("a request that comes twice is worked twice", "I6", INBOUND, "return request.key is None or await self._postbox.first(request.key)", "return True", DOOR_TESTS + "test_every_recorded_request_is_taken_or_refused_as_its_recording_says"),
-    Mutant("a button approves what is sealed now", "I1", DECISIONS, "self.app.desk.decide(ticket.p, ticket.d, person, \"approve\")", "self.app.desk.decide(ticket.p, (await self._proposal(ticket)).digest, person, \"approve\")", DECISIONS_TESTS + "test_a_button_with_another_digest_is_refused"),
+    Mutant("a button approves what is sealed now", "I1", DECISIONS, "self.app.api.decide(ticket.p, ticket.d, person, \"approve\")", "self.app.api.decide(ticket.p, (await self._proposal(ticket)).digest, person, \"approve\")", DECISIONS_TESTS + "test_a_button_with_another_digest_is_refused"),
     Mutant("typed words approve", "I2", WORDS, "    if _DECIDES.fullmatch(words):\n        return Meaning.DECIDE, words\n", "", TALKING_TESTS + "test_words_mean_what_people_mean"),
     Mutant("anybody steers", "I2", TALKING, "        if person.name is None:\n            raise NotEntitled(", "        if person.name is None and said.meaning is not Meaning.STEER:\n            raise NotEntitled(", TALKING_TESTS + "test_steering_is_for_people_of_the_catalog"),
     Mutant("an answer goes to any address", "I14", VOICE, "if not of_slack(place.response_url, self.client.base_url):", "if not place.response_url.startswith('http'):", VOICE_TESTS + "test_an_answer_goes_to_no_address_but_slacks"),
@@ -77,6 +77,6 @@ MUTANTS = (
     Mutant("the card shows one change of several", "I1", APPROVAL, "    for name, before, after in _diff(proposal):\n        yield \"Change\"", "    for name, before, after in list(_diff(proposal))[:1]:\n        yield \"Change\"", CARDS_TESTS + "test_every_change_stands_on_the_card_and_in_what_is_confirmed"),
     Mutant("the confirmation does not say that there is no undo", "I2", APPROVAL, "undo = \"It can be undone.\" if proposal.undo else \"Stanch cannot undo it.\"", "undo = \"It can be undone.\"", CARDS_TESTS + "test_what_cannot_be_undone_says_so_before_it_is_approved"),
     Mutant("an edit of a form keeps the old limits", "I1", MODALS, "return Entered(changes, errors or _wrong(action, {**now, **changes}))", "return Entered(changes, errors)", MODALS_TESTS + "test_a_wrong_value_is_said_beside_its_input"),
-    Mutant("pausing leaves what waits to be approved", "I4", DESK, "            await docket.withdraw(self.notebook.db, self.notebook.clock, proposal.id, ProposalState.VOIDED, why)", "            assert why", TALKING_TESTS + "test_what_waited_is_void_the_moment_somebody_says_pause"),
+    Mutant("pausing leaves what waits to be approved", "I4", DESK, "            await proposal_store.withdraw(\n                self.run_context.db, self.run_context.clock, proposal.id, ProposalState.VOIDED, why\n            )", "            assert why", TALKING_TESTS + "test_what_waited_is_void_the_moment_somebody_says_pause"),
     Mutant("anybody pauses", "I2", DESK, "        if person.name is None:\n            raise NotEntitled(", "        if person.name is None and how != 'paused':\n            raise NotEntitled(", TALKING_TESTS + "test_only_people_of_the_catalog_stop_an_incident_whatever_they_stop_it_with"),
 )  # fmt: skip

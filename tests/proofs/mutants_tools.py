@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from tests.proofs.mutants import Mutant
 
-CATALOG = "agent/case/catalog.py"
-ALERT_ACTIONS = "tools/alert_actions.py"
+CATALOG = "agent/domain/catalog.py"
+ALERT_ACTIONS = "tools/alerts/actions.py"
 CONTEXT = "tools/context.py"
 FETCH = "tools/fetch.py"
-HTTP_ACTION = "tools/http_action.py"
-HTTP_SPEC = "tools/http_spec.py"
-KUBERNETES = "tools/kubernetes.py"
-MLFLOW = "tools/mlflow.py"
-MODEL_ACTIONS = "tools/model_actions.py"
-MODELS = "tools/models.py"
-SENDING = "tools/sending.py"
+HTTP_ACTION = "tools/http_action/action.py"
+HTTP_SPEC = "tools/http_action/http_spec.py"
+KUBERNETES = "tools/kubernetes/client.py"
+MLFLOW = "tools/models/mlflow.py"
+MODEL_ACTIONS = "tools/models/actions.py"
+MODELS = "tools/models/versions.py"
+SENDING = "tools/http_write.py"
 TOOLBOX = "tools/toolbox.py"
-WORKLOAD_ACTIONS = "tools/workload_actions.py"
-CATALOG_TESTS = "tests/case/test_catalog.py::"
-ALERT_ACTIONS_TESTS = "tests/tools/test_alert_actions.py::"
+WORKLOAD_ACTIONS = "tools/kubernetes/actions.py"
+CATALOG_TESTS = "tests/domain/test_catalog.py::"
+ALERT_ACTIONS_TESTS = "tests/tools/alerts/test_actions.py::"
 HTTP_ACTION_TESTS = "tests/tools/test_http_action.py::"
 MODEL_ACTIONS_TESTS = "tests/tools/test_model_actions.py::"
 REDIRECTS_TESTS = "tests/tools/test_redirects.py::"
@@ -50,7 +50,7 @@ MUTANTS = (
     Mutant("a silence has no end", "I11", ALERT_ACTIONS, "minutes: Annotated[int, Field(ge=1, le=1440)]", "minutes: Annotated[int, Field(ge=1)]", ALERT_ACTIONS_TESTS + "test_a_silence_always_ends_within_a_day"),
     Mutant("a silence matches by pattern", "I1", ALERT_ACTIONS, "\"isRegex\": False, \"isEqual\": True}", "\"isRegex\": True, \"isEqual\": True}", ALERT_ACTIONS_TESTS + "test_the_silence_that_is_sent_has_exact_matchers_and_an_end"),
     Mutant("an alias that was moved meanwhile is moved", "I5", MODEL_ACTIONS, "if _state(await self._now(registry, entry)) != before:", "if not before.fields:", MODEL_ACTIONS_TESTS + "test_an_alias_that_somebody_else_moved_meanwhile_is_not_moved"),
-    Mutant("a version that is not ready is served", "I5", "tools/served_before.py", "if version.status != \"READY\":", "if version.status == \"FAILED\":", MODEL_ACTIONS_TESTS + "test_a_version_that_is_not_ready_is_not_pointed_at"),
+    Mutant("a version that is not ready is served", "I5", "tools/models/served_before.py", "if version.status != \"READY\":", "if version.status == \"FAILED\":", MODEL_ACTIONS_TESTS + "test_a_version_that_is_not_ready_is_not_pointed_at"),
     Mutant("a declared action's argument leaves its path", "I1", HTTP_SPEC, "return quote(text, safe=\"\")", "return quote(text, safe=\"/\")", HTTP_ACTION_TESTS + "test_what_is_filled_in_is_spelt_as_one_part_of_the_address"),
     Mutant("two dots leave the path", "I1", HTTP_SPEC, "if any(part in (\".\", \"..\") for part in unquote(urlsplit(url).path).split(\"/\")):", "if \"..\" in template:", HTTP_ACTION_TESTS + "test_what_an_argument_holds_stays_one_part_of_the_address"),
     Mutant("a secret may stand in an address", "I14", HTTP_SPEC, "\"apply\": frozenset({\"before\", \"key\", \"version\"}),", "\"apply\": frozenset({\"before\", \"key\", \"version\", \"secrets\"}),", HTTP_ACTION_TESTS + "test_every_mistake_is_found_when_the_configuration_is_read"),

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from agent.case.cause import Cause, Fault
-from agent.case.check import Check, SuccessTest
-from agent.case.finding import Assertion, Claim
-from agent.reasoner.moves import Call, Conclude, Look, Move, Propose, Thought, View
+from agent.domain.cause import Cause, Fault
+from agent.domain.check import Check, SuccessTest
+from agent.domain.finding import Assertion, Claim
+from agent.reasoner.protocol import Call, Conclude, Look, Move, Propose, Thought, View
 
 READS = (
     Call("search_logs", {"service": "SERVICE", "minutes": 5}), Call("find_metrics", {"pattern": "replicas"}),

@@ -28,8 +28,8 @@ from typing import Any
 
 from sqlalchemy.engine import RootTransaction
 
-from agent.case.catalog import Person
-from agent.gate import audit, memory, stop
+from agent.domain.catalog import Person
+from agent.gate import audit, kill_switch, startup_audit
 from agent.gate.proposal import Proposal
 from agent.store import anchors, timeline
 from agent.store.database import SQLITE_FILE, Database, Transaction
@@ -115,10 +115,10 @@ class Acknowledging(Scene):
         return decided
 
     async def press(self, on: bool, reason: str) -> None:
-        await stop.press(self.db, self.clock, ANN, on, reason)
+        await kill_switch.press(self.db, self.clock, ANN, on, reason)
         async with self.db.read() as tx:
-            n = (await timeline.head(tx, stop.RECORD)).n
-        self.disk.must_hold(f'"incident":"{stop.RECORD}","n":{n}', "I9: a stop or its end was acknowledged")
+            n = (await timeline.head(tx, kill_switch.RECORD)).n
+        self.disk.must_hold(f'"incident":"{kill_switch.RECORD}","n":{n}', "I9: a stop or its end was acknowledged")
 
     def sent(self, key: str, _target: object = None) -> None:
         self.disk.must_hold(f'"proposal":"{key.removeprefix("stanch-").rpartition("-")[0]}"', "I8: something was sent")
@@ -130,7 +130,7 @@ class Powered(Lives):
     async def open(self) -> None:
         """A founded folder for all to begin with."""
         db = await Database.open("", self.folder / "founded")
-        await memory.open_memory(db, Scene(db, self.folder / "nobody").clock)
+        await startup_audit.open_memory(db, Scene(db, self.folder / "nobody").clock)
         await db.close()
 
     def tell(self, order: Order) -> Story:
@@ -156,7 +156,7 @@ class Powered(Lives):
         db = await Recorded.open("", place)
         scene = Acknowledging(db, self.folder / order.incident / "world", ASK)
         scene.disk, World.reached = disk, staticmethod(scene.sent)
-        await memory.open_memory(db, scene.clock)
+        await startup_audit.open_memory(db, scene.clock)
         assert db.unsettled == {}, f"I11: after a power cut a person has to settle {db.unsettled}"
         if number and order.meanwhile != "nothing":
             await kills.change(scene, order)
@@ -174,14 +174,14 @@ class Powered(Lives):
         """In the middle somebody stops everything, is told so, and resumes."""
         assert isinstance(scene, Acknowledging)
         if scene.world.read("stopped", None) is None and order.action == "restart":
-            if await stop.stopped(scene.db) is None:
+            if await kill_switch.stopped(scene.db) is None:
                 await scene.press(True, "smells")
             scene.world.write("stopped", True)
         if scene.world.read("stopped", False):
-            assert await stop.stopped(scene.db) is not None, "I15: a stop that was acknowledged is lost"
+            assert await kill_switch.stopped(scene.db) is not None, "I15: a stop that was acknowledged is lost"
             await scene.press(False, "fine")
             scene.world.write("stopped", False)
-        elif order.action == "restart" and await stop.stopped(scene.db) is not None:
+        elif order.action == "restart" and await kill_switch.stopped(scene.db) is not None:
             raise AssertionError("I15: a resume that was acknowledged is lost")
         await super().play(scene, order)
 

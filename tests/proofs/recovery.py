@@ -12,12 +12,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.case.check import RULE, Check, Guard, SuccessTest
 from agent.clock import iso
+from agent.domain.check import RULE, Check, Guard, SuccessTest
 from agent.errors import Refused
 from agent.gate.recovery import Blur, settled, timed
 from agent.gate.verification import cadence, judge, look
-from tools.alert_condition import FIRING
+from tools.alerts.condition import FIRING
 from tools.spec import Fact
 
 BEGAN = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

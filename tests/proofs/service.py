@@ -28,23 +28,23 @@ from sqlalchemy import event
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from agent.api import App, Listener
 from agent.app import open_app
-from agent.application import App, Listener
-from agent.case.check import Check, SuccessTest
-from agent.case.dossier import Dossier
-from agent.case.incident import State
-from agent.case.timeline import Event, EventKind
+from agent.domain.check import Check, SuccessTest
+from agent.domain.incident import State
+from agent.domain.incident_view import IncidentView
+from agent.domain.timeline import Event, EventKind
 from agent.errors import Outdated
 from agent.gate.proposal import ProposalState
 from agent.lab.server import Lab
 from agent.lab.state import CHANGES
-from agent.reasoner.moves import Move, Thought, View
-from agent.reasoner.runbook_reasoner import RunbookReasoner
+from agent.reasoner.protocol import Move, Thought, View
+from agent.reasoner.rules.runbook_reasoner import RunbookReasoner
 from agent.store import anchors, wakes
-from agent.surfaces.cli import serve, stage
+from agent.surfaces.cli import demo_env, serve
 from agent.surfaces.cli.session import Session
+from tests.graph.test_graph import LOOK, MENDED, P99, scale
 from tests.proofs.kills import Workers, in_child
-from tests.test_graph import LOOK, MENDED, P99, scale
 
 SCENARIO, SEED = "forecast-contention", 1
 CHANGING = ("INSERT", "UPDATE", "DELETE", "REPLACE")
@@ -129,7 +129,7 @@ class Death:
     def watch(self, app: App) -> None:
         """Every statement and commit of the store; those of the checkpoints as soon as there are any."""
         sys.addaudithook(self.opened)
-        worker, waiting, changed = app.desk.worker, [True], [False]
+        worker, waiting, changed = app.api.worker, [True], [False]
 
         def executed(_: Any, __: Any, statement: str, *___: Any) -> None:
             self.traced(statement.lstrip().upper(), changed)
@@ -139,7 +139,7 @@ class Death:
                 trace = worker._graph.checkpointer.conn.set_trace_callback(lambda text: self.traced(text, mine))
                 self.tracing = asyncio.ensure_future(trace)
 
-        db = app.desk.notebook.db
+        db = app.api.run_context.db
         engine = db._engine if db.embedded else db._engine.sync_engine  # type: ignore[union-attr]
         event.listen(engine, "before_cursor_execute", executed)
         event.listen(engine, "commit", lambda _: self.traced("COMMIT", changed))
@@ -263,7 +263,7 @@ async def opened(place: Place, order: Order, told: Listener) -> AsyncIterator[tu
 
     session = Session(opener, {"data": str(place.folder), "reasoner": "runbook"})
     lab = Mortal.prepare(place.folder / "demo" / "lab", SCENARIO, SEED)
-    async with lab.served(), stage._application(session, lab, place.folder / "demo", (told,)) as app:
+    async with lab.served(), demo_env._application(session, lab, place.folder / "demo", (told,)) as app:
         yield replace(app, warm=cold), session, lab
 
 
@@ -307,7 +307,7 @@ async def attend(app: App, place: Place) -> None:
     quiet = 0
     while quiet < QUIET:
         await asyncio.sleep(LOOK_S)
-        async with app.desk.notebook.db.read() as tx:
+        async with app.api.run_context.db.read() as tx:
             ahead = await wakes.due(tx, app.clock.now() + DAY)
         due = [w for w in ahead if w.due <= app.clock.now()]
         checks = [w for w in ahead if not w.reason.startswith("expiry")]
@@ -325,10 +325,10 @@ async def attend(app: App, place: Place) -> None:
 async def approved_now(app: App, place: Place) -> bool:
     if place.know("approved") is not None:
         return False
-    for proposal in await app.desk.proposals():
-        person = app.desk.person(f"os:{app.settings.os_user}")
+    for proposal in await app.api.proposals():
+        person = app.api.person(f"os:{app.settings.os_user}")
         try:
-            counted = await app.desk.decide(proposal.id, proposal.digest, person, "approve")
+            counted = await app.api.decide(proposal.id, proposal.digest, person, "approve")
         except Outdated:
             return False
         place.keep("approved", {"proposal": counted.id, "state": str(counted.state)})
@@ -342,13 +342,15 @@ async def remember_stage(place: Place, app: App) -> None:
 
 
 async def stage_of(app: App, place: Place) -> str:
-    known = await app.desk.incidents()
+    known = await app.api.incidents()
     if not known:
         return "intake" if place.know("accepted") is None and not await app.inbox.waiting() else "correlation"
-    dossier = await app.desk.dossier(known[0].id)
-    if dossier.incident.state.ended or (dossier.verifications and dossier.incident.state is State.INVESTIGATING):
+    incident_view = await app.api.incident_view(known[0].id)
+    if incident_view.incident.state.ended or (
+        incident_view.verifications and incident_view.incident.state is State.INVESTIGATING
+    ):
         return "report"
-    match dossier.incident.state:
+    match incident_view.incident.state:
         case State.NEW:
             return "correlation"
         case State.AWAITING_APPROVAL:
@@ -357,46 +359,46 @@ async def stage_of(app: App, place: Place) -> str:
             return "execution"
         case State.VERIFYING:
             return "verification"
-    moves = [e.data["move"] for e in dossier.events if e.data.get("move")]
-    return "proposal" if dossier.proposals or (moves and "action" in moves[-1]) else "investigation"
+    moves = [e.data["move"] for e in incident_view.events if e.data.get("move")]
+    return "proposal" if incident_view.proposals or (moves and "action" in moves[-1]) else "investigation"
 
 
 async def examine(app: App, place: Place, lab: Lab) -> dict[str, Any]:
     """What became of it, and every way in which it is not as promised."""
-    known = await app.desk.incidents()
+    known = await app.api.incidents()
     if len(known) != 1:
         return {"violations": [f"the alert that was answered has {len(known)} incidents"]}
-    dossier = await app.desk.dossier(known[0].id)
-    proposals = await app.desk.proposals_of(known[0].id)
-    effects, state = [one.key for one in lab.effects()], dossier.incident.state
+    incident_view = await app.api.incident_view(known[0].id)
+    proposals = await app.api.proposals_of(known[0].id)
+    effects, state = [one.key for one in lab.effects()], incident_view.incident.state
     open_ones = [p for p in proposals if p.state is ProposalState.OPEN]
     waits = (state is State.AWAITING_APPROVAL and bool(open_ones)) or state is State.NEEDS_INPUT
-    wrong = [f"the audit breaks: {one}" for one in await app.desk.audit()]
-    wrong += promises(dossier, effects, place, waits)
+    wrong = [f"the audit breaks: {one}" for one in await app.api.audit()]
+    wrong += promises(incident_view, effects, place, waits)
     approved = (place.know("approved") or {}).get("proposal")
     mine = next((p for p in proposals if p.id == approved), None)
-    if approved and (mine is None or not [d for d in dossier.decisions if d["proposal"] == approved]):
+    if approved and (mine is None or not [d for d in incident_view.decisions if d.payload.proposal == approved]):
         wrong.append("lost: an approval that was answered is not kept")
     if mine is not None and mine.state in (ProposalState.OPEN, ProposalState.APPROVED, ProposalState.CLAIMED):
         wrong.append(f"lost: what was approved is {mine.state} at the end")
-    outcomes = [str(e.data["outcome"]) for e in dossier.outcomes.values()]
+    outcomes = [str(e.data["outcome"]) for e in incident_view.outcomes.values()]
     return {
         "effects": len(effects), "state": str(state), "outcomes": outcomes, "answered": bool(approved), "waits": waits,
         "violations": wrong,
     }  # fmt: skip
 
 
-def promises(dossier: Dossier, effects: list[str], place: Place, waits: bool) -> list[str]:
-    state, outcomes = dossier.incident.state, [str(e.data["outcome"]) for e in dossier.outcomes.values()]
+def promises(incident_view: IncidentView, effects: list[str], place: Place, waits: bool) -> list[str]:
+    state, outcomes = incident_view.incident.state, [str(e.data["outcome"]) for e in incident_view.outcomes.values()]
     rules = {
-        "lost: an alert that was answered": not set(place.know("accepted")) <= {a.fingerprint for a in dossier.alerts},
+        "lost: an alert that was answered": not set(place.know("accepted")) <= {a.fingerprint for a in incident_view.alerts},
         "twice: an effect": len(effects) != len(set(effects)) or len(effects) > outcomes.count("DONE") + outcomes.count("UNKNOWN"),
-        "twice: an outcome": sum(e.kind is EventKind.OUTCOME for e in dossier.events) != len(dossier.outcomes),
+        "twice: an outcome": sum(e.kind is EventKind.OUTCOME for e in incident_view.events) != len(incident_view.outcomes),
         "stuck: it neither ends nor waits": not waits and not state.ended,
-        "stuck: it ended without a report": state.ended and not (dossier.report and Path(dossier.report).exists()),
-        "an effect nobody approved": bool(effects) and not dossier.decisions,
+        "stuck: it ended without a report": state.ended and not (incident_view.report and Path(incident_view.report).exists()),
+        "an effect nobody approved": bool(effects) and not incident_view.decisions,
         "done, and nothing happened": "DONE" in outcomes and not effects,
-        "an intent without an outcome": set(dossier.intents) != set(dossier.outcomes),
+        "an intent without an outcome": set(incident_view.intents) != set(incident_view.outcomes),
     }  # fmt: skip
     return [f"{rule} ({state}, {len(effects)} effects, {outcomes})" for rule, broken in rules.items() if broken]
 

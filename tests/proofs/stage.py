@@ -13,11 +13,11 @@ from typing import Any
 
 from sqlalchemy import event
 
-from agent.case.catalog import Person
 from agent.clock import MovedClock, parse_time
-from agent.gate import audit, memory
+from agent.domain.catalog import Person
+from agent.gate import audit, startup_audit
 from agent.gate.approval import Decided, decide
-from agent.gate.ledger import PATIENCE, Ledger
+from agent.gate.executor import PATIENCE, Executor
 from agent.gate.proposal import Proposal
 from agent.store import anchors, executions
 from agent.store.database import SQLITE_FILE, Database
@@ -65,16 +65,16 @@ class Stage(Scene):
         await self.db.close()
         self.db = await Database.open("", self.folder / "data")
         self._watch(self.db)
-        self.ledger = self.runner(self.db)
+        self.executor = self.runner(self.db)
         await self.open()
 
-    def runner(self, db: Database) -> Ledger:
-        return Ledger(db, self.clock, lambda: self.policy, ACTIONS, self.context, self.entitled)
+    def runner(self, db: Database) -> Executor:
+        return Executor(db, self.clock, lambda: self.policy, ACTIONS, self.context, self.entitled)
 
     async def decide(
         self, proposal: Proposal, digest: str, person: Person, answer: str, db: Database | None = None
     ) -> Decided:
-        """As the desk has it: by the policy of today."""
+        """As the api has it: by the policy of today."""
         return await decide(db or self.db, self.clock, proposal.id, digest, person, answer, policy=self.policy)
 
     async def row(self, proposal: str) -> Execution | None:
@@ -157,7 +157,7 @@ async def _template() -> Path:
         (place / "audit.key").write_bytes(b"k" * 32)
         (place / "audit.key").chmod(0o600)
         db = await Database.open("", place)
-        await memory.open_memory(db, MovedClock(NOON))
+        await startup_audit.open_memory(db, MovedClock(NOON))
         await db.close()
         _made.append(place)
     return _made[0]

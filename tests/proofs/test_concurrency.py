@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from agent.case.catalog import Person
+from agent.domain.catalog import Person
 from agent.errors import Outdated, Overtaken
-from agent.gate import audit, docket
+from agent.gate import audit, proposal_store
 from agent.gate.approval import Answer, decide
 from agent.store import decisions, executions
 from agent.store.database import Database
@@ -29,7 +29,7 @@ async def crowd(scene: Scene, incident: str, mine: range) -> dict[str, int]:
     """These people approve, all at once, and each of them then lets the runner of this process execute."""
     counts = {"counted": 0, "too late": 0, "done": 0}
     async with scene.db.read() as tx:
-        (proposal,) = await docket.of(tx, incident)
+        (proposal,) = await proposal_store.of(tx, incident)
 
     async def one(name: str) -> None:
         person = Person(f"os:{name}", name, ("oncall",))
@@ -38,7 +38,7 @@ async def crowd(scene: Scene, incident: str, mine: range) -> dict[str, int]:
             counts["counted"] += 1
         except Outdated:
             counts["too late"] += 1
-        ended = await scene.ledger.execute(proposal.id, scene.run)
+        ended = await scene.executor.execute(proposal.id, scene.run)
         counts["done"] += ended.outcome == "DONE"
 
     for ended in await asyncio.gather(*(one(CROWD[n]) for n in mine), return_exceptions=True):

@@ -18,21 +18,21 @@ import httpx
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from agent.intake import alertmanager, grafana
 from agent.library.index import Library
-from agent.surfaces.slack.voice import Place, Voice
+from agent.sources import alertmanager, grafana
+from agent.surfaces.slack.replies import Place, Replies
 from tests.contexts import NOON, backend, context
 from tests.proofs.report import Report
 from tests.tools.test_http_action import SECRETS, example
-from tools.alert_rule import alert_rule
+from tools.alerts.rule import alert_rule
 from tools.case_reads import search_runbooks
 from tools.context import Context, Model
-from tools.drift import inspect_drift
+from tools.drift.inspect import inspect_drift
 from tools.errors import StanchError
-from tools.http_action import HttpActionSpec, declare
-from tools.logs import search_logs
-from tools.metrics import find_metrics, query_metrics
-from tools.models import model_lineage, model_versions, served_version
+from tools.http_action.action import HttpActionSpec, declare
+from tools.logs.search import search_logs
+from tools.models.versions import model_lineage, model_versions, served_version
+from tools.prometheus.metrics import find_metrics, query_metrics
 
 LISTED = [
     line.encode("latin-1", "backslashreplace").decode("unicode_escape") if "\\u" in line or "\\t" in line else line
@@ -108,7 +108,7 @@ def model(**more: str) -> Model:
 
 
 async def of_slack(_: Context, server: Server, url: str) -> object:
-    voice = Voice(AsyncWebClient(token="x", base_url=f"http://127.0.0.1:{server.port}/api/"))
+    voice = Replies(AsyncWebClient(token="x", base_url=f"http://127.0.0.1:{server.port}/api/"))
     assert not await voice.privately(Place("", "U1", "", url), "hello") or server.requests
     return None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.proofs.fuzz import Door, Found, doors, knock
+from tests.proofs.fuzz import Found, WebhookEndpoints, doors, knock
 from tests.proofs.fuzz_cli import Calls
 from tests.proofs.report import Report
 
@@ -17,7 +17,7 @@ WARM_UP = range(10_000_000, 10_000_010)  # what is imported or compiled at the f
 SHARE = 10
 
 
-def door(name: str, folder: Path) -> Door:
+def door(name: str, folder: Path) -> WebhookEndpoints:
     every = (*doors(folder), Calls(folder).door())
     return next(one for one in every if one.name == name)
 

@@ -15,7 +15,7 @@ from tests.proofs.hostile_labels import hostile
 from tests.proofs.report import Report
 from tests.proofs.ways import READS, WAYS
 from tests.real_prometheus import running
-from tools.promql import matchers_of, metric_of, selectors
+from tools.prometheus.promql import matchers_of, metric_of, selectors
 
 ALL, ALL_OF_READS = 1_000, 250
 SHORT, SHORT_OF_READS = 160, 20  # what a read does with a value costs a hundred times as much

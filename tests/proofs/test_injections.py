@@ -17,21 +17,21 @@ from typing import Any
 import pytest
 import yaml
 
+from agent.api import App
 from agent.app import open_app
-from agent.application import App
-from agent.case.alert import Alert
-from agent.case.catalog import Person
+from agent.domain.alert import Alert
+from agent.domain.catalog import Person
 from agent.gate.proposal import Proposal
-from agent.intake.alertmanager import parse
-from agent.reception import LATE
-from agent.surfaces.cli import stage
+from agent.graph.worker import RestKind
+from agent.service.grouping import LATE
+from agent.sources.alertmanager import parse
+from agent.surfaces.cli import demo_env
 from agent.surfaces.cli.session import Session
-from agent.worker import RestKind
+from tests.graph.test_graph import me
 from tests.proofs.obedient import Obedient, orders
 from tests.proofs.planted import PlantedLab
 from tests.proofs.report import Report
 from tests.shared_data import shared_data
-from tests.test_graph import me
 
 LISTS: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "injections.yaml").read_text())
 ALL, EVERY, BATCH = 300, 17, 16  # of all, every so manieth runs in CI: each carrier once or twice
@@ -133,19 +133,19 @@ class Scene:
         self.mind.carrier, self.mind.work = case.carrier, work
         self.lab.carrier, self.lab.text = case.carrier, text
         self.before = len(self.lab.effects())
-        (received,) = await self.app.desk.receive([self._carrying(case, text, work)])
+        (received,) = await self.app.api.receive([self._carrying(case, text, work)])
         incident = str(received.incident)
         if case.carrier == "chat":
-            await self.app.desk.steer(incident, STRANGER, text)
+            await self.app.api.steer(incident, STRANGER, text)
         for _ in range(60):
-            rest = await self.app.desk.work(incident)
+            rest = await self.app.api.work(incident)
             if rest.kind is RestKind.CLOCK and rest.due is not None:
                 await self.app.clock.sleep(max(1.0, (rest.due - self.app.clock.now()).total_seconds()))
             elif rest.waits_for == "approval":
-                await self._answer(await self.app.desk.proposal(str(rest.proposal)))
+                await self._answer(await self.app.api.proposal(str(rest.proposal)))
             else:
                 break
-        assert (await self.app.desk.dossier(incident)).incident.state.ended, case
+        assert (await self.app.api.incident_view(incident)).incident.state.ended, case
         self.lab.text = ""
         return incident
 
@@ -168,14 +168,16 @@ class Scene:
         right = (proposal.action, str(proposal.target)) == (self.mind.action, self.mind.right)
         sane = self.mind.work and (self.mind.action != "scale_workload" or proposal.arguments["replicas"] > 3)
         answer = "approve" if right and sane else "deny"
-        await self.app.desk.decide(proposal.id, proposal.digest, me(self.app), answer, "" if right else "not this")
+        await self.app.api.decide(proposal.id, proposal.digest, me(self.app), answer, "" if right else "not this")
         if answer == "approve":
             self.approved.add(proposal.digest)
 
     async def _judged(self, case: Case, incident: str) -> list[Proposal]:
         """What was done, held against what was approved and against the policy as a person reads it."""
-        dossier = await self.app.desk.dossier(incident)
-        done = [await self.app.desk.proposal(n) for n, e in dossier.outcomes.items() if e.data["outcome"] != "NOT_DONE"]
+        incident_view = await self.app.api.incident_view(incident)
+        done = [
+            await self.app.api.proposal(n) for n, e in incident_view.outcomes.items() if e.data["outcome"] != "NOT_DONE"
+        ]
         effects = self.lab.effects()[self.before :]
         if len(effects) != len(done):
             self.tally.unauthorised.append(f"{case}: {len(effects)} effects of {len(done)} proposals")
@@ -207,7 +209,7 @@ async def scene(folder: Path, setting: int, some: Sequence[Case], tally: Tally) 
     session = Session(functools.partial(open_app, reasoner=mind), flags)
     lab = PlantedLab.prepare(folder / "lab", about["scenario"], 1)
     assert isinstance(lab, PlantedLab)
-    async with lab.served(), stage._application(session, lab, folder / "data", [], LISTS["policy"]) as app:
+    async with lab.served(), demo_env._application(session, lab, folder / "data", [], LISTS["policy"]) as app:
         (alert, *_) = parse(json.dumps(lab.webhook_body()), lab.clock.now())
         # one lab and many alerts of it, most of which come after it was mended: their rule is one that nobody can read
         alert = replace(alert, labels={**alert.labels, "alertname": "ShopIsIll"}, generator_url="")

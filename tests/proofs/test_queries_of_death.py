@@ -11,7 +11,7 @@ import httpx
 import pytest
 import yaml
 
-from agent.case.check import Check
+from agent.domain.check import Check
 from agent.lab import scenario as scenarios
 from agent.lab.alert_rules import rules
 from agent.library.parse import read_folder
@@ -21,10 +21,10 @@ from tests.contexts import backend, context
 from tests.proofs.report import Report
 from tools.context import Context
 from tools.errors import BadArguments
-from tools.metrics import compare_metrics, query_metrics
-from tools.promql import guard, parse
-from tools.restarts import selections
-from tools.suspects import SIGNS
+from tools.prometheus.metrics import compare_metrics, query_metrics
+from tools.prometheus.promql import guard, parse
+from tools.prometheus.restarts import selections
+from tools.prometheus.root_cause_ranking import SIGNS
 
 HERE = Path(__file__).parent
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -17,18 +17,18 @@ from pathlib import Path
 
 import pytest
 
+from agent.api import App
 from agent.app import open_app
-from agent.application import App
-from agent.case.incident import State
+from agent.domain.incident import State
 from agent.errors import StanchError
 from agent.lab.server import Lab
-from agent.reasoner.moves import Thought, View
-from agent.surfaces.cli import stage
+from agent.reasoner.protocol import Thought, View
+from agent.surfaces.cli import demo_env
 from agent.surfaces.cli.session import Session
 from tests.command_line import TOP
+from tests.graph.test_graph import END, LOOK, me, scale
 from tests.proofs.report import Report
 from tests.proofs.tampered import PAYLOADS, Rows
-from tests.test_graph import END, LOOK, me, scale
 
 CI = (
     "act on what waits", "act on what was denied", "an answer that says approved", "os.system", "half a blob",
@@ -71,14 +71,14 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
 
 
 async def prepared(folder: Path) -> Kept:
-    async with stage.begun(session(folder), [], "forecast-contention", 1) as (app, alerts, _):
+    async with demo_env.begun(session(folder), [], "forecast-contention", 1) as (app, alerts, _):
         labels = {**alerts[0].labels, "service": "web", "namespace": "shop"}
         earlier = alerts[0].starts_at - timedelta(hours=3)
         of_web = replace(alerts[0], labels=labels, fingerprint="of-web", starts_at=earlier)
-        mine, other = [str((await app.desk.receive([alert]))[0].incident) for alert in (alerts[0], of_web)]
-        denied = await app.desk.proposal(str((await app.desk.work(mine)).proposal))
-        await app.desk.decide(denied.id, denied.digest, me(app), "deny", "too few")
-        waits, waits_elsewhere = await app.desk.work(mine), await app.desk.work(other)
+        mine, other = [str((await app.api.receive([alert]))[0].incident) for alert in (alerts[0], of_web)]
+        denied = await app.api.proposal(str((await app.api.work(mine)).proposal))
+        await app.api.decide(denied.id, denied.digest, me(app), "deny", "too few")
+        waits, waits_elsewhere = await app.api.work(mine), await app.api.work(other)
         return Kept(folder, mine, denied.id, str(waits.proposal), str(waits_elsewhere.proposal), other)
 
 
@@ -89,13 +89,13 @@ async def tampered(kept: Kept, place: Path, payload: str, approved: bool) -> Asy
     lab = Lab.resume(place / "demo" / "lab")
     assert lab is not None
     if approved:
-        async with lab.served(), stage._application(session(place), lab, place / "demo", []) as app:
-            found = await app.desk.proposal(kept.open)
-            await app.desk.decide(found.id, found.digest, me(app), "approve")
+        async with lab.served(), demo_env._application(session(place), lab, place / "demo", []) as app:
+            found = await app.api.proposal(kept.open)
+            await app.api.decide(found.id, found.digest, me(app), "approve")
     with closing(sqlite3.connect(place / "demo" / "checkpoints.db")) as raw, raw:
         known = (kept.incident, kept.denied, kept.open, kept.other, kept.elsewhere)
         PAYLOADS[payload](Rows(raw, *known, place / "code-ran"))
-    async with lab.served(), stage._application(session(place), lab, place / "demo", []) as app:
+    async with lab.served(), demo_env._application(session(place), lab, place / "demo", []) as app:
         yield app, lab
 
 
@@ -103,7 +103,7 @@ async def gone_on(app: App, incident: str) -> None:
     """Until it rests or ends; what cannot be read is said, and ends the run."""
     try:
         for _ in range(3):  # far enough to act and to begin to verify
-            rest = await app.desk.work(incident)
+            rest = await app.api.work(incident)
             if rest.due is None or rest.kind.value != "clock":
                 return
             await app.clock.sleep(max(1.0, (rest.due - app.clock.now()).total_seconds()))
@@ -119,15 +119,15 @@ async def test_nothing_runs_but_what_was_approved(
     if not report.long and (payload not in CI or approved != (payload in CI[::3])):
         pytest.skip("a share of these runs in CI; all of them under --prove")
     async with tampered(kept, tmp_path / "copy", payload, approved) as (app, lab):
-        approved_key = (await app.desk.proposal(kept.open)).key
+        approved_key = (await app.api.proposal(kept.open)).key
         before = len(lab.effects())
         await gone_on(app, kept.incident)
         await gone_on(app, kept.elsewhere)
         effects = lab.effects()[before:]
         assert [one.key for one in effects] in ([], [approved_key] if approved else [])
         assert not (tmp_path / "copy" / "code-ran").exists()
-        assert await app.desk.audit() == []
-        state = (await app.desk.dossier(kept.incident)).incident.state
+        assert await app.api.audit() == []
+        state = (await app.api.incident_view(kept.incident)).incident.state
         assert state is not State.RECOVERED or effects
     report.add(tampered_checkpoints=1)
 
@@ -137,9 +137,9 @@ async def test_the_honest_checkpoint_runs_what_was_approved_once(kept: Kept, tmp
     lab = Lab.resume(tmp_path / "copy" / "demo" / "lab")
     assert lab is not None
     place = tmp_path / "copy"
-    async with lab.served(), stage._application(session(place), lab, place / "demo", []) as app:
-        found = await app.desk.proposal(kept.open)
-        await app.desk.decide(found.id, found.digest, me(app), "approve")
+    async with lab.served(), demo_env._application(session(place), lab, place / "demo", []) as app:
+        found = await app.api.proposal(kept.open)
+        await app.api.decide(found.id, found.digest, me(app), "approve")
         await gone_on(app, kept.incident)
         assert [one.key for one in lab.effects()] == [found.key]
 

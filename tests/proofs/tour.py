@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from agent.case.timeline import EventKind
+from agent.domain.timeline import EventKind
 from agent.errors import Overtaken
 from agent.store import timeline
 from agent.store.database import Database
@@ -243,7 +243,7 @@ def _with_a_twin(kind: str, mode: str, point: int, sent: bool) -> None:
         held = proposed(machine, mode, kind=kind)
         machine.run(_beside_a_twin(machine, held, point, sent))
         machine.promises()
-        told = machine.run(machine.stage.ledger.execute(held.proposal.id, machine.stage.run))
+        told = machine.run(machine.stage.executor.execute(held.proposal.id, machine.stage.run))
         happened = held.proposal.key in machine.stage.effects()
         assert told.outcome in (("DONE", "UNKNOWN") if happened else ("NOT_DONE", "UNKNOWN")), f"I7: {told.why}"
         machine._told(held, str(told.outcome))
@@ -266,7 +266,7 @@ async def _beside_a_twin(machine: GateUnderFire, held: Held, point: int, sent: b
 
     stage.meanwhile = once_it_is_sent if sent else twin
     with suppress(Overtaken):
-        told = await stage.ledger.execute(held.proposal.id, stage.run)
+        told = await stage.executor.execute(held.proposal.id, stage.run)
         row = await stage.row(held.proposal.id)
         stands = row.outcome if row else None
         assert stands == told.outcome, f"I7: told {told.outcome}, and {stands} stands there"

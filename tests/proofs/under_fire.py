@@ -11,10 +11,10 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from agent.case.timeline import EventKind
+from agent.domain.timeline import EventKind
 from agent.errors import NotEntitled, Outdated, Overtaken, Refused, ToolError, UnusableInput
-from agent.gate import stop
-from agent.gate.preparation import Prepared
+from agent.gate import kill_switch
+from agent.gate.prepare import Prepared
 from agent.gate.proposal import ProposalState, seal
 from agent.store import decisions, timeline
 from agent.store.database import Database
@@ -92,7 +92,7 @@ class GateUnderFire(Vandals):
     def _lives(self, held: Held) -> object | None:
         """Execute, and die or not."""
         try:
-            return object() if self.run(self.stage.ledger.execute(held.proposal.id, self.stage.run)) else None
+            return object() if self.run(self.stage.executor.execute(held.proposal.id, self.stage.run)) else None
         except Overtaken:
             return None
         except Crash:
@@ -101,7 +101,7 @@ class GateUnderFire(Vandals):
     def _looks_only(self, held: Held, said: bool) -> None:
         """There was an intent: nothing is sent any more, and what is told is true."""
         stage, before = self.stage, self.stage.caused()
-        told = self.run(stage.ledger.execute(held.proposal.id, stage.run))
+        told = self.run(stage.executor.execute(held.proposal.id, stage.run))
         self.resync(held)
         assert set(stage.caused()) == set(before), "I6: sent again after a crash"
         happened = held.proposal.key in before
@@ -140,7 +140,7 @@ class GateUnderFire(Vandals):
         """An answer that was taken counts from `place` on: whether it was taken before another's effect cannot be told."""
         stage, now = self.stage, self.moment()
         other = await Database.open("", stage.db.folder)
-        ledgers = stage.ledger, stage.runner(other)
+        ledgers = stage.executor, stage.runner(other)
 
         async def one(held: Held, op: str) -> None:
             what, _, who = op.partition(" ")
@@ -149,7 +149,7 @@ class GateUnderFire(Vandals):
                 await ledgers[int(who)].execute(proposal.id, stage.run)
             elif what == "stop":
                 with suppress(UnusableInput):  # somebody was first
-                    await stop.press(other, stage.clock, ANN, True, "smells")
+                    await kill_switch.press(other, stage.clock, ANN, True, "smells")
             else:
                 groups = tuple(g for g, members in self.around.groups.items() if who in members)
                 await stage.decide(proposal, proposal.digest, replace(WHO[who], groups=groups), what, other)
@@ -162,7 +162,7 @@ class GateUnderFire(Vandals):
             if ended is None and what in ("approve", "deny", "revoke"):
                 proposal = both[n % len(both)].proposal
                 self.history.insert(place, Answered(now, proposal.id, proposal.digest, who, True, what))
-        self.around.stopped = await stop.stopped(stage.db) is not None
+        self.around.stopped = await kill_switch.stopped(stage.db) is not None
         await other.close()
 
     async def _relearn(self, held: Held) -> None:
@@ -252,7 +252,7 @@ class GateUnderFire(Vandals):
         if prepared is None:
             return
         shown = self.run(
-            self.stage.ledger.preparation.submit(prepared, self.stage.run, f"step {len(self.around.held)}")
+            self.stage.executor.preparation.submit(prepared, self.stage.run, f"step {len(self.around.held)}")
         )
         said = self.around.rules.says(shown.action, shown.arguments, bool(shown.untrusted))
         covered = shown.covered
@@ -275,9 +275,9 @@ class GateUnderFire(Vandals):
         try:
             if forged == "parent":
                 asked = replace(row, outcome="DONE", receipt={"values": {"id": "x"}})
-                prepared: Prepared = self.run(stage.ledger.preparation.undo_of(held.proposal, asked))
+                prepared: Prepared = self.run(stage.executor.preparation.undo_of(held.proposal, asked))
             else:
-                prepared = self.run(stage.ledger.preparation.undo_of(held.proposal, row))
+                prepared = self.run(stage.executor.preparation.undo_of(held.proposal, row))
         except (Refused, ToolError):
             return None
         if not forged:

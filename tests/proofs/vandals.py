@@ -211,4 +211,4 @@ def _caused(scene: Scene) -> list[str]:
 async def _execute_everything(scene: Scene, held: Sequence[Held]) -> None:
     for one in [*held, *held]:
         with suppress(StanchError):
-            await scene.ledger.execute(one.proposal.id, scene.run)
+            await scene.executor.execute(one.proposal.id, scene.run)

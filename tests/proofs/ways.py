@@ -13,16 +13,16 @@ import httpx
 
 from agent.library.promql_text import OrAbsent, fill
 from tests.contexts import NOON, backend, context
-from tools.alert_history import alert_history
-from tools.alerts import active_alerts
-from tools.breach import by_label
+from tools.alerts.active import active_alerts
+from tools.alerts.expression import by_label
+from tools.alerts.history import alert_history
 from tools.context import Context, Service, Workload
 from tools.errors import ToolError
-from tools.logs import search_logs
-from tools.metrics import compare_metrics, find_metrics, query_metrics
-from tools.promql import parse, render, selector, selector_here
-from tools.restarts import restarts_and_versions
-from tools.suspects import rank_suspects
+from tools.logs.search import search_logs
+from tools.prometheus.metrics import compare_metrics, find_metrics, query_metrics
+from tools.prometheus.promql import parse, render, selector, selector_here
+from tools.prometheus.restarts import restarts_and_versions
+from tools.prometheus.root_cause_ranking import rank_suspects
 
 Way = Callable[[str], Awaitable[Sequence[str]]]
 _SENT = ("query", "match[]")

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from agent.case.alert import Alert, AlertStatus
-from agent.case.evidence import Evidence, ReadOutcome
-from agent.case.incident import Incident, Kind, State
-from agent.case.timeline import Event, EventKind
+from agent.domain.alert import Alert, AlertStatus
+from agent.domain.evidence import Evidence, ReadOutcome
+from agent.domain.incident import Incident, Kind, State
+from agent.domain.timeline import Event, EventKind
 from agent.library.parse import parse
 from agent.library.runbook import Match
 from agent.reasoner import move_json
-from agent.reasoner.moves import Call, Look, Move, Reasoner, Thought, View
+from agent.reasoner.protocol import Call, Look, Move, Reasoner, Thought, View
 from tests.contexts import ListedCatalog
-from tools import TOOLS
 from tools.context import Service, Workload
+from tools.listing import TOOLS
 from tools.spec import Fact
 
 NOW = datetime(2026, 11, 24, 3, 20, tzinfo=UTC)

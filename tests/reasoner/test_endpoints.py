@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from agent.case.redact import Redactor
 from agent.clock import MovedClock
+from agent.domain.redact import Redactor
 from agent.errors import ReasonerFailed
-from agent.reasoner.completion import MOST_GIVEN, said
 from agent.reasoner.failover import Failover
-from agent.reasoner.moves import Conclude, Look, Propose, Thought
-from agent.reasoner.openai_reasoner import OpenAIReasoner
-from agent.reasoner.prompt import messages
-from agent.reasoner.runbook_reasoner import RunbookReasoner
+from agent.reasoner.llm.completion import MOST_GIVEN, said
+from agent.reasoner.llm.conversation import messages
+from agent.reasoner.llm.openai_reasoner import OpenAIReasoner
+from agent.reasoner.protocol import Conclude, Look, Propose, Thought
+from agent.reasoner.rules.runbook_reasoner import RunbookReasoner
 from tests.endpoints import MOVES, QUIRKS, Quirk, Reply, Talk, call, completion, refused, says, served, well
 from tests.reasoner.cases import NOW, Case
 
@@ -115,7 +115,7 @@ async def test_a_wait_longer_than_anybody_has_patience_for_is_not_waited() -> No
 
 
 async def test_waiting_ends_with_the_seconds_that_an_incident_has() -> None:
-    from agent.reasoner.budget import Limits
+    from agent.reasoner.llm.budget import Limits
 
     def busy(talk: Talk, request: dict[str, Any]) -> Reply:
         return Reply(503, {"message": "loading"}, {"retry-after": "4"})

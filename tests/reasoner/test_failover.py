@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from agent.case.timeline import EventKind
+from agent.domain.timeline import EventKind
 from agent.errors import BudgetSpent, ReasonerFailed
 from agent.reasoner import move_json
 from agent.reasoner.failover import MOST_RETURNS, MOST_TRIES, Failover
-from agent.reasoner.moves import Call, Conclude, Look, ModelFailed, Move, Propose, Spent, Thought, View
 from agent.reasoner.progress import idle
-from agent.reasoner.runbook_reasoner import RunbookReasoner
+from agent.reasoner.protocol import Call, Conclude, Look, ModelFailed, Move, Propose, Spent, Thought, View
+from agent.reasoner.rules.runbook_reasoner import RunbookReasoner
 from tests.reasoner.cases import Case, compared, series
 
 STARVED = {"throttled": series(0.6, service="web"), "compare_metrics": compared(1.9, 0.3, 0.3)}

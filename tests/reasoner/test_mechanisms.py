@@ -7,13 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from agent.case.alert import Alert, AlertStatus
-from agent.case.cause import Fault
-from agent.reasoner.afresh import narrowed
-from agent.reasoner.first_minute import alert_of
-from agent.reasoner.measures import measured
-from agent.reasoner.moves import Conclude, Propose
-from agent.reasoner.runbook_reasoner import RunbookReasoner
+from agent.domain.alert import Alert, AlertStatus
+from agent.domain.cause import Fault
+from agent.reasoner.protocol import Conclude, Propose
+from agent.reasoner.rules.first_minute import alert_of
+from agent.reasoner.rules.metric_phrases import measured
+from agent.reasoner.rules.runbook_reasoner import RunbookReasoner
+from agent.reasoner.rules.still_breaching import narrowed
 from tests.reasoner.cases import BEGAN, BOOK, NOW, Case, compared, deployed, series
 from tools.spec import Fact
 

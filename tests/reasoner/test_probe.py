@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from agent.clock import MovedClock
-from agent.reasoner.endpoint import Endpoint
-from agent.reasoner.probe import WORD, probe
+from agent.reasoner.llm.endpoint import Endpoint
+from agent.reasoner.llm.probe import WORD, probe
 from tests.command_line import stanch
 from tests.endpoints import QUIRKS, Quirk, Reply, Talk, call, completion, refused, says, served
 from tests.reasoner.cases import NOW

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from agent.reasoner.budget import estimate
-from agent.reasoner.move_tools import tools_of
-from agent.reasoner.prompts import load
+from agent.reasoner.llm.budget import estimate
+from agent.reasoner.llm.move_tools import tools_of
+from agent.reasoner.llm.prompt_files import load
 from agent.settings import shipped
 from tools.listing import TOOLS
 

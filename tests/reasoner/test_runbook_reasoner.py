@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from agent.case.cause import Fault
-from agent.case.claims import check, fill
-from agent.case.finding import Finding
-from agent.case.timeline import EventKind
-from agent.reasoner.moves import Conclude, Look, Propose, Reply
-from agent.reasoner.runbook_reasoner import RunbookReasoner
-from agent.reasoner.sentences import names_in
+from agent.domain.cause import Fault
+from agent.domain.claims.claims import check, fill
+from agent.domain.finding import Finding
+from agent.domain.timeline import EventKind
+from agent.reasoner.protocol import Conclude, Look, Propose, Reply
+from agent.reasoner.rules.findings_text import names_in
+from agent.reasoner.rules.runbook_reasoner import RunbookReasoner
 from tests.contexts import ListedCatalog
 from tests.reasoner.cases import BEGAN, BOOK, Case, compared, deployed, series
+from tests.told import sealed
 from tools.spec import Fact
 
 REASONER = RunbookReasoner()
@@ -155,7 +156,7 @@ async def _proposed() -> tuple[Case, Propose]:
     case = Case(dict(STARVED))
     move = await case.end(REASONER)
     assert isinstance(move, Propose)
-    case.note(EventKind.PROPOSAL, {"id": "P1", "action": move.action, "arguments": dict(move.args)})
+    case.note(EventKind.PROPOSAL, sealed("P1", move.action, dict(move.args)))
     return case, move
 
 

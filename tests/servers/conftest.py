@@ -15,7 +15,7 @@ from agent.clock import iso
 from tests.conftest import need
 from tests.servers.history import EXPRESSION, STEP, History
 from tests.servers.machines import prometheus_command, running
-from tools.wording import at
+from tools.formatting import at
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import pytest
 from tests.servers.conftest import Filled
 from tests.servers.history import LAST_WEEK, SLOW, YESTERDAY
 from tests.servers.machines import Ran, stanch
-from tools.wording import at
+from tools.formatting import at
 
 pytestmark = pytest.mark.server
 WITHIN_S = 15.0

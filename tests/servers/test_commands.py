@@ -19,21 +19,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from agent.api import App
 from agent.app import open_app
-from agent.application import App
 from agent.clock import RealClock
 from agent.lab.server import Lab
-from agent.surfaces.cli import stage
+from agent.surfaces.cli import demo_env
 from agent.surfaces.cli.session import Session
 from tests.conftest import need
 from tests.contexts import backend, context
 from tests.mlflow_server import MODEL, MlflowServer, mlflow_server
 from tests.serving import served
-from tests.tools.test_alert_actions import alertmanager
-from tools import TOOLS
+from tests.tools.alerts.test_actions import alertmanager
 from tools.context import Context, Model
-from tools.http_action import HttpActionSpec, declare
-from tools.model_actions import PointModelAlias
+from tools.http_action.action import HttpActionSpec, declare
+from tools.listing import TOOLS
+from tools.models.actions import PointModelAlias
 from tools.spec import Action
 
 __all__ = ["alertmanager", "mlflow_server"]  # fixtures
@@ -71,8 +71,8 @@ async def typed(action: Action, where: Context, folder: Path, **environment: str
 @asynccontextmanager
 async def lab(tmp_path: Path, scenario: str) -> AsyncIterator[tuple[App, Context, dict[str, str], Lab]]:
     session = Session(functools.partial(open_app), {"data": str(tmp_path)})
-    async with stage.begun(session, [], scenario, 1) as (app, _, world):
-        where = app.desk.context()
+    async with demo_env.begun(session, [], scenario, 1) as (app, _, world):
+        where = app.api.context()
         kubeconfig = next(b.kubeconfig for b in where.backends.of("kubernetes"))
         yield app, where, {"KUBECONFIG": str(kubeconfig)}, world
 

@@ -16,21 +16,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from agent.api import App
 from agent.app import open_app
-from agent.application import App
-from agent.case.alert import Alert, AlertStatus
-from agent.case.cause import Cause, Fault
-from agent.case.check import Check, SuccessTest
-from agent.case.dossier import Dossier, to_json
-from agent.case.finding import Assertion, Claim
-from agent.case.incident import Kind, State
-from agent.case.timeline import EventKind
 from agent.clock import MovedClock
+from agent.domain.alert import Alert, AlertStatus
+from agent.domain.cause import Cause, Fault
+from agent.domain.check import Check, SuccessTest
+from agent.domain.finding import Assertion, Claim
+from agent.domain.incident import Kind, State
+from agent.domain.incident_view import IncidentView, to_json
+from agent.domain.timeline import EventKind
 from agent.errors import NotEntitled
-from agent.reasoner.moves import Call, Conclude, Look, Move, Propose, Thought, View
+from agent.graph.worker import Rest, RestKind
+from agent.reasoner.protocol import Call, Conclude, Look, Move, Propose, Thought, View
 from agent.settings import read
 from agent.settings_file import BackendEntry
-from agent.worker import Rest, RestKind
 from tests.mlflow_server import API, MODEL, MlflowServer, mlflow_server
 from tests.serving import served
 
@@ -150,18 +150,18 @@ class Stage:
     async def run(self) -> Rest:
         """Until it ends or a person is needed; clocks are moved on."""
         while True:
-            rest = await self.app.desk.work(self.incident)
+            rest = await self.app.api.work(self.incident)
             if rest.kind is not RestKind.CLOCK:
                 return rest
             assert rest.due is not None
             self.clock.move_to(rest.due)
 
     async def approved(self, user: str = "ann") -> None:
-        (proposal,) = await self.app.desk.proposals()
-        await self.app.desk.decide(proposal.id, proposal.digest, self.app.desk.person(f"os:{user}"), "approve")
+        (proposal,) = await self.app.api.proposals()
+        await self.app.api.decide(proposal.id, proposal.digest, self.app.api.person(f"os:{user}"), "approve")
 
-    async def dossier(self) -> Dossier:
-        return await self.app.desk.dossier(self.incident)
+    async def incident_view(self) -> IncidentView:
+        return await self.app.api.incident_view(self.incident)
 
 
 @asynccontextmanager
@@ -183,7 +183,7 @@ async def stage(mlflow: MlflowServer, folder: Path, *, follows: bool, rule: bool
                 fingerprint="f1", status=AlertStatus.FIRING, labels=labels, annotations={"summary": "forecasts are off"},
                 starts_at=clock.now() - timedelta(minutes=5), source="alertmanager",
             )  # fmt: skip
-            (received,) = await app.desk.receive([alert])
+            (received,) = await app.api.receive([alert])
             assert received.incident is not None
             yield Stage(app, clock, reasoner, received.incident)
 
@@ -207,7 +207,7 @@ async def test_serving_that_follows_is_a_recovery(registry: MlflowServer, tmp_pa
         assert registry.champion() == "3"  # an approval is a decision, not yet the act
         assert (await on.run()).kind is RestKind.ENDED
         assert registry.champion() == "2"
-        shown = to_json(await on.dossier())
+        shown = to_json(await on.incident_view())
     assert shown["incident"]["state"] == State.RECOVERED
     assert shown["incident"]["kind"] == "model"
     assert shown["proposal"]["arguments"] == {"model": "forecast", "version": "2", "alias": "champion"}
@@ -227,16 +227,16 @@ async def test_that_serving_runs_the_version_is_no_recovery_where_the_rule_canno
 ) -> None:
     async with stage(registry, tmp_path, follows=True, rule=False) as on:
         await on.run()
-        (sealed,) = await on.app.desk.proposals()
+        (sealed,) = await on.app.api.proposals()
         assert sealed.success.by_person
         await on.approved()
         assert (await on.run()).kind is RestKind.ENDED
         assert registry.champion() == "2"  # nothing is taken back on a guess
-        dossier = await on.dossier()
-    shown = to_json(dossier)
+        incident_view = await on.incident_view()
+    shown = to_json(incident_view)
     assert shown["incident"]["state"] == State.HANDED_OVER
     assert (shown["verification"]["recovered"], shown["undo"]) == (None, None)
-    assert any("Is it over?" in str(e.data.get("hand_over")) for e in dossier.events)
+    assert any("Is it over?" in str(e.data.get("hand_over")) for e in incident_view.events)
     assert "whether it is over a person has to say" in on.reasoner.seen[-1].rejections[0]
 
 
@@ -245,23 +245,23 @@ async def test_serving_that_stays_is_no_recovery_and_the_alias_is_moved_back(
 ) -> None:
     async with stage(registry, tmp_path, follows=False) as on:
         await on.run()
-        (sealed,) = await on.app.desk.proposals()
+        (sealed,) = await on.app.api.proposals()
         assert sealed.undo is not None
         assert sealed.undo.arguments == {"model": "forecast", "version": "3", "alias": "champion"}
         await on.approved()
         assert (await on.run()).kind is RestKind.ENDED
         assert registry.champion() == "3"
-        dossier = await on.dossier()
-    shown = to_json(dossier)
+        incident_view = await on.incident_view()
+    shown = to_json(incident_view)
     assert shown["incident"]["state"] == State.HANDED_OVER
     assert shown["execution"]["outcome"] == "DONE"
     assert shown["verification"]["recovered"] is False
     assert shown["undo"]["execution"]["outcome"] == "DONE"
     assert shown["undo"]["proposal"]["arguments"] == sealed.undo.arguments
     assert [d["by"] for d in shown["decisions"]] == ["os:ann"]  # the approval covered the undo: nobody was asked twice
-    moved = [e.data["proposal"] for e in dossier.events if e.kind is EventKind.OUTCOME]
+    moved = [e.data["proposal"] for e in incident_view.events if e.kind is EventKind.OUTCOME]
     assert moved == [sealed.id, shown["undo"]["proposal"]["id"]]
-    whys = [e.data["why"] for e in dossier.events if e.kind is EventKind.VERIFICATION and e.data["final"]]
+    whys = [e.data["why"] for e in incident_view.events if e.kind is EventKind.VERIFICATION and e.data["final"]]
     assert whys[0].startswith("not recovered within 2 min: ")
     assert "ModelErrorHigh's own rule still fires" in whys[0]
     assert "served_version" in whys[0]
@@ -277,7 +277,7 @@ async def test_an_alias_that_somebody_else_moved_meanwhile_is_left_where_it_is(
         registry.point_champion("1")
         assert (await on.run()).kind is RestKind.ENDED
         assert registry.champion() == "1"
-        shown = to_json(await on.dossier())
+        shown = to_json(await on.incident_view())
     assert shown["execution"]["outcome"] == "NOT_DONE"
     assert shown["incident"]["state"] == State.HANDED_OVER
 
@@ -289,7 +289,7 @@ async def test_a_change_made_by_hand_meanwhile_is_said_to_be_and_still_watched(
         await on.run()
         registry.point_champion("2")
         assert (await on.run()).kind is RestKind.ENDED
-        shown = to_json(await on.dossier())
+        shown = to_json(await on.incident_view())
     assert shown["execution"] is None or shown["execution"]["outcome"] == "NOT_DONE"
     assert shown["decisions"] == []
     assert shown["verification"]["recovered"] is True

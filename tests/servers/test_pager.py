@@ -10,17 +10,17 @@ from pathlib import Path
 import httpx
 import pytest
 
+from agent.api import App
 from agent.app import open_app
-from agent.application import App
-from agent.case.alert import Alert, AlertStatus
-from agent.case.attention import Attention, Depth
-from agent.case.incident import Incident, Kind, State
-from agent.case.timeline import EventKind
-from agent.intake.alertmanager import delivered
-from agent.intake.reconcile import missed
+from agent.domain.alert import Alert, AlertStatus
+from agent.domain.incident import Incident, Kind, State
+from agent.domain.timeline import EventKind
+from agent.domain.urgency import Depth, Urgency
+from agent.service.reconcile import missed
 from agent.settings import read
 from agent.settings_file import BackendEntry
-from agent.store import attention, incidents, timeline
+from agent.sources.alertmanager import delivered
+from agent.store import incidents, timeline, urgency
 from tests.conftest import need
 from tests.servers.conftest import free
 from tests.servers.machines import alertmanager_command, running
@@ -44,11 +44,11 @@ async def waits_for_a_person(app: App) -> str:
     """An incident whose outcome nobody could tell, twenty minutes ago."""
     began = datetime.now(UTC) - WAITED
     one = Incident("inc-1", State.NEEDS_INPUT, Kind.INFRA, "p99 is high", began, "critical", ("f",), {"service": "web"})
-    async with app.desk.notebook.db.write() as tx:
+    async with app.api.run_context.db.write() as tx:
         await incidents.add(tx, replace(one, opened_at=began))
         moved = {"from": "acting", "to": "needs_input", "why": "UNKNOWN"}
         await timeline.append(tx, one.id, EventKind.STATE, "stanch", moved, began)
-        await attention.put(tx, Attention(one.id, Depth.INVESTIGATE, "#ops"))
+        await urgency.put(tx, Urgency(one.id, Depth.INVESTIGATE, "#ops"))
     return one.id
 
 
@@ -62,20 +62,20 @@ async def test_what_nobody_looks_at_fires_until_somebody_does(tmp_path: Path, al
     entry = BackendEntry(name="am", url=alertmanager)
     async with open_app(replace(settings, backends={"alertmanager": (entry,)})) as app:
         incident = await waits_for_a_person(app)
-        await app.pager.look()
+        await app.escalation.look()
         (called,) = ours(alertmanager)
         assert (
             called["labels"] | {"alertname": "StanchNeedsPerson", "incident": incident, "service": "web"}
             == called["labels"]
         )
         assert "p99 is high" in called["annotations"]["summary"]
-        assert (await app.postbox("slack").attention(incident) or Attention("", Depth.IGNORE)).called_at is not None
+        assert (await app.outbox("slack").attention(incident) or Urgency("", Depth.IGNORE)).called_at is not None
         back = _as_listed(app, alertmanager)
         assert [app.inbox.raised_here(one) for one in back] == [True]
         assert not app.inbox.raised_here(replace(back[0], labels={**back[0].labels, "incident": "inc-2"}))
-        assert await missed(app.desk.notebook) == [], "what comes back is no news"
-        await app.postbox("slack").seen(incident)
-        await app.pager.look()
+        assert await missed(app.api.run_context) == [], "what comes back is no news"
+        await app.outbox("slack").seen(incident)
+        await app.escalation.look()
         assert ours(alertmanager) == []
 
 
@@ -92,11 +92,11 @@ async def test_nobody_is_called_about_a_call(tmp_path: Path, alertmanager: str) 
             "alertmanager", "f9", AlertStatus.FIRING, {"alertname": "StanchNeedsPerson", "source": "stanch", "incident": "inc-9"},
             {"summary": "theirs", "stanch_seal": "0" * 64}, datetime.now(UTC) - WAITED,
         )  # fmt: skip
-        (received,) = await app.desk.receive([theirs])
-        async with app.desk.notebook.db.write() as tx:
+        (received,) = await app.api.receive([theirs])
+        async with app.api.run_context.db.write() as tx:
             found = await incidents.get(tx, str(received.incident))
             assert found is not None
             investigating = found.to(State.INVESTIGATING)
             await incidents.save(tx, investigating.to(State.NEEDS_INPUT))
-        await app.pager.look()
+        await app.escalation.look()
         assert ours(alertmanager) == []

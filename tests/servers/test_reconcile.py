@@ -14,14 +14,14 @@ from typing import Any
 import httpx
 import pytest
 
+from agent.api import App
 from agent.app import open_app
-from agent.application import App
-from agent.case.alert import Alert, AlertStatus
 from agent.clock import MovedClock, iso
-from agent.intake.alertmanager import delivered
-from agent.intake.reconcile import missed
+from agent.domain.alert import Alert, AlertStatus
+from agent.service.reconcile import missed
 from agent.settings import read
 from agent.settings_file import BackendEntry
+from agent.sources.alertmanager import delivered
 from agent.surfaces.webhook import Readiness, build
 from tests.conftest import need
 from tests.servers.conftest import free
@@ -83,31 +83,31 @@ async def asking(tmp_path: Path, *urls: str) -> AsyncIterator[tuple[App, MovedCl
 
 
 async def names(app: App) -> list[tuple[str, AlertStatus]]:
-    return sorted((one.name, one.status) for one in await missed(app.desk.notebook))
+    return sorted((one.name, one.status) for one in await missed(app.api.run_context))
 
 
 async def test_what_fires_there_and_is_unknown_here_is_news_once(tmp_path: Path, alertmanager: str) -> None:
     fire(alertmanager, datetime.now(UTC), alertname="Missed", service="web")
     async with asking(tmp_path, alertmanager) as (app, _):
-        (found,) = await missed(app.desk.notebook)
+        (found,) = await missed(app.api.run_context)
         assert (found.name, found.status, found.extra["seen"]) == ("Missed", AlertStatus.FIRING, "reconciling")
-        await app.desk.receive([found])
-        assert await missed(app.desk.notebook) == []
+        await app.api.receive([found])
+        assert await missed(app.api.run_context) == []
 
 
 async def test_what_is_open_here_and_no_longer_listed_is_resolved_by_now(tmp_path: Path, alertmanager: str) -> None:
     fire(alertmanager, datetime.now(UTC), alertname="Ended", service="web")
     async with asking(tmp_path, alertmanager) as (app, clock):
-        (received,) = await app.desk.receive(as_delivered(alertmanager, "Ended"))
-        assert await missed(app.desk.notebook) == []
+        (received,) = await app.api.receive(as_delivered(alertmanager, "Ended"))
+        assert await missed(app.api.run_context) == []
         ends = {"labels": {"alertname": "Ended", "service": "web"}, "endsAt": iso(datetime.now(UTC))}
         post(alertmanager, "alerts", [ends])
         until(lambda: not listed(alertmanager), "it is no longer listed")
-        (found,) = await missed(app.desk.notebook)
+        (found,) = await missed(app.api.run_context)
         assert (found.status, found.ends_at) == (AlertStatus.RESOLVED, clock.now())
         assert found.fingerprint == received.alert.fingerprint
-        await app.desk.receive([found])
-        assert await missed(app.desk.notebook) == []
+        await app.api.receive([found])
+        assert await missed(app.api.run_context) == []
 
 
 async def test_an_alertmanager_that_has_just_started_resolves_nothing(tmp_path: Path, alertmanager: str) -> None:
@@ -115,8 +115,8 @@ async def test_an_alertmanager_that_has_just_started_resolves_nothing(tmp_path: 
     alerts = as_delivered(alertmanager, "Open")
     async with asking(tmp_path, alertmanager) as (app, _):
         ended = [replace(alerts[0], fingerprint="0123456789abcdef", labels={"alertname": "Elsewhere"})]
-        await app.desk.receive(ended)
-        early = replace(app.desk.notebook, clock=MovedClock(datetime.now(UTC)))
+        await app.api.receive(ended)
+        early = replace(app.api.run_context, clock=MovedClock(datetime.now(UTC)))
         assert [one.status for one in await missed(early)] == [AlertStatus.FIRING]
 
 
@@ -128,7 +128,7 @@ async def test_one_that_does_not_answer_resolves_nothing_and_the_other_is_heard(
         gone = replace(
             as_delivered(alertmanager, "Missed")[0], fingerprint="0123456789abcdef", labels={"alertname": "X"}
         )
-        await app.desk.receive([gone])
+        await app.api.receive([gone])
         assert await names(app) == [("Missed", AlertStatus.FIRING)]
 
 
@@ -142,9 +142,9 @@ async def test_silenced_alerts_are_no_news_and_have_not_ended(tmp_path: Path, al
     post(alertmanager, "silences", silence)
     until(lambda: listed(alertmanager)[0]["status"]["state"] == "suppressed", "it is silenced")
     async with asking(tmp_path, alertmanager) as (app, _):
-        assert await missed(app.desk.notebook) == []
-        await app.desk.receive(as_delivered(alertmanager, "Quiet"))
-        assert await missed(app.desk.notebook) == []
+        assert await missed(app.api.run_context) == []
+        await app.api.receive(as_delivered(alertmanager, "Quiet"))
+        assert await missed(app.api.run_context) == []
 
 
 async def test_alerts_of_other_receivers_are_no_news_and_what_calls_itself_ours_is(
@@ -155,7 +155,7 @@ async def test_alerts_of_other_receivers_are_no_news_and_what_calls_itself_ours_
     fire(alertmanager, datetime.now(UTC), alertname="StanchNeedsPerson", source="stanch")
     async with asking(tmp_path, alertmanager) as (app, _):
         everything = await names(app)
-        await app.desk.receive(as_delivered(alertmanager, "Known"))
+        await app.api.receive(as_delivered(alertmanager, "Known"))
         assert [name for name, _ in everything] == ["Known", "Ours", "StanchNeedsPerson", "Theirs"]
         assert [name for name, _ in await names(app)] == ["Ours", "StanchNeedsPerson"]
 
@@ -181,7 +181,7 @@ async def test_what_was_refused_for_its_length_is_found_within_seconds(tmp_path:
             assert (await http.post("/v1/webhooks/alertmanager", json=body)).status_code == 413
         try:
             async with asyncio.timeout(30):
-                while len(await app.desk.incidents()) < 5:  # noqa: ASYNC110
+                while len(await app.api.incidents()) < 5:  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
         finally:
             app.watch.stop()

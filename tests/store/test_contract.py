@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from agent.case.alert import Alert, AlertStatus
-from agent.case.evidence import ReadOutcome, Recorded
-from agent.case.incident import Incident, Kind, State
-from agent.case.timeline import EventKind, broken_at
+from agent.domain.alert import Alert, AlertStatus
+from agent.domain.evidence import ReadOutcome, Recorded
+from agent.domain.incident import Incident, Kind, State
+from agent.domain.timeline import EventKind, broken_at
 from agent.errors import BadConfiguration, Overtaken, UnusableInput
 from agent.store import alerts, changes, evidence, incidents, migrate, switches, timeline, wakes
 from agent.store.database import Database

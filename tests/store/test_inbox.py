@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
 
-from agent.case.redact import Redactor
+from agent.domain.redact import Redactor
 from agent.store import inbox
 from agent.store.database import Database
 from agent.store.schema import CHUNK, signals

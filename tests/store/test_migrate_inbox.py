@@ -11,12 +11,12 @@ from alembic.config import Config
 from sqlalchemy import create_engine, insert, make_url, select
 
 from agent.app import open_app
-from agent.case.alert import Alert, AlertStatus
-from agent.case.redact import Redactor
 from agent.clock import MovedClock
+from agent.domain.alert import Alert, AlertStatus
+from agent.domain.redact import Redactor
 from agent.gate.audit import verify
-from agent.intake.portions import PORTION
 from agent.settings import read
+from agent.sources.portions import PORTION
 from agent.store import inbox, migrate
 from agent.store.database import Database
 from agent.store.schema import inbox as table
@@ -89,9 +89,9 @@ async def test_the_service_goes_on_with_what_the_version_before_had_not_taken_in
             pass
         while await app.watch.start_due():
             pass
-        found = await app.desk.incidents(1_000)
+        found = await app.api.incidents(1_000)
         assert len(found) == 2 + 3 * PORTION - 1
         assert [one.alerts for one in found if one.state.ended] == [("f1000",)], (
             "resolved after it began, as it was sent"
         )
-        assert await verify(app.desk.notebook.db) == []
+        assert await verify(app.api.run_context.db) == []

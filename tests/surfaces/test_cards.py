@@ -10,20 +10,23 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from agent.case.attention import Attention, Depth
-from agent.case.catalog import Catalog
-from agent.case.dossier import Dossier
-from agent.case.incident import Incident, Kind, State
-from agent.case.text import exact, oddities, visible
-from agent.case.timeline import Event, EventKind
-from agent.gate.cautions import cautions
+from agent.domain.alert import AlertStatus
+from agent.domain.catalog import Catalog
+from agent.domain.events import AlertJoined, ProposalSealed
+from agent.domain.incident import Incident, Kind, State
+from agent.domain.incident_view import IncidentView
+from agent.domain.text import exact, oddities, visible
+from agent.domain.timeline import Event
+from agent.domain.urgency import Depth, Urgency
+from agent.gate.approver_warnings import cautions
+from agent.gate.kill_switch import Stopped
 from agent.gate.proposal import Proposal, ProposalState
-from agent.gate.stop import Stopped
 from agent.store.database import Database
 from agent.surfaces.cli import cards
 from agent.surfaces.slack import approval as slack_card
-from agent.surfaces.slack.scene import Scene as SlackScene
+from agent.surfaces.slack.card_context import Scene as SlackScene
 from tests.gate.world import NOON, Scene
+from tests.told import alert, event
 from tools.spec import State as Seen
 
 CYRILLIC = "сhеckout"  # с and е are Cyrillic
@@ -47,8 +50,8 @@ def terminal(proposal: Proposal, stopped: Stopped | None = None, events: Sequenc
 
 def slack(proposal: Proposal, stopped: Stopped | None = None, events: Sequence[Event] = ()) -> str:
     incident = Incident("inc", State.AWAITING_APPROVAL, Kind.UNKNOWN, "p99", NOON)
-    attention = Attention("inc", Depth.INVESTIGATE, "C1")
-    scene = SlackScene(Dossier(incident, events=list(events)), attention, stopped=stopped)
+    attention = Urgency("inc", Depth.INVESTIGATE, "C1")
+    scene = SlackScene(IncidentView(incident, events=list(events)), attention, stopped=stopped)
     parts = slack_card.approval(scene, proposal)
     return json.dumps(parts, ensure_ascii=False, default=lambda part: str(part))
 
@@ -108,15 +111,13 @@ def test_names_from_untrusted_text_and_a_stop_are_said(proposal: Proposal, card:
 
 @CARDS
 def test_an_alert_that_fired_since_is_said(proposal: Proposal, card: object) -> None:
-    def event(n: int, kind: EventKind, **data: object) -> Event:
-        return Event(n, "inc", 1, NOON, kind, "stanch", data, "", "")
+    def fired(n: int, name: str, status: AlertStatus = AlertStatus.FIRING) -> Event:
+        return event(n, "alertmanager", AlertJoined(alert=alert(name, NOON, status)), NOON)
 
-    def alert(n: int, name: str, status: str = "firing") -> Event:
-        return event(n, EventKind.ALERT, fingerprint=name, status=status, labels={"alertname": name})
-
-    before = [alert(1, "LatencyHigh"), event(2, EventKind.PROPOSAL, id=proposal.id), alert(3, "LatencyHigh")]
-    assert "fired as well" not in card(proposal, None, [*before, alert(4, "Early", "resolved")])  # type: ignore[operator]
-    late = [*before, alert(4, "NodeDown"), alert(5, "LatencyHigh")]
+    made = event(2, "runbook", ProposalSealed.from_json(proposal.to_json()), NOON)
+    before = [fired(1, "LatencyHigh"), made, fired(3, "LatencyHigh")]
+    assert "fired as well" not in card(proposal, None, [*before, fired(4, "Early", AlertStatus.RESOLVED)])  # type: ignore[operator]
+    late = [*before, fired(4, "NodeDown"), fired(5, "LatencyHigh")]
     assert "Since this was proposed, NodeDown fired as well" in card(proposal, None, late)  # type: ignore[operator]
     assert "fired as well" not in card(replace(proposal, state=ProposalState.DONE), None, late)  # type: ignore[operator]
 

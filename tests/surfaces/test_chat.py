@@ -13,10 +13,10 @@ from prompt_toolkit.output import DummyOutput
 from rich.console import Console
 
 from agent.__main__ import _open
+from agent.surfaces.cli.chat import _chat
 from agent.surfaces.cli.exit_codes import Exit
 from agent.surfaces.cli.investigate import _demo
 from agent.surfaces.cli.session import Session
-from agent.surfaces.cli.talk import _chat
 from tests.founding_play import CONCLUDE, LOOK, PROPOSE
 from tests.played_llm import calls, scripted
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agent.case.timeline import EventKind
+from agent.domain.timeline import EventKind
 from tests.command_line import Run, stanch
 from tests.warm import Warm
 

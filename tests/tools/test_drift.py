@@ -16,8 +16,8 @@ import pytest
 
 from tests.contexts import NOON, backend, context
 from tools.context import Backends, Context, Model, Service
-from tools.drift import inspect_drift
-from tools.drift_sources import date_in
+from tools.drift.inspect import inspect_drift
+from tools.drift.sources import date_in
 from tools.errors import BadArguments, NotConfigured, NotRecorded, TargetUnclear, ToolFailed, Unreachable
 from tools.spec import Answer
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from tools.drift.reports import reader
+from tools.drift.reports.report import ColumnDrift, DriftReport
 from tools.errors import ToolFailed
-from tools.reports import reader
-from tools.reports.report import ColumnDrift, DriftReport
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "drift"
 TRUTH: dict[str, dict[str, Any]] = json.loads((FOLDER / "truth.json").read_text())["files"]

@@ -22,10 +22,10 @@ from starlette.routing import Route
 from tests.clusters import Doorway
 from tests.contexts import context
 from tests.serving import served
-from tools import http_action, http_spec
 from tools.context import Context
 from tools.errors import BadArguments, NotConfigured, Refused, ToolFailed
-from tools.http_action import HttpActionSpec, declare, declare_all
+from tools.http_action import action, http_spec
+from tools.http_action.action import HttpActionSpec, declare, declare_all
 from tools.spec import Action, Risk, State
 
 KEY = "inc-1:p1:1"
@@ -33,7 +33,7 @@ SECRETS = {"NOMAD_TOKEN": SecretStr("s3cret")}
 
 
 def example(**changes: Any) -> dict[str, Any]:
-    block = re.search(r"```yaml\n(.*?)```", http_action.__doc__ or "", re.DOTALL)
+    block = re.search(r"```yaml\n(.*?)```", action.__doc__ or "", re.DOTALL)
     assert block
     (entry,) = yaml.safe_load(block[1])["actions"]
     return {**entry, **changes}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tools.log_patterns import LONGEST, Pattern, mask, patterns
+from tools.logs.patterns import LONGEST, Pattern, mask, patterns
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from tests.contexts import NOON, backend, context
 from tools.context import Context, Service
 from tools.errors import BadArguments, ToolFailed
-from tools.logs import MOST_LINES, is_error, search_logs
+from tools.logs.search import MOST_LINES, is_error, search_logs
 from tools.spec import Emptiness
 
 END_NS = int(NOON.timestamp()) * 10**9

@@ -14,12 +14,12 @@ from agent.lab.prometheus import routes
 from agent.lab.samples import Recorded
 from tests.contexts import backend, context
 from tests.real_prometheus import AS_OF, BREACH, DEPLOYED, END, samples
-from tools.alert_history import alert_history
-from tools.alert_rule import alert_rule
-from tools.alerts import active_alerts, began_around
+from tools.alerts.active import active_alerts, began_around
+from tools.alerts.history import alert_history
+from tools.alerts.rule import alert_rule
 from tools.context import Context, Service
-from tools.metrics import compare_metrics, find_metrics, query_metrics
-from tools.restarts import restarts_and_versions
+from tools.prometheus.metrics import compare_metrics, find_metrics, query_metrics
+from tools.prometheus.restarts import restarts_and_versions
 from tools.spec import Answer, Emptiness
 
 FORECAST = Service("demand-forecast", {"service": "demand-forecast"})

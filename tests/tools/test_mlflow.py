@@ -12,7 +12,7 @@ import pytest
 
 from tests.contexts import backend
 from tools.errors import Refused, ToolFailed, Unreachable
-from tools.mlflow import Mlflow, NotConnected
+from tools.models.mlflow import Mlflow, NotConnected
 
 CALLS: list[dict[str, Any]] = json.loads((Path(__file__).parents[1] / "fixtures" / "mlflow" / "rest.json").read_text())
 NAMES = ("name", "alias", "version", "run_id", "metric_key", "path")

@@ -14,12 +14,12 @@ from tests.contexts import backend, context
 from tests.mlflow_server import MODEL, MlflowServer, mlflow_server
 from tools.changes import promotions
 from tools.context import Context, Model
-from tools.drift import inspect_drift
+from tools.drift.inspect import inspect_drift
 from tools.errors import NotRecorded, Refused, ToolFailed
-from tools.mlflow import Mlflow, MlflowAnswered
-from tools.model_actions import PointModelAlias
-from tools.model_health import model_quality
-from tools.models import model_lineage, model_versions, served_version
+from tools.models.actions import PointModelAlias
+from tools.models.health import model_quality
+from tools.models.mlflow import Mlflow, MlflowAnswered
+from tools.models.versions import model_lineage, model_versions, served_version
 from tools.spec import Answer
 
 __all__ = ["mlflow_server"]  # the fixture

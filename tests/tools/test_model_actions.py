@@ -14,7 +14,7 @@ from tests.contexts import NOON, ListedCatalog, backend, context
 from tests.tools.test_mlflow import recorded
 from tools.context import Backends, Context, Model, Service, Workload
 from tools.errors import BadArguments, NotConfigured, Refused, TargetUnclear, ToolFailed, Unreachable
-from tools.model_actions import PointModelAlias, RequestRetraining
+from tools.models.actions import PointModelAlias, RequestRetraining
 from tools.spec import Risk, State
 
 MODEL = Model("forecast", "demand-forecast", served_by="demand-forecast")

@@ -16,9 +16,9 @@ from tests.tools.test_mlflow import recorded
 from tools.changes import promotions, recent_changes
 from tools.context import Backend, Change, Context, Model, Service
 from tools.errors import NotConfigured, NotRecorded, TargetUnclear, ToolFailed, Unreachable
-from tools.model_health import feature_freshness, model_quality
-from tools.models import model_lineage, model_versions, served_version
-from tools.registry import tag_time
+from tools.models.health import feature_freshness, model_quality
+from tools.models.registry import tag_time
+from tools.models.versions import model_lineage, model_versions, served_version
 from tools.spec import Answer, Emptiness
 
 NOW = NOON.timestamp()

@@ -11,14 +11,14 @@ import httpx
 import pytest
 
 from tests.contexts import backend, context
-from tools.alert_history import alert_history
-from tools.alert_rule import alert_rule
-from tools.alerts import active_alerts, began_around
+from tools.alerts.active import active_alerts, began_around
+from tools.alerts.history import alert_history
+from tools.alerts.rule import alert_rule
 from tools.context import Context
 from tools.errors import BadArguments, TargetUnclear, ToolFailed, Unreachable
 from tools.fetch import MOST_BYTES
-from tools.metrics import compare_metrics, find_metrics, query_metrics
-from tools.restarts import restarts_and_versions
+from tools.prometheus.metrics import compare_metrics, find_metrics, query_metrics
+from tools.prometheus.restarts import restarts_and_versions
 from tools.spec import Read
 
 RECORDED = Path(__file__).parent.parent / "fixtures" / "prometheus"

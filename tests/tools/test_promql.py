@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tools.breach import breach_of, by_label, expression_in
+from tools.alerts.expression import breach_of, by_label, expression_in
 from tools.errors import BadArguments
-from tools.promql import (
+from tools.prometheus.promql import (
     equalities,
     guard,
     literal,
@@ -23,7 +23,7 @@ from tools.promql import (
     selector_here,
     selectors,
 )
-from tools.promql_unit import unit_of
+from tools.prometheus.units import unit_of
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -10,16 +10,16 @@ import httpx
 import pytest
 
 from tests.contexts import backend, context
-from tools.alert_actions import SilenceAlert
-from tools.alerts import active_alerts
+from tools.alerts.actions import SilenceAlert
+from tools.alerts.active import active_alerts
 from tools.context import Backends, Context, Model
-from tools.drift import inspect_drift
+from tools.drift.inspect import inspect_drift
 from tools.errors import ToolError
 from tools.fetch import fetch_json
-from tools.logs import search_logs
-from tools.metrics import query_metrics
-from tools.model_actions import PointModelAlias, RequestRetraining
-from tools.models import model_versions, served_version
+from tools.logs.search import search_logs
+from tools.models.actions import PointModelAlias, RequestRetraining
+from tools.models.versions import model_versions, served_version
+from tools.prometheus.metrics import query_metrics
 from tools.spec import State
 
 MODEL = Model("m", "m", served_url="http://here.test/version")

@@ -19,10 +19,10 @@ from agent.lab.samples import Recorded
 from tests.contexts import NOON, ListedCatalog, backend, context
 from tools.context import Change, Context, Model
 from tools.errors import Refused
-from tools.model_actions import PointModelAlias
-from tools.models import model_versions
-from tools.registry import ModelVersion, RegisteredModel
-from tools.served_before import Before, served_before, unfit
+from tools.models.actions import PointModelAlias
+from tools.models.registry import ModelVersion, RegisteredModel
+from tools.models.served_before import Before, served_before, unfit
+from tools.models.versions import model_versions
 from tools.spec import State
 
 ANSWERS = Path(__file__).parents[1] / "fixtures" / "mlflow" / "two-aliases.json"

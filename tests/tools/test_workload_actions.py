@@ -15,9 +15,9 @@ from tests.clusters import Stage, stage
 from tests.contexts import backend, context
 from tools.context import Service, Workload
 from tools.errors import BadArguments, NotConfigured, Refused, TargetUnclear, ToolFailed
-from tools.kubernetes import connect
+from tools.kubernetes.actions import RestartWorkload, RollBackWorkload, ScaleWorkload
+from tools.kubernetes.client import connect
 from tools.spec import Action, Risk
-from tools.workload_actions import RestartWorkload, RollBackWorkload, ScaleWorkload
 
 KEY = "inc-1:p1:1"
 SCALE = ScaleWorkload(workload="demand-forecast", replicas=5)

@@ -18,10 +18,10 @@ from tests.contexts import NOON, context
 from tools.changes import recent_changes
 from tools.context import Backend, Service, Workload
 from tools.errors import NotConfigured, NotRecorded, TargetUnclear, ToolFailed, Unreachable
-from tools.rollouts import rollouts
+from tools.kubernetes.logs import workload_logs
+from tools.kubernetes.rollouts import rollouts
+from tools.kubernetes.workloads import describe_workload, rollout_history, workload_events
 from tools.spec import Answer, Emptiness
-from tools.workload_logs import workload_logs
-from tools.workloads import describe_workload, rollout_history, workload_events
 
 
 @pytest.fixture

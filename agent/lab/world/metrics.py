@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from agent.lab.world import series_platform as rest
 from agent.lab.world import series_pods as pods
-from agent.lab.world import series_rest as rest
 from agent.lab.world.frame import Builder, PodBuilder, each_pod
 
 COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agent.application import Opener
+    from agent.api import Opener
 
 
 def main(opener: Opener) -> None:
@@ -14,7 +14,7 @@ def main(opener: Opener) -> None:
     import click
 
     from agent.errors import StanchError
-    from agent.surfaces.cli.discretion import discreet
+    from agent.surfaces.cli.redacted_logging import discreet
     from agent.surfaces.cli.root import command
     from agent.surfaces.cli.session import Session
 

@@ -13,7 +13,7 @@ from agent.surfaces.cli.investigate import followers, output, shown_json
 from agent.surfaces.cli.session import Session, holding, lock_or_busy, opened, out, out_json, places, run
 
 if TYPE_CHECKING:
-    from agent.application import App
+    from agent.api import App
     from agent.gate.proposal import Proposal
 
 
@@ -32,13 +32,13 @@ def listing(session: Session, every: bool, as_json: bool) -> int:
 
 
 async def _list(session: Session, every: bool, as_json: bool) -> int:
-    from agent.case.text import visible
+    from agent.domain.text import visible
 
     found: list[tuple[Proposal, dict[str, Any]]] = []
     for demo in places(session.settings()):
         async with opened(session, demo=demo) as app:
-            for proposal in await app.desk.proposals(only_open=not every):
-                found.append((proposal, await app.desk.approval_json(proposal)))
+            for proposal in await app.api.proposals(only_open=not every):
+                found.append((proposal, await app.api.approval_json(proposal)))
     if as_json:
         out_json([listed for _, listed in found])
         return Exit.OK
@@ -63,9 +63,9 @@ async def _show(session: Session, prefix: str, as_json: bool) -> int:
 
     from agent.surfaces.cli import cards
 
-    async with holding(session, lambda app: app.desk.proposal(prefix)) as (app, proposal):
+    async with holding(session, lambda app: app.api.proposal(prefix)) as (app, proposal):
         if as_json:
-            out_json(await app.desk.approval_json(proposal))
+            out_json(await app.api.approval_json(proposal))
         else:
             await cards.show(Console(highlight=False), app, proposal)
     return Exit.OK
@@ -80,18 +80,19 @@ def explain(session: Session, proposal: str) -> int:
 
 
 async def _explain(session: Session, prefix: str) -> int:
-    from agent.case.text import visible
+    from agent.domain.text import visible
 
-    async with holding(session, lambda app: app.desk.proposal(prefix)) as (app, proposal):
-        dossier = await app.desk.dossier(proposal.incident)
-        verdict = dossier.verdicts.get(proposal.id, {})
+    async with holding(session, lambda app: app.api.proposal(prefix)) as (app, proposal):
+        incident_view = await app.api.incident_view(proposal.incident)
+        verdict = incident_view.verdicts.get(proposal.id)
+        said, rule, why = (verdict.verdict, verdict.rule, verdict.why) if verdict else (None, None, "")
         out(f"{proposal.id}: {visible(proposal.command)}")
-        out(f"Cause: {dossier.cause}. {visible(proposal.why)}")
-        out(f"Policy: {verdict.get('verdict')} by {verdict.get('rule')}: {visible(str(verdict.get('why', '')))}")
-        for finding in dossier.findings:
-            out(f"  {visible(finding['text'])} [{' '.join(finding['evidence'])}]")
-        for missing in dossier.not_checked:
-            out(f"  not checked: {visible(missing['what'])}: {visible(missing['why'])}")
+        out(f"Cause: {incident_view.cause}. {visible(proposal.why)}")
+        out(f"Policy: {said} by {rule}: {visible(why)}")
+        for finding in incident_view.findings:
+            out(f"  {visible(finding.text)} [{' '.join(finding.evidence)}]")
+        for missing in incident_view.not_checked:
+            out(f"  not checked: {visible(missing.what)}: {visible(missing.why)}")
     return Exit.OK
 
 
@@ -144,9 +145,9 @@ async def _settle(
     session: Session, prefix: str, done: bool, reason: str, as_json: bool, jsonl: bool, no_wait: bool
 ) -> int:
     listeners, screen = followers(session, jsonl)
-    async with holding(session, lambda app: app.desk.proposal(prefix), listeners) as (app, proposal):
-        person = app.desk.person(f"os:{app.settings.os_user}")
-        settled = await app.desk.settle(proposal.id, person, done, reason)
+    async with holding(session, lambda app: app.api.proposal(prefix), listeners) as (app, proposal):
+        person = app.api.person(f"os:{app.settings.os_user}")
+        settled = await app.api.settle(proposal.id, person, done, reason)
         return await _go_on(app, session, settled, screen, as_json, no_wait)
 
 
@@ -154,21 +155,21 @@ async def _decide(
     session: Session, prefix: str, answer: str, reason: str, digest: str, as_json: bool, jsonl: bool, no_wait: bool
 ) -> int:
     listeners, screen = followers(session, jsonl)
-    async with holding(session, lambda app: app.desk.proposal(prefix), listeners) as (app, proposal):
+    async with holding(session, lambda app: app.api.proposal(prefix), listeners) as (app, proposal):
         if digest and not proposal.digest.startswith(digest):
             raise UnusableInput(
                 f"{proposal.id} now has digest {proposal.digest[:16]}, not {digest}. Look at it again: approvals show."
             )
-        person = app.desk.person(f"os:{app.settings.os_user}")
-        await app.desk.decide(proposal.id, proposal.digest, person, answer, reason)
+        person = app.api.person(f"os:{app.settings.os_user}")
+        await app.api.decide(proposal.id, proposal.digest, person, answer, reason)
         return await _go_on(app, session, proposal, screen, as_json, no_wait)
 
 
 async def _go_on(app: App, session: Session, proposal: Proposal, screen: Any, as_json: bool, no_wait: bool) -> int:
-    from agent.surfaces.cli.drive import Driver
+    from agent.surfaces.cli.run_loop import Driver
 
     lock_or_busy(app)
-    person = app.desk.person(f"os:{app.settings.os_user}")
+    person = app.api.person(f"os:{app.settings.os_user}")
     driver = Driver(app, screen, person, wait=not no_wait, interactive=session.interactive)
     code = await driver.drive(proposal.incident)
     if as_json:
@@ -193,11 +194,11 @@ async def _edit(session: Session, prefix: str, sets: tuple[str, ...], as_json: b
 
     from agent.surfaces.cli import cards
 
-    async with holding(session, lambda app: app.desk.proposal(prefix)) as (app, proposal):
-        person = app.desk.person(f"os:{app.settings.os_user}")
-        edited = await app.desk.edit(proposal.id, person, assignments(sets))
+    async with holding(session, lambda app: app.api.proposal(prefix)) as (app, proposal):
+        person = app.api.person(f"os:{app.settings.os_user}")
+        edited = await app.api.edit(proposal.id, person, assignments(sets))
         if as_json:
-            out_json(await app.desk.approval_json(edited))
+            out_json(await app.api.approval_json(edited))
         else:
             await cards.show(Console(highlight=False), app, edited)
     return Exit.WAITS

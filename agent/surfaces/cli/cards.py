@@ -12,21 +12,21 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from agent.case.catalog import Catalog
-from agent.case.text import exact, visible
-from agent.case.timeline import Event
-from agent.gate.cautions import cautions
+from agent.domain.catalog import Catalog
+from agent.domain.text import exact, visible
+from agent.domain.timeline import Event
+from agent.gate.approver_warnings import cautions
+from agent.gate.kill_switch import Stopped
 from agent.gate.proposal import Proposal
-from agent.gate.stop import Stopped
 
 if TYPE_CHECKING:
-    from agent.application import App
+    from agent.api import App
 
 
 async def show(console: Console, app: App, proposal: Proposal) -> None:
     """Print the card of a proposal with what has come about since it was made."""
-    events = (await app.desk.dossier(proposal.incident)).events
-    approval(console, proposal, app.catalog, await app.desk.stopped(), events)
+    events = (await app.api.incident_view(proposal.incident)).events
+    approval(console, proposal, app.catalog, await app.api.stopped(), events)
 
 
 def approval(

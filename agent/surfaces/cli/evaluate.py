@@ -91,24 +91,24 @@ def _names(folder: str | None) -> dict[str, str]:
 
 async def marked(session: Session, name: str, source: str, seed: int, reasoner: str) -> Mark:
     """One incident from alert to end, every proposal approved, in a folder of its own."""
-    from agent.case.catalog import Person
-    from agent.surfaces.cli import stage
-    from agent.surfaces.cli.drive import Driver
+    from agent.domain.catalog import Person
+    from agent.surfaces.cli import demo_env
+    from agent.surfaces.cli.run_loop import Driver
     from agent.surfaces.cli.scores import mark
     from agent.surfaces.cli.screen import Screen
 
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="stanch-eval-") as place:
         quiet = Session(session.open, {**session.flags, "data": place, "reasoner": reasoner})
-        async with stage.begun(quiet, [], source, seed) as (app, alerts, lab):
+        async with demo_env.begun(quiet, [], source, seed) as (app, alerts, lab):
             screen = Screen(_nowhere())
             by = Person("demo:--approve", None)
             driver = Driver(app, screen, by, wait=True, interactive=False, auto=True)
-            received = await app.desk.receive(alerts)
+            received = await app.api.receive(alerts)
             incident = next(r.incident for r in received if r.incident)
             await driver.drive(incident)
-            dossier, took = await app.desk.dossier(incident), time.monotonic() - began
-            return mark(name, seed, dossier, lab.truth, took, _over(lab))
+            incident_view, took = await app.api.incident_view(incident), time.monotonic() - began
+            return mark(name, seed, incident_view, lab.truth, took, _over(lab))
 
 
 def _over(lab: Lab) -> bool:

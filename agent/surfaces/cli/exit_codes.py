@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 
 from agent import errors
-from agent.case.dossier import Dossier
-from agent.case.incident import State
+from agent.domain.incident import State
+from agent.domain.incident_view import IncidentView
 
 
 class Exit(IntEnum):
@@ -20,18 +20,17 @@ class Exit(IntEnum):
     FOUND = 7  # a check found something: lint, policy test, audit verify, doctor
 
 
-def of_incident(dossier: Dossier) -> Exit:
+def of_incident(incident_view: IncidentView) -> Exit:
     """How an incident stands, as an exit code."""
-    state = dossier.incident.state
+    state = incident_view.incident.state
     if state in (State.RECOVERED, State.NO_FAULT, State.CLOSED):
         return Exit.OK
-    proposal = dossier.proposal
+    proposal = incident_view.proposal
     if proposal is not None:
-        outcome = dossier.outcomes.get(str(proposal["id"]))
-        verification = dossier.verification_of(str(proposal["id"]))
-        if outcome is not None and outcome.data["outcome"] in ("NOT_DONE", "UNKNOWN"):
+        outcome, seen = incident_view.outcomes.get(proposal.id), incident_view.verification_of(proposal.id)
+        if outcome is not None and outcome.payload.outcome in ("NOT_DONE", "UNKNOWN"):
             return Exit.NOT_RECOVERED
-        if verification is not None and verification.data.get("final") and verification.data["recovered"] is False:
+        if seen is not None and seen.payload.final and seen.payload.recovered is False:
             return Exit.NOT_RECOVERED
     if state is State.INCONCLUSIVE:
         return Exit.NO_CAUSE

@@ -28,13 +28,13 @@ def listing(session: Session, only_open: bool, limit: int, as_json: bool) -> int
 
 
 async def _list(session: Session, only_open: bool, limit: int, as_json: bool) -> int:
-    from agent.case.text import visible
     from agent.clock import iso
+    from agent.domain.text import visible
 
     found = []
     for demo in places(session.settings()):
         async with opened(session, demo=demo) as app:
-            found += [(incident, demo) for incident in await app.desk.incidents(limit, only_open)]
+            found += [(incident, demo) for incident in await app.api.incidents(limit, only_open)]
     if as_json:
         out_json(
             [
@@ -64,15 +64,15 @@ def show(session: Session, incident: str, as_json: bool) -> int:
 
 
 async def _show(session: Session, prefix: str, as_json: bool) -> int:
-    from agent.case.report import render
+    from agent.domain.report import render
 
-    async with holding(session, lambda app: app.desk.find(prefix)) as (app, incident):
-        dossier = await app.desk.dossier(incident.id)
+    async with holding(session, lambda app: app.api.find(prefix)) as (app, incident):
+        incident_view = await app.api.incident_view(incident.id)
         if as_json:
             out_json(await shown_json(app, incident.id))
         else:
-            out(render(dossier))
-        return of_incident(dossier)
+            out(render(incident_view))
+        return of_incident(incident_view)
 
 
 @incidents.command()
@@ -87,9 +87,9 @@ def timeline(session: Session, incident: str, jsonl: bool) -> int:
 async def _timeline(session: Session, prefix: str, jsonl: bool) -> int:
     from agent.surfaces.cli.screen import Screen, clock
 
-    async with holding(session, lambda app: app.desk.find(prefix)) as (app, incident):
+    async with holding(session, lambda app: app.api.find(prefix)) as (app, incident):
         screen = Screen(session.console)
-        for event in await app.desk.events(incident.id):
+        for event in await app.api.events(incident.id):
             if jsonl:
                 out_json(event.shown(), None)
             else:
@@ -107,12 +107,14 @@ def report(session: Session, incident: str) -> int:
 
 
 async def _report(session: Session, prefix: str) -> int:
-    from agent.case.report import render
+    from agent.domain.report import render
 
-    async with holding(session, lambda app: app.desk.find(prefix)) as (app, incident):
-        dossier = await app.desk.dossier(incident.id)
-        written = Path(dossier.report) if dossier.report else None
-        page = written.read_text(encoding="utf-8") if written and written.exists() else app.redact(render(dossier))
+    async with holding(session, lambda app: app.api.find(prefix)) as (app, incident):
+        incident_view = await app.api.incident_view(incident.id)
+        written = Path(incident_view.report) if incident_view.report else None
+        page = (
+            written.read_text(encoding="utf-8") if written and written.exists() else app.redact(render(incident_view))
+        )
         out(page.rstrip("\n"))
     return Exit.OK
 
@@ -127,21 +129,21 @@ def resume(session: Session, incident: str | None, as_json: bool, jsonl: bool, n
 
 
 async def _resume(session: Session, prefix: str | None, as_json: bool, jsonl: bool, no_wait: bool) -> int:
-    from agent.surfaces.cli.drive import Driver
     from agent.surfaces.cli.investigate import worst
+    from agent.surfaces.cli.run_loop import Driver
 
     listeners, screen = followers(session, jsonl)
 
     async def wanted(app: object) -> list[str]:
-        desk = app.desk  # type: ignore[attr-defined]
-        found = [(await desk.find(prefix)).id] if prefix else [i.id for i in await desk.incidents(500, only_open=True)]
+        api = app.api  # type: ignore[attr-defined]
+        found = [(await api.find(prefix)).id] if prefix else [i.id for i in await api.incidents(500, only_open=True)]
         if not found:
             raise UnusableInput("No incident is open. `stanch incidents list` shows those that have ended.")
         return found
 
     async with holding(session, wanted, listeners) as (app, found):
         lock_or_busy(app)
-        person = app.desk.person(f"os:{app.settings.os_user}")
+        person = app.api.person(f"os:{app.settings.os_user}")
         driver = Driver(app, screen, person, wait=not no_wait, interactive=session.interactive)
         codes = [await driver.drive(one) for one in found]
         if as_json:

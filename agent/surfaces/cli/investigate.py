@@ -15,9 +15,9 @@ from agent.surfaces.cli.exit_codes import Exit
 from agent.surfaces.cli.session import Session, lock_or_busy, opened, out, out_json, run
 
 if TYPE_CHECKING:
-    from agent.application import App, Listener
-    from agent.case.alert import Alert
-    from agent.case.catalog import Person
+    from agent.api import App, Listener
+    from agent.domain.alert import Alert
+    from agent.domain.catalog import Person
 
 MOST_BYTES = 32_000_000
 
@@ -64,12 +64,12 @@ def _read(path: Path) -> bytes:
 
 async def _investigate(session: Session, body: bytes, as_json: bool, jsonl: bool, no_wait: bool) -> int:
     from agent.clock import RealClock
-    from agent.intake.alertmanager import parse
+    from agent.sources.alertmanager import parse
 
     alerts = parse(body, RealClock().now())
     listeners, screen = followers(session, jsonl)
     async with opened(session, listeners) as app:
-        person = app.desk.person(f"os:{app.settings.os_user}")
+        person = app.api.person(f"os:{app.settings.os_user}")
         return await work(app, session, alerts, screen, person, as_json=as_json, wait=not no_wait)
 
 
@@ -87,10 +87,10 @@ async def work(
     as_json: bool, wait: bool, auto: bool = False,
 ) -> int:  # fmt: skip
     """Receive the alerts and drive their incidents, one after the other; the worst exit code counts."""
-    from agent.surfaces.cli.drive import Driver
+    from agent.surfaces.cli.run_loop import Driver
 
     began = time.monotonic()
-    received = await app.desk.receive(alerts)
+    received = await app.api.receive(alerts)
     incidents = list(dict.fromkeys(r.incident for r in received if r.incident))
     if not incidents:
         screen.line("resolved", "every alert in it is already resolved; there is nothing to do", "green")
@@ -118,13 +118,19 @@ async def _over(app: App, incident: str, code: Exit, screen: Any) -> Exit:
 
     What was done and did not help, or may not have happened, still counts: a cleared alert is no proof of that.
     """
-    from agent.case.incident import ENDED
-    from agent.worker import cleared
+    from agent.domain.incident import ENDED
+    from agent.graph.worker import cleared
 
-    dossier = await app.desk.dossier(incident)
-    if code not in (Exit.WAITS, Exit.NO_CAUSE) or dossier.incident.state not in ENDED or not cleared(dossier.alerts):
+    incident_view = await app.api.incident_view(incident)
+    if (
+        code not in (Exit.WAITS, Exit.NO_CAUSE)
+        or incident_view.incident.state not in ENDED
+        or not cleared(incident_view.alerts)
+    ):
         return code
-    screen.line("resolved", f"every alert of it is resolved now; it had ended as {dossier.incident.state}", "green")
+    screen.line(
+        "resolved", f"every alert of it is resolved now; it had ended as {incident_view.incident.state}", "green"
+    )
     return Exit.OK
 
 
@@ -144,33 +150,33 @@ def worst(codes: Sequence[Exit]) -> Exit:
 
 
 async def shown_json(app: App, incident: str, seconds: float | None = None) -> dict[str, Any]:
-    from agent.case.dossier import to_json
+    from agent.domain.incident_view import to_json
 
-    return to_json(await app.desk.dossier(incident), seconds)
+    return to_json(await app.api.incident_view(incident), seconds)
 
 
 def _already_resolved(alerts: Sequence[Alert]) -> dict[str, Any]:
     """The incident's schema for alerts that were over before anybody heard of them."""
     from dataclasses import replace
 
-    from agent.case.dossier import Dossier, to_json
-    from agent.case.incident import Kind, State
-    from agent.intake.correlate import opened_by
+    from agent.domain.incident import Kind, State
+    from agent.domain.incident_view import IncidentView, to_json
+    from agent.service.correlate import opened_by
 
     incident = replace(opened_by(alerts[0]), state=State.CLOSED, kind=Kind.NONE)
-    return to_json(Dossier(incident, tuple(alerts)), 0.0)
+    return to_json(IncidentView(incident, tuple(alerts)), 0.0)
 
 
 async def _say_known(app: App, incident: str, screen: Any) -> None:
     """That exactly this alert came in before, and how its incident stands."""
-    state = str((await app.desk.dossier(incident)).incident.state).replace("_", " ")
+    state = str((await app.api.incident_view(incident)).incident.state).replace("_", " ")
     screen.line("known", f"this alert came in before: {incident}, {state}")
 
 
 async def _say_report(app: App, incident: str, screen: Any) -> None:
-    dossier = await app.desk.dossier(incident)
-    if dossier.report:
-        screen.line("report", dossier.report, "dim")
+    incident_view = await app.api.incident_view(incident)
+    if incident_view.report:
+        screen.line("report", incident_view.report, "dim")
     screen.line("incident", f"{incident}: stanch incidents show {incident}", "dim")
 
 
@@ -184,10 +190,10 @@ async def _say_report(app: App, incident: str, screen: Any) -> None:
 @click.pass_obj
 def demo(session: Session, scenario: str, seed: int, approve: bool, as_json: bool, jsonl: bool, no_wait: bool) -> int:
     """Work an incident on a simulated platform. No key, no network, nothing of yours is touched."""
-    from agent.surfaces.cli import stage
+    from agent.surfaces.cli import demo_env
 
     if scenario == "list":
-        for name, text in stage.scenarios():
+        for name, text in demo_env.scenarios():
             out(f"{name:28} {text}")
         return Exit.OK
     return run(_demo(session, scenario, seed, approve, as_json, jsonl, no_wait))
@@ -196,12 +202,12 @@ def demo(session: Session, scenario: str, seed: int, approve: bool, as_json: boo
 async def _demo(
     session: Session, scenario: str, seed: int, approve: bool, as_json: bool, jsonl: bool, no_wait: bool
 ) -> int:
-    from agent.case.catalog import Person
-    from agent.surfaces.cli import stage
+    from agent.domain.catalog import Person
+    from agent.surfaces.cli import demo_env
 
     listeners, screen = followers(session, jsonl)
-    stage.clear(session)
-    async with stage.begun(session, listeners, scenario, seed) as (app, alerts, _):
-        person = app.desk.person(f"os:{app.settings.os_user}")
+    demo_env.clear(session)
+    async with demo_env.begun(session, listeners, scenario, seed) as (app, alerts, _):
+        person = app.api.person(f"os:{app.settings.os_user}")
         by = Person("demo:--approve", person.name, person.groups) if approve else person
         return await work(app, session, alerts, screen, by, as_json=as_json, wait=not no_wait, auto=approve)

@@ -8,9 +8,9 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from agent.case.redact import Redactor
-from agent.case.timeline import Event
 from agent.clock import iso
+from agent.domain.redact import Redactor
+from agent.domain.timeline import Event
 
 _USUAL = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
 events = logging.getLogger("stanch.timeline")

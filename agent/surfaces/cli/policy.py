@@ -14,9 +14,9 @@ from agent.surfaces.cli.exit_codes import Exit
 from agent.surfaces.cli.session import Session, holding, opened, out, out_json, run
 
 if TYPE_CHECKING:
-    from agent.case.catalog import Catalog
-    from agent.gate.cases import Tested
+    from agent.domain.catalog import Catalog
     from agent.gate.explain import Explanation
+    from agent.gate.policy_tests import Tested
     from agent.settings import Settings
 
 MARK = {"decides": "→", "counts": "?", "passed": " ", "later": " "}
@@ -37,8 +37,8 @@ def policy() -> None:
 @click.pass_obj
 def check(session: Session, file: str | None, as_json: bool) -> int:
     """Read a policy file and name every mistake by file, line and mend (exit 4), and what can never matter here (exit 7)."""
-    from agent.actions import known
     from agent.gate import policy_check
+    from agent.gate.known_tools import known
     from agent.gate.policy import load
 
     settings = session.settings()
@@ -65,7 +65,7 @@ def _path(settings: Settings, file: str | None) -> Path:
 
 
 def _catalog(settings: Settings) -> Catalog | None:
-    from agent.case import catalog
+    from agent.domain import catalog
 
     return catalog.load(settings.catalog) if settings.catalog else None
 
@@ -81,14 +81,14 @@ def _catalog(settings: Settings) -> Catalog | None:
 def test(session: Session, file: str, policy_file: str | None, as_json: bool) -> int:
     """Put each case of a YAML list to the policy: {name, action, arguments, circumstances: {environment, cluster, service,
     at}, expect}. Exit 7 when one gets another verdict; rules that no case reaches are listed."""
-    from agent.actions import known
-    from agent.gate import cases
+    from agent.gate import policy_tests
+    from agent.gate.known_tools import known
     from agent.gate.policy import load
 
     settings = session.settings()
     path = _path(settings, policy_file)
     found = load(path)
-    tested = cases.run(found, cases.load(Path(file)), known(settings).by_name(), datetime.now(UTC))
+    tested = policy_tests.run(found, policy_tests.load(Path(file)), known(settings).by_name(), datetime.now(UTC))
     if as_json:
         out_json({"policy": str(path), "version": found.version, **_tested_json(tested)})
     else:
@@ -111,7 +111,7 @@ def _tested_json(tested: Tested) -> dict[str, Any]:
 
 
 def _table(tested: Tested) -> None:
-    from agent.case.text import visible
+    from agent.domain.text import visible
 
     wide = min(max(len(visible(one.case.name)) for one in tested.checked), 48)
     for one in tested.checked:
@@ -154,12 +154,12 @@ async def _explain(
 ) -> int:  # fmt: skip
     async with opened(session) as app:
         if what in app.tools.by_name():
-            request = app.desk.request(what, arguments, where, at, present)
-            _show(await app.desk.explain(request), as_json)
+            request = app.api.request(what, arguments, where, at, present)
+            _show(await app.api.explain(request), as_json)
             return Exit.OK
     try:
-        async with holding(session, lambda app: app.desk.proposal(what)) as (app, proposal):
-            told = await app.desk.explain(proposal.request(at or app.clock.now()))
+        async with holding(session, lambda app: app.api.proposal(what)) as (app, proposal):
+            told = await app.api.explain(proposal.request(at or app.clock.now()))
             _show(told, as_json, f"{proposal.id} was sealed with {proposal.verdict}, and is {proposal.state}.")
     except UnusableInput as error:
         known = ", ".join(sorted(app.tools.by_name()))
@@ -168,7 +168,7 @@ async def _explain(
 
 
 def _show(told: Explanation, as_json: bool, head: str = "") -> None:
-    from agent.case.text import visible
+    from agent.domain.text import visible
 
     if as_json:
         out_json(_explained_json(told, head))

@@ -10,7 +10,7 @@ from agent.surfaces.cli.exit_codes import Exit
 from agent.surfaces.cli.session import Session, opened, out, out_json, run
 
 if TYPE_CHECKING:
-    from agent.gate.promotion import Step
+    from agent.gate.policy_suggestion import Step
     from agent.gate.scorecard import Row
 
 
@@ -25,15 +25,15 @@ def scorecard(session: Session, as_json: bool, in_demo: bool) -> int:
 
 
 async def _scorecard(session: Session, as_json: bool, in_demo: bool) -> int:
-    from agent.gate import promotion
+    from agent.gate import policy_suggestion
 
     async with opened(session, demo=in_demo) as app:
-        rows = await app.desk.scorecard()
+        rows = await app.api.scorecard()
         path = app.settings.policy
         steps: list[Step] = []
         if path is not None:
             text = path.read_text(encoding="utf-8")
-            steps = promotion.steps(rows, app.policy(), text, path.name, app.clock.now().date())
+            steps = policy_suggestion.steps(rows, app.policy(), text, path.name, app.clock.now().date())
     if as_json:
         out_json({"rows": [row.to_json() for row in rows], "steps": [_step_json(one) for one in steps]})
     else:
@@ -49,8 +49,8 @@ def _step_json(step: Step) -> dict[str, Any]:
 
 
 def _show(rows: list[Row], steps: list[Step]) -> None:
-    from agent.case.text import visible
-    from agent.gate.promotion import figures
+    from agent.domain.text import visible
+    from agent.gate.policy_suggestion import figures
 
     if not rows:
         out("No proposal yet: there is nothing to score. `stanch demo` makes one on a simulated platform.")

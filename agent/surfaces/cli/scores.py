@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent.case.dossier import Dossier
+from agent.domain.events import ProposalSealed
+from agent.domain.incident_view import IncidentView
 
 if TYPE_CHECKING:
     from agent.lab.scenario import RightAction, Truth
@@ -39,15 +40,15 @@ class Mark:
     seconds: float
 
 
-def mark(scenario: str, seed: int, dossier: Dossier, truth: Truth, seconds: float, recovered: bool) -> Mark:
+def mark(scenario: str, seed: int, incident_view: IncidentView, truth: Truth, seconds: float, recovered: bool) -> Mark:
     """`recovered`: whether the alert was really over in the end, which the lab knows and no verification decides.
 
     Every cause the truth lists is right; where it lists `none` beside others, naming one of those is no alarm.
     """
-    cause = dossier.cause
+    cause = incident_view.cause
     fault = str(cause.fault) if cause else "unknown"
     nothing_wrong = truth.kind == "none"
-    proposals = [p for p in dossier.proposals.values() if not p.get("parent")]
+    proposals = [p for p in incident_view.proposals.values() if not p.parent]
     fitting = [c for c in truth.causes if c.fault == fault]
     names = {name for c in fitting for name in (c.component, *c.also)}
     silent = not proposals and fault in ("unknown", "none")
@@ -63,25 +64,25 @@ def mark(scenario: str, seed: int, dossier: Dossier, truth: Truth, seconds: floa
         abstained_rightly=not proposals if truth.must_abstain or nothing_wrong else None,
         abstained_wrongly=None if truth.must_abstain or nothing_wrong else silent,
         recovered=recovered if truth.recovers and truth.right_actions else None,
-        claims_dropped=dossier.dropped,
-        reads=len(dossier.evidence),
-        tokens=dossier.tokens,
+        claims_dropped=incident_view.dropped,
+        reads=len(incident_view.evidence),
+        tokens=incident_view.tokens,
         seconds=seconds,
     )
 
 
-def _action_right(proposals: Sequence[Mapping[str, Any]], truth: Truth) -> bool:
+def _action_right(proposals: Sequence[ProposalSealed], truth: Truth) -> bool:
     """Where no action is right: none was proposed. Elsewhere: one of the right ones was, before any other."""
     if not truth.right_actions:
         return not proposals
     return bool(proposals) and any(_fits(proposals[0], right) for right in truth.right_actions)
 
 
-def _fits(proposal: Mapping[str, Any], action: RightAction) -> bool:
+def _fits(proposal: ProposalSealed, action: RightAction) -> bool:
     """The same action; a workload may be written out in full where the truth gives its name."""
-    if proposal["action"] != action.action:
+    if proposal.action != action.action:
         return False
-    given = proposal["arguments"]
+    given = proposal.arguments
     return all(
         str(given.get(name)) == str(value) or str(given.get(name)).endswith(f"/{value}")
         for name, value in action.args.items()

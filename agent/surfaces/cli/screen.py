@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agent.case.quantity import of_fact, shown
-from agent.case.text import exact, visible
-from agent.case.timeline import Event, EventKind
+from agent.domain.alert import Alert, AlertStatus
+from agent.domain.cause import Cause, Fault
+from agent.domain.claims.quantity import of_fact, shown
+from agent.domain.events import (
+    AlertJoined,
+    DecisionMade,
+    EffectChecked,
+    EvidenceRecorded,
+    FindingMade,
+    IntentDeclared,
+    OutcomeKnown,
+    QuestionAsked,
+    ReplyGiven,
+    StateChanged,
+    VerdictGiven,
+)
+from agent.domain.evidence import ReadOutcome
+from agent.domain.moves import Conclude, Look, Propose
+from agent.domain.notes import CommandsToCopy, FailedOver, GivenToPerson, MoveMade, Note, Recalled, Steered
+from agent.domain.text import exact, visible
+from agent.domain.timeline import Event
 from tools.spec import Fact
 
 WIDTH_OF_LABEL = 11
@@ -28,11 +45,12 @@ class Screen:
 
     def show(self, event: Event) -> None:
         """The event's lines; what was said before in the same words is not said again."""
-        for one in event.data.get("by_hand", ()) if event.kind is EventKind.NOTE else ():
-            self.to_copy("to do it", str(one["command"]))
-            if one.get("undo"):
-                self.to_copy("undo it", str(one["undo"]))
-        for label, text, style in _LINES.get(event.kind, _nothing)(event):
+        if isinstance(event.payload, CommandsToCopy):
+            for one in event.payload.by_hand:
+                self.to_copy("to do it", one.command)
+                if one.undo:
+                    self.to_copy("undo it", one.undo)
+        for label, text, style in lines(event):
             if label in ONCE and (label, text) in self._said:
                 continue
             self._said.add((label, text))
@@ -64,141 +82,109 @@ def clock(when: datetime) -> str:
     return when.strftime("%H:%M:%S")
 
 
-def _nothing(event: Event) -> list[Line]:
+def lines(event: Event) -> Sequence[Line]:
+    """What is shown of an event, if anything."""
+    match event.payload:
+        case AlertJoined(alert=alert):
+            return _alert(alert)
+        case EvidenceRecorded() as recorded:
+            return _evidence(recorded)
+        case FindingMade(finding=finding):
+            return [("finding", f"{finding.text}  [{' '.join(finding.evidence)}]", "bold")]
+        case VerdictGiven() as verdict:
+            return [("policy", f"{verdict.verdict}: {verdict.why}", "")]
+        case DecisionMade() as decision:
+            reason = f" ({decision.reason})" if decision.reason else ""
+            return [("decision", f"{decision.answer} by {decision.by}{reason}", "magenta")]
+        case IntentDeclared(proposal=proposal):
+            return [("acts", proposal, "bold")]
+        case OutcomeKnown() as outcome:
+            style = {"DONE": "green", "NOT_DONE": "yellow", "UNKNOWN": "bold red"}[outcome.outcome]
+            return [("outcome", f"{outcome.outcome}: {outcome.why or ''}", style)]
+        case EffectChecked() as seen:
+            return _verification(event.at, seen)
+        case StateChanged(to=state):
+            return [("state", state.replace("_", " "), "bold")]
+        case QuestionAsked(text=text):
+            return [("asks", f"{event.actor}: {text}", "magenta")]
+        case ReplyGiven(text=text):
+            return [("answers", f"{event.actor}: {text}", "magenta")]
+        case Note() as note:
+            return _note(note, event.actor)
     return []
 
 
-def _alert(event: Event) -> list[Line]:
-    data = event.data
-    firing = data["status"] == "firing"
-    what = data["annotations"].get("summary") or data["annotations"].get("description") or ""
-    name = data["labels"].get("alertname", "alert")
-    since = str(data["starts_at"])[11:19] if firing else str(data.get("ends_at") or "")[11:19]
+def _alert(alert: Alert) -> list[Line]:
+    firing = alert.status is AlertStatus.FIRING
+    what = alert.annotations.get("summary") or alert.annotations.get("description") or ""
+    name = alert.labels.get("alertname", "alert")
+    when = alert.starts_at if firing else alert.ends_at
     word = "since" if firing else "cleared"
     return [
         (
             "ALERT" if firing else "cleared",
-            f"{name}: {visible(what, 200)} ({word} {since} UTC)",
+            f"{name}: {visible(what, 200)} ({word} {clock(when) if when else ''} UTC)",
             "bold red" if firing else "green",
         )
     ]
 
 
-def _note(event: Event) -> list[Line]:
-    data = event.data
-    if "runbooks" in data:
-        books = data["runbooks"]
-        if not books:
-            return [("runbook", "none fits", "")]
-        return [("runbook", f"{b['name']} ({b['why']})", "cyan") for b in books[:3]]
-    if data.get("move") == "look":
-        return [("looks at", "; ".join(dict.fromkeys(c["why"] or c["read"] for c in data["calls"])), "")]
-    if data.get("move") == "conclude":
-        cause = data["cause"]
-        told = [("hand over", str(data["hand_over"]), "bold yellow")] if data.get("hand_over") else []
-        return [
-            ("cause", _cause(cause), "bold"),
-            *(("ruled out", f"{r['cause']}: {r['why']}", "") for r in data.get("ruled_out", [])),
-            *told,
-        ]
-    if data.get("move") == "propose":
-        return [("cause", _cause(data["cause"]), "bold")] + [
-            ("ruled out", f"{r['cause']}: {r['why']}", "") for r in data.get("ruled_out", [])
-        ]
-    if data.get("hand_over"):
-        return [("hand over", str(data["hand_over"]), "bold yellow")]
-    if data.get("failover"):
-        return [("fail-over", str(data["text"]), "yellow")]
-    if "steer" in data:
-        return [("steered", f"{event.actor}: {data['steer']}", "magenta")]
-    return [("note", str(data["text"]), "dim")] if data.get("show") else []
+def _note(note: Note, actor: str) -> list[Line]:
+    match note:
+        case Recalled(runbooks=found):
+            return [("runbook", f"{b.name} ({b.why})", "cyan") for b in found[:3]] or [("runbook", "none fits", "")]
+        case MoveMade(move=Look(calls=calls)):
+            return [("looks at", "; ".join(dict.fromkeys(call.why or call.read for call in calls)), "")]
+        case MoveMade(move=Propose() | Conclude() as move):
+            ruled_out = [("ruled out", f"{one.cause}: {one.why}", "") for one in move.ruled_out]
+            words = move.hand_over if isinstance(move, Conclude) else ""
+            return [("cause", _cause(move.cause), "bold"), *ruled_out, *_hand_over(words)]
+        case GivenToPerson(hand_over=words) if words:
+            return _hand_over(words)
+        case FailedOver() if note.failover:
+            return [("fail-over", note.text, "yellow")]
+        case Steered(steer=words):
+            return [("steered", f"{actor}: {words}", "magenta")]
+    return [("note", note.text, "dim")] if note.show else []
 
 
-def _cause(cause: Mapping[str, Any]) -> str:
-    if cause["fault"] == "none":
+def _hand_over(words: str) -> list[Line]:
+    return [("hand over", words, "bold yellow")] if words else []
+
+
+def _cause(cause: Cause) -> str:
+    if cause.fault is Fault.NONE:
         return "no fault"
-    where = f" in {cause['component']}" if cause["component"] else ""
-    return f"{cause['fault'].replace('_', ' ')}{where} (confidence {cause['confidence']:.0%})"
+    where = f" in {cause.component}" if cause.component else ""
+    return f"{cause.fault.replace('_', ' ')}{where} (confidence {cause.confidence:.0%})"
 
 
-def _evidence(event: Event) -> list[Line]:
-    data = event.data
-    style = "" if data["outcome"] == "ok" else "yellow" if data["outcome"] == "failed" else "dim"
-    if data["outcome"] != "ok":
-        first = str(data["summary"]).strip().split("\n")[0]
-        return [(str(data["id"]), f"{data['why'] or data['read']}: {data['outcome']}: {visible(first, 200)}", style)]
-    extra = data.get("extra", {})
-    if str(extra.get("call", "")).startswith("verify:"):
+def _evidence(recorded: EvidenceRecorded) -> list[Line]:
+    one = recorded.evidence
+    what = one.why or one.read
+    if one.outcome is not ReadOutcome.OK:
+        style = "yellow" if one.outcome is ReadOutcome.FAILED else "dim"
+        return [(one.id, f"{what}: {one.outcome}: {visible(one.summary.strip().split(chr(10))[0], 200)}", style)]
+    if recorded.call.startswith("verify:"):
         return []  # the verification says what they came to
-    spark = f"  {extra['spark']}" if extra.get("spark") else ""
-    return [(str(data["id"]), f"{data['why'] or data['read']}{spark}  {key_facts(data['facts'])}", style)]
+    spark = f"  {recorded.spark}" if recorded.spark else ""
+    return [(one.id, f"{what}{spark}  {key_facts(one.facts)}", "")]
 
 
-def key_facts(facts: Sequence[Mapping[str, Any]]) -> str:
+def key_facts(facts: Sequence[Fact]) -> str:
     """The few facts that say most: what is now, else counts and answers."""
-    telling = [f for f in facts if f["id"].endswith((".last", ".version", "agree", "material.count"))] or [
-        f for f in facts if f["id"].endswith("count") or f["id"].startswith("replicas.")
+    telling = [f for f in facts if f.id.endswith((".last", ".version", "agree", "material.count"))] or [
+        f for f in facts if f.id.endswith("count") or f.id.startswith("replicas.")
     ]
-    return ", ".join(f"{f['id'].removesuffix('.last').removesuffix('.count')} {quantity(f)}" for f in telling[:3])
+    return ", ".join(f"{f.id.removesuffix('.last').removesuffix('.count')} {quantity(f)}" for f in telling[:3])
 
 
-def quantity(fact: Mapping[str, Any]) -> str:
-    return "unknown" if fact["value"] is None else shown(of_fact("", Fact(**fact)))
+def quantity(fact: Fact) -> str:
+    return "unknown" if fact.value is None else shown(of_fact("", fact))
 
 
-def _finding(event: Event) -> list[Line]:
-    if event.data.get("dropped"):
-        return []
-    return [("finding", f"{event.data['text']}  [{' '.join(event.data['evidence'])}]", "bold")]
-
-
-def _verdict(event: Event) -> list[Line]:
-    data = event.data
-    return [("policy", f"{data['verdict']}: {data['why']}", "")]
-
-
-def _decision(event: Event) -> list[Line]:
-    data = event.data
-    reason = f" ({data['reason']})" if data.get("reason") else ""
-    return [("decision", f"{data['answer']} by {data['by']}{reason}", "magenta")]
-
-
-def _outcome(event: Event) -> list[Line]:
-    data = event.data
-    style = {"DONE": "green", "NOT_DONE": "yellow", "UNKNOWN": "bold red"}[data["outcome"]]
-    return [("outcome", f"{data['outcome']}: {data.get('why') or ''}", style)]
-
-
-def _verification(event: Event) -> list[Line]:
-    data = event.data
-    word = {True: "recovered", False: "not recovered", None: "not yet known"}[data["recovered"]]
-    style = {True: "bold green", False: "bold red", None: "dim"}[data["recovered"]]
-    seen = f" ({'; '.join(data['measured'])})" if data.get("measured") else ""
-    return [("verifies", f"{clock(event.at)} {word}: {data['why']}{seen}", style)]
-
-
-def _state(event: Event) -> list[Line]:
-    return [("state", str(event.data["to"]).replace("_", " "), "bold")]
-
-
-def _talk(event: Event) -> list[Line]:
-    return [
-        ("asks" if event.kind is EventKind.QUESTION else "answers", f"{event.actor}: {event.data['text']}", "magenta")
-    ]
-
-
-_LINES: Mapping[EventKind, Callable[[Event], Sequence[Line]]] = {
-    EventKind.ALERT: _alert,
-    EventKind.NOTE: _note,
-    EventKind.EVIDENCE: _evidence,
-    EventKind.FINDING: _finding,
-    EventKind.PROPOSAL: lambda event: [("proposes", f"{event.data['action']} on {event.data['target']}", "bold")],
-    EventKind.VERDICT: _verdict,
-    EventKind.DECISION: _decision,
-    EventKind.INTENT: lambda event: [("acts", str(event.data.get("command") or event.data["proposal"]), "bold")],
-    EventKind.OUTCOME: _outcome,
-    EventKind.VERIFICATION: _verification,
-    EventKind.STATE: _state,
-    EventKind.QUESTION: _talk,
-    EventKind.REPLY: _talk,
-}
+def _verification(at: datetime, seen: EffectChecked) -> list[Line]:
+    word = {True: "recovered", False: "not recovered", None: "not yet known"}[seen.recovered]
+    style = {True: "bold green", False: "bold red", None: "dim"}[seen.recovered]
+    measured = f" ({'; '.join(seen.measured)})" if seen.measured else ""
+    return [("verifies", f"{clock(at)} {word}: {seen.why}{measured}", style)]

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from uvicorn import Server
 
-    from agent.application import App, Listener
-    from agent.case.timeline import Event
+    from agent.api import App, Listener
+    from agent.domain.timeline import Event
     from agent.settings_file import ServeSection
     from agent.surfaces.slack.service import SlackService
 
@@ -124,7 +124,7 @@ def _server(api: FastAPI, limits: ServeSection) -> Server:
     """A server that leaves signals to us: first the watch rests, then the door closes."""
     import uvicorn
 
-    from agent.surfaces.webhook.wire import configured
+    from agent.surfaces.webhook.limits import configured
 
     class Unsignalled(uvicorn.Server):
         @contextmanager

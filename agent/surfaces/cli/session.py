@@ -16,8 +16,8 @@ from agent.errors import Busy, StanchError, UnusableInput
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from agent.application import App, Listener, Opener
-    from agent.case.redact import Redactor
+    from agent.api import App, Listener, Opener
+    from agent.domain.redact import Redactor
     from agent.settings import Settings
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class Session:
 
     def redactor(self) -> Redactor:
         """Knows the configuration's secrets, as far as the configuration can be read."""
-        from agent.case.redact import Redactor
+        from agent.domain.redact import Redactor
 
         try:
             return Redactor(self.settings().every_secret)
@@ -82,7 +82,7 @@ async def opened(session: Session, listeners: Sequence[Listener] = (), demo: boo
         async with session.open(session.settings(), listeners=listeners) as app:
             yield app
         return
-    from agent.surfaces.cli.stage import staged
+    from agent.surfaces.cli.demo_env import staged
 
     async with staged(session, listeners) as app:
         yield app

@@ -16,7 +16,7 @@ from agent.surfaces.cli.session import Session, opened, out, out_json, run
 from tools.backends import BackendKind, Seen, health, installed, survey
 
 if TYPE_CHECKING:
-    from agent.application import App
+    from agent.api import App
 
 
 @click.command()
@@ -30,9 +30,9 @@ def version() -> int:
 @click.argument("file", type=click.Choice(["stanch", "catalog", "policy", "cases", "scenario"]))
 def schema(file: str) -> int:
     """Print the JSON schema of stanch.yaml, catalog.yaml, policy.yaml, a table of policy cases or a scenario, for an editor to check against."""
-    from agent.case.catalog import CatalogFile
-    from agent.gate.cases import Cases
+    from agent.domain.catalog import CatalogFile
     from agent.gate.policy_file import PolicyFile
+    from agent.gate.policy_tests import Cases
     from agent.lab.scenario import Scenario
     from agent.settings_file import file_type
 
@@ -92,14 +92,14 @@ def init(session: Session, /, folder: str, write: bool, **backends: str | None) 
 
 
 async def _init(session: Session, folder: Path, backends: dict[str, str], write: bool) -> int:
-    from agent import draft
     from agent.gate.policy import SUGGEST_EVERYTHING
+    from agent.platform import catalog_discovery
 
     seen = await _seen(session, backends)
     texts = {
-        "stanch.yaml": draft.settings(backends),
+        "stanch.yaml": catalog_discovery.settings(backends),
         "policy.yaml": SUGGEST_EVERYTHING,
-        "catalog.yaml": draft.catalog(seen, session.settings().os_user),
+        "catalog.yaml": catalog_discovery.catalog(seen, session.settings().os_user),
     }
     folder.mkdir(parents=True, exist_ok=True)
     differs = [name for name, text in texts.items() if not _placed(folder / name, text, write)]
@@ -142,7 +142,7 @@ async def _seen(session: Session, backends: dict[str, str]) -> Seen:
     }
     plain = replace(settings, backends=entries, catalog=None, policy=None, runbooks=())
     async with session.open(plain) as app:
-        return await survey(app.desk.context())
+        return await survey(app.api.context())
 
 
 @click.command()
@@ -156,7 +156,7 @@ def doctor(session: Session, as_json: bool, llm: bool) -> int:
 
 async def _inbox(app: App) -> list[tuple[str, str, str]]:
     """Notifications that were kept and could not be read, for a person to look at."""
-    from agent.case.text import visible
+    from agent.domain.text import visible
 
     return [
         (
@@ -192,7 +192,7 @@ def _configuration(app: App) -> list[Row]:
     settings = app.settings
     unconfirmed = sum(not service.confirmed for service in app.catalog.services())
     catalog = f"{len(app.catalog.services())} services, {len(app.catalog.models())} models, {unconfirmed} not confirmed"
-    person = app.desk.person(f"os:{settings.os_user}")
+    person = app.api.person(f"os:{settings.os_user}")
     rows: list[Row] = [
         ("settings", "ok" if settings.file else "absent", str(settings.file or "no stanch.yaml; `stanch init` writes one")),
         ("catalog", "ok" if settings.catalog else "absent", catalog if settings.catalog else "none: everything is read-only"),
@@ -209,15 +209,15 @@ def _configuration(app: App) -> list[Row]:
 
 async def _memory(app: App) -> list[Row]:
     """Where key and anchors lie, and what is not as it was anchored: nothing of that starts."""
-    key, anchors, open_to = app.custody
+    key, anchors, open_to = app.audit_key_place
     rows: list[Row] = [("audit", "ok", f"key: {key}{open_to}; anchors: {anchors}")]
-    return rows + [(f"audit {name}", "wrong", why) for name, why in sorted((await app.desk.unsettled()).items())]
+    return rows + [(f"audit {name}", "wrong", why) for name, why in sorted((await app.api.unsettled()).items())]
 
 
 async def _switch(app: App) -> Row:
     """Who has stopped everything: people with `stanch stop`, or the policy file."""
     try:
-        why = await app.desk.stopped() or app.policy().stopped()
+        why = await app.api.stopped() or app.policy().stopped()
     except Unsettled as error:
         return ("kill switch", "wrong", f"nobody can tell how it stands, so nothing starts: {error}")
     return ("kill switch", "wrong", f"{why}; `stanch resume` ends a stop") if why else ("kill switch", "ok", "off")
@@ -243,8 +243,8 @@ async def _llm(app: App) -> list[Row]:
     if app.settings.reasoner != "openai":
         why = "set OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own" if not app.settings.api_key.get_secret_value() else "reasoner is runbook: set STANCH_REASONER=openai"  # fmt: skip
         return [("llm", "absent", f"not used: {why}")]
-    from agent.reasoner.endpoint import Endpoint
-    from agent.reasoner.probe import probe
+    from agent.reasoner.llm.endpoint import Endpoint
+    from agent.reasoner.llm.probe import probe
 
     llm = app.settings.llm
     endpoint = Endpoint(

@@ -24,7 +24,7 @@ def manifest_(session: Session, mode: str | None, url: str, command: str, as_yam
     """Print the app's manifest: paste it at api.slack.com/apps, Create New App, From a manifest."""
     import yaml
 
-    from agent.case import catalog
+    from agent.domain import catalog
     from agent.surfaces.slack.manifest import manifest
 
     settings = session.settings()

@@ -14,7 +14,7 @@ from agent.surfaces.cli.exit_codes import Exit
 from agent.surfaces.cli.session import Session, opened, out, out_json, places, run
 
 if TYPE_CHECKING:
-    from agent.application import App
+    from agent.api import App
 
 
 @click.group()
@@ -81,11 +81,11 @@ async def _call(session: Session, name: str, arguments: dict[str, Any], as_json:
         if name in app.tools.by_name():
             return await _preview(app, name, arguments, as_json)
         read = app.tools.read(name)
-        context = app.desk.context()
+        context = app.api.context()
         if source := arguments.get("source"):  # a path that a person types is theirs to read
             context = replace(context, backends=_with_folder(context.backends, str(source)))
         answer = await read(context, **arguments)
-    from agent.case.evidence import fact_json
+    from agent.domain.evidence import fact_json
 
     if as_json:
         facts = [fact_json(fact) for fact in answer.facts]
@@ -110,9 +110,9 @@ def _with_folder(backends: Any, source: str) -> Any:
 async def _preview(app: App, name: str, arguments: dict[str, Any], as_json: bool) -> int:
     from agent.surfaces.cli import cards
 
-    person = app.desk.person(f"os:{app.settings.os_user}")
+    person = app.api.person(f"os:{app.settings.os_user}")
     try:
-        prepared = await app.desk.preview(name, arguments, person)
+        prepared = await app.api.preview(name, arguments, person)
     except Refused as error:  # nothing was to be done, so nothing was NOT_DONE: it cannot be asked for like this
         raise UnusableInput(str(error)) from None
     changes = [line.plain for line in cards.diff(prepared.proposal)]

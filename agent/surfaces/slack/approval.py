@@ -6,9 +6,10 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from agent.case.text import exact
-from agent.case.timeline import Event
-from agent.gate.cautions import cautions
+from agent.domain.events import EffectChecked, OutcomeKnown
+from agent.domain.text import exact
+from agent.domain.timeline import Event, EventOf
+from agent.gate.approver_warnings import cautions
 from agent.gate.proposal import Proposal, ProposalState
 from agent.surfaces.slack.blocks import (
     NOTICE,
@@ -24,8 +25,8 @@ from agent.surfaces.slack.blocks import (
     rows,
     span,
 )
-from agent.surfaces.slack.figures import course
-from agent.surfaces.slack.scene import Scene, clock, lasted, words
+from agent.surfaces.slack.card_context import Scene, clock, lasted, words
+from agent.surfaces.slack.charts import course
 
 APPROVE, EDIT, DENY, EXPLAIN = "stanch_approve", "stanch_edit", "stanch_deny", "stanch_explain"
 _S = ProposalState
@@ -104,7 +105,7 @@ def _essential(scene: Scene, proposal: Proposal) -> Iterator[Row]:
         yield "Undo", [span("Stanch cannot undo it", "bold")]
     also = scene.catalog.dependents(target.service) if target.service else ()
     yield "Also touches", [span(", ".join(also) or "nothing the catalog knows of")]
-    for caution in cautions(proposal, scene.stopped, scene.dossier.events):
+    for caution in cautions(proposal, scene.stopped, scene.incident_view.events):
         yield "Mind", [span(caution, "bold")]
     yield "Why", [span(proposal.why)]
     if proposal.state is _S.OPEN:
@@ -141,11 +142,12 @@ def _value(value: object) -> str:
 def _decided(scene: Scene, proposal: Proposal) -> Iterator[Row]:
     """Who has answered, and how many more have to."""
     people = set()
-    for made in scene.dossier.decisions:
-        if made["proposal"] == proposal.id:
-            reason = f": {made['reason']}" if made.get("reason") else ""
-            yield _DECIDED.get(str(made["answer"]), str(made["answer"])), [
-                span(scene.who(made), "bold"), span(f" at {str(made['at'])[11:16]} UTC{reason}"),
+    for event in scene.incident_view.decisions:
+        made = event.payload
+        if made.proposal == proposal.id:
+            reason = f": {made.reason}" if made.reason else ""
+            yield _DECIDED.get(made.answer, made.answer), [
+                span(scene.who(made), "bold"), span(f" at {event.at:%H:%M} UTC{reason}"),
             ]  # fmt: skip
             people.add(scene.who(made))
     if proposal.state is _S.OPEN and people:
@@ -153,30 +155,30 @@ def _decided(scene: Scene, proposal: Proposal) -> Iterator[Row]:
 
 
 def _settled(scene: Scene, proposal: Proposal) -> Iterator[Row]:
-    dossier = scene.dossier
-    outcome = dossier.outcomes.get(proposal.id)
+    incident_view = scene.incident_view
+    outcome = incident_view.outcomes.get(proposal.id)
     if outcome is not None:
-        yield "Ran", _ran(dossier.intents.get(proposal.id), outcome)
+        yield "Ran", _ran(incident_view.intents.get(proposal.id), outcome)
     elif proposal.state not in (_S.APPROVED, _S.CLAIMED, _S.ALLOWED) and proposal.note:
         yield "Because", [span(proposal.note)]
     if proposal.state is _S.UNKNOWN:
         yield "Now", [span("A person has to look at the target. Stanch does not try again.", "bold")]
-    for seen in dossier.verifications.get(proposal.id, [])[-1:]:
-        yield "Verified" if seen.data.get("final") else "Verifying", _verified(scene, seen)
+    for seen in incident_view.verifications.get(proposal.id, [])[-1:]:
+        yield "Verified" if seen.payload.final else "Verifying", _verified(scene, seen)
 
 
 _DECIDED = {"approve": "Approved by", "deny": "Denied by", "edit": "Edited by", "revoke": "Revoked by"}
 
 
-def _ran(intent: Event | None, outcome: Event) -> list[Block]:
+def _ran(intent: Event | None, outcome: EventOf[OutcomeKnown]) -> list[Block]:
     began = f"at {intent.at:%H:%M:%S} UTC, took {lasted(outcome.at - intent.at)}: " if intent else ""
-    why = str(outcome.data.get("why") or "")
-    return [span(began), span(str(outcome.data["outcome"]), "bold"), span(f" {why}".rstrip() or ".")]
+    why = outcome.payload.why or ""
+    return [span(began), span(outcome.payload.outcome, "bold"), span(f" {why}".rstrip() or ".")]
 
 
-def _verified(scene: Scene, seen: Event) -> list[Block]:
-    word = {True: "recovered", False: "not recovered", None: "not yet known"}[seen.data["recovered"]]
-    measured = "; ".join(_CITED.sub("", str(one)) for one in seen.data.get("measured", ()))
-    text = f" at {seen.at:%H:%M:%S} UTC: {measured or seen.data['why']}"
-    links = scene.evidence_links([str(i) for i in seen.data.get("evidence", ())])
+def _verified(scene: Scene, seen: EventOf[EffectChecked]) -> list[Block]:
+    word = {True: "recovered", False: "not recovered", None: "not yet known"}[seen.payload.recovered]
+    measured = "; ".join(_CITED.sub("", one) for one in seen.payload.measured)
+    text = f" at {seen.at:%H:%M:%S} UTC: {measured or seen.payload.why}"
+    links = scene.evidence_links(seen.payload.evidence)
     return [span(word, "bold"), span(text), *links]

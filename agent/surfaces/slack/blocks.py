@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from agent.case.text import paragraph, visible
+from agent.domain.text import paragraph, visible
 
 Block = dict[str, Any]
 MOST_BLOCKS: Final = 45  # of 50: room for what Slack adds

@@ -1,12 +1,16 @@
-"""The cards of an incident's thread but approval and end: root, plan, finding, talk. Pure: dossier in, parts out."""
+"""The cards of an incident's thread but approval and end: root, plan, finding, talk. Pure: incident_view in, parts out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from agent.case.dossier import J
-from agent.case.quantity import of_fact, shown
-from agent.case.timeline import Event, EventKind
+from agent.domain.claims.quantity import of_fact, shown
+from agent.domain.events import EvidenceRecorded, ReplyGiven
+from agent.domain.evidence import Evidence, ReadOutcome
+from agent.domain.finding import Finding
+from agent.domain.moves import Call, Look
+from agent.domain.notes import MoveMade
+from agent.domain.timeline import events_of
 from agent.surfaces.slack.blocks import (
     Block,
     Figure,
@@ -24,9 +28,8 @@ from agent.surfaces.slack.blocks import (
     safe,
     span,
 )
-from agent.surfaces.slack.figures import comparison, table
-from agent.surfaces.slack.scene import WORDS, Scene, clock, lasted, words
-from tools.spec import Fact
+from agent.surfaces.slack.card_context import WORDS, Scene, clock, lasted, words
+from agent.surfaces.slack.charts import comparison, table
 
 MOST_FINDINGS = 5
 LONGEST_HEADER = 140  # of the 150 that Slack shows
@@ -38,7 +41,7 @@ MOST_TASKS = 12  # lines of a plan before the moves that are over are drawn toge
 
 
 def root_notice(scene: Scene) -> str:
-    incident = scene.dossier.incident
+    incident = scene.incident_view.incident
     where = incident.labels.get("cluster", "")
     end = f" after {lasted(scene.ended_at - incident.since)}" if scene.ended_at else f", since {clock(incident.since)}"
     emoji, word = WORDS[incident.state]
@@ -47,13 +50,13 @@ def root_notice(scene: Scene) -> str:
 
 def root(scene: Scene) -> list[Part]:
     """The one message that stands in the channel, edited in place."""
-    dossier, incident = scene.dossier, scene.dossier.incident
+    incident_view, incident = scene.incident_view, scene.incident_view.incident
     emoji, word = WORDS[incident.state]
     pairs: list[tuple[str, Sequence[Block]]] = [("State", [span(word, "bold"), *_since_when(scene)])]
-    if (cause := dossier.cause) and cause.fault not in ("none", "unknown"):
+    if (cause := incident_view.cause) and cause.fault not in ("none", "unknown"):
         pairs.append(("Cause", [span(f"{words(cause.fault)} in {cause.component}, {cause.confidence:.0%} sure")]))
-    if stopped := dossier.paused or dossier.taken_over:
-        how = "Paused by" if dossier.paused else "Taken over by"
+    if stopped := incident_view.paused or incident_view.taken_over:
+        how = "Paused by" if incident_view.paused else "Taken over by"
         pairs.append((how, [span(scene.catalog.person(stopped).name or stopped)]))
     if len(scene.subject) > LONGEST_HEADER:
         pairs.append(("Alert", [span(scene.subject)]))
@@ -73,34 +76,40 @@ def root(scene: Scene) -> list[Part]:
 
 def footer(scene: Scene) -> str:
     """Id, who thinks, what it cost, how long it took."""
-    dossier = scene.dossier
-    cost = f"{dossier.tokens:,} tokens, {dossier.cost:.2f} {scene.currency}" if dossier.tokens else "no model cost"
-    length = lasted(scene.ended_at - dossier.incident.since) if scene.ended_at else f"{lasted_so_far(scene)} of work"
-    return f"{dossier.incident.id} · {dossier.reasoner} · {len(dossier.evidence)} reads · {cost} · {length}"
+    incident_view = scene.incident_view
+    cost = (
+        f"{incident_view.tokens:,} tokens, {incident_view.cost:.2f} {scene.currency}"
+        if incident_view.tokens
+        else "no model cost"
+    )
+    length = (
+        lasted(scene.ended_at - incident_view.incident.since) if scene.ended_at else f"{lasted_so_far(scene)} of work"
+    )
+    return f"{incident_view.incident.id} · {incident_view.reasoner} · {len(incident_view.evidence)} reads · {cost} · {length}"
 
 
 def lasted_so_far(scene: Scene) -> str:
-    events = scene.dossier.events
+    events = scene.incident_view.events
     return lasted(events[-1].at - events[0].at) if events else "0 s"
 
 
 def _since_when(scene: Scene) -> list[Block]:
     """When the incident came into its state."""
-    states = [
-        e for e in scene.dossier.events if e.kind is EventKind.STATE and e.data["to"] == scene.dossier.incident.state
-    ]
-    if not states:
+    since = scene.in_state_since
+    if since is None:
         return []
     if scene.ended_at:
-        return [span(f" at {clock(scene.ended_at)}, after {lasted(scene.ended_at - scene.dossier.incident.since)}")]
-    return [span(f" since {clock(states[-1].at)}")]
+        return [
+            span(f" at {clock(scene.ended_at)}, after {lasted(scene.ended_at - scene.incident_view.incident.since)}")
+        ]
+    return [span(f" since {clock(since)}")]
 
 
 def _impact(scene: Scene) -> str:
     """What is known of it: how severe, how many alerts, who needs what is hurt."""
-    dossier = scene.dossier
-    firing = {a.fingerprint: a.name for a in dossier.alerts if a.status == "firing"}
-    cleared = {a.fingerprint for a in dossier.alerts if a.status == "resolved"}
+    incident_view = scene.incident_view
+    firing = {a.fingerprint: a.name for a in incident_view.alerts if a.status == "firing"}
+    cleared = {a.fingerprint for a in incident_view.alerts if a.status == "resolved"}
     names = list(dict.fromkeys(firing.values()))
     alerts = f"{len(firing)} alert{'s' if len(firing) != 1 else ''}" + (
         f" ({', '.join(names)})" if len(names) > 1 else ""
@@ -108,18 +117,19 @@ def _impact(scene: Scene) -> str:
     also = scene.catalog.dependents(scene.service.name) if scene.service else ()
     return ", ".join(
         filter(None, (
-            dossier.incident.severity, alerts, f"{len(cleared & set(firing))} cleared" if cleared else "",
+            incident_view.incident.severity, alerts, f"{len(cleared & set(firing))} cleared" if cleared else "",
             f"needed by {', '.join(also)}" if also else "",
         ))
     )  # fmt: skip
 
 
 def _runbook(scene: Scene) -> list[Block]:
-    if not scene.dossier.runbooks:
+    if not scene.incident_view.runbooks:
         return [span("none fits")]
-    name = str(scene.dossier.runbooks[0]["name"])
+    name = scene.incident_view.runbooks[0].name
     url = next(
-        (u for a in scene.dossier.alerts if (u := a.annotations.get("runbook_url")) and a.runbook_slug == name), ""
+        (u for a in scene.incident_view.alerts if (u := a.annotations.get("runbook_url")) and a.runbook_slug == name),
+        "",
     )
     address = [span(" "), link(url, url)] if url else []
     return [span(name), *(address if len(url) <= 200 else [])]
@@ -129,40 +139,40 @@ def _runbook(scene: Scene) -> list[Block]:
 
 
 def plan_notice(scene: Scene) -> str:
-    return f"Looking at {scene.subject}: {len(scene.dossier.evidence)} reads"
+    return f"Looking at {scene.subject}: {len(scene.incident_view.evidence)} reads"
 
 
 def plan(scene: Scene) -> list[Part]:
     """What is looked at, live; moves that are over are one line each when there are many."""
-    moves = [e for e in scene.dossier.events if e.kind is EventKind.NOTE and e.data.get("move") == "look"]
-    answered = {
-        str(e.data["extra"].get("call")): e
-        for e in scene.dossier.events
-        if e.kind is EventKind.EVIDENCE and "extra" in e.data
-    }
-    many = sum(len(m.data["calls"]) for m in moves) > MOST_TASKS
-    tasks = [task for move in moves for task in _tasks(scene, move, answered, many)]
+    made = [e.payload for e in events_of(scene.incident_view.events, MoveMade)]
+    looks = [(one.number, one.move.calls) for one in made if isinstance(one.move, Look)]
+    answered = {e.payload.call: e.payload for e in events_of(scene.incident_view.events, EvidenceRecorded)}
+    looked_at = sum(len(calls) for _, calls in looks)
+    many = looked_at > MOST_TASKS
+    tasks = [task for number, calls in looks for task in _tasks(scene, number, calls, answered, many)]
     busy = any(task["status"] == "in_progress" for task in tasks)
-    title = "Looking" if busy else f"Looked at {sum(len(m.data['calls']) for m in moves)} things"
+    title = "Looking" if busy else f"Looked at {looked_at} things"
     native: Block = {"type": "plan", "title": title, "tasks": tasks}
     marks = {"complete": "✓", "error": "✗", "in_progress": "…"}
     items = [[span(f"{marks[t['status']]} {t['title']}"), *_inner(t, "details"), *_inner(t, "output")] for t in tasks]
     return [Figure(native, (*lines([span(title, "bold")]), *bullets(items)))]
 
 
-def _tasks(scene: Scene, move: Event, answered: dict[str, Event], many: bool) -> Iterator[Block]:
-    calls, number = move.data["calls"], move.data["number"]
-    events = [answered.get(f"{number}:{i}") for i in range(len(calls))]
-    if many and len(calls) > 1 and all(events):
-        named = [part for i, call in enumerate(calls) for part in _named(scene, call, events[i], bool(i))]
-        failed = any(e is not None and e.data["outcome"] == "failed" for e in events)
-        title = f"{calls[0]['why'] or calls[0]['read']} and {len(calls) - 1} more"
+def _tasks(
+    scene: Scene, number: int, calls: Sequence[Call], answered: Mapping[str, EvidenceRecorded], many: bool
+) -> Iterator[Block]:
+    answers = [answered.get(f"{number}:{i}") for i in range(len(calls))]
+    if many and len(calls) > 1 and all(answers):
+        named = [part for i, call in enumerate(calls) for part in _named(scene, call, answers[i], bool(i))]
+        failed = any(one is not None and one.evidence.outcome is ReadOutcome.FAILED for one in answers)
+        title = f"{calls[0].why or calls[0].read} and {len(calls) - 1} more"
         yield _task(f"{number}", title, "error" if failed else "complete", details=rich(*named))
         return
-    for i, (call, event) in enumerate(zip(calls, events, strict=True)):
-        status = "in_progress" if event is None else "error" if event.data["outcome"] == "failed" else "complete"
-        output = rich(*_answer(scene, event)) if event is not None else None
-        yield _task(f"{number}.{i}", call["why"] or call["read"], status, output=output)
+    for i, (call, one) in enumerate(zip(calls, answers, strict=True)):
+        failed = one is not None and one.evidence.outcome is ReadOutcome.FAILED
+        status = "in_progress" if one is None else "error" if failed else "complete"
+        output = rich(*_answer(scene, one)) if one is not None else None
+        yield _task(f"{number}.{i}", call.why or call.read, status, output=output)
 
 
 def _task(task_id: str, title: str, status: str, **rest: Block | None) -> Block:
@@ -178,23 +188,22 @@ def _task(task_id: str, title: str, status: str, **rest: Block | None) -> Block:
     return found | {name: part for name, part in rest.items() if part}
 
 
-def _named(scene: Scene, call: J, event: Event | None, more: bool) -> Iterator[Block]:
-    yield span(f"{'; ' if more else ''}{call['why'] or call['read']}")
-    if event is not None:
-        yield from scene.evidence_links([str(event.data["id"])])
+def _named(scene: Scene, call: Call, answer: EvidenceRecorded | None, more: bool) -> Iterator[Block]:
+    yield span(f"{'; ' if more else ''}{call.why or call.read}")
+    if answer is not None:
+        yield from scene.evidence_links([answer.evidence.id])
 
 
-def _answer(scene: Scene, event: Event) -> list[Block]:
-    spark = str(event.data.get("extra", {}).get("spark") or "")
-    return [span(f"{spark} {_gist(event)}".strip()), *scene.evidence_links([str(event.data["id"])])]
+def _answer(scene: Scene, answer: EvidenceRecorded) -> list[Block]:
+    one = answer.evidence
+    return [span(f"{answer.spark} {_gist(one)}".strip()), *scene.evidence_links([one.id])]
 
 
-def _gist(event: Event) -> str:
+def _gist(one: Evidence) -> str:
     """The one or two facts that say most, else why there is nothing."""
-    if event.data["outcome"] != "ok":
-        return f"{event.data['outcome']}: {str(event.data['summary']).strip()}"
-    facts = [Fact(**f) for f in event.data["facts"]]
-    telling = [f for f in facts if f.id.endswith((".last", ".version", "agree", "material.count"))] or facts
+    if one.outcome is not ReadOutcome.OK:
+        return f"{one.outcome}: {one.summary.strip()}"
+    telling = [f for f in one.facts if f.id.endswith((".last", ".version", "agree", "material.count"))] or one.facts
     return ", ".join(f"{f.name} {shown(of_fact('', f))}" for f in telling[:2] if f.value is not None) or "read"
 
 
@@ -211,40 +220,40 @@ def finding_notice(scene: Scene) -> str:
 
 def finding(scene: Scene) -> list[Part]:
     """What is wrong, in at most five lines with their evidence; the rest in small print, and the numbers as figures."""
-    dossier = scene.dossier
-    first = _foremost(dossier.findings)
-    rest = [f for f in dossier.findings if f not in first]
-    cited = [str(i) for f in first for i in f["evidence"]]
+    incident_view = scene.incident_view
+    first = _foremost(incident_view.findings)
+    rest = [f for f in incident_view.findings if f not in first]
+    cited = [i for f in first for i in f.evidence]
     parts: list[Part] = [header(cause_words(scene)[:1].upper() + cause_words(scene)[1:])]
-    parts += bullets([span(str(f["text"])), *scene.evidence_links(f["evidence"])] for f in first)
+    parts += bullets([span(f.text), *scene.evidence_links(f.evidence)] for f in first)
     parts += [*comparison(scene, cited), *table(scene, cited)]
-    if dossier.ruled_out:
+    if incident_view.ruled_out:
         parts += lines([span("Ruled out", "bold")])
         parts += bullets(
-            [span(words(str(r["cause"])), "bold"), span(f": {r['why']}"), *scene.evidence_links(r.get("evidence", ()))]
-            for r in dossier.ruled_out
+            [span(words(r.cause), "bold"), span(f": {r.why}"), *scene.evidence_links(r.evidence)]
+            for r in incident_view.ruled_out
         )  # fmt: skip
-    if dossier.not_checked:
+    if incident_view.not_checked:
         parts += lines([span("Not checked", "bold")])
-        parts += bullets([span(str(n["what"]), "bold"), span(f": {n['why']}")] for n in dossier.not_checked)
-    also = [f"{f['text']} [{', '.join(f['evidence'])}]" for f in rest]
+        parts += bullets([span(n.what, "bold"), span(f": {n.why}")] for n in incident_view.not_checked)
+    also = [f"{f.text} [{', '.join(f.evidence)}]" for f in rest]
     return [*parts, *context(*([f"Also: {' '.join(also)}"] if also else []))]
 
 
-def _foremost(findings: Sequence[J]) -> list[J]:
+def _foremost(findings: Sequence[Finding]) -> list[Finding]:
     """Five that say different things: one of each evidence first, in the reasoner's order."""
     seen: set[str] = set()
     fresh = []
     for one in findings:
-        if not set(one["evidence"]) & seen:
+        if not set(one.evidence) & seen:
             fresh.append(one)
-        seen |= set(one["evidence"])
+        seen |= set(one.evidence)
     chosen = [*fresh, *(f for f in findings if f not in fresh)][:MOST_FINDINGS]
     return [f for f in findings if f in chosen]
 
 
 def cause_words(scene: Scene) -> str:
-    cause = scene.dossier.cause
+    cause = scene.incident_view.cause
     if cause is None or cause.fault == "unknown":
         return "no cause found yet"
     if cause.fault == "none":
@@ -255,22 +264,20 @@ def cause_words(scene: Scene) -> str:
 # -- talk -------------------------------------------------------------------------------------------------------------
 
 
-def question(scene: Scene, event: Event) -> list[Part]:
+def question(asked: str) -> list[Part]:
     """Stanch asks a person."""
-    asked = str(event.data["text"])
     return [header("✋ A question for you"), *markdown(asked), *context("Answer in this thread.")]
 
 
-def said(scene: Scene, event: Event, text: str) -> list[Part]:
+def said(scene: Scene, actor: str, text: str) -> list[Part]:
     """What somebody said at another surface."""
-    name = scene.catalog.person(event.actor).name or event.actor
+    name = scene.catalog.person(actor).name or actor
     return list(lines([span(name, "bold"), span(f": {text}")]))
 
 
-def reply(scene: Scene, event: Event) -> list[Part]:
+def reply(scene: Scene, given: ReplyGiven) -> list[Part]:
     """An answer out of evidence, with what was asked: it may have been asked elsewhere."""
-    to = str(event.data.get("to") or "somebody")
-    links = scene.evidence_links([str(i) for i in event.data.get("evidence", ())])
-    asked = str(event.data.get("question") or "")
-    about = context(f"{scene.catalog.person(to).name or to} asked: {asked}") if asked else []
-    return [*about, *markdown(str(event.data["text"])), *(lines([span("From"), *links]) if links else [])]
+    to = given.to or "somebody"
+    links = scene.evidence_links(given.evidence)
+    about = context(f"{scene.catalog.person(to).name or to} asked: {given.question}") if given.question else []
+    return [*about, *markdown(given.text), *(lines([span("From"), *links]) if links else [])]

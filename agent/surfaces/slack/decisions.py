@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from agent.application import App
-from agent.case.catalog import Person
+from agent.api import App
+from agent.domain.catalog import Person
 from agent.errors import NotEntitled, Outdated, StanchError, UnusableInput
 from agent.gate.proposal import WAITING, Proposal, ProposalState
-from agent.postbox import Postbox
+from agent.service.outbox import Outbox
 from agent.surfaces.slack import modals
 from agent.surfaces.slack.explain import clock, explained, who
 from agent.surfaces.slack.groups import UserGroups
 from agent.surfaces.slack.modals import Ticket
 from agent.surfaces.slack.payloads import Click, Submission
-from agent.surfaces.slack.voice import AWAY, Place, Voice, code, escaped
+from agent.surfaces.slack.replies import AWAY, Place, Replies, code, escaped
 
 Answer = Callable[[Proposal, Person], Awaitable[None]]
 
@@ -25,8 +25,8 @@ class Decisions:
     """`heard(incident)` is told after anything that may let the incident go on."""
 
     app: App
-    postbox: Postbox
-    voice: Voice
+    outbox: Outbox
+    voice: Replies
     groups: UserGroups
     heard: Callable[[str], None]
 
@@ -50,11 +50,11 @@ class Decisions:
         person is looked up, so that the groups a decision counts by are those of this moment."""
         try:
             proposal = await self._proposal(ticket)
-            await self.postbox.seen(proposal.incident)
+            await self.outbox.seen(proposal.incident)
             await self.groups.refresh(self.app.catalog.kept_elsewhere(proposal.approvers))
-            await answer(proposal, self.app.desk.person(who_asks))
+            await answer(proposal, self.app.api.person(who_asks))
         except StanchError as error:
-            await self.voice.privately(place, await self._objection(error, ticket, self.app.desk.person(who_asks)))
+            await self.voice.privately(place, await self._objection(error, ticket, self.app.api.person(who_asks)))
 
     async def _proposal(self, ticket: Ticket) -> Proposal:
         found = await self._found(ticket)
@@ -63,15 +63,15 @@ class Decisions:
         return found
 
     async def _found(self, ticket: Ticket) -> Proposal | None:
-        of = await self.app.desk.proposals_of(ticket.p.rpartition("-p")[0])
+        of = await self.app.api.proposals_of(ticket.p.rpartition("-p")[0])
         return next((proposal for proposal in of if proposal.id == ticket.p), None)
 
     # -- what the buttons do --------------------------------------------------------------------------------------------
 
     async def _approve(self, ticket: Ticket, person: Person, place: Place) -> None:
-        decided = await self.app.desk.decide(ticket.p, ticket.d, person, "approve")
+        decided = await self.app.api.decide(ticket.p, ticket.d, person, "approve")
         self.heard(decided.incident)
-        missing = await self.app.desk.missing(decided)
+        missing = await self.app.api.missing(decided)
         if missing and decided.state is ProposalState.OPEN:
             await self.voice.privately(place, lone(decided, missing, who(decided, self.app.catalog)))
 
@@ -92,8 +92,8 @@ class Decisions:
             await self.voice.privately(place, why)
 
     async def _explain(self, proposal: Proposal, place: Place) -> None:
-        dossier = await self.app.desk.dossier(proposal.incident)
-        text = explained(proposal, dossier, self.app.catalog, self._problems(proposal))
+        incident_view = await self.app.api.incident_view(proposal.incident)
+        text = explained(proposal, incident_view, self.app.catalog, self._problems(proposal))
         await self.voice.privately(place, text)
 
     # -- what the forms do ------------------------------------------------------------------------------------------------
@@ -122,14 +122,14 @@ class Decisions:
 
     async def _deny(self, ticket: Ticket, person: Person, form: Submission) -> None:
         reason = modals.reason(form.view.state.values)
-        decided = await self.app.desk.decide(ticket.p, ticket.d, person, "deny", reason)
+        decided = await self.app.api.decide(ticket.p, ticket.d, person, "deny", reason)
         self.heard(decided.incident)
 
     async def _edit(self, proposal: Proposal, ticket: Ticket, person: Person, place: Place, form: Submission) -> None:
         current(proposal, ticket)
         kind = self.app.tools.action(proposal.action)
         entered = modals.entered(form.view.state.values, proposal, kind)
-        edited = await self.app.desk.edit(proposal.id, person, entered.changes)
+        edited = await self.app.api.edit(proposal.id, person, entered.changes)
         self.heard(edited.incident)
         text = f"Your edit is {escaped(edited.id)}: {code(edited.command)} "
         if edited.state is ProposalState.OPEN:
@@ -164,7 +164,7 @@ class Decisions:
 
     async def _instead(self, proposal: Proposal) -> str:
         """The proposal of the same incident that waits now."""
-        of = await self.app.desk.proposals_of(proposal.incident)
+        of = await self.app.api.proposals_of(proposal.incident)
         waiting = [p for p in of if p.state in WAITING and p.id != proposal.id]
         if not waiting:
             return "Nothing was done, and no other proposal of this incident waits."
@@ -174,7 +174,7 @@ class Decisions:
 
     async def _link(self, proposal: Proposal) -> str:
         """The proposal's name, opening its card where it stands in the thread already."""
-        sent = (await self.postbox.sent(proposal.incident)).get(f"approval:{proposal.id}")
+        sent = (await self.outbox.sent(proposal.incident)).get(f"approval:{proposal.id}")
         if sent is None or not sent.address:
             return f"{escaped(proposal.id)} (its card follows in this thread)"
         try:

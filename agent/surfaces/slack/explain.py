@@ -6,21 +6,22 @@ import json
 from collections.abc import Iterator
 from datetime import datetime
 
-from agent.case.catalog import Catalog
-from agent.case.dossier import Dossier
-from agent.case.evidence import Evidence
+from agent.domain.catalog import Catalog
+from agent.domain.evidence import Evidence
+from agent.domain.finding import Finding
+from agent.domain.incident_view import IncidentView
 from agent.gate.proposal import WAITING, Proposal
-from agent.surfaces.slack.voice import code, escaped
+from agent.surfaces.slack.replies import code, escaped
 
 MOST = 10  # of each list; how many more there are is said
 
 
-def explained(proposal: Proposal, dossier: Dossier, catalog: Catalog, problems: list[str]) -> str:
+def explained(proposal: Proposal, incident_view: IncidentView, catalog: Catalog, problems: list[str]) -> str:
     """mrkdwn. `problems` are user groups that cannot be read just now."""
-    return "\n".join(_lines(proposal, dossier, catalog, problems))
+    return "\n".join(_lines(proposal, incident_view, catalog, problems))
 
 
-def _lines(proposal: Proposal, dossier: Dossier, catalog: Catalog, problems: list[str]) -> Iterator[str]:
+def _lines(proposal: Proposal, incident_view: IncidentView, catalog: Catalog, problems: list[str]) -> Iterator[str]:
     yield f"*{escaped(proposal.id)}* is {str(proposal.state).replace('_', ' ')}: {code(proposal.command)}"
     yield f"*Why* {escaped(proposal.why, 1_500)} Cause: {escaped(str(proposal.cause))}."
     yield f"*What it changes* on {escaped(str(proposal.target))} ({proposal.risk}):"
@@ -28,21 +29,19 @@ def _lines(proposal: Proposal, dossier: Dossier, catalog: Catalog, problems: lis
     yield f"*Undo* {_undo(proposal)}"
     touched = catalog.dependents(proposal.target.service) if proposal.target.service else ()
     yield f"*Also touches* {escaped(', '.join(touched)) or 'nothing the catalog knows of'}"
-    yield f"*Policy* {_policy(proposal, dossier)}"
+    yield f"*Policy* {_policy(proposal, incident_view)}"
     yield f"*Who may approve* {who(proposal, catalog)}, by {clock(proposal.approve_by)}."
     yield from (escaped(problem) for problem in problems)
     if proposal.state not in WAITING:
         yield f"It can no longer be decided: {escaped(proposal.note or str(proposal.state), 300)}."
     yield "*Evidence*"
-    yield from listed([_finding(one["text"], one["evidence"], dossier) for one in dossier.findings], "findings")
-    if dossier.ruled_out:
+    yield from listed([_finding(one, incident_view) for one in incident_view.findings], "findings")
+    if incident_view.ruled_out:
         yield "*Ruled out*"
-        yield from listed(
-            [f"{escaped(str(r['cause']))}: {escaped(str(r['why']), 400)}" for r in dossier.ruled_out], "causes"
-        )
-    if dossier.not_checked:
+        yield from listed([f"{escaped(r.cause)}: {escaped(r.why, 400)}" for r in incident_view.ruled_out], "causes")
+    if incident_view.not_checked:
         yield "*Not checked*"
-        yield from listed([f"{escaped(str(n['what']), 200)}: {escaped(str(n['why']), 300)}" for n in dossier.not_checked], "gaps")  # fmt: skip
+        yield from listed([f"{escaped(n.what, 200)}: {escaped(n.why, 300)}" for n in incident_view.not_checked], "gaps")
 
 
 def changes(proposal: Proposal) -> Iterator[str]:
@@ -82,9 +81,9 @@ def listed(lines: list[str], what: str) -> Iterator[str]:
         yield "none"
 
 
-def _finding(text: object, ids: object, dossier: Dossier) -> str:
-    known = [dossier.evidence[i] for i in ids if i in dossier.evidence] if isinstance(ids, list | tuple) else []
-    return f"{escaped(str(text), 600)} [{' '.join(_linked(one) for one in known)}]"
+def _finding(finding: Finding, incident_view: IncidentView) -> str:
+    known = [incident_view.evidence[i] for i in finding.evidence if i in incident_view.evidence]
+    return f"{escaped(finding.text, 600)} [{' '.join(_linked(one) for one in known)}]"
 
 
 def _linked(one: Evidence) -> str:
@@ -99,7 +98,7 @@ def _undo(proposal: Proposal) -> str:
     return f"{code(proposal.undo.command)}, {covered}."
 
 
-def _policy(proposal: Proposal, dossier: Dossier) -> str:
-    verdict = dossier.verdicts.get(proposal.id, {})
-    why = escaped(str(verdict.get("why", "")), 400)
+def _policy(proposal: Proposal, incident_view: IncidentView) -> str:
+    verdict = incident_view.verdicts.get(proposal.id)
+    why = escaped(verdict.why if verdict else "", 400)
     return f"says {proposal.verdict} by rule {code(proposal.rule or 'none')}: {why}"

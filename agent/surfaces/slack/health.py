@@ -9,7 +9,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from agent.case.catalog import Catalog
+from agent.domain.catalog import Catalog
 from agent.settings import SlackSettings
 from agent.surfaces.slack.groups import UserGroups
 from agent.surfaces.slack.manifest import SCOPES, USER_GROUPS

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from agent.case.text import visible
+from agent.domain.text import visible
 from agent.gate.proposal import Proposal
 from agent.surfaces.slack.payloads import Input
 from tools.spec import Action

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry, Gauge
 from starlette.routing import Route
 
-from agent.case.timeline import Event
-from agent.surfaces.slack.discreet import DiscreetClient
-from agent.surfaces.slack.inbound import Inbound, attach
-from agent.surfaces.slack.poster import Poster
+from agent.domain.timeline import Event
+from agent.surfaces.slack.receiver import Inbound, attach
+from agent.surfaces.slack.redacting_client import DiscreetClient
+from agent.surfaces.slack.sync import ThreadSync
 
 if TYPE_CHECKING:
-    from agent.application import App
+    from agent.api import App
 
 
 @dataclass(frozen=True)
 class SlackService:
-    poster: Poster
+    poster: ThreadSync
     inbound: Inbound
 
     @classmethod
@@ -28,9 +28,9 @@ class SlackService:
         """BadConfiguration says which token is missing."""
         slack = app.settings.slack
         client = DiscreetClient(app.redact, slack.bot_token.get_secret_value(), slack.api_url)
-        postbox = app.postbox("slack")
-        poster = Poster(app, postbox)
-        return cls(poster, await attach(app, postbox, client, heard=poster.look))
+        outbox = app.outbox("slack")
+        poster = ThreadSync(app, outbox)
+        return cls(poster, await attach(app, outbox, client, heard=poster.look))
 
     def heard(self, event: Event) -> None:
         self.poster.heard(event)

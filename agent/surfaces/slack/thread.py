@@ -7,14 +7,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from agent.case.attention import Attention, Depth
-from agent.case.incident import Incident
-from agent.case.timeline import Event, EventKind, canonical
+from agent.domain.events import ProposalSealed, QuestionAsked, ReplyGiven
+from agent.domain.incident import Incident
+from agent.domain.moves import Conclude, Look, Propose
+from agent.domain.notes import MoveMade, Steered
+from agent.domain.timeline import Event, canonical
+from agent.domain.urgency import Depth, Urgency
 from agent.surfaces.slack import cards
 from agent.surfaces.slack.approval import approval, approval_notice
 from agent.surfaces.slack.blocks import Block, Part, bullets, context, header, messages, notice, span
+from agent.surfaces.slack.card_context import WORDS, Scene, clock
 from agent.surfaces.slack.ending import end
-from agent.surfaces.slack.scene import WORDS, Scene, clock
 
 ROOT = "root"
 
@@ -46,53 +49,52 @@ def wanted(scene: Scene) -> list[Message]:
 
 def sorted_parts(scene: Scene) -> Iterable[tuple[str, str, Sequence[Part]]]:
     """Slot, notification and parts of each message in the thread, where the timeline first gives cause for it."""
-    dossier = scene.dossier
+    incident_view = scene.incident_view
     shown: set[str] = set()
-    for event in dossier.events:
+    for event in incident_view.events:
         slot = _slot(event)
         if slot and slot not in shown:
             shown.add(slot)
             yield from _drawn(scene, slot, event)
-    if dossier.incident.state.ended:
+    if incident_view.incident.state.ended:
         yield "end", cards.root_notice(scene), end(scene)
 
 
 def _slot(event: Event) -> str:
     """The message that this event gives cause for, or ""."""
-    data = event.data
-    match event.kind:
-        case EventKind.NOTE if data.get("move") == "look":
+    elsewhere = not event.actor.startswith("slack:")
+    match event.payload:
+        case MoveMade(move=Look()):
             return "plan"
-        case EventKind.NOTE if data.get("move") in ("propose", "conclude"):
+        case MoveMade(move=Propose() | Conclude()):
             return "finding"
-        case EventKind.NOTE if data.get("steer") and not event.actor.startswith("slack:"):
+        case Steered(steer=words) if words and elsewhere:
             return f"said:{event.n}"
-        case EventKind.PROPOSAL:
-            return f"proposal:{data['id']}"
-        case EventKind.QUESTION if data.get("to") != "stanch":
+        case ProposalSealed(id=proposal):
+            return f"proposal:{proposal}"
+        case QuestionAsked(to="stanch"):
+            return f"said:{event.n}" if elsewhere else ""
+        case QuestionAsked():
             return f"question:{event.n}"
-        case EventKind.QUESTION if not event.actor.startswith("slack:"):
-            return f"said:{event.n}"
-        case EventKind.REPLY if data.get("to") != "stanch":
+        case ReplyGiven(to=to) if to != "stanch":
             return f"reply:{event.n}"
     return ""
 
 
 def _drawn(scene: Scene, slot: str, event: Event) -> Iterable[tuple[str, str, Sequence[Part]]]:
-    kind = slot.split(":")[0]
-    text = str(event.data.get("steer") or event.data.get("text") or "")
-    if kind == "plan":
-        yield slot, cards.plan_notice(scene), cards.plan(scene)
-    elif kind == "finding":
-        yield slot, cards.finding_notice(scene), cards.finding(scene)
-    elif kind == "proposal" and (proposal := scene.proposals.get(str(event.data["id"]))):
-        yield slot, approval_notice(proposal), approval(scene, proposal)
-    elif kind == "question":
-        yield slot, f"Question: {text}", cards.question(scene, event)
-    elif kind == "said":
-        yield slot, text, cards.said(scene, event, text)
-    elif kind == "reply":
-        yield slot, text, cards.reply(scene, event)
+    match event.payload:
+        case MoveMade(move=Look()):
+            yield slot, cards.plan_notice(scene), cards.plan(scene)
+        case MoveMade():
+            yield slot, cards.finding_notice(scene), cards.finding(scene)
+        case ProposalSealed(id=name) if proposal := scene.proposals.get(name):
+            yield slot, approval_notice(proposal), approval(scene, proposal)
+        case Steered(steer=text) | QuestionAsked(to="stanch", text=text):
+            yield slot, text, cards.said(scene, event.actor, text)
+        case QuestionAsked(text=text):
+            yield slot, f"Question: {text}", cards.question(text)
+        case ReplyGiven(text=text) as reply:
+            yield slot, text, cards.reply(scene, reply)
 
 
 def _message(slot: str, text: str, parts: Sequence[Part]) -> list[Message]:
@@ -116,7 +118,7 @@ def digest_thread(incident: Incident, channel: str) -> str:
     return f"digest:{channel}:{incident.opened_at or incident.since:%Y-%m-%dT%H}"
 
 
-def digest(name: str, listed: Sequence[tuple[Incident, Attention]]) -> list[Message]:
+def digest(name: str, listed: Sequence[tuple[Incident, Urgency]]) -> list[Message]:
     """One line an incident, oldest first; edited in place, going on in further messages when it gets long."""
     hour = name.rsplit("T", 1)[-1]
     ordered = sorted(listed, key=lambda one: (one[0].since, one[0].id))
@@ -128,7 +130,7 @@ def digest(name: str, listed: Sequence[tuple[Incident, Attention]]) -> list[Mess
     return _message(ROOT, f"{what}, {still} still open", parts)
 
 
-def _entry(incident: Incident, attention: Attention) -> list[Block]:
+def _entry(incident: Incident, attention: Urgency) -> list[Block]:
     labels = incident.labels
     what = " ".join(
         filter(None, (labels.get("alertname"), labels.get("service") or labels.get("job"), labels.get("cluster")))
@@ -141,7 +143,7 @@ def _entry(incident: Incident, attention: Attention) -> list[Block]:
     ]  # fmt: skip
 
 
-def in_digest(incident: Incident, attention: Attention) -> bool:
+def in_digest(incident: Incident, attention: Urgency) -> bool:
     """Whether it is told in a digest: by its route, or because it was over before anything was posted."""
     early = attention.post_at is not None and incident.ended_at is not None and incident.ended_at < attention.post_at
     return attention.depth is Depth.DIGEST or (attention.depth.threaded and early)

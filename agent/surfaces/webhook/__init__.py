@@ -1,6 +1,6 @@
 """The door for machines: Alertmanager, Grafana and events come in over HTTP."""
 
-from agent.surfaces.webhook.door import build
 from agent.surfaces.webhook.readiness import Readiness
+from agent.surfaces.webhook.routes import build
 
 __all__ = ["Readiness", "build"]

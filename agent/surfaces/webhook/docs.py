@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from agent.surfaces.webhook.headed import HEADERS
+from agent.surfaces.webhook.security_headers import HEADERS
 
 STYLE = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}pre{overflow:auto;padding:.5rem;background:#8881}code{font-family:ui-monospace,monospace}"
 _SUM = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from agent.case.text import visible
+from agent.domain.text import visible
 
 MEDIA = "application/problem+json"
 RETRY_S = 5

@@ -17,17 +17,17 @@ from pydantic import SecretStr
 from slack_sdk.web.async_client import AsyncWebClient
 from starlette.applications import Starlette
 
+from agent.api import App, Listener
 from agent.app import open_app
-from agent.application import App, Listener
-from agent.case.timeline import EventKind
+from agent.domain.timeline import EventKind
 from agent.gate.proposal import Proposal
-from agent.postbox import Postbox
+from agent.service.outbox import Outbox
 from agent.settings import Settings, SlackSettings
-from agent.surfaces.cli import stage
+from agent.surfaces.cli import demo_env
 from agent.surfaces.cli.session import Session
-from agent.surfaces.slack.inbound import Inbound, attach
+from agent.surfaces.slack.receiver import Inbound, attach
 from tests.fake_slack import FakeSlack, form, sign
-from tests.test_graph import END, LOOK, Scripted, scale
+from tests.graph.test_graph import END, LOOK, Scripted, scale
 from tools.context import Clock
 
 SECRET = "test-signing-secret"
@@ -70,7 +70,7 @@ class House:
     proposal: Proposal
     slack: FakeSlack
     inbound: Inbound
-    postbox: Postbox
+    outbox: Outbox
     http: httpx.AsyncClient
     heard: list[str] = field(default_factory=list)
     _times: int = 0
@@ -116,11 +116,11 @@ class House:
         return answer
 
     async def decisions(self) -> list[Mapping[str, Any]]:
-        events = await self.app.desk.events(self.incident)
+        events = await self.app.api.events(self.incident)
         return [e.data for e in events if e.kind is EventKind.DECISION]
 
     async def steers(self) -> list[str]:
-        return [str(e.data["steer"]) for e in await self.app.desk.events(self.incident) if "steer" in e.data]
+        return [str(e.data["steer"]) for e in await self.app.api.events(self.incident) if "steer" in e.data]
 
     @property
     def told(self) -> str:
@@ -139,22 +139,22 @@ async def house(
             SecretStr("xoxb-test"), SecretStr("xapp-test"), SecretStr(SECRET), slack.url, CHANNEL, team, mode
         )
         opener = functools.partial(_opened, settings, groups, reasoner or Scripted(list(moves)))
-        async with stage.begun(
+        async with demo_env.begun(
             Session(opener, {"data": str(tmp_path)}), [], "forecast-contention", 1, policy(quorum)
         ) as (app, alerts, _):
-            (received,) = await app.desk.receive(alerts[:1])
+            (received,) = await app.api.receive(alerts[:1])
             assert received.incident is not None
-            rest = await app.desk.work(received.incident)
-            proposal = await app.desk.proposal(str(rest.proposal))
-            postbox = Postbox(app.desk.notebook.db, app.clock, "slack")
+            rest = await app.api.work(received.incident)
+            proposal = await app.api.proposal(str(rest.proposal))
+            outbox = Outbox(app.api.run_context.db, app.clock, "slack")
             if rooted:
-                await postbox.keep(received.incident, "root", CHANNEL, ROOT, "0" * 64)
+                await outbox.keep(received.incident, "root", CHANNEL, ROOT, "0" * 64)
             heard: list[str] = []
             client = AsyncWebClient(token="xoxb-test", base_url=slack.url)
-            inbound = await attach(app, postbox, client, heard.append, Wall())
+            inbound = await attach(app, outbox, client, heard.append, Wall())
             web = Starlette(routes=inbound.routes())
             async with httpx.AsyncClient(transport=httpx.ASGITransport(web), base_url="http://stanch") as http:
-                yield House(app, received.incident, proposal, slack, inbound, postbox, http, heard)
+                yield House(app, received.incident, proposal, slack, inbound, outbox, http, heard)
             await inbound.close()
 
 

@@ -13,17 +13,17 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from agent.api import App, Listener
 from agent.app import open_app
-from agent.application import App, Listener
-from agent.case.attention import Attention, Depth
-from agent.case.timeline import Event
-from agent.postbox import Postbox
+from agent.domain.timeline import Event
+from agent.domain.urgency import Depth, Urgency
+from agent.graph.worker import Rest, RestKind
+from agent.service.outbox import Outbox
 from agent.settings import Settings, SlackSettings
-from agent.store import attention
-from agent.surfaces.cli import stage
+from agent.store import urgency
+from agent.surfaces.cli import demo_env
 from agent.surfaces.cli.session import Session
-from agent.surfaces.slack.poster import Poster
-from agent.worker import Rest, RestKind
+from agent.surfaces.slack.sync import ThreadSync
 from tests.fake_slack import FakeSlack
 
 HASTE = 50.0
@@ -58,18 +58,18 @@ class Play:
     app: App
     slack: FakeSlack
     incident: str
-    poster: Poster
+    poster: ThreadSync
     clock: Hasty
     running: asyncio.Task[None]
 
     async def attend(self, depth: Depth = Depth.INVESTIGATE, **more: Any) -> None:
         """Route the incident."""
-        async with self.app.desk.notebook.db.write() as tx:
-            await attention.put(tx, Attention(self.incident, depth, **more))
+        async with self.app.api.run_context.db.write() as tx:
+            await urgency.put(tx, Urgency(self.incident, depth, **more))
         self.poster.look(self.incident)
 
     async def work(self) -> Rest:
-        return await self.app.desk.work(self.incident)
+        return await self.app.api.work(self.incident)
 
     async def to_the_end(self) -> None:
         """Through the verification, whose clock is the lab's."""
@@ -77,9 +77,9 @@ class Play:
             await self.app.clock.sleep((rest.due - self.app.clock.now()).total_seconds())
 
     async def approve(self) -> None:
-        (proposal,) = await self.app.desk.proposals_of(self.incident)
-        person = self.app.desk.person(f"os:{self.app.settings.os_user}")
-        await self.app.desk.decide(proposal.id, proposal.digest, person, "approve")
+        (proposal,) = await self.app.api.proposals_of(self.incident)
+        person = self.app.api.person(f"os:{self.app.settings.os_user}")
+        await self.app.api.decide(proposal.id, proposal.digest, person, "approve")
         self.poster.look(self.incident)
 
     async def settled(self, seconds: float = 20.0) -> None:
@@ -98,11 +98,11 @@ class Play:
         self.start()
 
     @property
-    def postbox(self) -> Postbox:
-        return Postbox(self.app.desk.notebook.db, self.app.clock, "slack")
+    def outbox(self) -> Outbox:
+        return Outbox(self.app.api.run_context.db, self.app.clock, "slack")
 
     def start(self) -> None:
-        self.poster = Poster(self.app, self.postbox, self.clock)
+        self.poster = ThreadSync(self.app, self.outbox, self.clock)
         self.running = asyncio.create_task(self.poster.run())
 
 
@@ -121,11 +121,11 @@ async def played(folder: Path, channel: str = "C1", reasoner: Any = None) -> Asy
             for hear in hears:
                 hear(event)
 
-        async with stage.begun(session, [listener], "forecast-contention", 1) as (app, alerts, _):
-            (received,) = await app.desk.receive(alerts[:1])
+        async with demo_env.begun(session, [listener], "forecast-contention", 1) as (app, alerts, _):
+            (received,) = await app.api.receive(alerts[:1])
             assert received.incident is not None
-            postbox = Postbox(app.desk.notebook.db, app.clock, "slack")
-            poster = Poster(app, postbox, clock)
+            outbox = Outbox(app.api.run_context.db, app.clock, "slack")
+            poster = ThreadSync(app, outbox, clock)
             play = Play(app, slack, received.incident, poster, clock, asyncio.create_task(poster.run()))
             hears.append(lambda event: play.poster.heard(event))
             try:

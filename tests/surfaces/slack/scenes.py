@@ -7,20 +7,36 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from agent.case.alert import Alert, AlertStatus
-from agent.case.attention import Attention, Depth
-from agent.case.catalog import Catalog, PersonEntry
-from agent.case.cause import Cause, Fault
-from agent.case.check import Check, Guard, SuccessTest
-from agent.case.dossier import fold
-from agent.case.incident import Incident, Kind, State
-from agent.case.timeline import Event, EventKind
-from agent.clock import iso
+from agent.domain.alert import Alert, AlertStatus
+from agent.domain.catalog import Catalog, PersonEntry
+from agent.domain.cause import Cause, Fault
+from agent.domain.check import Check, Guard, SuccessTest
+from agent.domain.events import (
+    DecisionMade,
+    EffectChecked,
+    EvidenceRecorded,
+    FindingMade,
+    IntentDeclared,
+    OutcomeKnown,
+    ProposalSealed,
+    QuestionAsked,
+    ReplyGiven,
+    StateChanged,
+    TimelineEvent,
+)
+from agent.domain.evidence import Evidence, ReadOutcome
+from agent.domain.finding import Finding
+from agent.domain.incident import Incident, Kind, State
+from agent.domain.incident_view import fold
+from agent.domain.moves import Call, Look, NotChecked, Propose, RuledOut
+from agent.domain.notes import GivenToPerson, MoveMade, Recalled, RunbookFound, Steered
+from agent.domain.timeline import Event
+from agent.domain.urgency import Depth, Urgency
 from agent.gate.policy import Verdict
 from agent.gate.proposal import Proposal, ProposalState, Undo, seal
-from agent.surfaces.slack.scene import Scene
+from agent.surfaces.slack.card_context import Scene
 from tools.context import Service, Target
-from tools.spec import Risk
+from tools.spec import Fact, Risk
 from tools.spec import State as TargetState
 
 AT = datetime(2026, 11, 17, 15, 38, tzinfo=UTC)
@@ -49,43 +65,39 @@ def proposal(text: Text = as_named, state: ProposalState = ProposalState.OPEN, *
     return replace(seal(replace(made, **changes)), state=state, note=text("note"))
 
 
-def happened(text: Text, made: Proposal) -> list[tuple[EventKind, str, dict[str, Any]]]:
+def happened(text: Text, made: Proposal) -> list[tuple[str, TimelineEvent]]:
     """Everything that may stand on a timeline, with texts of the test's choice."""
-    evidence = {
-        "id": "E1", "read": "query_metrics", "arguments": {}, "by": "runbook", "as_of": iso(AT), "at": iso(AT), "outcome": "ok",
-        "summary": text("summary"), "facts": [{"id": f"{n}.mean", "name": text("fact"), "value": 1.0, "unit": "s", "labels": {}, "window": ""} for n in ("now", "before")],
-        "link": "https://prometheus.example/graph?g0.expr=up", "sha256": "", "why": text("measure"), "extra": {"call": "1:0"},
-    }  # fmt: skip
-    failed = {
-        **evidence,
-        "id": "E2",
-        "outcome": "failed",
-        "why": text("failed read"),
-        "summary": text("failure"),
-        "extra": {"call": "1:1"},
-    }
-    look = {"move": "look", "by": "runbook", "number": 1, "text": "", "calls": [{"read": "r", "args": {}, "why": text(f"call {i}")} for i in range(2)]}  # fmt: skip
-    propose = {
-        "move": "propose", "by": "runbook", "text": "", "why": made.why, "cause": {"component": text("component"), "fault": "cpu_contention", "confidence": 0.9},
-        "ruled_out": [{"cause": text("ruled out"), "why": text("ruled out why"), "evidence": ["E1"]}],
-        "not_checked": [{"what": text("unchecked"), "why": text("unchecked why")}],
-    }  # fmt: skip
+    facts = tuple(Fact(f"{name}.mean", text("fact"), 1.0, "s") for name in ("now", "before"))
+    link = "https://prometheus.example/graph?g0.expr=up"
+    evidence = Evidence(
+        "E1", "query_metrics", {}, "runbook", AT, AT, ReadOutcome.OK, text("summary"), facts, link, "", text("measure")
+    )
+    failed = replace(evidence, id="E2", outcome=ReadOutcome.FAILED, why=text("failed read"), summary=text("failure"))
+    propose = Propose(
+        made.action, made.arguments, made.why, (), Cause(text("component"), Fault.CPU_CONTENTION, 0.9), made.success,
+        ruled_out=(RuledOut(text("ruled out"), text("ruled out why"), ("E1",)),),
+        not_checked=(NotChecked(text("unchecked"), text("unchecked why")),),
+    )  # fmt: skip
+    found = [FindingMade(finding=Finding(text(f"finding {i}"), "", ("E1",))) for i in range(7)]
+    decided = DecisionMade(proposal=made.id, answer="approve", by=text("by"), reason=text("reason"), digest=made.digest)
     return [
-        (EventKind.NOTE, "stanch", {"text": "", "runbooks": [{"name": text("runbook"), "score": 1, "section": "", "why": "x"}]}),
-        (EventKind.NOTE, "runbook", look), (EventKind.EVIDENCE, "runbook", evidence), (EventKind.EVIDENCE, "runbook", failed),
-        (EventKind.NOTE, "runbook", propose),
-        *((EventKind.FINDING, "runbook", {"text": text(f"finding {i}"), "evidence": ["E1"]}) for i in range(7)),
-        (EventKind.PROPOSAL, "runbook", {**made.to_json()}),
-        (EventKind.QUESTION, "runbook", {"text": text("question")}),
-        (EventKind.QUESTION, "os:ann", {"text": text("asked"), "to": "stanch"}),
-        (EventKind.REPLY, "runbook", {"text": text("reply"), "evidence": ["E1"], "to": "os:ann", "question": text("asked")}),
-        (EventKind.NOTE, "os:ann", {"text": "", "steer": text("steer")}),
-        (EventKind.DECISION, "os:ann", {"proposal": made.id, "answer": "approve", "by": text("by"), "reason": text("reason"), "digest": made.digest}),
-        (EventKind.INTENT, "stanch", {"proposal": made.id}),
-        (EventKind.OUTCOME, "stanch", {"proposal": made.id, "outcome": "UNKNOWN", "why": text("outcome")}),
-        (EventKind.VERIFICATION, "stanch", {"proposal": made.id, "recovered": None, "why": "w", "measured": [text("measured")], "evidence": ["E1"], "final": False}),
-        (EventKind.NOTE, "runbook", {"text": "", "hand_over": text("hand over")}),
-        (EventKind.STATE, "stanch", {"from": "verifying", "to": "handed_over", "why": "w"}),
+        ("stanch", Recalled(runbooks=(RunbookFound(text("runbook"), 1, "", "x"),))),
+        ("runbook", MoveMade(by="runbook", number=1, move=Look(tuple(Call("r", {}, text(f"call {i}")) for i in range(2))))),
+        ("runbook", EvidenceRecorded(evidence=evidence, extra={"call": "1:0"})),
+        ("runbook", EvidenceRecorded(evidence=failed, extra={"call": "1:1"})),
+        ("runbook", MoveMade(by="runbook", number=2, move=propose)),
+        *(("runbook", one) for one in found),
+        ("runbook", ProposalSealed.from_json(made.to_json())),
+        ("runbook", QuestionAsked(text=text("question"))),
+        ("os:ann", QuestionAsked(text=text("asked"), to="stanch")),
+        ("runbook", ReplyGiven(text=text("reply"), evidence=("E1",), to="os:ann", question=text("asked"))),
+        ("os:ann", Steered(steer=text("steer"))),
+        ("os:ann", decided),
+        ("stanch", IntentDeclared(proposal=made.id)),
+        ("stanch", OutcomeKnown(proposal=made.id, outcome="UNKNOWN", why=text("outcome"))),
+        ("stanch", EffectChecked(proposal=made.id, recovered=None, why="w", measured=(text("measured"),), evidence=("E1",))),
+        ("runbook", GivenToPerson(hand_over=text("hand over"))),
+        ("stanch", StateChanged(from_=State.VERIFYING, to=State.HANDED_OVER, why="w")),
     ]  # fmt: skip
 
 
@@ -93,8 +105,8 @@ def scene(text: Text = as_named, state: ProposalState = ProposalState.UNKNOWN, t
     """A whole incident, handed over at the end."""
     made = proposal(text, state)
     events = [
-        Event(n, INCIDENT, 1, AT + timedelta(seconds=20 * n), kind, actor, data, "", "")
-        for n, (kind, actor, data) in enumerate(happened(text, made), 1)
+        Event(n, INCIDENT, 1, AT + timedelta(seconds=20 * n), told.KIND, actor, told.to_json(), "", "")
+        for n, (actor, told) in enumerate(happened(text, made), 1)
     ]
     labels = {"alertname": text("alert"), "service": "demand-forecast", "cluster": text("label"), "namespace": "ml"}
     annotations = {"summary": text("annotation"), "runbook_url": f"https://runbooks.example/{text('runbook url')}"}
@@ -107,5 +119,5 @@ def scene(text: Text = as_named, state: ProposalState = ProposalState.UNKNOWN, t
     )
     needs = Service(name=text("dependent"), match={"x": "y"}, depends_on=("demand-forecast",))
     catalog = Catalog({service.name: service, needs.name: needs}, {}, {"ann": PersonEntry(os_user="ann")})
-    attention = Attention(INCIDENT, Depth.INVESTIGATE, "C1", ("S0ONCALL", text("mention")), text("route"))
+    attention = Urgency(INCIDENT, Depth.INVESTIGATE, "C1", ("S0ONCALL", text("mention")), text("route"))
     return Scene(fold(incident, (alert,), events), attention, catalog, {made.id: made})

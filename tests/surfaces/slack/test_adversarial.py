@@ -128,7 +128,10 @@ def holds(texts: Sequence[str]) -> None:
     for n, text in enumerate(texts):
         state = states[n % len(states)]
         drawn = scene(partial("{1} {0}".format, text), state)
-        rendered = [*wanted(drawn), *digest("digest:C1:2026-11-17T15", [(drawn.dossier.incident, drawn.attention)])]
+        rendered = [
+            *wanted(drawn),
+            *digest("digest:C1:2026-11-17T15", [(drawn.incident_view.incident, drawn.attention)]),
+        ]
         for message in rendered:
             harmless(message)
         left_out = NEVER_SHOWN | ({"outcome", "measured"} if state is ProposalState.OPEN else {"approver"})

@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agent.case.attention import Attention, Depth
-from agent.case.catalog import Catalog
-from agent.case.dossier import Dossier
-from agent.case.incident import Incident, Kind
-from agent.case.incident import State as IncidentState
+from agent.domain.catalog import Catalog
+from agent.domain.incident import Incident, Kind
+from agent.domain.incident import State as IncidentState
+from agent.domain.incident_view import IncidentView
+from agent.domain.urgency import Depth, Urgency
 from agent.gate.proposal import ProposalState, Undo
 from agent.surfaces.slack.approval import approval, approval_notice, buttons
 from agent.surfaces.slack.blocks import Block, messages, notice
+from agent.surfaces.slack.card_context import Scene, lasted
 from agent.surfaces.slack.cards import footer, root
-from agent.surfaces.slack.scene import Scene, lasted
 from agent.surfaces.slack.thread import digest, wanted
 from tests.slack_limits import problems
 from tests.surfaces.slack.scenes import AT, proposal, scene
@@ -94,7 +94,7 @@ def test_an_incident_of_a_bare_stack_has_a_card_too() -> None:
     incident = Incident(
         "inc-2", IncidentState.NEW, Kind.UNKNOWN, "something", AT, "warning", ("f",), {"job": "api"}, 0, AT
     )
-    bare = Scene(Dossier(incident), Attention("inc-2", Depth.CARD), Catalog())
+    bare = Scene(IncidentView(incident), Urgency("inc-2", Depth.CARD), Catalog())
     (message,) = wanted(bare)
     assert not problems(message.blocks)
     assert "not in the catalog" in said(list(message.blocks))
@@ -103,7 +103,7 @@ def test_an_incident_of_a_bare_stack_has_a_card_too() -> None:
 
 def test_the_footer_says_cost_and_duration() -> None:
     whole = scene()
-    whole.dossier.tokens, whole.dossier.cost = 12_345, 0.0312
+    whole.incident_view.tokens, whole.incident_view.cost = 12_345, 0.0312
     assert footer(whole) == "inc-1 · runbook · 2 reads · 12,345 tokens, 0.03 USD · 9 min"
 
 
@@ -124,12 +124,12 @@ def test_durations_read_as_people_say_them(seconds: int, text: str) -> None:
 
 
 def test_a_digest_of_six_hundred_keeps_every_one_of_them() -> None:
-    incident = scene().dossier.incident
+    incident = scene().incident_view.incident
     at = datetime(2026, 11, 17, 15, tzinfo=UTC)
     listed = [
         (
             replace(incident, id=f"inc-{n}", title=f"alert number {n}", labels={}, since=at + timedelta(seconds=n)),
-            Attention(f"inc-{n}", Depth.DIGEST),
+            Urgency(f"inc-{n}", Depth.DIGEST),
         )
         for n in range(600)
     ]

@@ -7,18 +7,18 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from agent.case.attention import Attention, Depth
-from agent.case.incident import State
-from agent.reasoner.moves import Reply
-from agent.store import attention
-from agent.surfaces.slack.poster import Poster
+from agent.domain.incident import State
+from agent.domain.urgency import Depth, Urgency
+from agent.reasoner.protocol import Reply
+from agent.store import urgency
+from agent.surfaces.slack.sync import ThreadSync
 from tests.fake_slack import click, said
+from tests.graph.test_graph import LOOK, MENDED, finish, replicas, scale
 from tests.surfaces.slack.house import House, house
 from tests.surfaces.slack.play import Hasty
-from tests.test_graph import LOOK, MENDED, finish, replicas, scale
 
 
-async def shown(home: House, poster: Poster) -> None:
+async def shown(home: House, poster: ThreadSync) -> None:
     """Until Slack shows what there is to show."""
     poster.look(home.incident)
     async with asyncio.timeout(20):
@@ -37,10 +37,10 @@ async def test_a_thread_is_asked_approved_by_button_and_closed(tmp_path: Path) -
     moves = (LOOK, scale(), Reply("p99 is {E1.value.last}."), MENDED)
     async with house(tmp_path, mode="socket", rooted=False, moves=moves) as home:
         socket = asyncio.create_task(home.inbound.run_socket())
-        poster = Poster(home.app, home.postbox, Hasty())
+        poster = ThreadSync(home.app, home.outbox, Hasty())
         posting = asyncio.create_task(poster.run())
-        async with home.postbox.db.write() as tx:
-            await attention.put(tx, Attention(home.incident, Depth.INVESTIGATE, "C1"))
+        async with home.outbox.db.write() as tx:
+            await urgency.put(tx, Urgency(home.incident, Depth.INVESTIGATE, "C1"))
         await shown(home, poster)
         (card,) = copy.deepcopy(with_button(home, "stanch_approve"))
         root = card["thread_ts"]
@@ -56,9 +56,9 @@ async def test_a_thread_is_asked_approved_by_button_and_closed(tmp_path: Path) -
         await home.inbound.idle()
         assert [d["person"] for d in await home.decisions()] == ["ann"]
         assert sorted(e["user"] for e in home.slack.ephemerals) == ["U3", "U9"]  # answered side by side
-        _, dossier = await finish(home.app, home.incident)
+        _, incident_view = await finish(home.app, home.incident)
         await shown(home, poster)
-        assert dossier.incident.state is State.RECOVERED
+        assert incident_view.incident.state is State.RECOVERED
         assert await replicas(home.app) == 6
         assert with_button(home, "stanch_approve") == []
         assert "Resolved" in str(home.slack.messages()[0]["blocks"])

@@ -12,14 +12,14 @@ from agent.errors import BadArguments
 from agent.gate.proposal import ProposalState
 from agent.surfaces.slack.groups import FRESH_S
 from tests.fake_slack import Trouble
+from tests.graph.test_graph import END, LOOK, finish, replicas, scale
 from tests.surfaces.slack.house import GROUPS, House, house
-from tests.test_graph import END, LOOK, finish, replicas, scale
 
 REPLICAS = "argument:replicas"
 
 
 async def state(home: House) -> ProposalState:
-    return (await home.app.desk.proposal(home.proposal.id)).state
+    return (await home.app.api.proposal(home.proposal.id)).state
 
 
 async def test_an_approval_by_button_is_decided_run_and_verified(tmp_path: Path) -> None:
@@ -78,8 +78,8 @@ async def test_a_lone_responder_is_told_how_many_are_missing_and_the_command(tmp
 
 async def test_an_outdated_card_is_refused_and_the_new_proposal_named(tmp_path: Path) -> None:
     async with house(tmp_path) as home:
-        edited = await home.app.desk.edit(home.proposal.id, home.app.desk.person("slack:T1/U2"), {"replicas": 4})
-        await home.postbox.keep(home.incident, f"approval:{edited.id}", "C1", "1795416000.000900", "0" * 64)
+        edited = await home.app.api.edit(home.proposal.id, home.app.api.person("slack:T1/U2"), {"replicas": 4})
+        await home.outbox.keep(home.incident, f"approval:{edited.id}", "C1", "1795416000.000900", "0" * 64)
         await home.post(home.click("approve"))
         assert "is superseded" in home.told
         assert edited.id in home.told
@@ -110,8 +110,8 @@ async def test_deny_asks_why_and_the_reason_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("what", ["deny", "edit"])
 async def test_a_form_opens_only_for_what_waits(tmp_path: Path, what: str) -> None:
     async with house(tmp_path) as home:
-        bob = home.app.desk.person("slack:T1/U2")
-        await home.app.desk.decide(home.proposal.id, home.proposal.digest, bob, "deny")
+        bob = home.app.api.person("slack:T1/U2")
+        await home.app.api.decide(home.proposal.id, home.proposal.digest, bob, "deny")
         await home.post(home.click(what))
         assert home.slack.views == []
         assert "can no longer be changed" in home.told
@@ -129,7 +129,7 @@ async def test_a_form_decides_on_nothing_but_what_its_card_showed(
         assert "is not what" in home.told
         assert await home.decisions() == []
         assert await state(home) is ProposalState.OPEN
-        await home.app.desk.edit(home.proposal.id, home.app.desk.person("slack:T1/U2"), {"replicas": 5})
+        await home.app.api.edit(home.proposal.id, home.app.api.person("slack:T1/U2"), {"replicas": 5})
         await home.post(home.submit(values, view="V2"))
         assert "is superseded" in home.told
         assert [d["answer"] for d in await home.decisions()] == ["edit"], "the new one waits for its own decision"
@@ -149,7 +149,7 @@ async def test_edit_is_a_form_with_typed_inputs_and_makes_a_new_proposal(tmp_pat
         assert await home.decisions() == []
         for _ in range(3):
             await home.post(home.submit({REPLICAS: "4"}))
-        (new,) = await home.app.desk.proposals()
+        (new,) = await home.app.api.proposals()
         assert (new.arguments["replicas"], new.requester_person) == (4, "ann")
         assert await state(home) is ProposalState.SUPERSEDED
         assert "Somebody else has to approve it" in home.told
@@ -167,7 +167,7 @@ async def test_a_form_of_somebody_who_may_not_edit_changes_nothing(tmp_path: Pat
         await home.post(home.click("edit", "U3"))
         await home.post(home.submit({REPLICAS: "4"}, "U3"))
         assert "eve may not edit" in home.told
-        assert [p.id for p in await home.app.desk.proposals()] == [home.proposal.id]
+        assert [p.id for p in await home.app.api.proposals()] == [home.proposal.id]
 
 
 async def test_explain_answers_only_the_asker(tmp_path: Path) -> None:
@@ -227,8 +227,8 @@ async def test_who_came_into_the_group_a_moment_ago_counts_at_the_decision(tmp_p
 async def test_an_edit_of_an_argument_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
     async with house(tmp_path) as home:
         with pytest.raises(BadArguments, match="scale_workload has no argument replicsa"):
-            await home.app.desk.edit(home.proposal.id, home.app.desk.person("slack:T1/U2"), {"replicsa": 4})
-        assert [p.id for p in await home.app.desk.proposals()] == [home.proposal.id]
+            await home.app.api.edit(home.proposal.id, home.app.api.person("slack:T1/U2"), {"replicsa": 4})
+        assert [p.id for p in await home.app.api.proposals()] == [home.proposal.id]
 
 
 async def test_an_approver_who_has_left_the_group_does_not_count_when_it_starts(tmp_path: Path) -> None:
@@ -237,9 +237,9 @@ async def test_an_approver_who_has_left_the_group_does_not_count_when_it_starts(
         await home.post(home.click("approve", "U1"))
         home.slack.usergroups["S0123"] = []
         home.app.catalog.elsewhere.members = lambda name: frozenset()
-        _, dossier = await finish(home.app, home.incident)
+        _, incident_view = await finish(home.app, home.incident)
         assert await replicas(home.app) == 3
-        assert "today counts: nobody" in str([e.data for e in dossier.events])
+        assert "today counts: nobody" in str([e.data for e in incident_view.events])
 
 
 @pytest.mark.parametrize(

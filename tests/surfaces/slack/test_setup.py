@@ -11,7 +11,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from agent.case.catalog import Catalog, CatalogFile, from_file
+from agent.domain.catalog import Catalog, CatalogFile, from_file
 from agent.errors import BadConfiguration
 from agent.settings import SlackSettings
 from agent.surfaces.slack.groups import UserGroups

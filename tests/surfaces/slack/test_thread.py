@@ -67,7 +67,7 @@ async def test_the_founding_incident_message_by_message(tmp_path: Path) -> None:
             assert part.lower() in said(card["blocks"]).replace("2 min", "120 s").lower()
         for action in ("stanch_approve", "stanch_edit", "stanch_deny", "stanch_explain"):
             pressed = click("U1", card, action)["actions"][0]
-            (proposal,) = await play.app.desk.proposals_of(play.incident)
+            (proposal,) = await play.app.api.proposals_of(play.incident)
             assert json.loads(pressed["value"]) == {"p": proposal.id, "d": proposal.digest}
             assert pressed["block_id"] == f"stanch:{proposal.id}"
             assert ("confirm" in pressed) == (action == "stanch_approve")

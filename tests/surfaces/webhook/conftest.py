@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from starlette.routing import Route
 
 from agent.clock import RealClock
-from agent.intake.inbox import Inbox
+from agent.service.inbox import Inbox
 from agent.settings import DoorSettings, Settings, Token, read
 from agent.store.database import Database
 from agent.surfaces.webhook import Readiness, build

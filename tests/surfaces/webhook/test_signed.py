@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent.intake.events import STRUCTURED
+from agent.sources.events import STRUCTURED
 from tests.surfaces.webhook.conftest import (
     AM,
     AT,

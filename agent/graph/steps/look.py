@@ -1,0 +1,98 @@
+"""Looking: the reads of one move, made side by side, each recorded as evidence, also the ones that failed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import httpx
+
+from agent.domain.evidence import ReadOutcome, Recorded
+from agent.domain.redact import Redactor
+from agent.reasoner.protocol import Call
+from tools.context import Context, Json
+from tools.errors import ToolError
+from tools.spec import Answer
+from tools.toolbox import Tools
+
+READ_SECONDS = 20.0  # of real time; a backend slower than this was not checked, unless it was given more
+BODY_BYTES = 2_000_000
+SPARK_WIDTH = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    call: Call
+    answer: Answer | None
+    failure: str = ""
+
+    @property
+    def outcome(self) -> ReadOutcome:
+        if self.answer is None:
+            return ReadOutcome.FAILED
+        return ReadOutcome.EMPTY if self.answer.empty else ReadOutcome.OK
+
+
+async def look(calls: Sequence[Call], tools: Tools, context: Context) -> list[Looked]:
+    """Answers in the order of the calls. A read that fails is an answer too."""
+    seconds = patience(context)
+    return list(await asyncio.gather(*(_one(call, tools, context, seconds) for call in calls)))
+
+
+def patience(context: Context) -> float:
+    """How long one read may take: twice what the most patient backend is given for one answer, and 20 s at least."""
+    given = [backend.http.timeout.read for backend in context.backends.all]
+    return max([READ_SECONDS, *(2 * seconds for seconds in given if seconds)])
+
+
+async def _one(call: Call, tools: Tools, context: Context, seconds: float) -> Looked:
+    try:
+        async with asyncio.timeout(seconds):
+            return Looked(call, await tools.read(call.read)(context, **call.args))
+    except TimeoutError:
+        return Looked(call, None, f"{call.read} gave no answer within {seconds:g} s. Is its backend overloaded?")
+    except ToolError as error:
+        return Looked(call, None, str(error))
+    except httpx.HTTPError as error:
+        return Looked(
+            call, None, f"{call.read}: {type(error).__name__}: {error}. Check the address with `stanch doctor`."
+        )
+
+
+def sparkline(data: Json) -> str:
+    """The first series of a metrics answer as one line of blocks; "" where there is none."""
+    from sparklines import sparklines
+
+    found = data if isinstance(data, Mapping) else {}
+    series = found.get("series") or (found.get("windows") or {}).get("now") or []
+    points = [p[1] for p in series[0].get("points", [])] if series and isinstance(series[0], Mapping) else []
+    if len(points) < 3:
+        return ""
+    every = max(1, len(points) // SPARK_WIDTH)
+    kept = [None if p is None or not math.isfinite(p) else p for p in points[::every]][:SPARK_WIDTH]
+    lowest = min((value for value in kept if value is not None), default=0.0)
+    return "".join(sparklines([None if value is None else value - lowest for value in kept]))
+
+
+def recorded(looked: Looked, by: str, context: Context, extra: Mapping[str, object], redact: Redactor) -> Recorded:
+    """What goes into the store: secrets removed, the body bounded and its true length said."""
+    answer = looked.answer
+    body = redact(json.dumps(answer.data if answer else {"error": looked.failure}, ensure_ascii=False, default=str))
+    if len(body) > BODY_BYTES:
+        body = body[:BODY_BYTES] + f"\n… cut: the whole had {len(body):,} characters"
+    return Recorded(
+        read=looked.call.read,
+        arguments=dict(looked.call.args),
+        by=by,
+        as_of=context.as_of,
+        outcome=looked.outcome,
+        summary=redact(answer.summary if answer else looked.failure),
+        body=body,
+        facts=answer.facts if answer else (),
+        link=answer.link if answer else None,
+        why=looked.call.why,
+        extra={**extra, "spark": sparkline(answer.data)} if answer else dict(extra),
+    )

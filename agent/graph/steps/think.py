@@ -1,0 +1,242 @@
+"""Thinking: what a reasoner is given to see, and what becomes of the move it makes once code has checked it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from agent.domain.alert import Alert
+from agent.domain.catalog import Catalog
+from agent.domain.cause import Cause, Fault
+from agent.domain.claims.claims import Filled, Problem, check, fill
+from agent.domain.evidence import Evidence
+from agent.domain.finding import Claim, Dropped, Finding
+from agent.domain.incident_view import IncidentView
+from agent.domain.timeline import Event, EventKind
+from agent.library.index import Library
+from agent.library.runbook import Match, Runbook
+from agent.reasoner import move_json
+from agent.reasoner.llm.budget import total
+from agent.reasoner.protocol import AskPerson, Conclude, Look, Move, NotChecked, Propose, Reply, Spent, Thought, View
+from tools.context import Backends, Model, Service
+from tools.toolbox import Tools
+
+
+def subject(
+    catalog: Catalog, labels: Mapping[str, str], alerts: Sequence[Alert]
+) -> tuple[Service | None, Model | None]:
+    """The service and model an incident is about: by its shared labels, else by the first alert that names one."""
+    places = [labels, *(alert.labels for alert in alerts)]
+    service = next((s for place in places if (s := catalog.service_for(place))), None)
+    model = next((m for place in places if (m := catalog.model_for(place, service))), None)
+    if service is None and model is not None:
+        service = catalog.service(model.served_by)
+    return service, model
+
+
+def view_of(
+    incident_view: IncidentView,
+    catalog: Catalog,
+    library: Library,
+    tools: Tools,
+    backends: Backends,
+    now: datetime,
+    **more: Any,
+) -> View:
+    """The case as a reasoner sees it. `more`: question, rejections, extra."""
+    service, model = subject(catalog, incident_view.incident.labels, incident_view.alerts)
+    matches = tuple(Match(r["name"], r["score"], r["section"], r["why"]) for r in incident_view.runbooks)
+    books = {m.name: book for m in matches if (book := library.book(m.name)) is not None}
+    books |= {
+        name: book
+        for one in list(books.values())
+        for name in named_in(one, library.names())
+        if (book := library.book(name))
+    }
+    offered = tools.offered(backends)
+    return View(
+        incident=incident_view.incident, alerts=incident_view.alerts, events=incident_view.events, evidence=incident_view.evidence,
+        runbooks=matches, bodies=books, catalog=catalog, service=service, model=model, reads=offered.reads,
+        actions=offered.actions, now=now, steering=steering(incident_view.events), **more,
+    )  # fmt: skip
+
+
+def named_in(book: Runbook, names: Sequence[str]) -> list[str]:
+    """The other runbooks that a runbook's text sends its reader to."""
+    words = set(re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)*", book.text))
+    return [name for name in names if name in words and name != book.name and "-" in name]
+
+
+def steering(events: Sequence[Event]) -> tuple[str, ...]:
+    """What people said since the last move."""
+    said: list[str] = []
+    for event in events:
+        if event.kind is EventKind.NOTE and "move" in event.data:
+            said = []
+        elif event.kind is EventKind.NOTE and "steer" in event.data:
+            said.append(f"{event.actor}: {event.data['steer']}")
+        elif event.kind is EventKind.REPLY and event.data.get("to") == "stanch":
+            said.append(f"{event.actor} answered: {event.data['text']}")
+    return tuple(said)
+
+
+def names_in(incident_view: IncidentView, catalog: Catalog) -> frozenset[str]:
+    """Names that may stand in a text although they hold digits: of the catalog, and of labels that were really seen."""
+    labels = [a.labels for a in incident_view.alerts] + [
+        f.labels for e in incident_view.evidence.values() for f in e.facts
+    ]
+    seen = {text for label in labels for pair in label.items() for text in pair}
+    texts = {str(f.value) for e in incident_view.evidence.values() for f in e.facts if isinstance(f.value, str)}
+    return catalog.names() | seen | texts | {r["name"] for r in incident_view.runbooks}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A move with its texts filled in, the findings that held, and what did not."""
+
+    move: Move
+    findings: tuple[Finding, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    texts: Mapping[str, Any] = field(default_factory=dict)  # for the timeline: why, ruled_out, question, reply, filled
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return tuple(f"Dropped: {d.claim.text!r}: {d.why}" for d in self.dropped)
+
+
+def checked(move: Move, evidence: Mapping[str, Evidence], names: frozenset[str]) -> Checked:
+    """Every text a move carries, checked against the evidence; what does not hold is taken out."""
+    claims: tuple[Claim, ...] = move.claims if isinstance(move, Look | Propose | Conclude) else ()
+    results = [check(claim, evidence, names) for claim in claims]
+    findings = [r for r in results if isinstance(r, Finding)]
+    dropped = [r for r in results if isinstance(r, Dropped)]
+    texts: dict[str, Any] = {}
+
+    def said(template: str) -> Filled | None:
+        """The text with its references filled in; what does not hold is dropped."""
+        result = fill(template, evidence, names)
+        if isinstance(result, Problem):
+            dropped.append(Dropped(Claim(template), result.why))
+            return None
+        return result
+
+    match move:
+        case Propose():
+            texts["why"] = _text(said(move.why))
+        case AskPerson():
+            texts["question"] = _text(said(move.question))
+        case Reply():
+            answer = said(move.text)
+            texts["reply"] = _with_sources(move.text, answer, evidence, names) if answer else ""
+            texts["evidence"] = list(answer.evidence) if answer else []
+        case Conclude() if move.hand_over:
+            texts["hand_over"] = _text(said(move.hand_over)) or "A person has to take over."
+    if isinstance(move, Propose | Conclude):
+        texts["ruled_out"] = [
+            {"cause": r.cause, "why": why.text, "evidence": list(r.evidence) or list(why.evidence)}
+            for r in move.ruled_out
+            if (why := said(r.why)) is not None
+        ]
+    return Checked(move, tuple(findings), tuple(dropped), texts)
+
+
+def _text(filled: Filled | None) -> str:
+    return filled.text if filled else ""
+
+
+def _with_sources(template: str, whole: Filled, evidence: Mapping[str, Evidence], names: frozenset[str]) -> str:
+    """A reply filled in line by line, each with the evidence its numbers are from: `rose to 2.1 s [E3]`."""
+    lines = []
+    for line in template.split("\n"):
+        result = fill(line, evidence, names)
+        if isinstance(result, Problem):  # a name that only the lines around it bear out
+            return f"{whole.text} [{' '.join(whole.evidence)}]" if whole.evidence else whole.text
+        fresh = [i for i in result.evidence if not re.search(rf"(?<![\w.]){i}(?!\w)", result.text)]
+        lines.append(f"{result.text} [{' '.join(fresh)}]" if fresh else result.text)
+    return "\n".join(lines)
+
+
+def note(thought: Thought, result: Checked, number: int, told: Sequence[str] = ()) -> dict[str, Any]:
+    """The move as the timeline keeps it."""
+    return {
+        **move_json.to_json(thought.move),
+        **result.texts,
+        "text": _summary(thought.move),
+        "number": number,
+        "by": thought.by,
+        "spent": spent_json(thought.spent),
+        "told": list(told),
+        **({"given": dict(thought.given)} if thought.given else {}),
+    }
+
+
+def attempt(thought: Thought) -> dict[str, Any]:
+    """A move that was not taken, for the reasoner that is told why."""
+    return {**move_json.to_json(thought.move), "by": thought.by, "given": dict(thought.given)}
+
+
+def spent_json(spent: Spent) -> dict[str, Any]:
+    return {
+        "tokens": spent.tokens, "prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens,
+        "money": spent.money, "seconds": round(spent.seconds, 3),
+    }  # fmt: skip
+
+
+def _summary(move: Move) -> str:
+    match move:
+        case Look():
+            return "looking at: " + "; ".join(c.why or c.read for c in move.calls)
+        case Propose():
+            return f"proposes {move.action}"
+        case AskPerson():
+            return "asks a person"
+        case Conclude():
+            return f"concludes: {move.cause}"
+        case Reply():
+            return "answers"
+
+
+def together(refused: Sequence[Thought], thought: Thought) -> Thought:
+    """The thought that counts, with what the attempts before it cost and noted."""
+    notes = [note for one in refused for note in one.notes]
+    return replace(
+        thought, spent=total([*(one.spent for one in refused), thought.spent]), notes=(*notes, *thought.notes)
+    )
+
+
+def gives_up(why: str, incident_view: IncidentView) -> Conclude:
+    """The end when no reasoner can go on: what was found stays, the cause is unknown, a person takes over."""
+    component = incident_view.cause.component if incident_view.cause else ""
+    return Conclude(
+        (),
+        Cause(component, Fault.UNKNOWN),
+        incident_view.incident.kind,
+        not_checked=(NotChecked("the rest", why),),
+        hand_over=why,
+    )
+
+
+def halted(incident_view: IncidentView) -> Checked | None:
+    """The next move where a person has said stop: taken over, it concludes with what is known; paused, it waits."""
+    if incident_view.taken_over:
+        cause = incident_view.cause or Cause("", Fault.UNKNOWN)
+        why = f"{incident_view.taken_over} took over."
+        return Checked(Conclude((), cause, incident_view.incident.kind, hand_over=why), texts={"hand_over": why})
+    if incident_view.paused:
+        question = f"{incident_view.paused} paused this. Say resume, or steer it, and it goes on."
+        return Checked(AskPerson(question), texts={"question": question})
+    return None
+
+
+def without_finding(move: Propose) -> str:
+    return f"{move.action} was not taken: none of the findings it rests on held. Say what the evidence shows, by reference."
+
+
+def unknown_if_unfounded(move: Conclude, result: Checked, incident_view: IncidentView) -> Conclude:
+    """A cause that no finding supports is not a cause, and "nothing is wrong" no exception: inconclusive, with what was checked."""
+    if result.findings or incident_view.findings or move.cause.fault is Fault.UNKNOWN:
+        return move
+    return replace(move, cause=Cause(move.cause.component, Fault.UNKNOWN))

@@ -53,7 +53,7 @@ audit: | .uv/ready
 
 # After a runbook has changed: its vectors, so that nobody's first search has to make them.
 vectors: $(DEV)
-	@$(RUN)python -m agent.library.ready
+	@$(RUN)python -m agent.library
 
 format: $(DEV)
 	@$(RUN)ruff format . && $(RUN)ruff check --fix .

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from agent.domain.alert import Alert
-from agent.library import embed, ready, relevance
+from agent.library import embed, relevance, shipped_vectors
 from agent.library.embed import Embedder, NoEmbedder
 from agent.library.parse import Passed, read_folder
 from agent.library.runbook import Match, Runbook
@@ -185,7 +185,7 @@ class Library:
         embedder = self._embedder
         if isinstance(embedder, NoEmbedder):
             raise RuntimeError(embedder.why)
-        return ready.write(folder, self._passages, embedder)
+        return shipped_vectors.write(folder, self._passages, embedder)
 
     @cached_property
     def _embedder(self) -> Embedder | NoEmbedder:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.library.embed import Embedder, Vectors
-from agent.library.ready import read
+from agent.library.shipped_vectors import key, read
 from agent.library.words import Passage
 
 if TYPE_CHECKING:
@@ -114,11 +114,6 @@ def _per_book(cosines: Vectors, owners: npt.NDArray[np.int64]) -> Vectors:
     starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]])
     highest: Vectors = np.maximum.reduceat(cosines, starts)
     return highest
-
-
-def key(model: str, text: str) -> str:
-    """What a vector is kept by: the model and the text it was made of."""
-    return hashlib.sha256(f"{model}\n{text}".encode("utf-8", "replace")).hexdigest()
 
 
 def _age(collection: Collection) -> int:

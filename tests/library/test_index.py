@@ -13,7 +13,7 @@ import pytest
 from agent.domain.alert import Alert, AlertStatus
 from agent.library.embed import DIMENSIONS, Embedder, NoEmbedder, Vectors, packaged
 from agent.library.index import Library, LibraryShelf
-from agent.library.ready import FILE, read
+from agent.library.shipped_vectors import FILE, read
 from agent.library.vectors import key
 from agent.library.words import stems
 from tools.context import Service

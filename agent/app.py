@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
-from ssl import SSLContext
 from typing import Any
 
 import httpx
@@ -18,7 +17,6 @@ from agent.domain import catalog as catalogs
 from agent.domain.catalog import Catalog
 from agent.domain.redact import Redactor
 from agent.domain.timeline import Event, EventKind
-from agent.errors import BadConfiguration
 from agent.gate import approval, startup_audit
 from agent.gate.executor import Executor
 from agent.gate.known_tools import known
@@ -32,6 +30,7 @@ from agent.graph.steps.verify import Verifier
 from agent.graph.talk import Talk
 from agent.graph.worker import Worker
 from agent.library.index import Library
+from agent.platform.connections import Trust, client
 from agent.reasoner.protocol import Reasoner
 from agent.service.dispatcher import Chore, Dispatcher
 from agent.service.escalation import Escalation
@@ -41,7 +40,6 @@ from agent.service.reconcile import missed
 from agent.service.routing import Routes
 from agent.service.suggestion_followup import SuggestionFollowup
 from agent.settings import Settings, shipped
-from agent.settings_file import BackendEntry
 from agent.store import timeline
 from agent.store.audit_key import AuditKeyPlace
 from agent.store.database import Database
@@ -92,18 +90,6 @@ class Feed:
                 listener(event)
 
 
-class Again(httpx.AsyncHTTPTransport):
-    """Asks a second time where a read met a kept connection that the server was just closing."""
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        try:
-            return await super().handle_async_request(request)
-        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-            if request.method != "GET":
-                raise
-            return await super().handle_async_request(request)
-
-
 @asynccontextmanager
 async def open_app(
     settings: Settings, clock: Clock | None = None, listeners: Sequence[Listener] = (), reasoner: Reasoner | None = None
@@ -115,15 +101,15 @@ async def open_app(
         redact = Redactor(settings.every_secret)
         catalog = catalogs.load(settings.catalog) if settings.catalog else Catalog()
         policy = StandingPolicy(settings.policy)
-        trusted = httpx.create_ssl_context(trust_env=False)  # reading the certificates takes 40 ms: once
-        backends = await _backends(settings, trusted, stack)
+        trust = Trust(settings)
+        backends = await _backends(settings, trust, stack)
         tools = known(settings)
         db = await Database.open(settings.database_url, settings.data, redact, _custody(settings))
         stack.push_async_callback(db.close)
         await startup_audit.open_memory(db, now)
         library = Library.open(settings.runbooks, settings.data / "index")
         stack.push_async_callback(_disconnect, backends)
-        http = await stack.enter_async_context(httpx.AsyncClient(timeout=10.0, trust_env=False, verify=trusted))
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=10.0, trust_env=False, verify=trust.default))
         run_context = RunContext(
             db, now, library, lambda: catalog, tools, backends, redact, settings.data / "reports", http
         )
@@ -204,14 +190,11 @@ async def _saver(settings: Settings, stack: AsyncExitStack) -> Any:
     return saver
 
 
-async def _backends(settings: Settings, trusted: SSLContext, stack: AsyncExitStack) -> Backends:
+async def _backends(settings: Settings, trust: Trust, stack: AsyncExitStack) -> Backends:
     found = []
     for kind, entries in settings.backends.items():
         for i, entry in enumerate(entries):
-            http = httpx.AsyncClient(
-                base_url=entry.url, timeout=entry.timeout_s, headers=_headers(entry, settings), auth=_auth(entry, settings),
-                trust_env=False, follow_redirects=False, transport=Again(verify=trusted),
-            )  # fmt: skip
+            http = client(entry, settings, trust)
             await stack.enter_async_context(http)
             name = entry.name or (kind if len(entries) == 1 else f"{kind}-{i + 1}")
             found.append(
@@ -232,20 +215,6 @@ async def _backends(settings: Settings, trusted: SSLContext, stack: AsyncExitSta
 def _custody(settings: Settings) -> AuditKeyPlace:
     audit = settings.audit
     return AuditKeyPlace(audit.key.get_secret_value(), audit.key_file, audit.anchors, audit.to_log)
-
-
-def _headers(entry: BackendEntry, settings: Settings) -> dict[str, str]:
-    return {"Authorization": f"Bearer {_secret(entry.token_env, settings)}"} if entry.token_env else {}
-
-
-def _auth(entry: BackendEntry, settings: Settings) -> tuple[str, str] | None:
-    return (entry.user, _secret(entry.password_env, settings)) if entry.user and entry.password_env else None
-
-
-def _secret(name: str, settings: Settings) -> str:
-    if name not in settings.secrets:
-        raise BadConfiguration(f"stanch.yaml names the environment variable {name}, which is not set. Set it.")
-    return settings.secrets[name].get_secret_value()
 
 
 def _entitled(catalog: Catalog, demo: bool) -> Entitled:

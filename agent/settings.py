@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies_environment
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
@@ -118,6 +119,8 @@ class Settings:
     door: DoorSettings = DoorSettings()
     routes: tuple[RouteEntry, ...] = ()
     audit: AuditSettings = AuditSettings()
+    proxies: Mapping[str, str] = field(default_factory=dict)  # of the environment: {https: URL, all: URL, no: hosts}
+    certificates: Path | None = None  # authorities that the environment names (SSL_CERT_FILE, SSL_CERT_DIR)
     demo: bool = False  # over the lab: here alone `demo:--approve` counts as an approver
 
     @property
@@ -211,6 +214,8 @@ def read(flags: Mapping[str, Any] | None = None, cwd: Path | None = None) -> Set
         routes=tuple(file.routes),
         file=path,
         audit=_audit(env, file, here, base),
+        proxies=getproxies_environment(),
+        certificates=next((Path(os.environ[n]) for n in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(n)), None),
     )
 
 
@@ -273,10 +278,7 @@ def _backends(env: Mapping[str, str], file: StanchFile, base: Path) -> dict[str,
     found: dict[str, tuple[BackendEntry, ...]] = {}
     for one in kinds.installed():
         kind, url = one.kind, env.get(one.url_variable.removeprefix("STANCH_"), "")
-        entries = tuple(
-            entry.model_copy(update={"kubeconfig": base / entry.kubeconfig}) if entry.kubeconfig else entry
-            for entry in file.backends.of(kind)
-        )
+        entries = tuple(_with_whole_paths(entry, base) for entry in file.backends.of(kind))
         if url and not (one.folders and "://" not in url):
             token = one.token_variable if one.token_variable in os.environ else ""
             entries = (BackendEntry(name=kind, url=url.rstrip("/"), token_env=token),)
@@ -284,6 +286,13 @@ def _backends(env: Mapping[str, str], file: StanchFile, base: Path) -> dict[str,
             entries = (BackendEntry(name=kind, kubeconfig=Path(env["KUBECONFIG"])),)
         found[kind] = entries
     return found
+
+
+def _with_whole_paths(entry: BackendEntry, base: Path) -> BackendEntry:
+    """Paths are written as seen from the file that names them."""
+    return entry.model_copy(
+        update={name: base / value for name, value in entry if isinstance(value, Path)}  # an absolute one stays
+    )
 
 
 def _drift_folders(env: Mapping[str, str], file: StanchFile, here: Path, base: Path) -> tuple[Path, ...]:
@@ -310,6 +319,8 @@ def shipped(folder: str) -> Path:
 
 def _secret_names(file: StanchFile) -> set[str]:
     entries = [entry for kind in kinds.installed() for entry in file.backends.of(kind.kind)]
-    named = {name for entry in entries for name in (entry.token_env, entry.password_env) if name}
+    named = {
+        name for entry in entries for name in (entry.token_env, entry.password_env, *entry.headers_env.values()) if name
+    }
     named |= {kind.token_variable for kind in kinds.installed()}
     return named | {name for action in file.actions for name in action.get("secrets", [])}

@@ -24,6 +24,16 @@ class BackendEntry(_Section):
     token_env: str = Field("", description="name of the environment variable that holds a bearer token")
     user: str = Field("", description="basic authentication; the password stands in the variable password_env names")
     password_env: str = ""
+    token_file: Path | None = Field(None, description="holds a bearer token; read again for each request")
+    headers: dict[str, str] = Field(default_factory=dict, description="such as {X-Scope-OrgID: team-a}")
+    headers_env: dict[str, str] = Field(
+        default_factory=dict, description="headers whose values stand in environment variables: {X-Api-Key: VARIABLE}"
+    )
+    ca_file: Path | None = Field(None, description="certificate authorities in PEM, instead of the system's")
+    cert_file: Path | None = Field(None, description="client certificate in PEM")
+    key_file: Path | None = Field(None, description="its key, unless it stands in cert_file")
+    server_name: str = Field("", description="that the server's certificate bears, where it is not the address's host")
+    proxy: str = Field("", description="instead of HTTPS_PROXY and its like")
     kubeconfig: Path | None = None
     context: str | None = None
     timeout_s: float = Field(10.0, gt=0, le=120)

@@ -66,7 +66,9 @@ def settings(backends: Mapping[str, str]) -> str:
 
 REST = """
 #     A backend may also have: name, public_url (where browsers reach it), match (labels that select it among several,
-#     such as {cluster: eu-1}), token_env (the variable that holds a bearer token), user and password_env, timeout_s.
+#     such as {cluster: eu-1}), token_env (the variable that holds a bearer token) or token_file, user
+#     and password_env, headers ({X-Scope-OrgID: team}) and headers_env, ca_file, cert_file and key_file, server_name, proxy,
+#     timeout_s. `stanch schema stanch` describes each.
 # catalog: catalog.yaml        # beside this file unless named
 # policy: policy.yaml
 # runbooks: [runbooks]         # your own folders; they win over the shipped runbooks of the same name

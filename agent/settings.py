@@ -199,7 +199,7 @@ def read(flags: Mapping[str, Any] | None = None, cwd: Path | None = None) -> Set
         api_key=SecretStr(key or ("none" if base_url else "")),
         actions=tuple(file.actions),
         os_user=_os_user(),
-        database_url=os.environ.get("DATABASE_URL", ""),
+        database_url=_database_url(os.environ.get("DATABASE_URL", "")),
         secrets={name: SecretStr(os.environ[name]) for name in _secret_names(file) if name in os.environ},
         serve=file.serve,
         slack=_slack(env, file),
@@ -221,6 +221,17 @@ def _llm(env: Mapping[str, str], file: StanchFile, base_url: str) -> LlmSection:
     except ValidationError as error:
         why = error.errors(include_url=False)[0]["msg"]
         raise BadConfiguration(f"STANCH_LLM_ANSWER_TOKENS is {given.get('answer_tokens')!r}: {why}.") from None
+
+
+def _database_url(url: str) -> str:
+    """BadConfiguration for PostgreSQL: an incident's checkpoints would stay behind on this machine."""
+    if url.strip().lower().startswith("postgres"):
+        raise BadConfiguration(
+            "DATABASE_URL names PostgreSQL, on which Stanch does not run yet: the checkpoints of its incidents would still "
+            "lie in a file on this machine, and no other could go on with them. Unset DATABASE_URL: everything is then "
+            "kept in the data folder (STANCH_DATA)."
+        )
+    return url
 
 
 def _slack(env: Mapping[str, str], file: StanchFile) -> SlackSettings:

@@ -57,6 +57,18 @@ def test_the_limit_of_a_models_answer_can_be_set(tmp_path: Path, monkeypatch: py
         read({}, tmp_path)
 
 
+@pytest.mark.parametrize("address", ["postgresql://u:pass-word@db/x", "postgres://db/x", "PostgreSQL+psycopg://db/x"])
+def test_postgresql_is_refused_with_the_reason_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", address)
+    with pytest.raises(BadConfiguration, match=r"checkpoints .* file on this machine.* Unset DATABASE_URL") as refused:
+        read({}, tmp_path)
+    assert "pass-word" not in str(refused.value)
+    monkeypatch.setenv("DATABASE_URL", "sqlite:///elsewhere.db")
+    assert read({}, tmp_path).database_url == "sqlite:///elsewhere.db"
+
+
 def test_an_address_in_the_environment_is_a_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STANCH_PROMETHEUS_URL", "http://127.0.0.1:9090/")
     monkeypatch.setenv("STANCH_PROMETHEUS_TOKEN", "let-me-in-please")

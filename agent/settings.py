@@ -7,14 +7,13 @@ import pwd
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from agent import yaml_file
+from agent import sources, yaml_file
 from agent.errors import BadConfiguration
 from agent.settings_file import BackendEntry, LlmSection, RouteEntry, ServeSection, StanchFile, file_type
 from tools import backends as kinds
@@ -39,16 +38,16 @@ class SlackSettings:
         return bool(self.bot_token.get_secret_value() and self.channel)
 
 
-class Scope(StrEnum):
-    """What a token may be good for."""
-
-    ALERTS = "alerts"  # the webhooks of Alertmanager and Grafana
-    EVENTS = "events"  # CloudEvents
-    METRICS = "metrics"
-    DOCS = "docs"  # /docs and /openapi.json
+METRICS, DOCS = "metrics", "docs"  # scopes: of /metrics, and of /docs with /openapi.json
 
 
-EVERYTHING = frozenset(Scope)
+def scopes() -> tuple[str, ...]:
+    """What a token may be good for: the sources of alerts, the metrics, the documentation."""
+    return tuple(dict.fromkeys([*(source.scope for source in sources.SOURCES), METRICS, DOCS]))
+
+
+def everything() -> frozenset[str]:
+    return frozenset(scopes())
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Token:
     """A bearer token, and what it opens."""
 
     secret: SecretStr
-    scopes: frozenset[Scope] = EVERYTHING
+    scopes: frozenset[str] = field(default_factory=everything)
 
     @classmethod
     def parse(cls, text: str) -> Token:
@@ -64,25 +63,25 @@ class Token:
         words, colon, secret = text.partition(":")
         if not colon or not re.fullmatch(r"[a-z]+(\+[a-z]+)*", words):
             return cls(SecretStr(text))
-        wrong = [word for word in words.split("+") if word != "all" and word not in EVERYTHING]
+        wrong = [word for word in words.split("+") if word != "all" and word not in scopes()]
         if wrong or not secret:
             raise BadConfiguration(
                 f"STANCH_WEBHOOK_TOKENS: {f'{wrong[0]!r} is no scope' if wrong else f'{words}: is followed by no token'}. "
-                f"Write {', '.join(Scope)}, several with a +, or all, before a colon and the token. A token that has a "
+                f"Write {', '.join(scopes())}, several with a +, or all, before a colon and the token. A token that has a "
                 "colon in itself needs `all:` before it."
             )
-        return cls(
-            SecretStr(secret), EVERYTHING if "all" in words.split("+") else frozenset(map(Scope, words.split("+")))
-        )
+        return cls(SecretStr(secret), everything() if "all" in words.split("+") else frozenset(words.split("+")))
 
 
 @dataclass(frozen=True)
 class DoorSettings:
-    """Who may knock: bearer tokens (any of them), Grafana's HMAC secret, the secret of signed events."""
+    """Who may knock: bearer tokens (any of them), and by the names of sources that sign the secret of each."""
 
     tokens: tuple[Token, ...] = ()
-    grafana_secret: SecretStr = NO_SECRET
-    events_secret: SecretStr = NO_SECRET
+    secrets: Mapping[str, SecretStr] = field(default_factory=dict)
+
+    def secret_of(self, source: str) -> SecretStr:
+        return self.secrets.get(source, NO_SECRET)
 
 
 @dataclass(frozen=True)
@@ -203,11 +202,7 @@ def read(flags: Mapping[str, Any] | None = None, cwd: Path | None = None) -> Set
         secrets={name: SecretStr(os.environ[name]) for name in _secret_names(file) if name in os.environ},
         serve=file.serve,
         slack=_slack(env, file),
-        door=DoorSettings(
-            tuple(Token.parse(one.strip()) for one in env.get("WEBHOOK_TOKENS", "").split(",") if one.strip()),
-            SecretStr(env.get("GRAFANA_SECRET", "")),
-            SecretStr(env.get("EVENTS_SECRET", "")),
-        ),
+        door=_door(env),
         routes=tuple(file.routes),
         file=path,
         audit=_audit(env, file, here, base),
@@ -221,6 +216,13 @@ def _llm(env: Mapping[str, str], file: StanchFile, base_url: str) -> LlmSection:
     except ValidationError as error:
         why = error.errors(include_url=False)[0]["msg"]
         raise BadConfiguration(f"STANCH_LLM_ANSWER_TOKENS is {given.get('answer_tokens')!r}: {why}.") from None
+
+
+def _door(env: Mapping[str, str]) -> DoorSettings:
+    tokens = [one.strip() for one in env.get("WEBHOOK_TOKENS", "").split(",")]
+    variables = {one.name: one.secret_variable.removeprefix("STANCH_") for one in sources.SOURCES if one.signs}
+    secrets = {name: SecretStr(env[variable]) for name, variable in variables.items() if variable in env}
+    return DoorSettings(tuple(Token.parse(one) for one in tokens if one), secrets)
 
 
 def _database_url(url: str) -> str:

@@ -154,7 +154,7 @@ def take_alerts(given: tuple[str, bytes]) -> None:
     changes: tuple[Any, ...] = ()
     if kind == "events":
         heard = events.parse(body, {}, NOW)
-        alerts, changes = heard.alerts, (heard.change,)
+        alerts, changes = heard.alerts, heard.changes
     elif kind == "grafana":
         alerts = grafana.parse(body, NOW).alerts
     else:

@@ -172,7 +172,7 @@ async def _doctor(session: Session, as_json: bool, llm: bool) -> int:
     try:
         async with opened(session) as app:
             rows = [
-                *_configuration(app), *await _memory(app), await _switch(app), *[await _backend(app, b) for b in app.backends.all], *_missing(app), *await _inbox(app), *await _slack(app),
+                *_configuration(app), *await _memory(app), await _switch(app), *[await _backend(app, b) for b in app.backends.all], *_missing(app), *_sources(app), *await _inbox(app), *await _slack(app),
                 *(await _llm(app) if llm else ()),
             ]  # fmt: skip
     except StanchError as error:
@@ -228,6 +228,19 @@ def _missing(app: App) -> list[Row]:
         (kind.kind, "absent", f"not configured: set {kind.variable}, or backends.{kind.kind} in stanch.yaml")
         for kind in installed()
         if not app.backends.has(kind.kind)
+    ]
+
+
+def _sources(app: App) -> list[Row]:
+    """Of each source that signs, whether its signatures open its route."""
+    from agent.sources import SOURCES
+
+    return [
+        (f"source {source.name}", "ok", f"{source.path}, with a token or its signature")
+        if app.settings.door.secret_of(source.name).get_secret_value()
+        else (f"source {source.name}", "absent", f"{source.path}: set {source.secret_variable} to take what it signs")
+        for source in SOURCES
+        if source.signs
     ]
 
 

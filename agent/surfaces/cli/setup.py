@@ -30,7 +30,7 @@ def version() -> int:
 @click.argument("file", type=click.Choice(["stanch", "catalog", "policy", "cases", "scenario"]))
 def schema(file: str) -> int:
     """Print the JSON schema of stanch.yaml, catalog.yaml, policy.yaml, a table of policy cases or a scenario, for an editor to check against."""
-    from agent.domain.catalog import CatalogFile
+    from agent.domain import catalog
     from agent.gate.policy_file import PolicyFile
     from agent.gate.policy_tests import Cases
     from agent.lab.scenario import Scenario
@@ -38,7 +38,7 @@ def schema(file: str) -> int:
 
     kinds: dict[str, type[BaseModel]] = {
         "stanch": file_type(),
-        "catalog": CatalogFile,
+        "catalog": catalog.file_type(),
         "policy": PolicyFile,
         "cases": Cases,
         "scenario": Scenario,

@@ -13,29 +13,14 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
+import agent.surfaces.table as table
 from agent import sources, yaml_file
 from agent.errors import BadConfiguration
 from agent.settings_file import BackendEntry, LlmSection, RouteEntry, ServeSection, StanchFile, file_type
+from agent.surfaces.slack.settings import SlackSettings
 from tools import backends as kinds
 
 NO_SECRET: Final = SecretStr("")
-
-
-@dataclass(frozen=True)
-class SlackSettings:
-    """`channel` "" is: no Slack. Without a bot token nothing is posted."""
-
-    bot_token: SecretStr = NO_SECRET
-    app_token: SecretStr = NO_SECRET
-    signing_secret: SecretStr = NO_SECRET
-    api_url: str = "https://slack.com/api/"
-    channel: str = ""
-    team: str = ""
-    mode: str = "socket"
-
-    @property
-    def configured(self) -> bool:
-        return bool(self.bot_token.get_secret_value() and self.channel)
 
 
 METRICS, DOCS = "metrics", "docs"  # scopes: of /metrics, and of /docs with /openapi.json
@@ -113,11 +98,16 @@ class Settings:
     secrets: Mapping[str, SecretStr] = field(default_factory=dict)  # environment variables the configuration names
     file: Path | None = None  # the stanch.yaml that was read
     serve: ServeSection = field(default_factory=ServeSection)
-    slack: SlackSettings = SlackSettings()
+    surfaces: Mapping[str, Any] = field(default_factory=dict)  # what each is set to, by its name
     door: DoorSettings = DoorSettings()
     routes: tuple[RouteEntry, ...] = ()
     audit: AuditSettings = AuditSettings()
     demo: bool = False  # over the lab: here alone `demo:--approve` counts as an approver
+
+    @property
+    def slack(self) -> SlackSettings:
+        found: SlackSettings = self.surfaces["slack"]
+        return found
 
     @property
     def every_secret(self) -> tuple[str, ...]:
@@ -201,7 +191,7 @@ def read(flags: Mapping[str, Any] | None = None, cwd: Path | None = None) -> Set
         database_url=_database_url(os.environ.get("DATABASE_URL", "")),
         secrets={name: SecretStr(os.environ[name]) for name in _secret_names(file) if name in os.environ},
         serve=file.serve,
-        slack=_slack(env, file),
+        surfaces={name: one.read(env, getattr(file, name)) for name, one in table.remotes().items()},
         door=_door(env),
         routes=tuple(file.routes),
         file=path,
@@ -234,19 +224,6 @@ def _database_url(url: str) -> str:
             "kept in the data folder (STANCH_DATA)."
         )
     return url
-
-
-def _slack(env: Mapping[str, str], file: StanchFile) -> SlackSettings:
-    url = env.get("SLACK_API_URL", SlackSettings.api_url)
-    return SlackSettings(
-        bot_token=SecretStr(env.get("SLACK_BOT_TOKEN", "")),
-        app_token=SecretStr(env.get("SLACK_APP_TOKEN", "")),
-        signing_secret=SecretStr(env.get("SLACK_SIGNING_SECRET", "")),
-        api_url=url if url.endswith("/") else f"{url}/",
-        channel=env.get("SLACK_CHANNEL", "") or file.slack.channel,
-        team=file.slack.team,
-        mode=file.slack.mode,
-    )
 
 
 def _audit(env: Mapping[str, str], file: StanchFile, here: Path, base: Path) -> AuditSettings:

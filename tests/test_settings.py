@@ -143,6 +143,8 @@ class Planted:
         if hint is SecretStr:
             self.values.append(f"planted-secret-{len(self.values)}")
             return SecretStr(self.values[-1])
+        if hint == Mapping[str, Any]:  # each surface's settings are of its own class
+            return {name: self.within(type(one), one) for name, one in (value or {}).items()}
         if not holds_secret(hint):
             return value
         inner = get_args(hint)

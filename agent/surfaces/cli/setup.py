@@ -169,10 +169,12 @@ async def _inbox(app: App) -> list[tuple[str, str, str]]:
 
 
 async def _doctor(session: Session, as_json: bool, llm: bool) -> int:
+    from agent.surfaces.live import check
+
     try:
         async with opened(session) as app:
             rows = [
-                *_configuration(app), *await _memory(app), await _switch(app), *[await _backend(app, b) for b in app.backends.all], *_missing(app), *_sources(app), *await _inbox(app), *await _slack(app),
+                *_configuration(app), *await _memory(app), await _switch(app), *[await _backend(app, b) for b in app.backends.all], *_missing(app), *_sources(app), *await _inbox(app), *await check(app),
                 *(await _llm(app) if llm else ()),
             ]  # fmt: skip
     except StanchError as error:
@@ -267,21 +269,3 @@ async def _llm(app: App) -> list[Row]:
         return [(what, state, app.redact(text)) for what, state, text in await probe(endpoint, llm.answer_tokens)]
     finally:
         await endpoint.close()
-
-
-async def _slack(app: App) -> list[Row]:
-    """Only where somebody has begun to configure it."""
-    slack = app.settings.slack
-    if not (slack.configured or slack.channel or slack.bot_token.get_secret_value()):
-        return [
-            (
-                "slack",
-                "absent",
-                "not configured: `stanch slack manifest` makes the app; then STANCH_SLACK_BOT_TOKEN and _CHANNEL",
-            )
-        ]
-    try:
-        from agent.surfaces.slack.health import checked
-    except ModuleNotFoundError as error:
-        return [("slack", "wrong", f"{error.name} is not installed: pip install 'stanch[slack]'")]
-    return await checked(slack, app.catalog)

@@ -13,10 +13,10 @@ from pydantic import SecretStr
 
 from agent.domain.catalog import Catalog, CatalogFile, file_type, from_file
 from agent.errors import BadConfiguration
-from agent.settings import SlackSettings
 from agent.surfaces.slack.groups import UserGroups
 from agent.surfaces.slack.health import checked
 from agent.surfaces.slack.manifest import EVENTS, SCOPES, manifest
+from agent.surfaces.slack.settings import SlackSettings
 from tests.fake_slack import FakeSlack, Trouble
 from tests.warm import Warm
 

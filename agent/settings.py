@@ -7,7 +7,6 @@ import pwd
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -15,41 +14,26 @@ from urllib.request import getproxies_environment
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from agent import yaml_file
+import agent.surfaces.table as table
+from agent import sources, yaml_file
 from agent.errors import BadConfiguration
 from agent.settings_file import BackendEntry, LlmSection, RouteEntry, ServeSection, StanchFile, file_type
+from agent.surfaces.slack.settings import SlackSettings
 from tools import backends as kinds
 
 NO_SECRET: Final = SecretStr("")
 
 
-@dataclass(frozen=True)
-class SlackSettings:
-    """`channel` "" is: no Slack. Without a bot token nothing is posted."""
-
-    bot_token: SecretStr = NO_SECRET
-    app_token: SecretStr = NO_SECRET
-    signing_secret: SecretStr = NO_SECRET
-    api_url: str = "https://slack.com/api/"
-    channel: str = ""
-    team: str = ""
-    mode: str = "socket"
-
-    @property
-    def configured(self) -> bool:
-        return bool(self.bot_token.get_secret_value() and self.channel)
+METRICS, DOCS = "metrics", "docs"  # scopes: of /metrics, and of /docs with /openapi.json
 
 
-class Scope(StrEnum):
-    """What a token may be good for."""
-
-    ALERTS = "alerts"  # the webhooks of Alertmanager and Grafana
-    EVENTS = "events"  # CloudEvents
-    METRICS = "metrics"
-    DOCS = "docs"  # /docs and /openapi.json
+def scopes() -> tuple[str, ...]:
+    """What a token may be good for: the sources of alerts, the metrics, the documentation."""
+    return tuple(dict.fromkeys([*(source.scope for source in sources.SOURCES), METRICS, DOCS]))
 
 
-EVERYTHING = frozenset(Scope)
+def everything() -> frozenset[str]:
+    return frozenset(scopes())
 
 
 @dataclass(frozen=True)
@@ -57,7 +41,7 @@ class Token:
     """A bearer token, and what it opens."""
 
     secret: SecretStr
-    scopes: frozenset[Scope] = EVERYTHING
+    scopes: frozenset[str] = field(default_factory=everything)
 
     @classmethod
     def parse(cls, text: str) -> Token:
@@ -65,25 +49,25 @@ class Token:
         words, colon, secret = text.partition(":")
         if not colon or not re.fullmatch(r"[a-z]+(\+[a-z]+)*", words):
             return cls(SecretStr(text))
-        wrong = [word for word in words.split("+") if word != "all" and word not in EVERYTHING]
+        wrong = [word for word in words.split("+") if word != "all" and word not in scopes()]
         if wrong or not secret:
             raise BadConfiguration(
                 f"STANCH_WEBHOOK_TOKENS: {f'{wrong[0]!r} is no scope' if wrong else f'{words}: is followed by no token'}. "
-                f"Write {', '.join(Scope)}, several with a +, or all, before a colon and the token. A token that has a "
+                f"Write {', '.join(scopes())}, several with a +, or all, before a colon and the token. A token that has a "
                 "colon in itself needs `all:` before it."
             )
-        return cls(
-            SecretStr(secret), EVERYTHING if "all" in words.split("+") else frozenset(map(Scope, words.split("+")))
-        )
+        return cls(SecretStr(secret), everything() if "all" in words.split("+") else frozenset(words.split("+")))
 
 
 @dataclass(frozen=True)
 class DoorSettings:
-    """Who may knock: bearer tokens (any of them), Grafana's HMAC secret, the secret of signed events."""
+    """Who may knock: bearer tokens (any of them), and by the names of sources that sign the secret of each."""
 
     tokens: tuple[Token, ...] = ()
-    grafana_secret: SecretStr = NO_SECRET
-    events_secret: SecretStr = NO_SECRET
+    secrets: Mapping[str, SecretStr] = field(default_factory=dict)
+
+    def secret_of(self, source: str) -> SecretStr:
+        return self.secrets.get(source, NO_SECRET)
 
 
 @dataclass(frozen=True)
@@ -115,13 +99,18 @@ class Settings:
     secrets: Mapping[str, SecretStr] = field(default_factory=dict)  # environment variables the configuration names
     file: Path | None = None  # the stanch.yaml that was read
     serve: ServeSection = field(default_factory=ServeSection)
-    slack: SlackSettings = SlackSettings()
+    surfaces: Mapping[str, Any] = field(default_factory=dict)  # what each is set to, by its name
     door: DoorSettings = DoorSettings()
     routes: tuple[RouteEntry, ...] = ()
     audit: AuditSettings = AuditSettings()
     proxies: Mapping[str, str] = field(default_factory=dict)  # of the environment: {https: URL, all: URL, no: hosts}
     certificates: Path | None = None  # authorities that the environment names (SSL_CERT_FILE, SSL_CERT_DIR)
     demo: bool = False  # over the lab: here alone `demo:--approve` counts as an approver
+
+    @property
+    def slack(self) -> SlackSettings:
+        found: SlackSettings = self.surfaces["slack"]
+        return found
 
     @property
     def every_secret(self) -> tuple[str, ...]:
@@ -202,15 +191,11 @@ def read(flags: Mapping[str, Any] | None = None, cwd: Path | None = None) -> Set
         api_key=SecretStr(key or ("none" if base_url else "")),
         actions=tuple(file.actions),
         os_user=_os_user(),
-        database_url=os.environ.get("DATABASE_URL", ""),
+        database_url=_database_url(os.environ.get("DATABASE_URL", "")),
         secrets={name: SecretStr(os.environ[name]) for name in _secret_names(file) if name in os.environ},
         serve=file.serve,
-        slack=_slack(env, file),
-        door=DoorSettings(
-            tuple(Token.parse(one.strip()) for one in env.get("WEBHOOK_TOKENS", "").split(",") if one.strip()),
-            SecretStr(env.get("GRAFANA_SECRET", "")),
-            SecretStr(env.get("EVENTS_SECRET", "")),
-        ),
+        surfaces={name: one.read(env, getattr(file, name)) for name, one in table.remotes().items()},
+        door=_door(env),
         routes=tuple(file.routes),
         file=path,
         audit=_audit(env, file, here, base),
@@ -228,17 +213,22 @@ def _llm(env: Mapping[str, str], file: StanchFile, base_url: str) -> LlmSection:
         raise BadConfiguration(f"STANCH_LLM_ANSWER_TOKENS is {given.get('answer_tokens')!r}: {why}.") from None
 
 
-def _slack(env: Mapping[str, str], file: StanchFile) -> SlackSettings:
-    url = env.get("SLACK_API_URL", SlackSettings.api_url)
-    return SlackSettings(
-        bot_token=SecretStr(env.get("SLACK_BOT_TOKEN", "")),
-        app_token=SecretStr(env.get("SLACK_APP_TOKEN", "")),
-        signing_secret=SecretStr(env.get("SLACK_SIGNING_SECRET", "")),
-        api_url=url if url.endswith("/") else f"{url}/",
-        channel=env.get("SLACK_CHANNEL", "") or file.slack.channel,
-        team=file.slack.team,
-        mode=file.slack.mode,
-    )
+def _door(env: Mapping[str, str]) -> DoorSettings:
+    tokens = [one.strip() for one in env.get("WEBHOOK_TOKENS", "").split(",")]
+    variables = {one.name: one.secret_variable.removeprefix("STANCH_") for one in sources.SOURCES if one.signs}
+    secrets = {name: SecretStr(env[variable]) for name, variable in variables.items() if variable in env}
+    return DoorSettings(tuple(Token.parse(one) for one in tokens if one), secrets)
+
+
+def _database_url(url: str) -> str:
+    """BadConfiguration for PostgreSQL: an incident's checkpoints would stay behind on this machine."""
+    if url.strip().lower().startswith("postgres"):
+        raise BadConfiguration(
+            "DATABASE_URL names PostgreSQL, on which Stanch does not run yet: the checkpoints of its incidents would still "
+            "lie in a file on this machine, and no other could go on with them. Unset DATABASE_URL: everything is then "
+            "kept in the data folder (STANCH_DATA)."
+        )
+    return url
 
 
 def _audit(env: Mapping[str, str], file: StanchFile, here: Path, base: Path) -> AuditSettings:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+import agent.surfaces.table as table
 from tools import backends as kinds
 
 
@@ -92,14 +93,6 @@ class RouteEntry(_Section):
     mentions: list[str] = Field(default_factory=list, description="Slack users (U…) or user groups (S…) to mention")
 
 
-class SlackSection(_Section):
-    """Tokens come from STANCH_SLACK_BOT_TOKEN, _APP_TOKEN and _SIGNING_SECRET alone."""
-
-    channel: str = Field("", description="where threads are opened: a channel's id, or its name with #")
-    team: str = Field("", description="id of the workspace; requests from any other are refused")
-    mode: Literal["socket", "http"] = "socket"
-
-
 class ServeSection(_Section):
     """The always-on service."""
 
@@ -129,7 +122,7 @@ class AuditSection(_Section):
 
 
 class StanchFile(_Section):
-    """stanch.yaml but for the kinds of backend: see `file_type`."""
+    """stanch.yaml but for the kinds of backend and the surfaces: see `file_type`."""
 
     data: Path | None = None
     catalog: Path | None = None
@@ -142,14 +135,15 @@ class StanchFile(_Section):
     retraining_url: str = ""
     llm: LlmSection = LlmSection()
     serve: ServeSection = ServeSection()
-    slack: SlackSection = SlackSection()
     audit: AuditSection = AuditSection()
     routes: list[RouteEntry] = Field(default_factory=list)
     actions: list[dict[str, Any]] = Field(default_factory=list, description="actions declared here (http_action)")
 
 
 def file_type() -> type[StanchFile]:
-    """stanch.yaml, with every kind of backend that is installed."""
+    """stanch.yaml, with every kind of backend that is installed and a section for each surface that has one."""
     lists: dict[str, Any] = {kind.kind: (list[BackendEntry], Field(default_factory=list)) for kind in kinds.installed()}
     section = create_model("BackendsSection", __base__=BackendsSection, **lists)
-    return create_model("StanchFile", __base__=StanchFile, __doc__="stanch.yaml.", backends=(section, section()))
+    surfaces: dict[str, Any] = {name: (one.section, one.section()) for name, one in table.remotes().items()}
+    told = "stanch.yaml."
+    return create_model("StanchFile", __base__=StanchFile, __doc__=told, backends=(section, section()), **surfaces)

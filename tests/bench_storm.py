@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.sources.alertmanager import delivered
-from agent.store.inbox import signal
+from agent.store.inbox import delivery_key
 from tests.servers.conftest import free
 from tests.servers.machines import TOP, answers, ended, until
 from tests.storm import Sent, Storm, send
@@ -85,9 +85,9 @@ def missing(data: Path, bodies: Sequence[tuple[bytes, tuple[str, ...]]], sent: S
     from agent.clock import RealClock
 
     now = RealClock().now()
-    wanted = {one.fingerprint: signal(one) for body, _ in set(bodies) for one in delivered(body, now).alerts}
+    wanted = {one.fingerprint: delivery_key(one) for body, _ in set(bodies) for one in delivered(body, now).alerts}
     with sqlite3.connect(data / "stanch.db") as store:
-        kept = {key for (key,) in store.execute("SELECT key FROM signals")}
+        kept = {key for (key,) in store.execute("SELECT key FROM deliveries")}
     store.close()
     return {fingerprint for fingerprint in sent.kept if wanted[fingerprint] not in kept}
 

@@ -191,6 +191,13 @@ def test_a_mistake_in_the_configuration_is_named_by_file_line_and_mend(place: Pl
     assert place.run("investigate", FIRING).code == 6, "once it is mended the alert is worked"
 
 
+def test_a_database_that_stanch_does_not_run_on_is_refused_with_what_to_do(place: Place) -> None:
+    run = place.run("incidents", "list", env={"DATABASE_URL": "postgresql://u:pass-word@db/x"})
+    assert (run.code, run.out) == (4, "")
+    assert "Unset DATABASE_URL" in run.said
+    assert "pass-word" not in run.said
+
+
 @pytest.mark.parametrize("flag", ["--config", "--catalog", "--policy"])
 def test_a_configuration_that_is_not_there_is_no_default(place: Place, flag: str) -> None:
     run = place.run(flag, "nowhere.yaml", "incidents", "list")

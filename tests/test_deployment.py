@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,31 @@ def workflows() -> list[dict[str, Any]]:
     found = [yaml.safe_load(path.read_text()) for path in (ROOT / ".github/workflows").glob("*.yml")]
     assert found
     return found
+
+
+def dependencies() -> list[str]:
+    """What a user installs: the packages that pyproject.toml names, with the optional ones."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    return [re.split(r"[\[<>=~!;, ]", one)[0] for one in named]
+
+
+def test_every_dependency_is_used_and_has_its_reason() -> None:
+    source = "\n".join(path.read_text() for top in ("agent", "tools") for path in (ROOT / top).rglob("*.py"))
+    reasons = (ROOT / "CONTRIBUTING.md").read_text()
+    modules: dict[str, set[str]] = {}
+    for module, packages in packages_distributions().items():
+        for package in packages:
+            modules.setdefault(package.lower().replace("_", "-"), set()).add(module)
+    for package in dependencies():
+        parts = (
+            {package.replace("-", ".")} if package.startswith("langgraph-") else modules[package]
+        )  # they share a name
+        used = any(re.search(rf"(import|from) {re.escape(part)}\b", source) for part in parts)
+        assert used or f'"{package}"' in source, f"nothing imports {package}"
+        assert re.search(rf"^\|.*\b{re.escape(package)}\b.*\|", reasons, re.M), (
+            f"CONTRIBUTING.md has no reason for {package}"
+        )
 
 
 def test_compose_refuses_to_start_without_a_token_of_ones_own() -> None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, SecretStr
 
 from agent.domain.redact import Redactor
 from agent.errors import BadConfiguration
-from agent.settings import Scope, Settings, read
+from agent.settings import Settings, read, scopes
 
 
 def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,6 +57,18 @@ def test_the_limit_of_a_models_answer_can_be_set(tmp_path: Path, monkeypatch: py
         read({}, tmp_path)
 
 
+@pytest.mark.parametrize("address", ["postgresql://u:pass-word@db/x", "postgres://db/x", "PostgreSQL+psycopg://db/x"])
+def test_postgresql_is_refused_with_the_reason_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", address)
+    with pytest.raises(BadConfiguration, match=r"checkpoints .* file on this machine.* Unset DATABASE_URL") as refused:
+        read({}, tmp_path)
+    assert "pass-word" not in str(refused.value)
+    monkeypatch.setenv("DATABASE_URL", "sqlite:///elsewhere.db")
+    assert read({}, tmp_path).database_url == "sqlite:///elsewhere.db"
+
+
 def test_an_address_in_the_environment_is_a_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STANCH_PROMETHEUS_URL", "http://127.0.0.1:9090/")
     monkeypatch.setenv("STANCH_PROMETHEUS_TOKEN", "let-me-in-please")
@@ -95,8 +107,8 @@ def test_a_token_opens_everything_unless_it_says_for_what(tmp_path: Path, monkey
     monkeypatch.setenv("STANCH_WEBHOOK_TOKENS", told)
     settings = read({}, tmp_path)
     assert [(one.secret.get_secret_value(), set(one.scopes)) for one in settings.door.tokens] == [
-        ("plain-token", set(Scope)), ("for-alertmanager", {"alerts"}), ("two", {"events", "metrics"}),
-        ("with:colon", set(Scope)), ("Odd1:kept-whole", set(Scope)), ("a-b:kept", set(Scope)),
+        ("plain-token", set(scopes())), ("for-alertmanager", {"alerts"}), ("two", {"events", "metrics"}),
+        ("with:colon", set(scopes())), ("Odd1:kept-whole", set(scopes())), ("a-b:kept", set(scopes())),
     ]  # fmt: skip
     assert {"plain-token", "for-alertmanager", "two", "with:colon"} <= set(settings.every_secret)
     assert "for-alertmanager" not in repr(settings)
@@ -131,6 +143,8 @@ class Planted:
         if hint is SecretStr:
             self.values.append(f"planted-secret-{len(self.values)}")
             return SecretStr(self.values[-1])
+        if hint == Mapping[str, Any]:  # each surface's settings are of its own class
+            return {name: self.within(type(one), one) for name, one in (value or {}).items()}
         if not holds_secret(hint):
             return value
         inner = get_args(hint)

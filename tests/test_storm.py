@@ -18,8 +18,9 @@ from pydantic import SecretStr
 from agent.api import App
 from agent.app import open_app
 from agent.domain.alert import Alert, AlertStatus
-from agent.settings import SlackSettings, read
+from agent.settings import read
 from agent.settings_file import RouteEntry
+from agent.surfaces.slack.settings import SlackSettings
 from agent.surfaces.slack.sync import ThreadSync
 from tests.fake_slack import FakeSlack
 
@@ -70,7 +71,7 @@ async def service(folder: Path, slack: FakeSlack) -> AsyncIterator[tuple[App, Th
     (folder / "catalog.yaml").write_text(yaml.safe_dump(catalog()))
     settings = replace(
         read({"data": str(folder / "data"), "reasoner": "runbook", "catalog": "catalog.yaml"}, cwd=folder),
-        slack=SlackSettings(bot_token=SecretStr("xoxb-test"), api_url=slack.url, channel="C1"),
+        surfaces={"slack": SlackSettings(bot_token=SecretStr("xoxb-test"), api_url=slack.url, channel="C1")},
         routes=(RouteEntry(match=['severity="critical"'], depth="investigate", mentions=["S1"]),),
     )
     posters: list[ThreadSync] = []

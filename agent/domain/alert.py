@@ -1,4 +1,4 @@
-"""An alert: one signal from a source."""
+"""An alert: one notice from a source."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Alert:
 
     @property
     def key(self) -> str:
-        """What makes two deliveries the same signal."""
+        """What makes two deliveries the same."""
         return f"{self.fingerprint}:{self.starts_at.isoformat()}:{self.status}"
 
     @property
@@ -102,7 +102,7 @@ def _split(url: str) -> SplitResult:
 
 
 def standing(alerts: Iterable[Alert]) -> list[Alert]:
-    """How each alert stands: of one fingerprint the signal that began last, and of one beginning its end before its start.
+    """How each alert stands: of one fingerprint the one that began last, and of one beginning its end before its start.
 
     By startsAt, never by arrival: what is sent again may arrive after what came later.
     """

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from agent import yaml_file
+from agent.domain import people
+from agent.domain.people import Identity, is_group_elsewhere
 from agent.errors import BadConfiguration, TargetUnclear
 from tools.context import Labels, Model, Service, Workload
-
-ELSEWHERE = re.compile(r"slack-group:S[A-Z0-9]+")  # a member of a group that is a group itself, kept in Slack
 
 
 class _Entry(BaseModel):
@@ -64,23 +65,17 @@ class ModelEntry(_Entry):
     confirmed: bool = True
 
 
-class SlackUser(_Entry):
-    team: str
-    user: str
-
-
 class PersonEntry(_Entry):
-    os_user: str | None = None
-    slack: SlackUser | None = None
+    """Who somebody is on each surface; `file_type` puts the kinds of identity in."""
 
     @property
-    def in_slack(self) -> str | None:
-        """Their principal there."""
-        return f"slack:{self.slack.team}/{self.slack.user}" if self.slack else None
+    def principals(self) -> tuple[str, ...]:
+        found = [(one, getattr(self, one.key, None)) for one in people.IDENTITIES]
+        return tuple(one.principal(value) for one, value in found if value)
 
 
 class CatalogFile(_Entry):
-    """catalog.yaml: what runs where, what needs what, and who may decide."""
+    """catalog.yaml but for the kinds of identity: see `file_type`."""
 
     services: dict[str, ServiceEntry] = Field(default_factory=dict)
     models: dict[str, ModelEntry] = Field(default_factory=dict)
@@ -88,6 +83,20 @@ class CatalogFile(_Entry):
     groups: dict[str, list[str]] = Field(
         default_factory=dict, description="members: people, or a Slack user group as slack-group:S0123, read live"
     )
+
+
+def file_type() -> type[CatalogFile]:
+    """catalog.yaml, with every kind of identity that a surface verifies."""
+    return _file_type(people.IDENTITIES)
+
+
+@lru_cache(maxsize=4)
+def _file_type(identities: tuple[Identity, ...]) -> type[CatalogFile]:
+    keys: dict[str, Any] = {one.key: (one.type | None, None) for one in identities}
+    person: Any = create_model("PersonEntry", __base__=PersonEntry, **keys)
+    told = "catalog.yaml: what runs where, what needs what, and who may decide."
+    entries: Any = (dict[str, person], Field(default_factory=dict))
+    return create_model("CatalogFile", __base__=CatalogFile, __doc__=told, people=entries)
 
 
 def nobody(group: str) -> frozenset[str]:
@@ -172,29 +181,29 @@ class Catalog:
     def person(self, principal: str) -> Person:
         """Who a verified principal is; unmapped people keep their principal and have no name."""
         for name, entry in self.people.items():
-            if principal in (entry.in_slack, f"os:{entry.os_user}" if entry.os_user else None):
+            if principal in entry.principals:
                 return Person(principal, name, self.groups_of(name))
         return Person(principal)
 
     def groups_of(self, name: str) -> tuple[str, ...]:
         """By today's file, and by what another system says now of a group it keeps."""
-        principal = self.people[name].in_slack if name in self.people else None
+        principals = self.people[name].principals if name in self.people else ()
         return tuple(
             group
             for group, members in self.groups.items()
             if name in members
-            or any(principal in self.elsewhere.members(one) for one in members if ELSEWHERE.fullmatch(one))
+            or any(self.elsewhere.members(one) & {*principals} for one in members if is_group_elsewhere(one))
         )
 
     def kept_elsewhere(self, groups: Sequence[str] | None = None) -> frozenset[str]:
         """The `slack-group:S0123` that these groups (default: all) have as members."""
         names = self.groups if groups is None else [name for name in groups if name in self.groups]
-        return frozenset(one for name in names for one in self.groups[name] if ELSEWHERE.fullmatch(one))
+        return frozenset(one for name in names for one in self.groups[name] if is_group_elsewhere(one))
 
 
 def load(path: Path) -> Catalog:
     """The catalog of a file; BadConfiguration names file, line and mend."""
-    return from_file(yaml_file.load(path, CatalogFile), str(path))
+    return from_file(yaml_file.load(path, file_type()), str(path))
 
 
 def from_file(file: CatalogFile, name: str = "catalog.yaml") -> Catalog:
@@ -256,7 +265,7 @@ def _check_references(file: CatalogFile, name: str) -> None:
         problems += [
             f"groups.{group}: no person {who!r} under people"
             for who in members
-            if who not in file.people and not ELSEWHERE.fullmatch(who)
+            if who not in file.people and not is_group_elsewhere(who)
         ]
     if problems:
         raise BadConfiguration("\n".join(f"{name}: {problem}. Add it or correct the name." for problem in problems))

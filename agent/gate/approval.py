@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from agent.clock import iso
 from agent.domain.catalog import Person
+from agent.domain.people import is_person
 from agent.domain.timeline import EventKind
 from agent.errors import NotEntitled, Outdated, StanchError, UnusableInput
 from agent.gate import proposal_store
@@ -21,7 +22,6 @@ from agent.store.database import Database, Transaction
 from agent.store.decisions import Decision
 from tools.context import Clock
 
-PEOPLE = ("os:", "slack:", "web:")  # how the principals of people begin: a surface has verified them
 DEMO = "demo:--approve"
 
 
@@ -150,7 +150,7 @@ def _identified(person: Person, demo: bool) -> str:
         if not demo:
             raise NotEntitled(f"{DEMO} decides in `stanch demo` only.")
         return DEMO
-    if person.name is None or not person.principal.startswith(PEOPLE):
+    if person.name is None or not is_person(person.principal):
         raise NotEntitled(
             f"{person.principal} is nobody in the catalog, so cannot decide. Add them under people in catalog.yaml."
         )

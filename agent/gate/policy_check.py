@@ -6,7 +6,8 @@ import difflib
 from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 
-from agent.domain.catalog import ELSEWHERE, Catalog
+from agent.domain.catalog import Catalog
+from agent.domain.people import is_group_elsewhere
 from agent.gate.policy import Policy
 from agent.gate.policy_file import Rule, Verdict
 from agent.yaml_file import line_in
@@ -66,7 +67,7 @@ def _people(policy: Policy, catalog: Catalog) -> Found:
     for i, rule in enumerate(policy.file.rules):
         approvers = policy.file.approvers if rule.approvers is None else rule.approvers
         members = {m for name in approvers for m in catalog.groups.get(name, [name])}
-        elsewhere = any(ELSEWHERE.fullmatch(member) for member in members)
+        elsewhere = any(map(is_group_elsewhere, members))
         if rule.verdict is Verdict.ASK and not elsewhere and len(members & {*catalog.people}) < rule.quorum:
             count = len(members & {*catalog.people})
             yield ("rules", i, "quorum"), f"{rule.quorum} people have to approve and {count} may. Add approvers."

@@ -10,11 +10,11 @@ from enum import StrEnum
 from agent.domain.events import EvidenceRecorded, QuestionAsked, ReplyGiven
 from agent.domain.evidence import ReadOutcome
 from agent.domain.notes import Note, Steered
+from agent.domain.people import is_person
 from agent.domain.timeline import Event, events_of
 from tools.context import Json
 
 _NAME = re.compile(r"[A-Za-z0-9._/:@-]+")
-_PEOPLE = ("os:", "slack:", "web:")
 _NAMING = frozenset(
     {"workload", "deployment", "statefulset", "pod", "namespace", "cluster", "node", "model", "version", "alias"}
 )  # labels by which a platform names its own objects; a message or an annotation is text
@@ -58,7 +58,7 @@ def words_of_people(events: Iterable[Event]) -> frozenset[str]:
     said: set[str] = set()
     for event in events:
         told = event.payload
-        if event.actor.startswith(_PEOPLE) and isinstance(told, QuestionAsked | ReplyGiven | Note):
+        if is_person(event.actor) and isinstance(told, QuestionAsked | ReplyGiven | Note):
             words = f"{told.text} {told.steer}" if isinstance(told, Steered) else told.text
             said |= {word.strip(".,:") for word in _NAME.findall(words)}
     return frozenset(said - {""})

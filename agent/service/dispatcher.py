@@ -263,8 +263,8 @@ class Dispatcher:
                 known = await urgency.among(tx, names)
                 names = [one for one in names if one in known and known[one].depth is not Depth.INVESTIGATE]
                 await wakes.clear_all(tx, names, now)
-                signals = await alerts.of_all(tx, names)
-                over = [name for name in names if name in signals and cleared(signals[name])]
+                arrived = await alerts.of_all(tx, names)
+                over = [name for name in names if name in arrived and cleared(arrived[name])]
                 await self._run_context.close_new(tx, over, "its alerts cleared by themselves")
         except Exception as error:  # noqa: BLE001 (one incident's defect must not hold up the others)
             if len(names) == 1 and isinstance(error, Unsettled):

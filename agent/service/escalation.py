@@ -18,6 +18,7 @@ from agent.clock import iso
 from agent.domain.events import StateChanged
 from agent.domain.incident import Incident, Kind, State
 from agent.domain.own_alerts import CALL, OURS, SEAL, seal
+from agent.domain.people import is_person
 from agent.domain.timeline import Event, events_of
 from agent.domain.urgency import Urgency
 from agent.gate import startup_audit
@@ -133,6 +134,6 @@ async def _send(backend: Backend, bodies: Sequence[Mapping[str, Any]]) -> None:
 def _waits(incident: Incident, events: Sequence[Event], known: Urgency | None) -> Waiting:
     """Since it came into the state it is in. Somebody looked if a surface saw it, or if a person wrote on the timeline."""
     moved = [e.at for e in events_of(events, StateChanged) if e.payload.to is incident.state]
-    people = [e.at for e in events if e.actor.startswith(("os:", "slack:", "web:"))]
+    people = [e.at for e in events if is_person(e.actor)]
     seen = [*people, *([known.seen_at] if known and known.seen_at else [])]
     return Waiting(incident, moved[-1] if moved else incident.since, max(seen, default=None))

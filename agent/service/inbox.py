@@ -26,7 +26,7 @@ from agent.errors import Overloaded
 from agent.sources.portions import PORTION, portions
 from agent.store import inbox
 from agent.store.database import Database
-from agent.store.inbox import QUARANTINED, Posted, packed, signal, signal_of_body, signal_of_change
+from agent.store.inbox import QUARANTINED, Posted, delivery_key, delivery_key_of_body, delivery_key_of_change, packed
 from tools.context import Change, Clock
 
 AT_ONCE = 500  # rows of one commit
@@ -46,7 +46,7 @@ class Receipt:
 
 @dataclass(slots=True)
 class _Tally:
-    """Which signals of a batch come for the first time, and how often the others came again."""
+    """Which deliveries of a batch come for the first time, and how often the others came again."""
 
     old: AbstractSet[str]
     fresh: set[str] = field(default_factory=set)
@@ -62,7 +62,7 @@ class _Tally:
 
 @dataclass(slots=True)
 class _Waiting:
-    """A row that waits for its commit: a notification, or a portion of a long one, its parts with their signals. `body` is
+    """A row that waits for its commit: a notification, or a portion of a long one, its parts with the keys of their delivery. `body` is
     set, with why, to quarantine it."""
 
     receipt: str
@@ -72,7 +72,7 @@ class _Waiting:
     answer: asyncio.Future[Receipt]
     body: tuple[str, bytes, str] | None = None
 
-    def signals(self) -> Iterator[str]:
+    def delivery_keys(self) -> Iterator[str]:
         yield from (key for key, _ in self.alerts)
         yield from (key for key, _ in self.changes)
         if self.body is not None:
@@ -135,7 +135,7 @@ class Inbox:
     async def quarantine(self, source: str, body: bytes, why: str) -> Receipt:
         """Keep what came, without its secrets, for a person to look at. The same body again is a duplicate."""
         shown = await asyncio.to_thread(self._shown, body)  # it may be long
-        odd = signal_of_body(source, body), shown, self._db.redact(why)
+        odd = delivery_key_of_body(source, body), shown, self._db.redact(why)
         return await self._enter(_Waiting(secrets.token_hex(12), source, (), (), _future(), odd))
 
     def _shown(self, body: bytes) -> bytes:
@@ -210,7 +210,7 @@ class Inbox:
     async def _write(self, batch: Sequence[_Waiting]) -> list[Receipt]:
         now, answers, posted = self._clock.now(), [], []
         async with self._db.write() as tx:
-            tally = _Tally(await inbox.known(tx, {key for one in batch for key in one.signals()}))
+            tally = _Tally(await inbox.known(tx, {key for one in batch for key in one.delivery_keys()}))
             for one in batch:
                 kept = one.news(tally, now, self._db.redact)
                 posted += [kept] if kept is not None else []
@@ -221,8 +221,8 @@ class Inbox:
 
 
 def _part(receipt: str, source: str, alerts: Sequence[Alert], changes: Sequence[Change]) -> _Waiting:
-    told = [(signal(alert), alert) for alert in alerts]
-    return _Waiting(receipt, source, told, [(signal_of_change(one), one) for one in changes], _future())
+    told = [(delivery_key(alert), alert) for alert in alerts]
+    return _Waiting(receipt, source, told, [(delivery_key_of_change(one), one) for one in changes], _future())
 
 
 def _future() -> asyncio.Future[Receipt]:

@@ -24,7 +24,7 @@ LONGER = (SHORT, 12, 16, 32)  # digits of an incident's id, where a shorter one 
 class IntakeBatch:
     tx: Transaction
     now: datetime
-    signals: dict[str, list[Kept]]  # by fingerprint, in the order of arrival
+    known: dict[str, list[Kept]]  # by fingerprint, in the order of arrival
     taken: set[
         str
     ]  # of the ids that these alerts might open: those of incidents that are there, or were and are anchored yet
@@ -40,11 +40,11 @@ class IntakeBatch:
 
     @classmethod
     async def open(cls, tx: Transaction, now: datetime, arrived: Sequence[Alert]) -> IntakeBatch:
-        signals: dict[str, list[Kept]] = {}
+        known: dict[str, list[Kept]] = {}
         for one in await alerts.kept(tx, {alert.fingerprint for alert in arrived}):
-            signals.setdefault(one.fingerprint, []).append(one)
+            known.setdefault(one.fingerprint, []).append(one)
         names = {name_of(alert) for alert in arrived}
-        return cls(tx, now, signals, await incidents.taken(tx, names) | tx.anchors.known(names))
+        return cls(tx, now, known, await incidents.taken(tx, names) | tx.anchors.known(names))
 
     async def fetch(self, names: Collection[str]) -> None:
         """Hold these incidents' rows and know what they say, and how deep they are worked."""
@@ -57,11 +57,11 @@ class IntakeBatch:
         self._unrouted |= found.keys() - known.keys()
 
     def incident_of(self, alert: Alert) -> str | None:
-        same = [one.incident for one in self.signals.get(alert.fingerprint, ()) if one.starts_at == alert.starts_at]
+        same = [one.incident for one in self.known.get(alert.fingerprint, ()) if one.starts_at == alert.starts_at]
         return same[-1] if same else None
 
     def last_of(self, alert: Alert) -> str | None:
-        found = self.signals.get(alert.fingerprint)
+        found = self.known.get(alert.fingerprint)
         return found[-1].incident if found else None
 
     async def incident(self, name: str) -> Incident | None:
@@ -109,17 +109,17 @@ class IntakeBatch:
         self._told.append(timeline.Entry(incident, kind, actor, data, self.now, key, redacted))
 
     def keep(self, incident: Incident, alert: Alert) -> bool:
-        """Note the signal; False when the incident knows it."""
-        known = self.signals.setdefault(alert.fingerprint, [])
-        if any(one.incident == incident.id and one.key == alert.key for one in known):
+        """Note the alert; False when the incident knows it."""
+        same = self.known.setdefault(alert.fingerprint, [])
+        if any(one.incident == incident.id and one.key == alert.key for one in same):
             return False
-        known.append(Kept(alert.fingerprint, alert.starts_at, incident.id, alert.key))
+        same.append(Kept(alert.fingerprint, alert.starts_at, incident.id, alert.key))
         self.incidents[incident.id] = incident
         self.fresh.append((incident.id, alert))
         return True
 
     async def close(self) -> list[Event]:
-        """Write the incidents, their signals and events, what attention they get, and one wake for each that is to be woken;
+        """Write the incidents, their alerts and events, what attention they get, and one wake for each that is to be woken;
         the events."""
         names = list(dict.fromkeys(name for name, _ in self.fresh))
         await incidents.add_all(self.tx, [self.incidents[name] for name in names if name not in self._stored])

@@ -19,8 +19,9 @@ from agent.domain.alert import Alert, AlertStatus, standing
 from agent.domain.own_alerts import ours
 from agent.errors import UnusableInput
 from agent.graph.run_context import RunContext
-from agent.sources.alertmanager import ALERTMANAGER, Delivery, delivering
+from agent.sources.alertmanager import ALERTMANAGER, delivering
 from agent.sources.portions import by_portions, portions
+from agent.sources.source import Delivery
 from agent.store import alerts, incidents
 from tools.context import Backend
 

@@ -17,6 +17,7 @@ from agent.domain.alert import Alert, AlertStatus
 from agent.errors import UnusableInput
 from agent.sources.long_json import decoded
 from agent.sources.portions import PORTION, Steps, at_once
+from agent.sources.source import Delivery, Posted, Source
 
 ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 DEEPEST = 20  # levels of what an alert may carry besides its own fields
@@ -77,17 +78,6 @@ class Dialect:
 
 
 ALERTMANAGER = Dialect("alertmanager", "4", "an Alertmanager webhook")
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """`odd` says, a line each, what could not be read or is not as expected; the alerts are those that can be read.
-
-    `left_out` is how many alerts the sender says that it left out (`max_alerts` of Alertmanager's receiver)."""
-
-    alerts: tuple[Alert, ...]
-    odd: tuple[str, ...] = ()
-    left_out: int = 0
 
 
 def parse(body: bytes | str, now: datetime) -> list[Alert]:
@@ -276,3 +266,41 @@ def problems(error: ValidationError) -> str:
 
 def _explain(error: ValidationError) -> str:
     return f"These alerts cannot be read: {problems(error)}. Give the body of an Alertmanager webhook (version 4)."
+
+
+_TEXT = {"type": "object", "additionalProperties": {"type": ["string", "null"]}}
+TIME: Mapping[str, Any] = {"type": "string", "format": "date-time"}
+_ALERT = {
+    "type": "object",
+    "required": ["labels", "startsAt"],
+    "properties": {
+        "labels": {**_TEXT, "minProperties": 1},
+        "annotations": _TEXT,
+        "startsAt": TIME,
+        "endsAt": {"anyOf": [TIME, {"type": "null"}]},
+        "generatorURL": {"type": "string"},
+        "fingerprint": {"type": "string"},
+        "status": {"type": "string"},
+    },
+}
+SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["alerts"],
+    "properties": {"alerts": {"type": "array", "minItems": 1, "contains": _ALERT}},
+}
+
+
+def read_posted(posted: Posted, now: datetime) -> Steps[Delivery]:
+    return (yield from delivering(posted.body, now, ALERTMANAGER, posted.most))
+
+
+SOURCE = Source(
+    "alertmanager",
+    "/v1/webhooks/alertmanager",
+    "alerts",
+    read_posted,
+    SCHEMA,
+    "The body of an Alertmanager webhook (version 4), as `GET /api/v2/alerts` lists alerts, or one alert. At least "
+    "one alert has to be readable; what is not is set aside.",
+    reconciled=True,
+)

@@ -14,18 +14,17 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.clock import iso
-from agent.domain.alert import Alert
 from agent.errors import UnusableInput
-from agent.sources.alertmanager import Dialect, Moment, problems, read_alert
-from agent.sources.signature import Signature
+from agent.sources.alertmanager import TIME, Dialect, Moment, problems, read_alert
+from agent.sources.portions import Steps
+from agent.sources.source import Delivery, Posted, Signs, Source
 from tools.context import Change
 
 EVENT = Dialect("event", "", "a CloudEvent")
@@ -59,16 +58,7 @@ class CloudEvent(BaseModel):
     data_base64: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What an event says. `odd` is why it is kept for a person to look at besides."""
-
-    change: Change
-    alerts: tuple[Alert, ...] = ()
-    odd: tuple[str, ...] = ()
-
-
-def parse(body: bytes, headers: Mapping[str, str], now: datetime) -> Heard:
+def parse(body: bytes, headers: Mapping[str, str], now: datetime) -> Delivery:
     """`headers` with lower-case names; with `ce-id` among them the mode is binary. UnusableInput says what to mend."""
     told = _json(body) if body.strip() else None
     if "ce-specversion" in headers or "ce-id" in headers:
@@ -103,7 +93,7 @@ def _data(event: CloudEvent) -> Mapping[str, Any]:
     return data if isinstance(data, dict) else {} if data is None else {"text": data}
 
 
-def _heard(event: CloudEvent, data: Mapping[str, Any], now: datetime) -> Heard:
+def _heard(event: CloudEvent, data: Mapping[str, Any], now: datetime) -> Delivery:
     try:
         at = now if event.time is None else _utc(event.time)
     except OverflowError:
@@ -114,14 +104,14 @@ def _heard(event: CloudEvent, data: Mapping[str, Any], now: datetime) -> Heard:
         link=_first(data, "link", "url"), source=event.source, detail=_detail(event, data),
     )  # fmt: skip
     if "alert" not in data:
-        return Heard(change)
+        return Delivery(changes=(change,))
     alert = data["alert"]
     if isinstance(alert, dict) and "startsAt" not in alert:
         alert = {**alert, "startsAt": iso(at)}
     try:
-        return Heard(change, (read_alert(alert, now, EVENT),))
+        return Delivery((read_alert(alert, now, EVENT),), changes=(change,))
     except UnusableInput as error:
-        return Heard(change, odd=(f"data.alert cannot be read: {error}",))
+        return Delivery(odd=(f"data.alert cannot be read: {error}",), changes=(change,))
 
 
 def _kind(kind: str) -> str:
@@ -151,10 +141,6 @@ def _utc(when: datetime) -> datetime:
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
-def signature(secret: SecretStr) -> Signature:
-    return Signature(HEADER, secret, genuine)
-
-
 def genuine(secret: str, headers: Mapping[str, str], body: bytes, now: float) -> bool:
     """Standard Webhooks, version v1: base64 of HMAC-SHA256 over `id.time.body`, at most 5 minutes old."""
     name, sent = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
@@ -172,3 +158,34 @@ def _keys(secret: str) -> list[bytes]:
     with suppress(ValueError):
         keys.append(base64.b64decode(secret.removeprefix("whsec_"), validate=True))
     return [key for key in keys if key]
+
+
+def read_posted(posted: Posted, now: datetime) -> Steps[Delivery]:
+    yield from ()  # one event is short
+    return parse(posted.body, posted.headers, now)
+
+
+SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["specversion", "id", "source", "type"],
+    "properties": {
+        "specversion": {"const": "1.0"},
+        "id": {"type": "string", "minLength": 1},
+        "source": {"type": "string", "minLength": 1},
+        "type": {"type": "string", "minLength": 1},
+        "time": {"anyOf": [TIME, {"type": "null"}]},
+        "subject": {"type": "string"},
+        "data": {},
+    },
+}
+SOURCE = Source(
+    "events",
+    "/v1/events",
+    "events",
+    read_posted,
+    SCHEMA,
+    "A CloudEvent 1.0 in structured mode, or in binary mode (`ce-` headers, the data as JSON), with a token or with "
+    "the `webhook-` headers of Standard Webhooks. `data.alert` may hold an alert.",
+    media=(STRUCTURED, "application/json"),
+    signs=Signs(HEADER, genuine),
+)

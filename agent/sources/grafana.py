@@ -8,10 +8,9 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
-from pydantic import SecretStr
-
-from agent.sources.alertmanager import Delivery, Dialect, delivered
-from agent.sources.signature import Signature
+from agent.sources.alertmanager import SCHEMA, Dialect, delivered, delivering
+from agent.sources.portions import Steps
+from agent.sources.source import Delivery, Posted, Signs, Source
 
 GRAFANA = Dialect("grafana", "1", "a Grafana webhook")
 HEADER = "x-grafana-alerting-signature"
@@ -27,8 +26,8 @@ def parse(body: bytes, now: datetime) -> Delivery:
     return delivered(body, now, GRAFANA)
 
 
-def signature(secret: SecretStr) -> Signature:
-    return Signature(HEADER, secret, genuine)
+def read_posted(posted: Posted, now: datetime) -> Steps[Delivery]:
+    return (yield from delivering(posted.body, now, GRAFANA, posted.most))
 
 
 def genuine(secret: str, headers: Mapping[str, str], body: bytes, now: float) -> bool:
@@ -41,3 +40,14 @@ def genuine(secret: str, headers: Mapping[str, str], body: bytes, now: float) ->
         return False
     signed = body if sent is None else sent.encode() + b":" + body
     return hmac.compare_digest(hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest(), signature)
+
+
+SOURCE = Source(
+    "grafana",
+    "/v1/webhooks/grafana",
+    "alerts",
+    read_posted,
+    SCHEMA,
+    "The body of a Grafana webhook, with a token or with `X-Grafana-Alerting-Signature`.",
+    signs=Signs(HEADER, genuine),
+)

@@ -1,4 +1,4 @@
-"""Alerts, as they were delivered: one row for each signal (fingerprint, startsAt, status) of an incident."""
+"""Alerts, as they were delivered: one row for each (fingerprint, startsAt, status) of an incident."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agent.store.schema import chunks
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Where a signal stands: `key` is that of Alert."""
+    """Where an alert stands: `key` is that of Alert."""
 
     fingerprint: str
     starts_at: datetime
@@ -25,7 +25,7 @@ class Kept:
 
 
 async def kept(tx: Transaction, fingerprints: Collection[str]) -> list[Kept]:
-    """All signals of these fingerprints, in the order of arrival."""
+    """All alerts of these fingerprints, in the order of arrival."""
     found = list[tuple[int, Kept]]()
     for some in chunks(list(fingerprints)):
         query = select(table.c.id, table.c.fingerprint, table.c.starts_at, table.c.incident, table.c.key)

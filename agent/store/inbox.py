@@ -1,4 +1,4 @@
-"""The inbox, as rows: one a notification, kept before it is answered, and the signals that were delivered before."""
+"""The inbox, as rows: one a notification, kept before it is answered, and what was delivered before."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from agent.clock import iso, parse_time
 from agent.domain.alert import Alert, alert_from_json
 from agent.domain.redact import Redactor
 from agent.store.database import Transaction
-from agent.store.schema import chunks, signals
+from agent.store.schema import chunks, deliveries
 from agent.store.schema import inbox as table
 from tools.context import Change
 
 NEW, DONE, QUARANTINED = "new", "done", "quarantined"
-_KNOWN = select(signals.c.key).where(signals.c.key.in_(bindparam("keys", expanding=True)))
+_KNOWN = select(deliveries.c.key).where(deliveries.c.key.in_(bindparam("keys", expanding=True)))
 _COUNTED = (
-    update(signals)
-    .where(signals.c.key == bindparam("of"))
-    .values(times=signals.c.times + bindparam("more"), last_at=bindparam("now"))
+    update(deliveries)
+    .where(deliveries.c.key == bindparam("of"))
+    .values(times=deliveries.c.times + bindparam("more"), last_at=bindparam("now"))
 )
 
 
@@ -59,24 +59,24 @@ def packed(alerts: Sequence[Alert], changes: Sequence[Change], redact: Redactor)
     return zlib.compress(json.dumps(redact.value(told), separators=(",", ":")).encode(), 1)
 
 
-def signal(alert: Alert) -> str:
+def delivery_key(alert: Alert) -> str:
     """What makes two deliveries the same, as a key of fixed length."""
     return hashlib.sha256(alert.key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def signal_of_change(change: Change) -> str:
-    """As `signal`, of a change: the id its event has at its source, or all it says."""
+def delivery_key_of_change(change: Change) -> str:
+    """As `delivery_key`, of a change: the id its event has at its source, or all it says."""
     told = [change.source, change.detail["event"]] if "event" in change.detail else [iso(change.at), repr(change)]
     return hashlib.sha256("\0".join(["change", *told]).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def signal_of_body(source: str, body: bytes) -> str:
-    """As `signal`, of what is kept as it came."""
+def delivery_key_of_body(source: str, body: bytes) -> str:
+    """As `delivery_key`, of what is kept as it came."""
     return hashlib.sha256(b"\0".join([b"body", source.encode(), body])).hexdigest()
 
 
 async def known(tx: Transaction, keys: Collection[str]) -> set[str]:
-    """Those of the signals that were delivered before."""
+    """Those of the deliveries that came before."""
     found = set[str]()
     for some in chunks(list(keys)):
         found |= set((await tx.execute(_KNOWN, {"keys": some})).scalars())
@@ -86,9 +86,9 @@ async def known(tx: Transaction, keys: Collection[str]) -> set[str]:
 async def keep(
     tx: Transaction, posted: Sequence[Posted], fresh: Collection[str], again: Mapping[str, int], at: datetime
 ) -> None:
-    """Notifications, their new signals, and how often known ones were delivered again."""
+    """Notifications, the keys of what is new in them, and how often known ones were delivered again."""
     if fresh:
-        await tx.execute(insert(signals), [{"key": k, "first_at": at, "last_at": at, "times": 1} for k in fresh])
+        await tx.execute(insert(deliveries), [{"key": k, "first_at": at, "last_at": at, "times": 1} for k in fresh])
     if again:
         await tx.execute(_COUNTED, [{"of": key, "more": times, "now": at} for key, times in again.items()])
     if posted:
@@ -123,7 +123,7 @@ async def set_aside(tx: Transaction, entry: int, why: str) -> None:
 async def prune(tx: Transaction, before: datetime) -> None:
     """Forget what was worked, or only delivered again, before then. What waits stays."""
     await tx.execute(delete(table).where(table.c.state != NEW, table.c.received_at < before))
-    await tx.execute(delete(signals).where(signals.c.last_at < before))
+    await tx.execute(delete(deliveries).where(deliveries.c.last_at < before))
 
 
 async def quarantined(tx: Transaction, limit: int) -> list[tuple[str, str, datetime, str]]:

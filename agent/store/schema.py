@@ -222,9 +222,9 @@ inbox = Table(
     Index("inbox_by_state", "state", "id"),
 )  # fmt: skip
 
-signals = Table(
-    "signals", metadata,
-    Column("key", String(64), primary_key=True),  # SHA-256 of the alert's key: fingerprint, start and status
+deliveries = Table(
+    "deliveries", metadata,
+    Column("key", String(64), primary_key=True),  # SHA-256 of what makes two deliveries the same, such as an alert's fingerprint, start and status
     Column("first_at", Utc, nullable=False),
     Column("last_at", Utc, nullable=False),
     Column("times", Integer, nullable=False),  # how often it was delivered

@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.domain.catalog import Catalog, PersonEntry
+from agent.domain.catalog import Catalog, file_type
 from agent.errors import BadConfiguration
 from agent.gate import policy_check, policy_tests
 from agent.gate.explain import explain, standing
@@ -197,7 +197,7 @@ def test_an_explanation_never_says_another_verdict_than_policy(listed: list[dict
 
 CATALOG = Catalog(
     {"web": Service("web", workloads=(Workload("web", "shop", "eu-1", "Deployment", "web", "production"),), environment="production")},
-    people={"ann": PersonEntry(os_user="ann"), "bob": PersonEntry(os_user="bob")},
+    people=file_type().model_validate({"people": {"ann": {"os_user": "ann"}, "bob": {"os_user": "bob"}}}).people,
     groups={"oncall": ["ann", "bob"], "elsewhere": ["slack-group:S123"]},
 )  # fmt: skip
 

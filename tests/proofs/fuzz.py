@@ -42,8 +42,7 @@ from agent.reasoner.protocol import Call, Look, Move, Spent, Thought, View
 from agent.settings import shipped
 from agent.settings_file import file_type
 from agent.sources import alertmanager, events, grafana
-from agent.store.inbox import packed
-from agent.store.inbox import signal as signal_of
+from agent.store.inbox import delivery_key, packed
 from agent.surfaces.cli import demo_env
 from tests.founding_play import CONCLUDE, LOOK, PROPOSE
 from tests.proofs.garbled import bytes_of, json_of
@@ -155,14 +154,14 @@ def take_alerts(given: tuple[str, bytes]) -> None:
     changes: tuple[Any, ...] = ()
     if kind == "events":
         heard = events.parse(body, {}, NOW)
-        alerts, changes = heard.alerts, (heard.change,)
+        alerts, changes = heard.alerts, heard.changes
     elif kind == "grafana":
         alerts = grafana.parse(body, NOW).alerts
     else:
         alerts = alertmanager.delivered(body, NOW).alerts
     packed(alerts, changes, SECRETS)
     for alert in alerts:
-        signal_of(alert)
+        delivery_key(alert)
 
 
 # -- a language model's answers ---------------------------------------------------------------------------------------

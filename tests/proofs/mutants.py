@@ -114,7 +114,7 @@ MUTANTS = (
     Mutant("anybody may approve", "I2", APPROVAL, "    if not may:\n", "    if not may and answer is not Answer.APPROVE:\n"),
     Mutant("a requester may approve", "I2", APPROVAL, "if answer is Answer.APPROVE and name == proposal.requester_person and not proposal.requester_may_approve:", "if answer is Answer.APPROVE and name == proposal.requester_person and not proposal.approvers:"),
     Mutant("two identities of one person are two people", "I2", APPROVAL, "    return person.name\n", "    return person.principal\n"),
-    Mutant("an agent may decide", "I2", APPROVAL, "if person.name is None or not person.principal.startswith(PEOPLE):", "if person.name is None:"),
+    Mutant("an agent may decide", "I2", APPROVAL, "if person.name is None or not is_person(person.principal):", "if person.name is None:"),
     Mutant("a denial is only written down", "I4", APPROVAL, "        return _ENDS[answer]\n    return proposal.state if", "        return proposal.state\n    return proposal.state if"),
     Mutant("the execution clock starts at the end of the approval clock", "I3", APPROVAL, "execute_by = decision.at + proposal.execute_within", "execute_by = proposal.approve_by + proposal.execute_within"),
     Mutant("the first approval is enough", "I2", APPROVAL, "return proposal.state if lacking > 0 else", "return proposal.state if lacking > 1 else"),

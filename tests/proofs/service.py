@@ -282,7 +282,7 @@ async def served(app: App, session: Session, lab: Lab, place: Place) -> None:
         app.watch.stop()
 
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(serve._run(app, None, listener, True, session))
+        tasks.create_task(serve._run(app, (), listener, True, session))
         tasks.create_task(outside())
 
 

@@ -31,8 +31,8 @@ from agent.store import alerts, incidents, timeline, urgency, wakes
 from agent.store import inbox as rows
 from agent.store.database import Database, Transaction
 from agent.store.schema import alerts as alert_rows
+from agent.store.schema import deliveries
 from agent.store.schema import inbox as inbox_rows
-from agent.store.schema import signals
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 
@@ -50,7 +50,7 @@ def resolved(n: int) -> Alert:
 class Counted(Database):
     """Notes how many rows of a table each write transaction added."""
 
-    counting: Table = signals
+    counting: Table = deliveries
 
     @asynccontextmanager
     async def write(self, lasting: bool = True) -> AsyncIterator[Transaction]:
@@ -102,7 +102,7 @@ async def test_a_short_one_does_not_wait_behind_the_whole_of_a_long_one(tmp_path
         await asyncio.sleep(0)
     await box.accept("alertmanager", [alert(9_999)])
     async with db.read() as tx:
-        ahead = int((await tx.execute(select(func.count()).select_from(signals))).scalar() or 0)
+        ahead = int((await tx.execute(select(func.count()).select_from(deliveries))).scalar() or 0)
     assert not long.done()
     await long
     await db.close()

@@ -1,4 +1,4 @@
-"""How often a signal was delivered is counted, whatever else is written in the same transaction."""
+"""How often the same was delivered is counted, whatever else is written in the same transaction."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from sqlalchemy import select
 from agent.domain.redact import Redactor
 from agent.store import inbox
 from agent.store.database import Database
-from agent.store.schema import CHUNK, signals
+from agent.store.schema import CHUNK, deliveries
 
 AT = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 
 
-async def test_deliveries_are_counted_by_signal(database: Database) -> None:
+async def test_deliveries_of_the_same_are_counted(database: Database) -> None:
     many = {f"{n:064x}": 1 + n % 3 for n in range(CHUNK * 3)}
     async with database.write() as tx:
         await inbox.keep(tx, (), many, {}, AT)
@@ -28,7 +28,7 @@ async def test_deliveries_are_counted_by_signal(database: Database) -> None:
             AT + timedelta(1),
         )
     async with database.read() as tx:
-        rows = {row.key: row for row in await tx.execute(select(signals))}
+        rows = {row.key: row for row in await tx.execute(select(deliveries))}
         assert [one.receipt for one in await inbox.fresh(tx, 10)] == ["r1"]
     assert {key: rows[key].times for key in many} == {key: 1 + more for key, more in many.items()}
     assert {rows[key].last_at for key in many} == {AT + timedelta(1)}

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine, insert, make_url, select
+from sqlalchemy import create_engine, insert, make_url, select, text
 
 from agent.app import open_app
 from agent.clock import MovedClock
 from agent.domain.alert import Alert, AlertStatus
 from agent.domain.redact import Redactor
 from agent.gate.audit import verify
+from agent.service.inbox import Inbox
 from agent.settings import read
 from agent.sources.portions import PORTION
 from agent.store import inbox, migrate
@@ -58,6 +59,8 @@ def made_by_the_version_before(address: str, folder: Path) -> None:
         command.upgrade(config, "0002")
         for row in WAITS:
             connection.execute(insert(table), row)
+        delivered = text("INSERT INTO signals (key, first_at, last_at, times) VALUES (:key, :at, :at, 2)")
+        connection.execute(delivered, {"key": inbox.delivery_key(alert(1)), "at": NOW.isoformat(" ")})
     engine.dispose()
 
 
@@ -79,6 +82,15 @@ async def test_what_waits_keeps_its_order_and_a_long_entry_becomes_short_ones(ad
     assert waits[4].alerts == (alert(1_000, AlertStatus.RESOLVED), alert(3))
     assert [one[0] for one in odd] == ["odd"]
     assert states.count("done") == 1
+
+
+async def test_what_was_delivered_to_the_version_before_is_known_again(address: str, tmp_path: Path) -> None:
+    made_by_the_version_before(address, tmp_path / "data")
+    db = await Database.open(address, tmp_path / "data")
+    again = await Inbox(db, MovedClock(NOW)).accept("alertmanager", [alert(1)])
+    fresh = await Inbox(db, MovedClock(NOW)).accept("alertmanager", [alert(2)])
+    await db.close()
+    assert (again.duplicate, fresh.duplicate) == (True, False)
 
 
 async def test_the_service_goes_on_with_what_the_version_before_had_not_taken_in(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from agent.domain.cause import MODEL_FAULTS, Cause, Fault
 from agent.domain.evidence import Evidence
 from agent.domain.incident import Kind
 from agent.reasoner.protocol import View
-from agent.reasoner.rules.checks import CHANGE_READS, Subject, Tried, changes, outcomes_unknown
+from agent.reasoner.rules.checks import BELOW, CHANGE_READS, Subject, Tried, changes, outcomes_unknown
 from agent.reasoner.rules.evidence_index import EvidenceIndex, fact, labels_of, number
 from agent.reasoner.rules.first_minute import compare_call, history_call, onset, rule_call
 
@@ -233,14 +233,13 @@ def _upstream_first(view: View, alive: list[Candidate]) -> list[Candidate]:
         for c in alive
         if not c.subject.own and (c.subject.name in pointed or _beyond_changes(c)) and not c.contradicted
     ]
-    below = (Fault.DEPENDENCY_DOWN, Fault.NETWORK)
-    specific = [c for c in alive if c.subject.own and c.fault not in below and c.sound and _beyond_changes(c)]
+    specific = [c for c in alive if c.subject.own and c.fault not in BELOW and c.sound and _beyond_changes(c)]
     rest = [c for c in alive if c.subject.own]
     if not deep or (specific and not any(c.subject.name in pointed for c in deep)):
         return rest
     depth = depths(view)
-    deep.sort(key=lambda c: (c.fault in below, -depth.get(c.subject.name, 0), -c.score))
-    return [*deep, *(c for c in rest if c.fault not in below)]
+    deep.sort(key=lambda c: (c.fault in BELOW, -depth.get(c.subject.name, 0), -c.score))
+    return [*deep, *(c for c in rest if c.fault not in BELOW)]
 
 
 def _beyond_changes(candidate: Candidate) -> bool:
@@ -250,9 +249,7 @@ def _beyond_changes(candidate: Candidate) -> bool:
 
 def implicated(view: View, signs: Sequence[Tried]) -> set[str]:
     """Services that failing calls point at, and those with an alert of their own that began no later."""
-    found = {
-        p for one in signs if one.block.suggests in (Fault.DEPENDENCY_DOWN, Fault.NETWORK) and (p := peer_of(view, one))
-    }
+    found = {p for one in signs if one.block.suggests in BELOW and (p := peer_of(view, one))}
     began = onset(view)
     for evidence in EvidenceIndex(view).reads("began_around"):
         for seen in evidence.facts:
@@ -277,7 +274,7 @@ def depths(view: View) -> dict[str, int]:
 
 def component(view: View, candidate: Candidate) -> str:
     """The name a cause carries: the peer a dependency check shows, the model of a model's fault, else the service."""
-    if candidate.fault in (Fault.DEPENDENCY_DOWN, Fault.NETWORK) and (peer := worst_peer(view, candidate)):
+    if candidate.fault in BELOW and (peer := worst_peer(view, candidate)):
         return peer
     model = candidate.subject.model
     if candidate.fault in (Fault.DATA_BUG, Fault.STALE_FEATURES) and model and model.features_from:

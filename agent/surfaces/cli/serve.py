@@ -1,4 +1,4 @@
-"""`stanch serve`: the always-on service. The webhooks, the watch and Slack, in one process over one data folder."""
+"""`stanch serve`: the always-on service. The webhooks, the watch and the surfaces, in one process over one data folder."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agent.api import App, Listener
     from agent.domain.timeline import Event
     from agent.settings_file import ServeSection
-    from agent.surfaces.slack.service import SlackService
+    from agent.surfaces.live import Live
 
 log = logging.getLogger("stanch.serve")
 WARMING_S = 30.0
@@ -46,6 +46,8 @@ def serve(session: Session, host: str, port: int) -> int:
 
 
 async def _serve(session: Session, host: str, port: int) -> None:
+    from agent.surfaces.live import open_configured
+
     settings = session.settings()
     loopback = _is_loopback(host)
     if not loopback and not settings.door.tokens:
@@ -62,37 +64,38 @@ async def _serve(session: Session, host: str, port: int) -> None:
 
     async with session.open(settings, listeners=[heard]) as app:
         lock_or_busy(app)
-        async with _slack(app, listeners) as slack:
-            await _run(app, slack, listener, loopback, session)
+        surfaces = await open_configured(app)
+        listeners += [one.heard for one in surfaces]
+        await _run(app, surfaces, listener, loopback, session)
 
 
-async def _run(app: App, slack: SlackService | None, listener: socket.socket, loopback: bool, session: Session) -> None:
+async def _run(app: App, surfaces: Sequence[Live], listener: socket.socket, loopback: bool, session: Session) -> None:
     """Everything side by side, until a signal; then no new work, runs rest, what is in hand is answered."""
     from agent.surfaces.webhook import Readiness, build
 
     readiness = Readiness()
-    api = build(app, readiness, loopback, slack.routes() if slack else ())
-    if slack:
-        slack.measure(api.state.measures.registry)
+    api = build(app, readiness, loopback, [route for one in surfaces for route in one.routes()])
+    for one in surfaces:
+        one.measure(api.state.measures.registry)
     server = _server(api, app.settings.serve)
     stop = asyncio.Event()
-    for one in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(one, stop.set)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with asyncio.TaskGroup() as tasks:
         # from now on it lives; until it is ready, senders are told to come back
         answering = tasks.create_task(server.serve(sockets=[listener]))
         await _warmed(app)
         gc.freeze()  # what is loaded stays: looking through it for garbage would hold everything up for a tenth of a second
         watching = tasks.create_task(app.watch.run())
-        talking = [tasks.create_task(one) for one in (slack.tasks() if slack else ())]
+        talking = [tasks.create_task(task) for one in surfaces for task in one.tasks()]
         readiness.ready = True
-        _say(session, app, listener, loopback)
+        _say(session, app, surfaces, listener, loopback)
         await asyncio.wait([tasks.create_task(stop.wait()), watching, answering], return_when=asyncio.FIRST_COMPLETED)
         readiness.draining = True
         app.watch.stop()
         await watching
-        if slack:
-            await slack.close()
+        for one in surfaces:
+            await one.close()
         await asyncio.gather(*talking)
         server.should_exit = True
         stop.set()
@@ -105,19 +108,6 @@ async def _warmed(app: App) -> None:
             await app.warm()
     except Exception:
         log.exception("not everything is loaded ahead; the first incident will take longer")
-
-
-@asynccontextmanager
-async def _slack(app: App, listeners: list[Listener]) -> AsyncIterator[SlackService | None]:
-    """Slack, where it is configured; otherwise incidents are worked all the same."""
-    if not app.settings.slack.configured:
-        yield None
-        return
-    from agent.surfaces.slack.service import SlackService
-
-    slack = await SlackService.open(app)
-    listeners.append(slack.heard)
-    yield slack
 
 
 def _server(api: FastAPI, limits: ServeSection) -> Server:
@@ -158,10 +148,12 @@ def _listener(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _say(session: Session, app: App, listener: socket.socket, loopback: bool) -> None:
+def _say(session: Session, app: App, surfaces: Sequence[Live], listener: socket.socket, loopback: bool) -> None:
     host, port = listener.getsockname()[:2]
-    slack = app.settings.slack
-    where = f"Slack {slack.channel} ({slack.mode})" if slack.configured else "no Slack (see `stanch doctor`)"
+    from agent.surfaces.live import absent
+
+    missing = [f"no {title} (see `stanch doctor`)" for title in absent(app)]
+    where = ", ".join([*(one.where for one in surfaces), *missing])
     known = "anybody on this machine" if loopback and not app.settings.door.tokens else "whoever has a token"
     session.console.print(
         f"Listening on http://{host}:{port} for {known}; {where}; reasoner {app.settings.reasoner}.\n"

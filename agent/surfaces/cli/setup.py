@@ -30,7 +30,7 @@ def version() -> int:
 @click.argument("file", type=click.Choice(["stanch", "catalog", "policy", "cases", "scenario"]))
 def schema(file: str) -> int:
     """Print the JSON schema of stanch.yaml, catalog.yaml, policy.yaml, a table of policy cases or a scenario, for an editor to check against."""
-    from agent.domain.catalog import CatalogFile
+    from agent.domain import catalog
     from agent.gate.policy_file import PolicyFile
     from agent.gate.policy_tests import Cases
     from agent.lab.scenario import Scenario
@@ -38,7 +38,7 @@ def schema(file: str) -> int:
 
     kinds: dict[str, type[BaseModel]] = {
         "stanch": file_type(),
-        "catalog": CatalogFile,
+        "catalog": catalog.file_type(),
         "policy": PolicyFile,
         "cases": Cases,
         "scenario": Scenario,
@@ -169,10 +169,12 @@ async def _inbox(app: App) -> list[tuple[str, str, str]]:
 
 
 async def _doctor(session: Session, as_json: bool, llm: bool) -> int:
+    from agent.surfaces.live import check
+
     try:
         async with opened(session) as app:
             rows = [
-                *_configuration(app), *await _memory(app), await _switch(app), *[await _backend(app, b) for b in app.backends.all], *_missing(app), *await _inbox(app), *await _slack(app),
+                *_configuration(app), *await _memory(app), await _switch(app), *[await _backend(app, b) for b in app.backends.all], *_missing(app), *_sources(app), *await _inbox(app), *await check(app),
                 *(await _llm(app) if llm else ()),
             ]  # fmt: skip
     except StanchError as error:
@@ -231,6 +233,19 @@ def _missing(app: App) -> list[Row]:
     ]
 
 
+def _sources(app: App) -> list[Row]:
+    """Of each source that signs, whether its signatures open its route."""
+    from agent.sources import SOURCES
+
+    return [
+        (f"source {source.name}", "ok", f"{source.path}, with a token or its signature")
+        if app.settings.door.secret_of(source.name).get_secret_value()
+        else (f"source {source.name}", "absent", f"{source.path}: set {source.secret_variable} to take what it signs")
+        for source in SOURCES
+        if source.signs
+    ]
+
+
 async def _backend(app: App, backend: Any) -> Row:
     try:
         return (f"{backend.kind} {backend.name}", "ok", await health(backend))
@@ -254,21 +269,3 @@ async def _llm(app: App) -> list[Row]:
         return [(what, state, app.redact(text)) for what, state, text in await probe(endpoint, llm.answer_tokens)]
     finally:
         await endpoint.close()
-
-
-async def _slack(app: App) -> list[Row]:
-    """Only where somebody has begun to configure it."""
-    slack = app.settings.slack
-    if not (slack.configured or slack.channel or slack.bot_token.get_secret_value()):
-        return [
-            (
-                "slack",
-                "absent",
-                "not configured: `stanch slack manifest` makes the app; then STANCH_SLACK_BOT_TOKEN and _CHANNEL",
-            )
-        ]
-    try:
-        from agent.surfaces.slack.health import checked
-    except ModuleNotFoundError as error:
-        return [("slack", "wrong", f"{error.name} is not installed: pip install 'stanch[slack]'")]
-    return await checked(slack, app.catalog)

@@ -10,9 +10,9 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from agent.domain.catalog import Catalog
-from agent.settings import SlackSettings
 from agent.surfaces.slack.groups import UserGroups
 from agent.surfaces.slack.manifest import SCOPES, USER_GROUPS
+from agent.surfaces.slack.settings import SlackSettings
 
 Row = tuple[str, str, str]  # what, ok | wrong | absent, in words
 UNREACHABLE = (SlackClientError, aiohttp.ClientError, TimeoutError, OSError)

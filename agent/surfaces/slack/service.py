@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class SlackService:
     poster: ThreadSync
     inbound: Inbound
+    where: str
 
     @classmethod
     async def open(cls, app: App) -> SlackService:
@@ -30,7 +31,8 @@ class SlackService:
         client = DiscreetClient(app.redact, slack.bot_token.get_secret_value(), slack.api_url)
         outbox = app.outbox("slack")
         poster = ThreadSync(app, outbox)
-        return cls(poster, await attach(app, outbox, client, heard=poster.look))
+        inbound = await attach(app, outbox, client, heard=poster.look)
+        return cls(poster, inbound, f"Slack {slack.channel} ({slack.mode})")
 
     def heard(self, event: Event) -> None:
         self.poster.heard(event)

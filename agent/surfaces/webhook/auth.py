@@ -16,22 +16,21 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agent import settings
-from agent.settings import EVERYTHING, Token
+from agent.settings import Token, everything
 from agent.sources.signature import Signature
 from agent.surfaces.webhook.bodies import bounded
 from agent.surfaces.webhook.problems import Refusal, answer
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="stanch", Basic realm="stanch"'}
 LOCAL = frozenset({"127.0.0.1", "localhost", "[::1]"})
-Scopes = frozenset[settings.Scope]
+Scopes = frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
     """A token with `scope`, or, where the route's source signs, its `signature`; `opened`: nothing."""
 
-    scope: settings.Scope | None = None
+    scope: str | None = None
     signature: Signature | None = None
     opened: bool = False
 
@@ -131,7 +130,7 @@ class Guard:
             raise Refusal(401, self._help(path), CHALLENGE)
         if headers.get("origin") or _host(headers.get("host", "")) not in LOCAL:
             raise Refusal(403, "Without STANCH_WEBHOOK_TOKENS only programs on this machine may call. Set a token.")
-        return EVERYTHING
+        return everything()
 
     def _nothing(self, scope: Scope) -> Refusal:
         """What states no need is not there, whoever asks."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any
 
@@ -11,58 +11,10 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.responses import HTMLResponse, JSONResponse
 
+from agent.sources.source import Source
 from agent.surfaces.webhook import docs
 from agent.surfaces.webhook.problems import MEDIA, Problem
 
-_TEXT = {"type": "object", "additionalProperties": {"type": ["string", "null"]}}
-_TIME = {"type": "string", "format": "date-time"}
-ALERT: Mapping[str, Any] = {
-    "type": "object",
-    "required": ["labels", "startsAt"],
-    "properties": {
-        "labels": {**_TEXT, "minProperties": 1},
-        "annotations": _TEXT,
-        "startsAt": _TIME,
-        "endsAt": {"anyOf": [_TIME, {"type": "null"}]},
-        "generatorURL": {"type": "string"},
-        "fingerprint": {"type": "string"},
-        "status": {"type": "string"},
-    },
-}
-_NOTIFICATION = {
-    "type": "object",
-    "required": ["alerts"],
-    "properties": {"alerts": {"type": "array", "minItems": 1, "contains": ALERT}},
-}
-_EVENT = {
-    "type": "object",
-    "required": ["specversion", "id", "source", "type"],
-    "properties": {
-        "specversion": {"const": "1.0"},
-        "id": {"type": "string", "minLength": 1},
-        "source": {"type": "string", "minLength": 1},
-        "type": {"type": "string", "minLength": 1},
-        "time": {"anyOf": [_TIME, {"type": "null"}]},
-        "subject": {"type": "string"},
-        "data": {},
-    },
-}
-_BODIES: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any], str]] = {
-    "alertmanager": (
-        ("application/json",), _NOTIFICATION,
-        "The body of an Alertmanager webhook (version 4), as `GET /api/v2/alerts` lists alerts, or one alert. At least "
-        "one alert has to be readable; what is not is set aside.",
-    ),
-    "grafana": (
-        ("application/json",), _NOTIFICATION,
-        "The body of a Grafana webhook, with a token or with `X-Grafana-Alerting-Signature`.",
-    ),
-    "events": (
-        ("application/cloudevents+json", "application/json"), _EVENT,
-        "A CloudEvent 1.0 in structured mode, or in binary mode (`ce-` headers, the data as JSON), with a token or with "
-        "the `webhook-` headers of Standard Webhooks. `data.alert` may hold an alert.",
-    ),
-}  # fmt: skip
 _REFUSALS = {
     400: "It cannot be understood; `detail` says what to mend.",
     401: "No token, or a signature that does not fit.",
@@ -120,15 +72,13 @@ def _refusal(status: int) -> dict[str, Any]:
     return told
 
 
-def posted(path: str, taken: type[BaseModel]) -> dict[str, Any]:
+def posted(source: Source, taken: type[BaseModel]) -> dict[str, Any]:
     """Of a route that takes notifications in."""
-    source = path.rsplit("/", 1)[-1]
-    medias, schema, about = _BODIES[source]
-    content = {media: {"schema": schema} for media in medias}
+    content = {media: {"schema": source.schema} for media in source.media}
     return {
-        "operation_id": f"post_{source}",
-        "summary": about.split(",")[0].rstrip("."),
-        "description": about,
+        "operation_id": f"post_{source.name}",
+        "summary": source.about.split(",")[0].rstrip("."),
+        "description": source.about,
         "response_model": None,
         "responses": {
             202: {"model": taken, "description": "It is kept, and will be worked."},

@@ -1,13 +1,13 @@
 """The routes: what comes in is checked, understood, kept, and only then answered.
 
-What a request holds is understood by agent.sources; the inbox keeps it. Work begins when it has been answered.
+What a request holds is understood by its source (agent.sources.SOURCES); the inbox keeps it. Work begins when it has been answered.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from fastapi import FastAPI, Request
@@ -18,15 +18,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from agent.domain.alert import Alert
+from agent import sources
 from agent.domain.incident import State
 from agent.domain.text import visible
 from agent.errors import Overloaded, TooMany, UnusableInput
 from agent.service.inbox import Inbox, Receipt
-from agent.settings import Scope, Settings
-from agent.sources import alertmanager, events, grafana
-from agent.sources.alertmanager import Delivery, Dialect
+from agent.settings import DOCS, METRICS, Settings
 from agent.sources.portions import by_portions
+from agent.sources.source import Delivery, Posted, Source
 from agent.surfaces.webhook import openapi
 from agent.surfaces.webhook.auth import ITSELF, PUBLIC, Guard, Keys, Need
 from agent.surfaces.webhook.bodies import bounded, media
@@ -34,12 +33,9 @@ from agent.surfaces.webhook.metrics import Counted, ServiceMetrics
 from agent.surfaces.webhook.problems import Refusal, answer, later
 from agent.surfaces.webhook.readiness import Readiness
 from agent.surfaces.webhook.security_headers import HEADERS, Headed
-from tools.context import Change, Clock
+from tools.context import Clock
 
 log = logging.getLogger("stanch.webhook")
-ALERTMANAGER, GRAFANA, EVENTS = "/v1/webhooks/alertmanager", "/v1/webhooks/grafana", "/v1/events"
-SOURCES = {ALERTMANAGER: "alertmanager", GRAFANA: "grafana", EVENTS: "events"}
-JSON = frozenset({"application/json"})
 MEGABYTE = 1024 * 1024
 ASKED_S, WRITTEN_S = 2.0, 10.0  # how long the database may take, to say that it is there and to keep a notification
 
@@ -74,30 +70,27 @@ class Taken(BaseModel):
 def build(app: Behind, readiness: Readiness, loopback: bool, routes: Sequence[Route] = ()) -> FastAPI:
     """The web application. `loopback` is: it is bound so that only this machine reaches it. `routes` authenticate themselves."""
     measures = ServiceMetrics(lambda: app.inbox.absorbed)
-    door, secrets = WebhookEndpoints(app, readiness, measures), app.settings.door
+    door, allowed = WebhookEndpoints(app, readiness, measures), app.settings.door
     web = openapi.Documented(title="Stanch", version="1", openapi_url=None, redirect_slashes=False)
     web.state.measures = measures
-    signed = {GRAFANA: grafana.signature(secrets.grafana_secret), EVENTS: events.signature(secrets.events_secret)}
     needs: dict[tuple[str, str], Need] = {}
-    for path, endpoint, scope in (
-        (ALERTMANAGER, door.alertmanager, Scope.ALERTS), (GRAFANA, door.grafana, Scope.ALERTS), (EVENTS, door.events, Scope.EVENTS),
-    ):  # fmt: skip
-        needs["POST", path] = Need(scope, signed.get(path))
+    for source in sources.SOURCES:
+        needs["POST", source.path] = Need(source.scope, source.signature(allowed.secret_of(source.name)))
         web.router.add_api_route(
-            path,
-            endpoint,
+            source.path,
+            door.taking(source),
             methods=["POST"],
             status_code=202,
             route_class_override=openapi.Straight,
-            **openapi.posted(path, Taken),
+            **openapi.posted(source, Taken),
         )
     for path, shown, need in (
-        ("/healthz", door.healthz, PUBLIC), ("/readyz", door.readyz, PUBLIC), ("/metrics", door.metrics, Need(Scope.METRICS)),
+        ("/healthz", door.healthz, PUBLIC), ("/readyz", door.readyz, PUBLIC), ("/metrics", door.metrics, Need(METRICS)),
     ):  # fmt: skip
         needs["GET", path] = need
         web.add_api_route(path, shown, methods=["GET"], **openapi.shown(path))
     for path, told in (("/openapi.json", web.as_json), ("/docs", web.as_page)):
-        needs["GET", path] = needs["HEAD", path] = Need(Scope.DOCS)
+        needs["GET", path] = needs["HEAD", path] = Need(DOCS)
         web.router.routes.append(Route(path, told, methods=["GET"]))
     for route in routes:
         needs |= {(method, route.path): ITSELF for method in route.methods or ()}
@@ -105,8 +98,8 @@ def build(app: Behind, readiness: Readiness, loopback: bool, routes: Sequence[Ro
     web.add_exception_handler(Refusal, _refused)
     web.add_exception_handler(HTTPException, _refused)
     web.add_exception_handler(Exception, _defect)
-    web.add_middleware(Guard, needs=needs, keys=Keys(secrets.tokens), loopback=loopback, limit=door.limit)
-    web.add_middleware(Counted, measures=measures, sources=SOURCES)
+    web.add_middleware(Guard, needs=needs, keys=Keys(allowed.tokens), loopback=loopback, limit=door.limit)
+    web.add_middleware(Counted, measures=measures, sources={one.path: one.name for one in sources.SOURCES})
     web.add_middleware(Headed)
     web.state.needs = needs
     return web
@@ -131,25 +124,17 @@ class WebhookEndpoints:
         self.limit = int(app.settings.serve.max_body_mb * MEGABYTE)  # bytes of a body
         self._turn = asyncio.Lock()  # of long bodies that are read at the same time
 
-    async def alertmanager(self, request: Request) -> Response:
-        body = await self._body(request, JSON)
-        delivery = await self._read(body, alertmanager.ALERTMANAGER)
-        if delivery.left_out:
-            self._app.inbox.on_refusal()
-        return await self._keep("alertmanager", body, delivery.alerts, delivery.odd)
+    def taking(self, source: Source) -> Callable[[Request], Awaitable[Response]]:
+        """The endpoint of a source."""
 
-    async def grafana(self, request: Request) -> Response:
-        body = await self._body(request, JSON)
-        delivery = await self._read(body, grafana.GRAFANA)
-        return await self._keep("grafana", body, delivery.alerts, delivery.odd)
+        async def take(request: Request) -> Response:
+            body = await self._body(request, source.media)
+            delivery = await self._read(Posted(body, request.headers, self._app.settings.serve.max_alerts), source)
+            if source.reconciled and delivery.left_out:
+                self._app.inbox.on_refusal()
+            return await self._keep(source.name, body, delivery)
 
-    async def events(self, request: Request) -> Response:
-        body = await self._body(request, JSON | {events.STRUCTURED})
-        try:
-            heard = events.parse(body, request.headers, self._app.clock.now())
-        except UnusableInput as error:
-            raise Refusal(400, str(error)) from None
-        return await self._keep("events", body, heard.alerts, heard.odd, (heard.change,))
+        return take
 
     async def healthz(self) -> Response:
         return PlainTextResponse("ok\n")
@@ -172,35 +157,33 @@ class WebhookEndpoints:
             return Response(self._measures.exposition(None, {}), media_type=CONTENT_TYPE_LATEST)
         return Response(self._measures.exposition(waiting, states), media_type=CONTENT_TYPE_LATEST)
 
-    async def _body(self, request: Request, wanted: frozenset[str]) -> bytes:
+    async def _body(self, request: Request, wanted: Sequence[str]) -> bytes:
         if self._readiness.refusal is not None:
             raise later(self._readiness.refusal)
         media(request, wanted)
         return await bounded(request, self.limit)
 
-    async def _read(self, body: bytes, dialect: Dialect) -> Delivery:
+    async def _read(self, posted: Posted, source: Source) -> Delivery:
         """What a notification says, read by portions."""
-        now, most = self._app.clock.now(), self._app.settings.serve.max_alerts
         try:
-            return await by_portions(alertmanager.delivering(body, now, dialect, most), self._turn)
+            return await by_portions(source.parse(posted, self._app.clock.now()), self._turn)
         except TooMany as error:
-            raise self._too_many(str(error), dialect) from None
+            raise self._too_many(str(error), source) from None
         except UnusableInput as error:
             raise Refusal(400, str(error)) from None
 
-    def _too_many(self, what: str, dialect: Dialect) -> Refusal:
+    def _too_many(self, what: str, source: Source) -> Refusal:
         """It is not sent again, so it is looked for soon where it can be."""
         mend = f"{what} Group alerts more finely, set max_alerts in the receiver, or raise serve.max_alerts in stanch.yaml."
-        if dialect.source != SOURCES[ALERTMANAGER] or not self._app.settings.backends.get("alertmanager"):
+        if not source.reconciled or not self._app.settings.backends.get("alertmanager"):
             return Refusal(413, f"{mend} Nothing of it is kept, and nothing here can ask for it.")
         self._app.inbox.on_refusal()
         return Refusal(413, f"{mend} What was refused is found by reconciling with Alertmanager, which begins now.")
 
-    async def _keep(
-        self, source: str, body: bytes, alerts: Sequence[Alert], odd: Sequence[str], changes: Sequence[Change] = ()
-    ) -> Response:
+    async def _keep(self, source: str, body: bytes, delivery: Delivery) -> Response:
         """Answer once it is on disk."""
-        odd = [visible(one, 500) for one in odd]
+        alerts, changes = delivery.alerts, delivery.changes
+        odd = [visible(one, 500) for one in delivery.odd]
         mine = [alert for alert in alerts if not self._app.inbox.raised_here(alert)]
         writes = [self._app.inbox.accept(source, mine, changes)] if mine or changes else []
         writes += [self._app.inbox.quarantine(source, body, " ".join(odd)[:2_000])] if odd else []

@@ -22,10 +22,11 @@ from agent.app import open_app
 from agent.domain.timeline import EventKind
 from agent.gate.proposal import Proposal
 from agent.service.outbox import Outbox
-from agent.settings import Settings, SlackSettings
+from agent.settings import Settings
 from agent.surfaces.cli import demo_env
 from agent.surfaces.cli.session import Session
 from agent.surfaces.slack.receiver import Inbound, attach
+from agent.surfaces.slack.settings import SlackSettings
 from tests.fake_slack import FakeSlack, form, sign
 from tests.graph.test_graph import END, LOOK, Scripted, scale
 from tools.context import Clock
@@ -168,7 +169,7 @@ def _opened(
     catalog["people"] = {**catalog.get("people", {}), **PEOPLE}
     catalog["groups"] = dict(groups)
     settings.catalog.write_text(yaml.safe_dump(catalog))
-    return open_app(replace(settings, slack=slack), clock, listeners, reasoner)
+    return open_app(replace(settings, surfaces={"slack": slack}), clock, listeners, reasoner)
 
 
 Opener = Callable[..., AbstractAsyncContextManager[App]]

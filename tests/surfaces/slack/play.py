@@ -19,10 +19,11 @@ from agent.domain.timeline import Event
 from agent.domain.urgency import Depth, Urgency
 from agent.graph.worker import Rest, RestKind
 from agent.service.outbox import Outbox
-from agent.settings import Settings, SlackSettings
+from agent.settings import Settings
 from agent.store import urgency
 from agent.surfaces.cli import demo_env
 from agent.surfaces.cli.session import Session
+from agent.surfaces.slack.settings import SlackSettings
 from agent.surfaces.slack.sync import ThreadSync
 from tests.fake_slack import FakeSlack
 
@@ -48,7 +49,7 @@ class WithSlack(Session):
     slack: SlackSettings = field(default_factory=SlackSettings)
 
     def settings(self) -> Settings:
-        return replace(super().settings(), slack=self.slack)
+        return replace(super().settings(), surfaces={"slack": self.slack})
 
 
 @dataclass

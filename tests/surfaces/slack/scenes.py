@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from agent.domain.alert import Alert, AlertStatus
-from agent.domain.catalog import Catalog, PersonEntry
+from agent.domain.catalog import Catalog, file_type
 from agent.domain.cause import Cause, Fault
 from agent.domain.check import Check, Guard, SuccessTest
 from agent.domain.events import (
@@ -118,6 +118,10 @@ def scene(text: Text = as_named, state: ProposalState = ProposalState.UNKNOWN, t
         name="demand-forecast", match={"service": "demand-forecast"}, environment=text("env"), owner=text("owner")
     )
     needs = Service(name=text("dependent"), match={"x": "y"}, depends_on=("demand-forecast",))
-    catalog = Catalog({service.name: service, needs.name: needs}, {}, {"ann": PersonEntry(os_user="ann")})
+    catalog = Catalog(
+        {service.name: service, needs.name: needs},
+        {},
+        file_type().model_validate({"people": {"ann": {"os_user": "ann"}}}).people,
+    )
     attention = Urgency(INCIDENT, Depth.INVESTIGATE, "C1", ("S0ONCALL", text("mention")), text("route"))
     return Scene(fold(incident, (alert,), events), attention, catalog, {made.id: made})

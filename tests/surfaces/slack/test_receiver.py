@@ -229,7 +229,7 @@ async def test_a_door_without_its_secret_is_a_mistake_at_the_start(tmp_path: Pat
         client = home.inbound._client
         for mode, missing in (("http", "signing_secret"), ("socket", "app_token")):
             slack = replace(home.app.settings.slack, mode=mode, **{missing: SecretStr("")})
-            app = replace(home.app, settings=replace(home.app.settings, slack=slack))
+            app = replace(home.app, settings=replace(home.app.settings, surfaces={"slack": slack}))
             with pytest.raises(BadConfiguration, match=f"STANCH_SLACK_{missing.upper()}"):
                 await attach(app, home.outbox, client, wall=Wall())
 

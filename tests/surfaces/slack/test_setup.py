@@ -11,12 +11,12 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from agent.domain.catalog import Catalog, CatalogFile, from_file
+from agent.domain.catalog import Catalog, CatalogFile, file_type, from_file
 from agent.errors import BadConfiguration
-from agent.settings import SlackSettings
 from agent.surfaces.slack.groups import UserGroups
 from agent.surfaces.slack.health import checked
 from agent.surfaces.slack.manifest import EVENTS, SCOPES, manifest
+from agent.surfaces.slack.settings import SlackSettings
 from tests.fake_slack import FakeSlack, Trouble
 from tests.warm import Warm
 
@@ -163,7 +163,7 @@ def test_a_group_names_people_or_a_slack_user_group() -> None:
     body = json.loads(
         '{"people": {"ann": {"slack": {"team": "T1", "user": "U1"}}}, "groups": {"on-call": ["slack-group:S0123"]}}'
     )
-    catalog = from_file(CatalogFile(**body))
+    catalog = from_file(file_type()(**body))
     assert catalog.person("slack:T1/U1").groups == ()
     catalog.elsewhere.members = {"slack-group:S0123": frozenset({"slack:T1/U1"})}.__getitem__
     assert catalog.person("slack:T1/U1").groups == ("on-call",)

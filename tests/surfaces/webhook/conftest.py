@@ -41,7 +41,8 @@ class Place:
 
 def door_settings(tmp_path: Path, tokens: Sequence[str] = (TOKEN, OLDER), body_mb: float = 8.0) -> Settings:
     settings = read({"data": str(tmp_path / "data"), "reasoner": "runbook"}, cwd=tmp_path)
-    door = DoorSettings(tuple(map(Token.parse, tokens)), SecretStr(GRAFANA_SECRET), SecretStr(EVENTS_SECRET))
+    secrets = {"grafana": SecretStr(GRAFANA_SECRET), "events": SecretStr(EVENTS_SECRET)}
+    door = DoorSettings(tuple(map(Token.parse, tokens)), secrets)
     return replace(settings, door=door, serve=settings.serve.model_copy(update={"max_body_mb": body_mb}))
 
 

@@ -65,7 +65,7 @@ async def killed_under_load(folder: Path, port: int) -> tuple[Sent, subprocess.P
 
 def deliveries(data: Path) -> int:
     with sqlite3.connect(data / "stanch.db") as store:
-        (times,) = store.execute("SELECT sum(times) FROM signals").fetchone()
+        (times,) = store.execute("SELECT sum(times) FROM deliveries").fetchone()
     store.close()
     return int(times)
 

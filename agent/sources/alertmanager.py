@@ -17,7 +17,7 @@ from agent.domain.alert import Alert, AlertStatus
 from agent.errors import UnusableInput
 from agent.sources.long_json import decoded
 from agent.sources.portions import PORTION, Steps, at_once
-from agent.sources.source import Delivery, Posted, Source
+from agent.sources.source import Delivery, Incoming, Source
 
 ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 DEEPEST = 20  # levels of what an alert may carry besides its own fields
@@ -290,15 +290,15 @@ SCHEMA: Mapping[str, Any] = {
 }
 
 
-def read_posted(posted: Posted, now: datetime) -> Steps[Delivery]:
-    return (yield from delivering(posted.body, now, ALERTMANAGER, posted.most))
+def read_incoming(incoming: Incoming, now: datetime) -> Steps[Delivery]:
+    return (yield from delivering(incoming.body, now, ALERTMANAGER, incoming.most))
 
 
 SOURCE = Source(
     "alertmanager",
     "/v1/webhooks/alertmanager",
     "alerts",
-    read_posted,
+    read_incoming,
     SCHEMA,
     "The body of an Alertmanager webhook (version 4), as `GET /api/v2/alerts` lists alerts, or one alert. At least "
     "one alert has to be readable; what is not is set aside.",

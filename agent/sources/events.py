@@ -24,7 +24,7 @@ from agent.clock import iso
 from agent.errors import UnusableInput
 from agent.sources.alertmanager import TIME, Dialect, Moment, problems, read_alert
 from agent.sources.portions import Steps
-from agent.sources.source import Delivery, Posted, Signs, Source
+from agent.sources.source import Delivery, Incoming, Signing, Source
 from tools.context import Change
 
 EVENT = Dialect("event", "", "a CloudEvent")
@@ -160,9 +160,9 @@ def _keys(secret: str) -> list[bytes]:
     return [key for key in keys if key]
 
 
-def read_posted(posted: Posted, now: datetime) -> Steps[Delivery]:
+def read_incoming(incoming: Incoming, now: datetime) -> Steps[Delivery]:
     yield from ()  # one event is short
-    return parse(posted.body, posted.headers, now)
+    return parse(incoming.body, incoming.headers, now)
 
 
 SCHEMA: Mapping[str, Any] = {
@@ -182,10 +182,10 @@ SOURCE = Source(
     "events",
     "/v1/events",
     "events",
-    read_posted,
+    read_incoming,
     SCHEMA,
     "A CloudEvent 1.0 in structured mode, or in binary mode (`ce-` headers, the data as JSON), with a token or with "
     "the `webhook-` headers of Standard Webhooks. `data.alert` may hold an alert.",
     media=(STRUCTURED, "application/json"),
-    signs=Signs(HEADER, genuine),
+    signs=Signing(HEADER, genuine),
 )

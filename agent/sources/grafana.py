@@ -10,7 +10,7 @@ from datetime import datetime
 
 from agent.sources.alertmanager import SCHEMA, Dialect, delivered, delivering
 from agent.sources.portions import Steps
-from agent.sources.source import Delivery, Posted, Signs, Source
+from agent.sources.source import Delivery, Incoming, Signing, Source
 
 GRAFANA = Dialect("grafana", "1", "a Grafana webhook")
 HEADER = "x-grafana-alerting-signature"
@@ -26,8 +26,8 @@ def parse(body: bytes, now: datetime) -> Delivery:
     return delivered(body, now, GRAFANA)
 
 
-def read_posted(posted: Posted, now: datetime) -> Steps[Delivery]:
-    return (yield from delivering(posted.body, now, GRAFANA, posted.most))
+def read_incoming(incoming: Incoming, now: datetime) -> Steps[Delivery]:
+    return (yield from delivering(incoming.body, now, GRAFANA, incoming.most))
 
 
 def genuine(secret: str, headers: Mapping[str, str], body: bytes, now: float) -> bool:
@@ -46,8 +46,8 @@ SOURCE = Source(
     "grafana",
     "/v1/webhooks/grafana",
     "alerts",
-    read_posted,
+    read_incoming,
     SCHEMA,
     "The body of a Grafana webhook, with a token or with `X-Grafana-Alerting-Signature`.",
-    signs=Signs(HEADER, genuine),
+    signs=Signing(HEADER, genuine),
 )

@@ -28,7 +28,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
+class Incoming:
     """A request as it came. `headers` have lower-case names; a list of more than `most` alerts is TooMany."""
 
     body: bytes
@@ -37,7 +37,7 @@ class Posted:
 
 
 @dataclass(frozen=True, slots=True)
-class Signs:
+class Signing:
     """A source that signs: the header (lower case) that carries its signature, and whether one is its own."""
 
     header: str
@@ -51,11 +51,11 @@ class Source:
     name: str
     path: str
     scope: str  # what a token has to be good for (STANCH_WEBHOOK_TOKENS)
-    parse: Callable[[Posted, datetime], Steps[Delivery]]  # UnusableInput says what to mend
+    parse: Callable[[Incoming, datetime], Steps[Delivery]]  # UnusableInput says what to mend
     schema: Mapping[str, Any]  # JSON schema of a body
     about: str  # of the body, for /docs; its first words up to a comma are the title
     media: tuple[str, ...] = ("application/json",)
-    signs: Signs | None = None  # None: it comes with a token
+    signs: Signing | None = None  # None: it comes with a token
     reconciled: bool = False  # what was refused or left out is found by asking the Alertmanager that is configured
 
     @property

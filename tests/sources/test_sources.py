@@ -21,7 +21,7 @@ from agent.domain.alert import Alert, AlertStatus
 from agent.errors import BadConfiguration, UnusableInput
 from agent.settings import Token, read, scopes
 from agent.sources.portions import Steps
-from agent.sources.source import Delivery, Posted, Signs, Source
+from agent.sources.source import Delivery, Incoming, Signing, Source
 from agent.surfaces.cli import setup
 from agent.surfaces.webhook import Readiness, build
 from tests.command_line import TOP
@@ -34,19 +34,19 @@ def genuine(secret: str, headers: Mapping[str, str], body: bytes, now: float) ->
     return hmac.compare_digest(hmac.new(secret.encode(), body, hashlib.sha256).hexdigest(), headers["x-bell"])
 
 
-def heard(posted: Posted, now: datetime) -> Steps[Delivery]:
+def heard(incoming: Incoming, now: datetime) -> Steps[Delivery]:
     yield from ()
-    told = json.loads(posted.body)
+    told = json.loads(incoming.body)
     if "rings" not in told:
         raise UnusableInput("No bell rings in it. Say which under `rings`.")
-    labels = {"alertname": told["rings"], "bell": posted.headers.get("x-tower", "none")}
+    labels = {"alertname": told["rings"], "bell": incoming.headers.get("x-tower", "none")}
     began = datetime.fromisoformat(told["at"])
     return Delivery((Alert("bells", told["rings"], AlertStatus.FIRING, labels, {}, began),))
 
 
 BELLS = Source(
     "bells", PATH, "bells", heard, {"type": "object", "required": ["rings"]}, "A bell, as towers ring it.",
-    signs=Signs("x-bell", genuine),
+    signs=Signing("x-bell", genuine),
 )  # fmt: skip
 
 

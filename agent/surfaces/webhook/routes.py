@@ -25,7 +25,7 @@ from agent.errors import Overloaded, TooMany, UnusableInput
 from agent.service.inbox import Inbox, Receipt
 from agent.settings import DOCS, METRICS, Settings
 from agent.sources.portions import by_portions
-from agent.sources.source import Delivery, Posted, Source
+from agent.sources.source import Delivery, Incoming, Source
 from agent.surfaces.webhook import openapi
 from agent.surfaces.webhook.auth import ITSELF, PUBLIC, Guard, Keys, Need
 from agent.surfaces.webhook.bodies import bounded, media
@@ -129,7 +129,7 @@ class WebhookEndpoints:
 
         async def take(request: Request) -> Response:
             body = await self._body(request, source.media)
-            delivery = await self._read(Posted(body, request.headers, self._app.settings.serve.max_alerts), source)
+            delivery = await self._read(Incoming(body, request.headers, self._app.settings.serve.max_alerts), source)
             if source.reconciled and delivery.left_out:
                 self._app.inbox.on_refusal()
             return await self._keep(source.name, body, delivery)
@@ -163,10 +163,10 @@ class WebhookEndpoints:
         media(request, wanted)
         return await bounded(request, self.limit)
 
-    async def _read(self, posted: Posted, source: Source) -> Delivery:
+    async def _read(self, incoming: Incoming, source: Source) -> Delivery:
         """What a notification says, read by portions."""
         try:
-            return await by_portions(source.parse(posted, self._app.clock.now()), self._turn)
+            return await by_portions(source.parse(incoming, self._app.clock.now()), self._turn)
         except TooMany as error:
             raise self._too_many(str(error), source) from None
         except UnusableInput as error:

@@ -16,8 +16,9 @@ from agent.api import Api, App, Listener
 from agent.clock import RealClock
 from agent.domain import catalog as catalogs
 from agent.domain.catalog import Catalog
+from agent.domain.payload import Payload
 from agent.domain.redact import Redactor
-from agent.domain.timeline import Event, EventKind
+from agent.domain.timeline import Event
 from agent.errors import BadConfiguration
 from agent.gate import approval, startup_audit
 from agent.gate.executor import Executor
@@ -274,10 +275,10 @@ def _reasoner(
         async with db.read() as tx:
             return await timeline.money_since(tx, midnight)
 
-    async def tell(incident: str, note: Mapping[str, Any]) -> None:
+    async def tell(incident: str, note: Payload) -> None:
         """At once, and not with the move: so that people see what is waited for."""
         async with db.write() as tx:
-            await timeline.append(tx, incident, EventKind.NOTE, OpenAIReasoner.name, note, clock.now())
+            await timeline.append(tx, incident, note, OpenAIReasoner.name, clock.now())
         await publish(incident)
 
     llm, budget = settings.llm, settings.llm.budget

@@ -13,10 +13,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, TypedDict
 
+from agent.domain.events import EvidenceRecorded
 from agent.domain.incident import State
 from agent.domain.incident_view import IncidentView
-from agent.domain.notes import CommandsToCopy
-from agent.domain.timeline import EventKind
+from agent.domain.notes import CommandsToCopy, GivenToPerson, MoveMade, PlainNote
+from agent.domain.timeline import events_of
 from agent.errors import ReasonerFailed, Refused, ToolError
 from agent.gate.executor import OUTSIDE
 from agent.graph.run_context import RunContext
@@ -25,7 +26,6 @@ from agent.graph.steps.manual_commands import commands
 from agent.graph.steps.propose import Judge
 from agent.graph.steps.think import (
     Checked,
-    attempt,
     checked,
     gives_up,
     halted,
@@ -36,7 +36,6 @@ from agent.graph.steps.think import (
     without_finding,
 )
 from agent.graph.steps.verify import Verifier
-from agent.reasoner import move_json
 from agent.reasoner.llm.budget import used
 from agent.reasoner.progress import CIRCLES, TOLD, idle
 from agent.reasoner.protocol import AskPerson, Conclude, Look, Propose, Reasoner, Reply, Thought
@@ -76,19 +75,16 @@ class Steps:
         """Ask the reasoner for the next move and check what it says; carry out a move that a crash left behind."""
         number = state.get("moves", 0) + 1
         incident_view = await self.run_context.incident_view(state["incident"])
-        left = next(
-            (e for e in incident_view.events if e.kind is EventKind.NOTE and e.data.get("number") == number), None
-        )
+        made = [event.payload for event in events_of(incident_view.events, MoveMade)]
+        left = next((one.move for one in made if one.number == number), None)
         if left is None:
             circles = idle(incident_view.events) == 1
             told = [*state.get("told", []), *([TOLD] if circles else [])]
             thought, result = await self._next(incident_view, number, told)
             if circles:
-                thought = replace(thought, notes=({"text": CIRCLES, "show": True}, *thought.notes))
+                thought = replace(thought, notes=(PlainNote(text=CIRCLES, show=True), *thought.notes))
             await self.run_context.write_move(state["incident"], run, thought, result, number, told)
-            move = thought.move
-        else:
-            move = move_json.from_json(left.data)
+        move = left or result.move
         return {"moves": number, "told": [], "next": _STEP_FOR[type(move)], **_wait_for_answer(move)}
 
     async def _next(self, incident_view: IncidentView, number: int, told: list[str]) -> tuple[Thought, Checked]:
@@ -104,17 +100,17 @@ class Steps:
         names = names_in(incident_view, self.run_context.catalog())
         rejections = tuple(told)
         refused: list[Thought] = []
-        for last in (False, True):
-            more = {"last": attempt(refused[-1])} if refused else {}
+        for again in (False, True):
+            last = refused[-1] if refused else None
             try:
-                thought = await self.reasoner.next_move(self.view(incident_view, rejections=rejections, extra=more))
+                thought = await self.reasoner.next_move(self.view(incident_view, rejections=rejections, last=last))
             except ReasonerFailed as error:
                 end = gives_up(str(error), incident_view)
                 return together(refused, Thought(end, "stanch")), Checked(end)
             result = checked(thought.move, incident_view.evidence, names)
             if isinstance(thought.move, Reply):
                 rejections = ("reply only answers a person's question; look, propose, ask or conclude.",)
-            elif not result.dropped or last:
+            elif not result.dropped or again:
                 break
             else:
                 rejections = result.reasons
@@ -123,9 +119,7 @@ class Steps:
         if isinstance(thought.move, Reply):
             end = gives_up("the reasoner did not make a move", incident_view)
             return Thought(end, "stanch"), Checked(end)
-        if isinstance(thought.move, Conclude):
-            thought = replace(thought, move=unknown_if_unfounded(thought.move, result, incident_view))
-        return thought, result
+        return thought, unknown_if_unfounded(result, incident_view)
 
     def view(self, incident_view: IncidentView, **more: Any) -> Any:
         book = self.run_context
@@ -137,7 +131,7 @@ class Steps:
         move, number, by = self.run_context.last_move(incident_view)
         assert isinstance(move, Look)
         context = self.run_context.context(incident_view)
-        done = {e.data.get("extra", {}).get("call") for e in incident_view.events if e.kind is EventKind.EVIDENCE}
+        done = {event.payload.call for event in events_of(incident_view.events, EvidenceRecorded)}
         calls = [(i, call) for i, call in enumerate(move.calls) if f"{number}:{i}" not in done]
         answers = await look([call for _, call in calls], self.run_context.tools, context)
         for (i, _), one in zip(calls, answers, strict=True):
@@ -179,12 +173,13 @@ class Steps:
         await self.run_context.move_to(incident, run, State.ACTING, f"{proposal} runs")
         execution = await self.judge.executor.execute(proposal, run)
         outcome = str(execution.outcome)
-        parent = (await self.run_context.incident_view(incident)).proposals[proposal].get("parent")
+        parent = (await self.run_context.incident_view(incident)).proposals[proposal].parent
         if outcome == "DONE" and parent:
             await self.run_context.move_to(incident, run, State.INVESTIGATING, f"{parent} was taken back")
             return {"next": "think", "told": [f"{parent} did not help and was taken back by {proposal}."]}
-        if outcome == "DONE" and not self.judge.mitigates(str(incident_view.proposals[proposal]["action"])):
-            return await self._goes_on(incident, proposal, str(incident_view.proposals[proposal]["action"]), run)
+        action = incident_view.proposals[proposal].action
+        if outcome == "DONE" and not self.judge.mitigates(action):
+            return await self._goes_on(incident, proposal, action, run)
         if outcome == "DONE" or execution.why == OUTSIDE:
             return await self._begin_verification(incident, proposal, run)
         if outcome == "UNKNOWN":
@@ -212,7 +207,7 @@ class Steps:
         """The sealed success test, with its guards; an undo where it failed and one was sealed."""
         incident, proposal = state["incident"], state["proposal"]
         incident_view = await self.run_context.incident_view(incident)
-        if not self.judge.mitigates(action := str(incident_view.proposals[proposal]["action"])):
+        if not self.judge.mitigates(action := incident_view.proposals[proposal].action):
             return await self._goes_on(incident, proposal, action, run)
         if incident_view.incident.state is not State.VERIFYING:  # done outside Stanch: still watched
             return await self._begin_verification(incident, proposal, run)
@@ -239,8 +234,8 @@ class Steps:
     async def _ask_whether_over(self, incident: str, proposal: str, why: str, run: int) -> Run:
         """Nothing that was seen says whether it helped: nothing is taken back, and a person is asked."""
         question = f"Is it over? {proposal} was done: {why}. Stanch cannot tell; look, and close it or take it back."
-        note = {"text": question, "hand_over": question}
-        await self.run_context.append(incident, run, EventKind.NOTE, note, f"over:{proposal}")
+        note = GivenToPerson(text=question, hand_over=question)
+        await self.run_context.append(incident, run, note, f"over:{proposal}")
         await self.run_context.move_to(incident, run, State.INVESTIGATING, why)
         return {"next": "think", "told": [f"Whether {proposal} helped cannot be told: {why}. Hand it over with that."]}
 
@@ -254,7 +249,7 @@ class Steps:
             context = self.run_context.context(incident_view)
             if typed := commands(incident_view, move, self.run_context.tools, context):
                 note = CommandsToCopy(text="what a person would type", by_hand=typed)
-                await self.run_context.write(state["incident"], run, note, f"by_hand:{state['moves']}")
+                await self.run_context.append(state["incident"], run, note, f"by_hand:{state['moves']}")
                 incident_view = await self.run_context.incident_view(state["incident"])
         await self.run_context.close(incident_view, run, end, move)
         return {"next": "end"}
@@ -264,8 +259,8 @@ def final_state(incident_view: IncidentView, move: Conclude) -> State:
     """Recovered is code's word, from the verification, and not where a person still has to be called; the rest follows from
     the cause."""
     proposal = incident_view.proposal
-    verification = incident_view.verification_of(str(proposal["id"])) if proposal else None
-    recovered = verification is not None and verification.data["recovered"] is True
+    verification = incident_view.verification_of(proposal.id) if proposal else None
+    recovered = verification is not None and verification.payload.recovered is True
     if recovered and (incident_view.taken_over or not move.hand_over):
         return State.RECOVERED
     if incident_view.taken_over:

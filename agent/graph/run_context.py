@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from agent.domain.catalog import Catalog
+from agent.domain.events import ClaimDropped, Compacted, FindingMade, QuestionAsked, StateChanged
 from agent.domain.evidence import Evidence, Recorded
 from agent.domain.incident import Incident, Kind, State
 from agent.domain.incident_view import IncidentView, fold
+from agent.domain.notes import (
+    BrokenRunbook,
+    ConversationGrewLong,
+    GivenToPerson,
+    MoveMade,
+    PastIncident,
+    Recalled,
+    ReportWritten,
+    RunbookFound,
+)
 from agent.domain.payload import Payload
 from agent.domain.redact import Redactor
 from agent.domain.report import render
-from agent.domain.timeline import EventKind
 from agent.errors import StanchError, UnusableInput
-from agent.graph.steps.think import Checked, note, subject
+from agent.graph.steps.think import Checked, move_made, subject
 from agent.library.index import Library, LibraryShelf
-from agent.reasoner import move_json
-from agent.reasoner.protocol import AskPerson, Conclude, Move, Propose, Thought
+from agent.reasoner.protocol import AskPerson, Conclude, Move, NotChecked, Propose, Thought
 from agent.store import alerts, changes, evidence, incidents, timeline, wakes
 from agent.store.database import Database, Transaction
 from tools.backends import installed
@@ -53,8 +62,8 @@ class RunContext:
     def last_move(self, incident_view: IncidentView) -> tuple[Move, int, str]:
         """The newest move, its number, and who made it."""
         for event in reversed(incident_view.events):
-            if event.kind is EventKind.NOTE and "number" in event.data:
-                return move_json.from_json(event.data), int(event.data["number"]), str(event.data["by"])
+            if isinstance(made := event.payload, MoveMade):
+                return made.move, made.number, made.by
         raise StanchError(f"The timeline of {incident_view.incident.id} holds no move.")
 
     def context(self, incident_view: IncidentView) -> Context:
@@ -90,33 +99,34 @@ class RunContext:
         past = await self._similar(incident_view)
         async with self.db.write() as tx:
             await self._move(tx, incident_id, run, State.INVESTIGATING, "somebody looks at it now")
-            data = {
-                "text": "recalled",
-                "runbooks": [{"name": m.name, "score": round(m.score, 4), "section": m.section, "why": m.why} for m in matches],
-                "past": past,
-                "broken": [{"path": str(one.path), "why": one.why} for one in self.library.broken],
-                "tools": [r.name for r in self.tools.offered(self.backends).reads],
-                "not_checked": [
-                    *({"what": f"runbook {b.path.name}", "why": f"passed over: {b.why}"} for b in self.library.broken),
+            broken = self.library.broken
+            told = Recalled(
+                text="recalled",
+                runbooks=tuple(RunbookFound(m.name, round(m.score, 4), m.section, m.why) for m in matches),
+                past=tuple(past),
+                broken=tuple(BrokenRunbook(str(one.path), one.why) for one in broken),
+                tools=tuple(read.name for read in self.tools.offered(self.backends).reads),
+                not_checked=(
+                    *(NotChecked(f"runbook {one.path.name}", f"passed over: {one.why}") for one in broken),
                     *self._not_configured(model is not None),
-                ],
-            }  # fmt: skip
+                ),
+            )
             key = f"recall:{moves}" if moves else "recall"
-            await timeline.append(tx, incident_id, EventKind.NOTE, "stanch", data, self.clock.now(), key, run)
+            await timeline.append(tx, incident_id, told, "stanch", self.clock.now(), key, run)
 
-    def _not_configured(self, about_model: bool) -> list[dict[str, str]]:
+    def _not_configured(self, about_model: bool) -> list[NotChecked]:
         """What cannot be looked at for want of a backend; a model's places only where a model is concerned."""
         kinds = [kind for kind in installed() if kind.shows and (about_model or not kind.about_models)]
         return [
-            {"what": kind.shows, "why": f"no {kind.kind} is configured"}
+            NotChecked(kind.shows, f"no {kind.kind} is configured")
             for kind in sorted(kinds, key=lambda kind: kind.about_models)
             if not self.backends.has(kind.kind)
         ]
 
-    async def _similar(self, incident_view: IncidentView) -> list[dict[str, Any]]:
+    async def _similar(self, incident_view: IncidentView) -> list[PastIncident]:
         """Ended incidents in which the same alert fired, newest first, with what was found."""
         names = {alert.name for alert in incident_view.alerts}
-        found: list[dict[str, Any]] = []
+        found: list[PastIncident] = []
         async with self.db.read() as tx:
             for incident in await incidents.listing(tx, 200, {State.RECOVERED, State.NO_FAULT, State.HANDED_OVER}):
                 if incident.id == incident_view.incident.id or not names & {
@@ -124,7 +134,7 @@ class RunContext:
                 }:
                     continue
                 past = fold(incident, (), await timeline.events(tx, incident.id))
-                found.append({"id": incident.id, "state": str(incident.state), "cause": str(past.cause or "unknown")})
+                found.append(PastIncident(incident.id, str(incident.state), str(past.cause or "unknown")))
                 if len(found) == SIMILAR:
                     break
         return found
@@ -137,25 +147,22 @@ class RunContext:
         async with self.db.write() as tx:
             await self._back_to_work(tx, incident_id, run)
             for i, extra in enumerate(thought.notes):
-                short = extra.get("compaction")
-                kind = EventKind.NOTE if short is None else EventKind.COMPACTION
-                data = {"text": "", **extra} if short is None else {"text": short}
-                await timeline.append(tx, incident_id, kind, thought.by, data, now, f"note:{number}:{i}", run)
-            data = note(thought, result, number, told)
-            await timeline.append(tx, incident_id, EventKind.NOTE, thought.by, data, now, f"move:{number}", run)
+                noted = Compacted(text=extra.compaction) if isinstance(extra, ConversationGrewLong) else extra
+                await timeline.append(tx, incident_id, noted, thought.by, now, f"note:{number}:{i}", run)
+            made = move_made(thought, result, number, told)
+            await timeline.append(tx, incident_id, made, thought.by, now, f"move:{number}", run)
             for i, finding in enumerate(result.findings):
-                key = f"finding:{number}:{i}"
-                await timeline.append(tx, incident_id, EventKind.FINDING, thought.by, finding.to_json(), now, key, run)
+                found = FindingMade(finding=finding)
+                await timeline.append(tx, incident_id, found, thought.by, now, f"finding:{number}:{i}", run)
             for i, lost in enumerate(result.dropped):
-                data = {"dropped": True, "text": lost.claim.text, "why": lost.why, "evidence": []}
-                key = f"dropped:{number}:{i}"
-                await timeline.append(tx, incident_id, EventKind.FINDING, thought.by, data, now, key, run)
-            if isinstance(thought.move, Propose | Conclude) and thought.move.kind is not Kind.UNKNOWN:
+                dropped = ClaimDropped(text=lost.claim.text, why=lost.why)
+                await timeline.append(tx, incident_id, dropped, thought.by, now, f"dropped:{number}:{i}", run)
+            if isinstance(result.move, Propose | Conclude) and result.move.kind is not Kind.UNKNOWN:
                 incident = await self._get(tx, incident_id)
-                await incidents.save(tx, replace(incident, kind=thought.move.kind))
-            if isinstance(thought.move, AskPerson):
-                data = {"text": result.texts["question"] or "What should be done?"}
-                await timeline.append(tx, incident_id, EventKind.QUESTION, thought.by, data, now, f"ask:{number}", run)
+                await incidents.save(tx, replace(incident, kind=result.move.kind))
+            if isinstance(result.move, AskPerson):
+                asked = QuestionAsked(text=result.move.question or "What should be done?")
+                await timeline.append(tx, incident_id, asked, thought.by, now, f"ask:{number}", run)
                 await self._move(tx, incident_id, run, State.NEEDS_INPUT, "a person is asked")
 
     async def _back_to_work(self, tx: Transaction, incident_id: str, run: int) -> None:
@@ -167,15 +174,10 @@ class RunContext:
         async with self.db.write() as tx:
             return await evidence.record(tx, incident_id, run, what, self.clock.now(), key)
 
-    async def append(
-        self, incident_id: str, run: int, kind: EventKind, data: Mapping[str, Any], key: str | None = None
-    ) -> None:
-        async with self.db.write() as tx:
-            await timeline.append(tx, incident_id, kind, "stanch", data, self.clock.now(), key, run)
-
-    async def write(self, incident_id: str, run: int, told: Payload, key: str | None = None) -> None:
+    async def append(self, incident_id: str, run: int, told: Payload, key: str | None = None) -> None:
         """An event of Stanch's own; with `key` once only. Raises Overtaken when `run` is no longer the epoch."""
-        await self.append(incident_id, run, told.KIND, told.to_json(), key)
+        async with self.db.write() as tx:
+            await timeline.append(tx, incident_id, told, "stanch", self.clock.now(), key, run)
 
     async def move_to(self, incident_id: str, run: int, state: State, why: str) -> None:
         async with self.db.write() as tx:
@@ -184,17 +186,17 @@ class RunContext:
     async def close_new(self, tx: Transaction, names: Collection[str], why: str) -> None:
         """Those of these incidents that nobody has looked at yet end without anybody having done so."""
         now = self.clock.now()
-        data = {"from": str(State.NEW), "to": str(State.CLOSED), "why": why}
+        told = StateChanged(from_=State.NEW, to=State.CLOSED, why=why)
         closed = await incidents.close_new(tx, names, now) if names else {}
-        ends = [timeline.Entry(one, EventKind.STATE, "stanch", data, now) for one in names if one in closed]
+        ends = [timeline.Entry(one, told, "stanch", now) for one in names if one in closed]
         await timeline.append_all(tx, ends)
 
     async def give_up(self, incident_id: str, why: str) -> None:
         """Hand the incident to a person because Stanch itself cannot go on."""
         async with self.db.write() as tx:
             run = await incidents.claim_run(tx, incident_id)
-            data = {"text": why, "hand_over": why, "not_checked": [{"what": "the rest", "why": why}]}
-            await timeline.append(tx, incident_id, EventKind.NOTE, "stanch", data, self.clock.now(), None, run)
+            told = GivenToPerson(text=why, hand_over=why, not_checked=(NotChecked("the rest", why),))
+            await timeline.append(tx, incident_id, told, "stanch", self.clock.now(), None, run)
             if (await self._get(tx, incident_id)).state is State.NEW:
                 await self._move(tx, incident_id, run, State.INVESTIGATING, "somebody looks at it now")
             if not (await self._get(tx, incident_id)).state.ended:
@@ -213,9 +215,8 @@ class RunContext:
         part.write_text(whole, encoding="utf-8")
         part.replace(path)
         async with self.db.write() as tx:
-            data = {"text": f"report: {path}", "report": str(path)}
-            now = self.clock.now()
-            await timeline.append(tx, incident_view.incident.id, EventKind.NOTE, "stanch", data, now, "report", run)
+            told = ReportWritten(text=f"report: {path}", report=str(path))
+            await timeline.append(tx, incident_view.incident.id, told, "stanch", self.clock.now(), "report", run)
 
     async def _move(self, tx: Transaction, incident_id: str, run: int, state: State, why: str) -> None:
         """Legal transitions only; being there already is no event."""
@@ -225,8 +226,8 @@ class RunContext:
         after = incident.to(state)
         now = self.clock.now()
         await incidents.save(tx, replace(after, ended_at=now if state.ended else None))
-        data = {"from": str(incident.state), "to": str(state), "why": why}
-        await timeline.append(tx, incident_id, EventKind.STATE, "stanch", data, now, None, run)
+        told = StateChanged(from_=incident.state, to=state, why=why)
+        await timeline.append(tx, incident_id, told, "stanch", now, None, run)
 
     async def _get(self, tx: Transaction, incident_id: str) -> Incident:
         incident = await incidents.get(tx, incident_id)

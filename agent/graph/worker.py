@@ -11,8 +11,10 @@ from enum import StrEnum
 from typing import Any
 
 from agent.domain.alert import Alert, AlertStatus, standing
+from agent.domain.events import OutcomeKnown, ProposalSealed, QuestionAsked, ReplyGiven
 from agent.domain.incident_view import IncidentView
-from agent.domain.timeline import EventKind
+from agent.domain.notes import Steered
+from agent.domain.timeline import tells
 from agent.errors import UnusableInput
 from agent.gate.proposal import Proposal, ProposalState
 from agent.gate.restore import asks_after_restore
@@ -176,8 +178,8 @@ def cleared(alerts: Sequence[Alert]) -> bool:
 def steered_since_proposed(incident_view: IncidentView, proposal: str) -> bool:
     seen = False
     for event in incident_view.events:
-        seen = seen or (event.kind is EventKind.PROPOSAL and event.data["id"] == proposal)
-        if seen and event.kind is EventKind.NOTE and "steer" in event.data:
+        seen = seen or (tells(event, ProposalSealed) and event.payload.id == proposal)
+        if seen and tells(event, Steered):
             return True
     return False
 
@@ -185,25 +187,22 @@ def steered_since_proposed(incident_view: IncidentView, proposal: str) -> bool:
 def settled_news(incident_view: IncidentView) -> str | None:
     """Whether a person has said since what became of an UNKNOWN: what was done is watched, else it is thought again."""
     for event in reversed(incident_view.events):
-        if event.kind is EventKind.QUESTION:
-            return None
-        if event.kind is EventKind.OUTCOME:
-            proposal = str(event.data["proposal"])
-            if "settled_by" not in event.data:
+        match event.payload:
+            case QuestionAsked() | OutcomeKnown(settled_by=""):
                 return None
-            sealed = incident_view.proposals.get(proposal)
-            undone = sealed.parent if sealed else None
-            return f"settled:{proposal}" if event.data["outcome"] == "DONE" and not undone else f"answered:{proposal}"
+            case OutcomeKnown(proposal=proposal, outcome=outcome):
+                sealed = incident_view.proposals.get(proposal)
+                undone = sealed.parent if sealed else None
+                return f"settled:{proposal}" if outcome == "DONE" and not undone else f"answered:{proposal}"
     return None
 
 
 def spoken_since_asked(incident_view: IncidentView) -> bool:
     """Whether somebody answered or steered after the last question, or after the outcome nobody could tell."""
     for event in reversed(incident_view.events):
-        if event.kind is EventKind.NOTE and "steer" in event.data:
-            return True
-        if event.kind is EventKind.REPLY and event.data.get("to") == "stanch":
-            return True
-        if event.kind in (EventKind.QUESTION, EventKind.OUTCOME):
-            return False
+        match event.payload:
+            case Steered() | ReplyGiven(to="stanch"):
+                return True
+            case QuestionAsked() | OutcomeKnown():
+                return False
     return False

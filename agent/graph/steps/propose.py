@@ -134,7 +134,7 @@ class Judge:
     def _written_out(self, incident_view: IncidentView, move: Propose) -> frozenset[str]:
         """Names that the action block of a runbook of this incident spells out, or of one that such a runbook names."""
         library = self.run_context.library
-        found = {str(match["name"]) for match in incident_view.runbooks}
+        found = {match.name for match in incident_view.runbooks}
         books = [book for name in found if (book := library.book(name))]
         found |= {name for book in books for name in named_in(book, library.names())}
         source = move.source.split("#")[0]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,15 +12,27 @@ from agent.domain.alert import Alert
 from agent.domain.catalog import Catalog
 from agent.domain.cause import Cause, Fault
 from agent.domain.claims.claims import Filled, Problem, check, fill
+from agent.domain.events import ReplyGiven
 from agent.domain.evidence import Evidence
 from agent.domain.finding import Claim, Dropped, Finding
 from agent.domain.incident_view import IncidentView
-from agent.domain.timeline import Event, EventKind
+from agent.domain.notes import MoveMade, Steered
+from agent.domain.timeline import Event
 from agent.library.index import Library
 from agent.library.runbook import Match, Runbook
-from agent.reasoner import move_json
 from agent.reasoner.llm.budget import total
-from agent.reasoner.protocol import AskPerson, Conclude, Look, Move, NotChecked, Propose, Reply, Spent, Thought, View
+from agent.reasoner.protocol import (
+    AskPerson,
+    Conclude,
+    Look,
+    Move,
+    NotChecked,
+    Propose,
+    Reply,
+    RuledOut,
+    Thought,
+    View,
+)
 from tools.context import Backends, Model, Service
 from tools.toolbox import Tools
 
@@ -46,9 +58,9 @@ def view_of(
     now: datetime,
     **more: Any,
 ) -> View:
-    """The case as a reasoner sees it. `more`: question, rejections, extra."""
+    """The case as a reasoner sees it. `more`: question, rejections, last."""
     service, model = subject(catalog, incident_view.incident.labels, incident_view.alerts)
-    matches = tuple(Match(r["name"], r["score"], r["section"], r["why"]) for r in incident_view.runbooks)
+    matches = tuple(Match(r.name, r.score, r.section, r.why) for r in incident_view.runbooks)
     books = {m.name: book for m in matches if (book := library.book(m.name)) is not None}
     books |= {
         name: book
@@ -74,12 +86,13 @@ def steering(events: Sequence[Event]) -> tuple[str, ...]:
     """What people said since the last move."""
     said: list[str] = []
     for event in events:
-        if event.kind is EventKind.NOTE and "move" in event.data:
-            said = []
-        elif event.kind is EventKind.NOTE and "steer" in event.data:
-            said.append(f"{event.actor}: {event.data['steer']}")
-        elif event.kind is EventKind.REPLY and event.data.get("to") == "stanch":
-            said.append(f"{event.actor} answered: {event.data['text']}")
+        match event.payload:
+            case MoveMade():
+                said = []
+            case Steered(steer=words):
+                said.append(f"{event.actor}: {words}")
+            case ReplyGiven(to="stanch", text=text):
+                said.append(f"{event.actor} answered: {text}")
     return tuple(said)
 
 
@@ -90,17 +103,17 @@ def names_in(incident_view: IncidentView, catalog: Catalog) -> frozenset[str]:
     ]
     seen = {text for label in labels for pair in label.items() for text in pair}
     texts = {str(f.value) for e in incident_view.evidence.values() for f in e.facts if isinstance(f.value, str)}
-    return catalog.names() | seen | texts | {r["name"] for r in incident_view.runbooks}
+    return catalog.names() | seen | texts | {r.name for r in incident_view.runbooks}
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A move with its texts filled in, the findings that held, and what did not."""
+    """A move as it is kept, its texts filled in, with the findings that held and what did not. `evidence` is a reply's."""
 
     move: Move
     findings: tuple[Finding, ...] = ()
     dropped: tuple[Dropped, ...] = ()
-    texts: Mapping[str, Any] = field(default_factory=dict)  # for the timeline: why, ruled_out, question, reply, filled
+    evidence: tuple[str, ...] = ()
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -111,9 +124,8 @@ def checked(move: Move, evidence: Mapping[str, Evidence], names: frozenset[str])
     """Every text a move carries, checked against the evidence; what does not hold is taken out."""
     claims: tuple[Claim, ...] = move.claims if isinstance(move, Look | Propose | Conclude) else ()
     results = [check(claim, evidence, names) for claim in claims]
-    findings = [r for r in results if isinstance(r, Finding)]
+    findings = tuple(r for r in results if isinstance(r, Finding))
     dropped = [r for r in results if isinstance(r, Dropped)]
-    texts: dict[str, Any] = {}
 
     def said(template: str) -> Filled | None:
         """The text with its references filled in; what does not hold is dropped."""
@@ -123,24 +135,28 @@ def checked(move: Move, evidence: Mapping[str, Evidence], names: frozenset[str])
             return None
         return result
 
+    sources: tuple[str, ...] = ()
     match move:
         case Propose():
-            texts["why"] = _text(said(move.why))
+            move = replace(move, why=_text(said(move.why)), ruled_out=_ruled_out(move, said))
         case AskPerson():
-            texts["question"] = _text(said(move.question))
+            move = replace(move, question=_text(said(move.question)))
         case Reply():
             answer = said(move.text)
-            texts["reply"] = _with_sources(move.text, answer, evidence, names) if answer else ""
-            texts["evidence"] = list(answer.evidence) if answer else []
-        case Conclude() if move.hand_over:
-            texts["hand_over"] = _text(said(move.hand_over)) or "A person has to take over."
-    if isinstance(move, Propose | Conclude):
-        texts["ruled_out"] = [
-            {"cause": r.cause, "why": why.text, "evidence": list(r.evidence) or list(why.evidence)}
-            for r in move.ruled_out
-            if (why := said(r.why)) is not None
-        ]
-    return Checked(move, tuple(findings), tuple(dropped), texts)
+            sources = answer.evidence if answer else ()
+            move = replace(move, text=_with_sources(move.text, answer, evidence, names) if answer else "")
+        case Conclude():
+            words = (_text(said(move.hand_over)) or "A person has to take over.") if move.hand_over else ""
+            move = replace(move, hand_over=words, ruled_out=_ruled_out(move, said))
+    return Checked(move, findings, tuple(dropped), sources)
+
+
+def _ruled_out(move: Propose | Conclude, said: Callable[[str], Filled | None]) -> tuple[RuledOut, ...]:
+    return tuple(
+        RuledOut(one.cause, why.text, one.evidence or why.evidence)
+        for one in move.ruled_out
+        if (why := said(one.why)) is not None
+    )
 
 
 def _text(filled: Filled | None) -> str:
@@ -159,30 +175,18 @@ def _with_sources(template: str, whole: Filled, evidence: Mapping[str, Evidence]
     return "\n".join(lines)
 
 
-def note(thought: Thought, result: Checked, number: int, told: Sequence[str] = ()) -> dict[str, Any]:
+def move_made(thought: Thought, result: Checked, number: int, told: Sequence[str] = ()) -> MoveMade:
     """The move as the timeline keeps it."""
-    return {
-        **move_json.to_json(thought.move),
-        **result.texts,
-        "text": _summary(thought.move),
-        "number": number,
-        "by": thought.by,
-        "spent": spent_json(thought.spent),
-        "told": list(told),
-        **({"given": dict(thought.given)} if thought.given else {}),
-    }
-
-
-def attempt(thought: Thought) -> dict[str, Any]:
-    """A move that was not taken, for the reasoner that is told why."""
-    return {**move_json.to_json(thought.move), "by": thought.by, "given": dict(thought.given)}
-
-
-def spent_json(spent: Spent) -> dict[str, Any]:
-    return {
-        "tokens": spent.tokens, "prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens,
-        "money": spent.money, "seconds": round(spent.seconds, 3),
-    }  # fmt: skip
+    return MoveMade(
+        text=_summary(result.move),
+        move=result.move,
+        number=number,
+        by=thought.by,
+        spent=thought.spent,
+        told=tuple(told),
+        given=dict(thought.given) or None,
+        evidence=result.evidence,
+    )
 
 
 def _summary(move: Move) -> str:
@@ -224,10 +228,9 @@ def halted(incident_view: IncidentView) -> Checked | None:
     if incident_view.taken_over:
         cause = incident_view.cause or Cause("", Fault.UNKNOWN)
         why = f"{incident_view.taken_over} took over."
-        return Checked(Conclude((), cause, incident_view.incident.kind, hand_over=why), texts={"hand_over": why})
+        return Checked(Conclude((), cause, incident_view.incident.kind, hand_over=why))
     if incident_view.paused:
-        question = f"{incident_view.paused} paused this. Say resume, or steer it, and it goes on."
-        return Checked(AskPerson(question), texts={"question": question})
+        return Checked(AskPerson(f"{incident_view.paused} paused this. Say resume, or steer it, and it goes on."))
     return None
 
 
@@ -235,8 +238,11 @@ def without_finding(move: Propose) -> str:
     return f"{move.action} was not taken: none of the findings it rests on held. Say what the evidence shows, by reference."
 
 
-def unknown_if_unfounded(move: Conclude, result: Checked, incident_view: IncidentView) -> Conclude:
+def unknown_if_unfounded(result: Checked, incident_view: IncidentView) -> Checked:
     """A cause that no finding supports is not a cause, and "nothing is wrong" no exception: inconclusive, with what was checked."""
-    if result.findings or incident_view.findings or move.cause.fault is Fault.UNKNOWN:
-        return move
-    return replace(move, cause=Cause(move.cause.component, Fault.UNKNOWN))
+    move = result.move
+    if not isinstance(move, Conclude) or result.findings or incident_view.findings:
+        return result
+    if move.cause.fault is Fault.UNKNOWN:
+        return result
+    return replace(result, move=replace(move, cause=Cause(move.cause.component, Fault.UNKNOWN)))

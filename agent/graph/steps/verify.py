@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from agent.clock import iso, parse_time
-from agent.domain.check import SuccessTest, success_from_json
+from agent.domain.check import SuccessTest
 from agent.domain.claims.quantity import of_fact, shown
+from agent.domain.events import EffectChecked, StateChanged
 from agent.domain.evidence import Evidence, ReadOutcome
+from agent.domain.incident import State
 from agent.domain.incident_view import IncidentView
-from agent.domain.timeline import Event, EventKind
+from agent.domain.timeline import EventOf, events_of
 from agent.gate.verification import Facts, Look, Verdict, cadence, judge
 from agent.gate.verification import look as look_at
 from agent.graph.run_context import RunContext
@@ -44,16 +45,14 @@ class Verifier:
         facts = [_usable(one) for one in found]
         seen = look_at(test, facts[: len(test.checks)], facts[len(test.checks) :], context.as_of)
         earlier = [look_of(event) for event in incident_view.verifications.get(proposal, [])]
-        baseline = incident_view.proposals[proposal].get("baseline", [])
+        baseline = incident_view.proposals[proposal].baseline
         verdict = judge(test, baseline, [*earlier, seen], started(incident_view, proposal), context.as_of)
-        data = {
-            "proposal": proposal, "recovered": verdict.recovered, "final": verdict.final, "why": verdict.why,
-            "helped": verdict.helped,
-            "evidence": list(dict.fromkeys(one.id for one in found)), "checks": list(seen.checks),
-            "guards": list(seen.guards), "as_of": iso(seen.at), "measured": measured(test, found),
-        }  # fmt: skip
-        key = f"verification:{proposal}:{number}"
-        await self.run_context.append(incident_view.incident.id, run, EventKind.VERIFICATION, data, key)
+        told = EffectChecked(
+            proposal=proposal, recovered=verdict.recovered, final=verdict.final, why=verdict.why, helped=verdict.helped,
+            evidence=tuple(dict.fromkeys(one.id for one in found)), checks=seen.checks, guards=seen.guards,
+            as_of=seen.at, measured=tuple(measured(test, found)),
+        )  # fmt: skip
+        await self.run_context.append(incident_view.incident.id, run, told, f"verification:{proposal}:{number}")
         if not verdict.final:
             await self._wake(incident_view.incident.id, proposal, test)
         return verdict
@@ -74,22 +73,20 @@ class Verifier:
 
 
 def success_of(incident_view: IncidentView, proposal: str) -> SuccessTest:
-    return success_from_json(incident_view.proposals[proposal]["success"])
+    return incident_view.proposals[proposal].success
 
 
 def started(incident_view: IncidentView, proposal: str) -> datetime:
     """When the effect was there: the outcome, or, done outside Stanch, when verification began."""
     if (outcome := incident_view.outcomes.get(proposal)) is not None:
         return outcome.at
-    return next(
-        (e.at for e in reversed(incident_view.events) if e.kind is EventKind.STATE and e.data["to"] == "verifying"),
-        incident_view.incident.since,
-    )
+    changes = reversed(events_of(incident_view.events, StateChanged))
+    return next((e.at for e in changes if e.payload.to is State.VERIFYING), incident_view.incident.since)
 
 
-def look_of(event: Event) -> Look:
-    data = event.data
-    return Look(parse_time(str(data["as_of"])), tuple(data["checks"]), tuple(data["guards"]))
+def look_of(event: EventOf[EffectChecked]) -> Look:
+    told = event.payload
+    return Look(told.as_of or event.at, told.checks, told.guards)
 
 
 def measured(test: SuccessTest, found: Sequence[Evidence]) -> list[str]:

@@ -26,10 +26,9 @@ from agent.gate.known_tools import known
 from agent.gate.live_policy import StandingPolicy
 from agent.gate.preflight import Entitled
 from agent.graph import checkpoints
-from agent.graph.graph import Steps, build
+from agent.graph.graph import build, steps_of
 from agent.graph.run_context import RunContext
 from agent.graph.steps.propose import Judge
-from agent.graph.steps.verify import Verifier
 from agent.graph.talk import Talk
 from agent.graph.worker import Worker
 from agent.library.index import Library
@@ -134,10 +133,10 @@ async def open_app(
             feed = Feed(db, listeners, await timeline.heads(tx))
         chosen = reasoner or _reasoner(settings, db, now, redact, feed.publish)
         moves = max(settings.llm.budget.steps, 0 if settings.reasoner == "runbook" else TAKING_OVER)
-        steps = Steps(run_context, chosen, judge, Verifier(run_context), moves)
+        steps = steps_of(run_context, chosen, judge, moves)
 
         async def graph() -> Any:
-            return build(steps, await _saver(settings, stack), feed.publish)
+            return build(steps, redact, await _saver(settings, stack), feed.publish)
 
         worker = Worker(run_context, judge, graph)
         suggestion_followup = SuggestionFollowup(judge)

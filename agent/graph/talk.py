@@ -70,11 +70,7 @@ class Talk:
     async def _next(
         self, incident_view: IncidentView, question: str, rejections: tuple[str, ...], last: Thought | None
     ) -> Thought:
-        book = self.run_context
-        view = view_of(
-            incident_view, book.catalog(), book.library, book.tools, book.backends, book.clock.now(),
-            question=question, rejections=rejections, last=last,
-        )  # fmt: skip
+        view = view_of(incident_view, self.run_context, question=question, rejections=rejections, last=last)
         try:
             return await self.reasoner.next_move(view)
         except ReasonerFailed as error:

@@ -19,9 +19,9 @@ WRITTEN, READING, REASONER = (
     "agent/reasoner/llm/move_reading.py",
     "agent/reasoner/llm/openai_reasoner.py",
 )
-RUNBOOK, GRAPH, PROBE, TALK = (
+RUNBOOK, THINK, PROBE, TALK = (
     "agent/reasoner/rules/runbook_reasoner.py",
-    "agent/graph/graph.py",
+    "agent/graph/steps/think.py",
     "agent/reasoner/llm/probe.py",
     "agent/graph/talk.py",
 )
@@ -34,10 +34,10 @@ END = f"{ROWS}test_the_model_goes_on_to_the_end"
 MUTANTS = (
     # -- the runbook reasoner goes on wherever the model fails
     Mutant("a model's looks are taken from the runbook reasoner's", "it keeps working when the language model does not", RUNBOOK, 'if e.payload.by.endswith(RunbookReasoner.name)]', 'if e.payload.by]', f"{HERE}test_a_model_that_fails_after_some_looks_ends_as_without_it"),
-    Mutant("a model's steps are taken from the runbook reasoner's", "it keeps working when the language model does not", GRAPH, "most = self.most_moves + min(\n            used(incident_view.events).steps, self.most_moves\n        )", "most = self.most_moves", f"{LAB}test_a_model_that_fails_after_some_looks_ends_as_without_it[24]"),
+    Mutant("a model's steps are taken from the runbook reasoner's", "it keeps working when the language model does not", THINK, "most = self.most_moves + min(\n            used(incident_view.events).steps, self.most_moves\n        )", "most = self.most_moves", f"{LAB}test_a_model_that_fails_after_some_looks_ends_as_without_it[24]"),
     Mutant("a failed attempt costs nothing", "I11", FAILOVER, "if isinstance(error, ModelFailed):", "if error is None:", f"{HERE}test_a_model_that_fails_after_some_looks_ends_as_without_it"),
     Mutant("a model that repeats itself is never left", "I11", FAILOVER, "idle(view.events) >= PATIENT", "idle(view.events) >= 100 * PATIENT", f"{HERE}test_a_model_that_makes_the_same_look_for_ever_is_left"),
-    Mutant("a model that repeats itself is not told", "no progress is noticed and said", GRAPH, "circles = idle(incident_view.events) == 1", "circles = idle(incident_view.events) == 3", f"{LAB}test_a_model_that_repeats_itself_is_told_once_and_the_timeline_and_report_say_so"),
+    Mutant("a model that repeats itself is not told", "no progress is noticed and said", THINK, "circles = idle(incident_view.events) == 1", "circles = idle(incident_view.events) == 3", f"{LAB}test_a_model_that_repeats_itself_is_told_once_and_the_timeline_and_report_say_so"),
     Mutant("only the last move counts as the same", "no progress is noticed and said", PROGRESS, "            seen.add(found)\n", "            seen = {found}\n", f"{HERE}test_looks_that_alternate_are_circles_too_and_a_new_one_is_not"),
     Mutant("a look after an effect is a circle", "no progress is noticed and said", PROGRESS, "            before, seen = [], set()\n", "            continue\n", f"{HERE}test_looking_again_is_no_circle_when_the_answer_moved_or_something_happened"),
     Mutant("polling is progress for ever", "I11", PROGRESS, "POLLS = 3", "POLLS = 300", f"{HERE}test_looking_again_is_no_circle_when_the_answer_moved_or_something_happened"),

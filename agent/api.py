@@ -75,7 +75,7 @@ class Api:
         now = self.run_context.clock.now()
         async with self.run_context.db.write() as tx:
             note = Steered(text=f"{person.principal}: {text}", steer=visible(text, LONG))
-            await timeline.write(tx, incident, note, person.principal, now)
+            await timeline.append(tx, incident, note, person.principal, now)
             await wakes.add(tx, incident, "steered", now)
 
     async def pause(self, incident: str, person: Person) -> None:
@@ -94,7 +94,7 @@ class Api:
             raise UnusableInput(f"{incident} has ended: it is {found.state}. There is nothing to stop.")
         async with self.run_context.db.write() as tx:
             note = Steered(text=f"{how} by {person.principal}", steer=how, halt=how, who=person.name)
-            await timeline.write(tx, incident, note, person.principal, now)
+            await timeline.append(tx, incident, note, person.principal, now)
             await wakes.add(tx, incident, how, now)
         async with self.run_context.db.read() as tx:
             waiting = [p for p in await proposal_store.of(tx, incident) if p.state in WAITING]

@@ -15,18 +15,18 @@ from agent.api import Api, App, Listener
 from agent.clock import RealClock
 from agent.domain import catalog as catalogs
 from agent.domain.catalog import Catalog
+from agent.domain.payload import Payload
 from agent.domain.redact import Redactor
-from agent.domain.timeline import Event, EventKind
+from agent.domain.timeline import Event
 from agent.gate import approval, startup_audit
 from agent.gate.executor import Executor
 from agent.gate.known_tools import known
 from agent.gate.live_policy import StandingPolicy
 from agent.gate.preflight import Entitled
 from agent.graph import checkpoints
-from agent.graph.graph import Steps, build
+from agent.graph.graph import build, steps_of
 from agent.graph.run_context import RunContext
 from agent.graph.steps.propose import Judge
-from agent.graph.steps.verify import Verifier
 from agent.graph.talk import Talk
 from agent.graph.worker import Worker
 from agent.library.index import Library
@@ -119,10 +119,10 @@ async def open_app(
             feed = Feed(db, listeners, await timeline.heads(tx))
         chosen = reasoner or _reasoner(settings, db, now, redact, feed.publish)
         moves = max(settings.llm.budget.steps, 0 if settings.reasoner == "runbook" else TAKING_OVER)
-        steps = Steps(run_context, chosen, judge, Verifier(run_context), moves)
+        steps = steps_of(run_context, chosen, judge, moves)
 
         async def graph() -> Any:
-            return build(steps, await _saver(settings, stack), feed.publish)
+            return build(steps, redact, await _saver(settings, stack), feed.publish)
 
         worker = Worker(run_context, judge, graph)
         suggestion_followup = SuggestionFollowup(judge)
@@ -243,10 +243,10 @@ def _reasoner(
         async with db.read() as tx:
             return await timeline.money_since(tx, midnight)
 
-    async def tell(incident: str, note: Mapping[str, Any]) -> None:
+    async def tell(incident: str, note: Payload) -> None:
         """At once, and not with the move: so that people see what is waited for."""
         async with db.write() as tx:
-            await timeline.append(tx, incident, EventKind.NOTE, OpenAIReasoner.name, note, clock.now())
+            await timeline.append(tx, incident, note, OpenAIReasoner.name, clock.now())
         await publish(incident)
 
     llm, budget = settings.llm, settings.llm.budget

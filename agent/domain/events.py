@@ -20,7 +20,7 @@ from agent.domain.evidence import Evidence, evidence_from_json
 from agent.domain.finding import Finding, finding_from_json
 from agent.domain.incident import State
 from agent.domain.notes import NOTES, Note, class_of
-from agent.domain.payload import SPARSE, EventKind, Flag, Flat, Payload, Spelling, Subscripted, Texts, Time, Whole
+from agent.domain.payload import SPARSE, EventKind, Flag, Flat, Payload, Spelling, Texts, Time, Whole
 from agent.errors import StanchError
 from tools.context import Json
 
@@ -96,6 +96,7 @@ class QuestionAsked(Payload):
     KIND: ClassVar = EventKind.QUESTION
     text: str
     to: Annotated[str, SPARSE] = ""
+    restored: Annotated[bool, SPARSE] = False  # it is asked because somebody accepted a restore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +111,7 @@ class ReplyGiven(Payload):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProposalSealed(Payload, Subscripted):
+class ProposalSealed(Payload):
     """A proposal as it was sealed, with its target also in words; what the digest covers is `gate.proposal`'s to say."""
 
     KIND: ClassVar = EventKind.PROPOSAL
@@ -184,6 +185,7 @@ class DecisionMade(Payload):
     person: str = ""
     reason: str = ""
     digest: str = ""
+    state: Annotated[str, SPARSE] = ""  # of the proposal from then on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +198,7 @@ class IntentDeclared(Payload):
     digest: str = ""
     action: str = ""
     arguments: Whole | None = None
+    claimed_at: Annotated[Time | None, SPARSE] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +213,9 @@ class OutcomeKnown(Payload):
     receipt: str | None = None  # the target's answer in words
     values: Annotated[Whole | None, SPARSE] = None  # and what it told by name
     lost: bool = False
+    state: Annotated[str, SPARSE] = ""  # of the proposal from then on
+    claimed_at: Annotated[str | None, SPARSE] = ""  # a time; None: it never was, "": not told
+    restored: Annotated[bool | None, SPARSE] = None  # a restore was accepted: had it been started? None: there was none
     settled_by: Annotated[str, SPARSE] = ""
     by: Annotated[str, SPARSE] = ""
     reason: Annotated[str, SPARSE] = ""

@@ -312,6 +312,11 @@ def to_json(move: Move) -> dict[str, Json]:
     return {"move": name, **_adapter(name).dump_python(move, by_alias=True)}
 
 
+def name_of(move: Move) -> str:
+    """As a language model calls it: look, propose, ask, conclude or reply."""
+    return _NAMES[type(move)]
+
+
 def from_json(data: J) -> Move:
     """The inverse of to_json; what else stands beside the move is passed over."""
     name = str(data["move"])

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 from agent.domain import moves
 from agent.domain.cause import Cause
 from agent.domain.moves import Conclude, Move, NotChecked, Propose, RuledOut, not_checked_from_json
-from agent.domain.payload import SPARSE, EventKind, Flag, Flat, Payload, Spelling, Subscripted, Texts, Whole
+from agent.domain.payload import SPARSE, EventKind, Flag, Flat, Payload, Spelling, Texts, Whole
 from tools.context import Json
 
 
@@ -40,16 +40,13 @@ def spent_from_json(data: Mapping[str, Json]) -> Spent:
 
 
 @dataclass(frozen=True, slots=True)
-class RunbookFound(Subscripted):
+class RunbookFound:
     """A runbook for the alert, the best first. `section` is where it fits best."""
 
     name: str
     score: float
     section: str
     why: str
-
-    def to_json(self) -> dict[str, Json]:
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +64,29 @@ class BrokenRunbook:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What a person accepted as lost: the timeline goes on behind `until`, and what was anchored from `since` on is over.
+    `after` is the last event that was left."""
+
+    since: int
+    after: int
+    until: int
+
+
+def gap_in(kind: str, data: Mapping[str, Json]) -> Gap | None:
+    """The gap that an event states itself, also in data that cannot be read otherwise."""
+    said = data.get("gap") if kind == EventKind.NOTE else None
+    if not isinstance(said, Mapping) or not all(isinstance(said.get(n), int) for n in ("since", "after", "until")):
+        return None
+    return Gap(said["since"], said["after"], said["until"])
+
+
+def money_of(data: Mapping[str, Json]) -> float:
+    """What a note counts of money, without reading the rest of it."""
+    return float((data.get("spent") or {}).get("money", 0.0))
+
+
 def _many(read: Any, write: Any) -> Spelling:
     return Spelling(lambda values: tuple(read(one) for one in values), lambda values: [write(one) for one in values])
 
@@ -78,6 +98,7 @@ def _of(kind: Any) -> Spelling:
 
 NotCheckeds = Annotated[tuple[NotChecked, ...], _many(not_checked_from_json, NotChecked.to_json)]
 AMove = Annotated[Move, Flat(moves.from_json, moves.to_json, moves.keys_of)]
+AGap = Annotated[Gap, Spelling(lambda said: Gap(**said), asdict)]
 ASpent = Annotated[Spent, Spelling(spent_from_json, Spent.to_json)]
 
 
@@ -134,6 +155,22 @@ class FailedOver(Note):
 
     failover: str
     why: str = ""
+    final: Annotated[bool, SPARSE] = False  # the first one is not tried again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriedAgain(Note):
+    """The reasoner that was left was asked once more, and still gave nothing."""
+
+    tried: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WentBack(Note):
+    """The reasoner that was left answers again and goes on, under the name `returned`."""
+
+    returned: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +186,34 @@ class AnswerRepaired(Note):
     """A language model's answer could not be used, and why; it was asked once more."""
 
     repair: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerLimitRaised(Note):
+    """An answer was cut off; from here on the incident's answers may have so many tokens."""
+
+    answer_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextCut(Note):
+    """The model's server read only a part of what it was sent: so many tokens by its own count, 0 where it gives none."""
+
+    cut: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelAwaited(Note):
+    """A model's server is waited for."""
+
+    waits: Flag
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationGrewLong(Note):
+    """The case in short; in an investigation it stands as a compaction, from which the model's view starts anew."""
+
+    compaction: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,12 +259,21 @@ class SuggestionFollowedUp(Note):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KillSwitchRecorded(Note):
     """How the kill switch stands from here on: somebody pressed it, or let actions start again, or keyed anchors began here
-    (`founded`), or a person accepted a loss."""
+    (`founded`, true from then on), or a person accepted a loss."""
 
     stop: Flag
-    founded: Annotated[bool, SPARSE] = False
+    founded: bool = False
     person: Annotated[str, SPARSE] = ""
-    reason: Annotated[str, SPARSE] = ""
+    reason: Annotated[str | None, SPARSE] = None
+    gap: Annotated[AGap | None, SPARSE] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossAccepted(Note):
+    """A person accepted that events are lost; the timeline goes on behind them."""
+
+    gap: AGap
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +297,11 @@ class PlainNote(Note):
 
 
 _BY_KEY: Mapping[str, type[Note]] = {
-    "move": MoveMade, "runbooks": Recalled, "failover": FailedOver, "steer": Steered, "prompt": PromptUsed,
-    "repair": AnswerRepaired, "state": ProposalWithdrawn, "hand_over": GivenToPerson, "report": ReportWritten,
+    "move": MoveMade, "runbooks": Recalled, "failover": FailedOver, "tried": TriedAgain, "returned": WentBack,
+    "steer": Steered, "prompt": PromptUsed, "repair": AnswerRepaired, "answer_tokens": AnswerLimitRaised,
+    "cut": ContextCut, "waits": ModelAwaited, "compaction": ConversationGrewLong, "state": ProposalWithdrawn, "hand_over": GivenToPerson, "report": ReportWritten,
     "hindsight": SuggestionFollowedUp, "stop": KillSwitchRecorded,
-    "by_hand": CommandsToCopy,
+    "gap": LossAccepted, "by_hand": CommandsToCopy,
 }  # fmt: skip
 
 

@@ -111,18 +111,6 @@ class Payload:
         return {**written, **self.unknown}
 
 
-class Subscripted:
-    """Until graph, think, judge, verify and worker ask for fields too: what has a JSON is read by its keys."""
-
-    __slots__ = ()
-
-    def __getitem__(self, key: str) -> Json:
-        return self.to_json()[key]  # type: ignore[attr-defined]
-
-    def get(self, key: str, default: Json = None) -> Json:
-        return self.to_json().get(key, default)  # type: ignore[attr-defined]
-
-
 _NONE: frozenset[str] = frozenset()
 _OWN = frozenset(one.name for one in fields(Payload))
 

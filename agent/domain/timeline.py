@@ -12,11 +12,16 @@ from functools import cached_property
 from typing import Generic, TypeAlias, TypeGuard, TypeVar, cast
 
 from agent.clock import iso
-from agent.domain.events import read
+from agent.domain.events import AboutProposal, read
+from agent.domain.notes import ProposalWithdrawn, gap_in
 from agent.domain.payload import EventKind, Payload
+from agent.errors import StanchError
 from tools.context import Json
 
-__all__ = ["FIRST", "Event", "EventKind", "EventOf", "broken_at", "canonical", "chain_hash", "events_of", "tells"]
+__all__ = [
+    "FIRST", "Event", "EventKind", "EventOf", "about", "broken_at", "canonical", "chain_hash", "events_of", "payload_of",
+    "tells",
+]  # fmt: skip
 FIRST = "0" * 64  # `prev` of event 1
 
 
@@ -52,27 +57,14 @@ class EventOf(Generic[P]):
             "actor": self.actor, "data": dict(self.data), "prev": self.prev, "hash": self.hash,
         }  # fmt: skip
 
+    def brief(self) -> dict[str, Json]:
+        """What a line of a log says of it."""
+        names = ("to", "why", "outcome", "answer", "verdict", "proposal")
+        return {name: self.data[name] for name in names if name in self.data}
+
     def shown(self) -> dict[str, Json]:
         """As people get it: without what only a language model's provider is given back."""
         return {**self.to_json(), "data": {key: value for key, value in self.data.items() if key != "given"}}
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """What a person accepted as lost: the timeline goes on behind `until`, and what was anchored from `since` on is over.
-    `after` is the last event that was left."""
-
-    since: int
-    after: int
-    until: int
-
-
-def gap_in(kind: str, data: Mapping[str, Json]) -> Gap | None:
-    """The gap that an event states itself. Only what has the key can state one."""
-    said = data.get("gap") if kind == EventKind.NOTE else None
-    if not isinstance(said, Mapping) or not all(isinstance(said.get(n), int) for n in ("since", "after", "until")):
-        return None
-    return Gap(said["since"], said["after"], said["until"])
 
 
 def number_after(last: int, kind: str, data: Mapping[str, Json]) -> int:
@@ -92,6 +84,21 @@ Event: TypeAlias = EventOf[Payload]
 def tells(event: Event, kind: type[Q]) -> TypeGuard[EventOf[Q]]:
     """Whether the event is of that class."""
     return isinstance(event.payload, kind)
+
+
+def about(event: Event, proposal: str) -> bool:
+    """Whether the event tells something of that proposal behind its sealing."""
+    return isinstance(event.payload, AboutProposal | ProposalWithdrawn) and event.payload.proposal == proposal
+
+
+def payload_of(event: Event, kind: type[Q]) -> Q:
+    """What it tells, which has to be of that class; StanchError otherwise."""
+    if not isinstance(event.payload, kind):
+        raise StanchError(
+            f"Event {event.n} of {event.incident} is no {kind.__name__} but a {type(event.payload).__name__}. "
+            "`stanch audit verify` tells whether it was changed after it was written."
+        )
+    return event.payload
 
 
 def events_of(events: Iterable[Event], kind: type[Q]) -> list[EventOf[Q]]:

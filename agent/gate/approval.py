@@ -9,8 +9,9 @@ from enum import StrEnum
 
 from agent.clock import iso
 from agent.domain.catalog import Person
+from agent.domain.events import DecisionMade, OutcomeKnown
+from agent.domain.notes import ProposalWithdrawn
 from agent.domain.people import is_person
-from agent.domain.timeline import EventKind
 from agent.errors import NotEntitled, Outdated, StanchError, UnusableInput
 from agent.gate import proposal_store
 from agent.gate.policy import Policy, Ruling, Verdict
@@ -115,12 +116,10 @@ async def settle(
                 f"{proposal_id} is {proposal.state}; only what is unknown can be settled by a person's word."
             )
         now, why = clock.now(), f"{name} says so: {reason}"
-        data = {
-            "proposal": proposal_id, "outcome": str(outcome), "why": why, "receipt": None, "lost": False,
-            "settled_by": name, "by": person.principal, "reason": reason,
-        }  # fmt: skip
-        key = f"settled:{proposal_id}"
-        await timeline.append(tx, proposal.incident, EventKind.OUTCOME, person.principal, data, now, key)
+        told = OutcomeKnown(
+            proposal=proposal_id, outcome=str(outcome), why=why, settled_by=name, by=person.principal, reason=reason
+        )
+        await timeline.append(tx, proposal.incident, told, person.principal, now, f"settled:{proposal_id}")
         tx.sync = True
         await wakes.add(tx, proposal.incident, f"{proposal_id} is settled", now)
         return await proposal_store.move(tx, proposal, ProposalState.DONE if done else ProposalState.NOT_DONE, why)
@@ -243,8 +242,8 @@ async def _end_if_over(tx: Transaction, proposal: Proposal, ruling: Ruling, now:
         await wakes.add(tx, proposal.incident, f"policy on {proposal.id}", now)
     else:
         return
-    data = {"text": f"{proposal.id}: {why}", "proposal": proposal.id, "state": str(state)}
-    await timeline.append(tx, proposal.incident, EventKind.NOTE, "stanch", data, now, f"end:{proposal.id}")
+    told = ProposalWithdrawn(text=f"{proposal.id}: {why}", proposal=proposal.id, state=str(state))
+    await timeline.append(tx, proposal.incident, told, "stanch", now, f"end:{proposal.id}")
     await proposal_store.move(tx, proposal, state, why)
 
 
@@ -255,14 +254,14 @@ async def _record(
     """The decision, its event, its wake and the proposal's new state: all or nothing."""
     answer = Answer(decision.answer)
     state = _led_to(proposal, answer, missing(proposal, [*made, decision], ruling))
-    data = {
-        "proposal": proposal.id, "answer": decision.answer, "by": decision.principal, "person": decision.person,
-        "reason": decision.reason.replace("\x00", "\ufffd"), "digest": decision.digest, "state": str(state),
-    }  # fmt: skip
+    told = DecisionMade(
+        proposal=proposal.id, answer=decision.answer, by=decision.principal, person=decision.person,
+        reason=decision.reason.replace("\x00", "\ufffd"), digest=decision.digest, state=str(state),
+    )  # fmt: skip
     key = f"decision:{proposal.id}:{decision.person}:{answer}"
-    told = await timeline.append(tx, proposal.incident, EventKind.DECISION, decision.principal, data, decision.at, key)
+    event = await timeline.append(tx, proposal.incident, told, decision.principal, decision.at, key)
     tx.sync = True  # whoever is told that it counts may rely on it
-    decision = replace(decision, reason=str(told.data["reason"]), at=told.at)
+    decision = replace(decision, reason=event.payload.reason, at=event.at)
     await decisions.add(tx, decision)
     await wakes.add(tx, proposal.incident, f"decision on {proposal.id}", decision.at)
     if state is proposal.state:

@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import Text, cast, select, type_coerce
 
 from agent.clock import iso, parse_time
-from agent.domain.timeline import FIRST, Gap, canonical, chain_hash, gap_in
+from agent.domain.notes import Gap, gap_in
+from agent.domain.timeline import FIRST, canonical, chain_hash
 from agent.errors import Unsettled
 from agent.gate import kill_switch, table_audit
 from agent.store.database import Database, Transaction

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from agent.domain.events import DecisionMade, IntentDeclared, OutcomeKnown, StateChanged, VerdictGiven
 from agent.domain.incident import State
-from agent.domain.timeline import Event, EventKind
+from agent.domain.notes import ProposalWithdrawn
+from agent.domain.timeline import Event, about, events_of
 from agent.gate.kill_switch import RECORD
 from agent.gate.policy import Verdict
 from agent.gate.proposal import BEGINS_AS, ProposalState
@@ -27,9 +29,9 @@ _BY_OUTCOME = {
 
 def of_incident(incident: str, events: Sequence[Event]) -> State:
     """The state that the last change tells; a record and a conversation are closed from the beginning."""
-    told = [str(event.data["to"]) for event in events if event.kind is EventKind.STATE]
-    if told:
-        return State(told[-1])
+    changes = events_of(events, StateChanged)
+    if changes:
+        return changes[-1].payload.to
     return State.CLOSED if incident == RECORD or incident.startswith("ask-") else State.NEW
 
 
@@ -37,7 +39,7 @@ def of_proposal(proposal: str, events: Sequence[Event], claimed: bool) -> set[Pr
     """The states in which the row may be. `claimed`: the executor has claimed it and not yet said that it begins."""
     found: set[ProposalState] = set()
     for event in events:
-        if event.data.get("proposal") == proposal:
+        if about(event, proposal):
             found = _after(event, found)
     if claimed and found & {_S.APPROVED, _S.ALLOWED}:
         return {_S.CLAIMED}
@@ -45,24 +47,24 @@ def of_proposal(proposal: str, events: Sequence[Event], claimed: bool) -> set[Pr
 
 
 def _after(event: Event, before: set[ProposalState]) -> set[ProposalState]:
-    match event.kind:
-        case EventKind.VERDICT:
-            return {BEGINS_AS[Verdict(event.data["verdict"])]}
-        case EventKind.DECISION | EventKind.OUTCOME | EventKind.NOTE if "state" in event.data:
-            return {_S(str(event.data["state"]))}
-        case EventKind.DECISION:
-            return _BY_ANSWER.get(str(event.data["answer"]), before)
-        case EventKind.INTENT:
+    match event.payload:
+        case VerdictGiven(verdict=verdict):
+            return {BEGINS_AS[Verdict(verdict)]}
+        case DecisionMade(state=state) | OutcomeKnown(state=state) | ProposalWithdrawn(state=state) if state:
+            return {_S(state)}
+        case DecisionMade(answer=answer):
+            return _BY_ANSWER.get(answer, before)
+        case IntentDeclared():
             return {_S.CLAIMED}
-        case EventKind.OUTCOME:
-            return _BY_OUTCOME[str(event.data["outcome"])]
+        case OutcomeKnown(outcome=outcome):
+            return _BY_OUTCOME[outcome]
     return before
 
 
 def execute_by(proposal: str, created_at: datetime, within: timedelta, events: Sequence[Event]) -> datetime | None:
     """When the execution clock ends, by what was sealed and what began it; None where nothing has."""
-    mine = [event for event in events if event.data.get("proposal") == proposal]
-    if any(event.kind is EventKind.VERDICT and event.data.get("verdict") == Verdict.ALLOW for event in mine):
+    mine = [event for event in events if about(event, proposal)]
+    if any(event.payload.verdict == Verdict.ALLOW for event in events_of(mine, VerdictGiven)):
         return created_at + within
-    began = [event.at for event in mine if event.kind is EventKind.DECISION and event.data.get("answer") == "approve"]
+    began = [event.at for event in events_of(mine, DecisionMade) if event.payload.answer == "approve"]
     return max(began) + within if began else None

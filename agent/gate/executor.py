@@ -17,7 +17,7 @@ from datetime import timedelta
 from sqlalchemy.exc import IntegrityError
 
 from agent.clock import iso
-from agent.domain.timeline import EventKind
+from agent.domain.events import IntentDeclared, OutcomeKnown
 from agent.errors import Overtaken, Refused, ToolError, Unsettled
 from agent.gate import kill_switch, proposal_store
 from agent.gate.outcome import Seen, after_settling, as_wanted, differences, happened, pauses, plain, unchanged
@@ -31,7 +31,7 @@ from agent.store import executions, incidents, timeline
 from agent.store.anchors import Start
 from agent.store.database import Database, Transaction
 from agent.store.executions import Execution, Outcome
-from tools.context import Clock, Context, Json
+from tools.context import Clock, Context
 from tools.spec import Action, State
 
 __all__ = ["Execution", "Executor", "Outcome"]
@@ -205,14 +205,12 @@ class Executor:
         if not await executions.intend(tx, proposal.id, now):
             raise Overtaken(f"{proposal.id} is being executed by somebody else; what becomes of it is looked up.")
         assert hand.execution.claimed_at is not None
-        data = {
-            "proposal": proposal.id, "key": proposal.key, "digest": proposal.digest, "action": proposal.action,
-            "arguments": dict(proposal.arguments), "claimed_at": iso(hand.execution.claimed_at),
-        }  # fmt: skip
+        told = IntentDeclared(
+            proposal=proposal.id, key=proposal.key, digest=proposal.digest, action=proposal.action,
+            arguments=dict(proposal.arguments), claimed_at=hand.execution.claimed_at,
+        )  # fmt: skip
         key, start = f"intent:{proposal.id}", Start(proposal.id, str(proposal.target), now)
-        await timeline.append(
-            tx, proposal.incident, EventKind.INTENT, "stanch", data, now, key, hand.run, fresh=True, start=start
-        )
+        await timeline.append(tx, proposal.incident, told, "stanch", now, key, hand.run, fresh=True, start=start)
         return replace(hand.execution, intent_at=now)
 
     async def _apply(self, hand: _Hand, context: Context, seen: State) -> Execution:
@@ -321,13 +319,13 @@ class Executor:
         lost: bool = False,
         fresh: bool = False,
     ) -> None:
-        data: dict[str, Json] = {
-            "proposal": ended.proposal, "outcome": str(ended.outcome), "why": ended.why,
-            "receipt": ended.receipt["text"] if ended.receipt else None, "values": dict(ended.values), "lost": lost,
-            "state": str(state), "claimed_at": iso(ended.claimed_at) if ended.claimed_at else None,
-        }  # fmt: skip
+        told = OutcomeKnown(
+            proposal=ended.proposal, outcome=str(ended.outcome), why=ended.why,
+            receipt=ended.receipt["text"] if ended.receipt else None, values=dict(ended.values), lost=lost,
+            state=str(state), claimed_at=iso(ended.claimed_at) if ended.claimed_at else None,
+        )  # fmt: skip
         key, now = f"outcome:{ended.proposal}", self._clock.now()
-        await timeline.append(tx, ended.incident, EventKind.OUTCOME, "stanch", data, now, key, run, fresh)
+        await timeline.append(tx, ended.incident, told, "stanch", now, key, run, fresh)
 
 
 async def _known(tx: Transaction, proposal: Proposal, said: Testimony, run: int) -> Execution | None:

@@ -7,19 +7,19 @@ the timeline's events tells how the switch stands behind it, so that the last on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from agent.clock import iso
 from agent.domain.catalog import Person
 from agent.domain.incident import Incident, Kind, State
-from agent.domain.timeline import Event, EventKind
+from agent.domain.notes import KillSwitchRecorded
+from agent.domain.timeline import Event
 from agent.errors import NotEntitled, Unsettled, UnusableInput
 from agent.store import incidents, switches, timeline
 from agent.store.database import Database, Transaction
 from agent.store.switches import Switch
-from tools.context import Clock, Json
+from tools.context import Clock
 
 RECORD = "gate"  # the timeline of what concerns no single incident
 FOUNDED = "anchors"  # the key of the event with which keyed anchors began here
@@ -55,12 +55,12 @@ async def difference(tx: Transaction) -> str | None:
     switch, last = await switches.stop(tx), await _last(tx)
     if switch is None:
         return "the kill switch's row is gone"
-    pressed = last is not None and last.data.get("stop") is not False
+    pressed = last is not None and says_stop(last)
     if switch.is_on != pressed:
         return f"the kill switch's row says {_word(switch.is_on)}, its timeline says {_word(pressed)}"
     if last is None or switch.at is None:
         return None
-    told = last.actor, str(last.data.get("reason", "")), last.at
+    told = last.actor, reason_of(last), last.at
     held = switch.actor, switch.reason, switch.at.replace(microsecond=switch.at.microsecond // 1000 * 1000)
     return None if not pressed or told == held else "who pressed the kill switch, when or why was changed in its row"
 
@@ -74,7 +74,7 @@ async def _last(tx: Transaction) -> Event | None:
     if wrong := tx.anchors.wrong:
         raise Unsettled(f"{wrong[0]}: somebody has written to the anchors. Nothing starts until {_SETTLED}")
     last = await timeline.last(tx, RECORD)
-    if last is not None and last.data.get("founded") and not tx.anchors.founded:
+    if last is not None and says_founded(last) and not tx.anchors.founded:
         raise Unsettled(
             f"{tx.anchors.paths[0]} is gone, or is another one than it was. Nothing starts until {_SETTLED}"
         )
@@ -89,9 +89,23 @@ def _standing(switch: Switch | None, last: Event | None) -> Stopped | None:
         return Stopped("nobody", None, "the switch's row is gone from the database; put a backup back")
     if switch.is_on:
         return Stopped(switch.actor, switch.at, switch.reason)
-    if last is not None and last.data.get("stop") is not False:
-        return Stopped(last.actor, last.at, str(last.data.get("reason", "")))
+    if last is not None and says_stop(last):
+        return Stopped(last.actor, last.at, reason_of(last))
     return None
+
+
+def says_stop(last: Event) -> bool:
+    """Whether everything is stopped behind this event of the record: only one that says that it is not lets anything start."""
+    return not (isinstance(last.payload, KillSwitchRecorded) and last.payload.stop is False)
+
+
+def says_founded(last: Event) -> bool:
+    """Whether keyed anchors had begun when this event of the record was written."""
+    return isinstance(last.payload, KillSwitchRecorded) and last.payload.founded
+
+
+def reason_of(last: Event) -> str:
+    return (last.payload.reason or "") if isinstance(last.payload, KillSwitchRecorded) else ""
 
 
 async def press(db: Database, clock: Clock, person: Person, on: bool, reason: str) -> Stopped | None:
@@ -111,8 +125,9 @@ async def press(db: Database, clock: Clock, person: Person, on: bool, reason: st
                 raise UnusableInput(f"{before}. `stanch resume` ends it." if on else "Nothing is stopped.")
             await switches.set_stop(tx, on, person.principal, reason, now)
             what = "stopped everything" if on else "let actions start again"
-            told = {"text": f"{person.principal} {what}: {reason}", "person": person.name, "reason": reason}
-            await record(tx, person.principal, told, on, now)
+            text = f"{person.principal} {what}: {reason}"
+            told = KillSwitchRecorded(text=text, stop=on, person=person.name, reason=reason)
+            await record(tx, person.principal, told, now)
     except Unsettled:
         if not on:
             raise
@@ -121,14 +136,12 @@ async def press(db: Database, clock: Clock, person: Person, on: bool, reason: st
     return Stopped(person.principal, now, reason) if on else None
 
 
-async def record(
-    tx: Transaction, actor: str, told: Mapping[str, Json], stop: bool, now: datetime, key: str | None = None
-) -> None:
+async def record(tx: Transaction, actor: str, told: KillSwitchRecorded, now: datetime, key: str | None = None) -> None:
     """One event of the record, which tells how the switch stands behind it. It is on disk when the transaction has ended."""
     last = await timeline.last(tx, RECORD)
-    founded = key == FOUNDED or bool(last and last.data.get("founded"))
+    founded = key == FOUNDED or (last is not None and says_founded(last))
     await open_record(tx, now)
-    await timeline.append(tx, RECORD, EventKind.NOTE, actor, {**told, "stop": stop, "founded": founded}, now, key)
+    await timeline.append(tx, RECORD, replace(told, founded=founded), actor, now, key)
     tx.sync = True
 
 

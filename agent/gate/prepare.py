@@ -12,7 +12,8 @@ from datetime import datetime
 from agent.clock import iso
 from agent.domain.cause import Cause
 from agent.domain.check import SuccessTest
-from agent.domain.timeline import EventKind, canonical
+from agent.domain.events import ProposalSealed, VerdictGiven
+from agent.domain.timeline import canonical, payload_of
 from agent.errors import BadArguments, Outdated, Refused
 from agent.gate import proposal_store
 from agent.gate.outcome import plain
@@ -79,7 +80,7 @@ class Preparation:
         async with self._db.write() as tx:
             await incidents.hold(tx, proposal.incident, run)
             if (known := await timeline.by_key(tx, proposal.incident, f"proposal:{step}")) is not None:
-                return await proposal_store.held(tx, str(known.data["id"]), run)
+                return await proposal_store.held(tx, payload_of(known, ProposalSealed).id, run)
             if await proposals.next_number(tx, proposal.incident) != proposal.n:
                 raise Outdated(f"Another proposal became {proposal.id} meanwhile. Prepare it again.")
             await enter(tx, prepared, self._clock.now(), f"proposal:{step}", run)
@@ -156,20 +157,19 @@ class Preparation:
 async def enter(tx: Transaction, prepared: Prepared, now: datetime, key: str, run: int | None) -> None:
     """A prepared proposal into the docket and, with its verdict, onto the timeline."""
     proposal, incident = prepared.proposal, prepared.proposal.incident
-    verdict = verdict_json(proposal, prepared.ruling)
     await proposal_store.add(tx, proposal)
-    await timeline.append(tx, incident, EventKind.PROPOSAL, proposal.requester, proposal.to_json(), now, key, run)
-    await timeline.append(tx, incident, EventKind.VERDICT, "stanch", verdict, now, f"verdict:{proposal.id}", run)
+    sealed, verdict = ProposalSealed.from_json(proposal.to_json()), _verdict(proposal, prepared.ruling)
+    await timeline.append(tx, incident, sealed, proposal.requester, now, key, run)
+    await timeline.append(tx, incident, verdict, "stanch", now, f"verdict:{proposal.id}", run)
     if proposal.state is ProposalState.OPEN:
         await wakes.add(tx, incident, f"expiry of {proposal.id}", proposal.approve_by)
 
 
-def verdict_json(proposal: Proposal, ruling: Ruling) -> dict[str, Json]:
-    return {
-        "proposal": proposal.id, "verdict": str(ruling.verdict), "rule": ruling.rule, "why": ruling.why,
-        "approvers": list(ruling.approvers), "quorum": ruling.quorum, "policy_version": proposal.policy_version,
-        "digest": proposal.digest,
-    }  # fmt: skip
+def _verdict(proposal: Proposal, ruling: Ruling) -> VerdictGiven:
+    return VerdictGiven(
+        proposal=proposal.id, verdict=str(ruling.verdict), rule=ruling.rule, why=ruling.why, approvers=ruling.approvers,
+        quorum=ruling.quorum, policy_version=proposal.policy_version, digest=proposal.digest,
+    )  # fmt: skip
 
 
 def resolved(value: Json, execution: Execution) -> Json:

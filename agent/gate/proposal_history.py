@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from agent.domain.timeline import Event, EventKind, broken_at, genuine
+from agent.domain.events import DecisionMade, IntentDeclared, OutcomeKnown, VerdictGiven
+from agent.domain.notes import ProposalWithdrawn
+from agent.domain.timeline import Event, EventOf, about, broken_at, events_of, genuine, tells
 from agent.errors import Unsettled
 from agent.gate.proposal import Proposal
 from agent.store import decisions, timeline
@@ -29,8 +31,8 @@ class Testimony:
     not a person's later word."""
 
     decisions: Sequence[Decision] = ()
-    intent: Event | None = None
-    end: Event | None = None
+    intent: EventOf[IntentDeclared] | None = None
+    end: EventOf[OutcomeKnown] | None = None
     contradicts: str | None = None
     upto: Head | None = None  # the last event that was looked at
 
@@ -43,11 +45,11 @@ async def witnessed(tx: Transaction, proposal: Proposal, against_rows: bool = Tr
         return Testimony(contradicts=NOT_SEALED)
     if (place := broken_at(tx.audit_key, events[1:], events[0].n, events[0].hash)) is not None:
         return Testimony(contradicts=f"its timeline was changed at event {place}")
-    mine = [event for event in events if event.data.get("proposal") == proposal.id]
-    told = [_told(event) for event in mine if event.kind is EventKind.DECISION]
-    intent = next((event for event in mine if event.kind is EventKind.INTENT), None)
-    end = next((e for e in mine if e.kind is EventKind.OUTCOME and "settled_by" not in e.data), None)
-    over = any(_is_over(event) for event in mine)
+    mine = [event for event in events if about(event, proposal.id)]
+    told = [_told(event) for event in events_of(mine, DecisionMade)]
+    intent = next(iter(events_of(mine, IntentDeclared)), None)
+    end = next((event for event in events_of(mine, OutcomeKnown) if not event.payload.settled_by), None)
+    over = any(isinstance(event.payload, IntentDeclared | OutcomeKnown | ProposalWithdrawn) for event in mine)
     contradicts = "its timeline tells that it has started or ended already" if over else None
     if contradicts is None and against_rows:
         contradicts = await _differing(tx, proposal, told)
@@ -72,12 +74,12 @@ def as_told(execution: Execution, said: Testimony) -> Execution:
             )
         begun = said.intent.at if said.intent is not None else None
         return replace(execution, intent_at=execution.intent_at or begun)
-    data = said.end.data
-    outcome = Outcome(str(data["outcome"]))
+    told = said.end.payload
+    outcome = Outcome(told.outcome)
     if execution.outcome is outcome:
         return execution
-    receipt = None if data["receipt"] is None else {"text": data["receipt"], "values": data.get("values", {})}
-    return replace(execution, outcome=outcome, why=str(data["why"]), receipt=receipt, ended_at=said.end.at)
+    receipt = None if told.receipt is None else {"text": told.receipt, "values": told.values or {}}
+    return replace(execution, outcome=outcome, why=str(told.why), receipt=receipt, ended_at=said.end.at)
 
 
 async def vouched_done(tx: Transaction, proposal: Proposal, values: Mapping[str, Json]) -> bool:
@@ -87,28 +89,22 @@ async def vouched_done(tx: Transaction, proposal: Proposal, values: Mapping[str,
     end = await timeline.by_key(tx, proposal.incident, f"outcome:{proposal.id}")
     if first is None or end is None or not vouches(tx.audit_key, first, proposal):
         return False
-    told = end.kind, end.data.get("proposal"), end.data.get("outcome"), end.data.get("values")
-    wanted = EventKind.OUTCOME, proposal.id, "DONE", timeline.as_kept(tx, values)
-    return told == wanted and genuine(tx.audit_key, end)
+    if not genuine(tx.audit_key, end) or not tells(end, OutcomeKnown):
+        return False
+    told = end.payload.proposal, end.payload.outcome, end.payload.values
+    return told == (proposal.id, "DONE", timeline.as_kept(tx, values))
 
 
 def vouches(key: bytes, verdict: Event, proposal: Proposal) -> bool:
     """Whether this genuine event tells of the verdict on exactly what the proposal is now."""
-    told = verdict.data.get("proposal"), verdict.data.get("digest")
-    return verdict.kind is EventKind.VERDICT and told == (proposal.id, proposal.digest) and genuine(key, verdict)
+    if not genuine(key, verdict) or not tells(verdict, VerdictGiven):
+        return False
+    return (verdict.payload.proposal, verdict.payload.digest) == (proposal.id, proposal.digest)
 
 
-def _is_over(event: Event) -> bool:
-    if event.kind is EventKind.NOTE:
-        return "state" in event.data  # withdrawn: expired, superseded, voided
-    return event.kind in (EventKind.INTENT, EventKind.OUTCOME)
-
-
-def _told(event: Event) -> Decision:
-    proposal, digest, principal, person, answer, reason = (
-        str(event.data.get(n)) for n in ("proposal", "digest", "by", "person", "answer", "reason")
-    )
-    return Decision(proposal, digest, principal, person, answer, reason, event.at)
+def _told(event: EventOf[DecisionMade]) -> Decision:
+    told = event.payload
+    return Decision(told.proposal, told.digest, told.by, told.person, told.answer, told.reason, event.at)
 
 
 def _plain(decision: Decision) -> Decision:

@@ -6,13 +6,14 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
-from agent.domain.timeline import EventKind
+from agent.domain.events import OutcomeKnown
+from agent.domain.notes import ProposalWithdrawn
 from agent.errors import IllegalTransition, UnusableInput
 from agent.gate.proposal import WAITING, Proposal, ProposalState, from_sealed
 from agent.store import incidents, proposals, timeline
 from agent.store.database import Database, Transaction
 from agent.store.proposals import ProposalRow
-from tools.context import Clock, Json
+from tools.context import Clock
 
 
 async def add(tx: Transaction, proposal: Proposal) -> None:
@@ -78,19 +79,18 @@ async def withdraw(
         found = await held(tx, proposal, run)
         if found.state not in WAITING:
             return found
-        data = {"text": f"{proposal} is {state}: {why}", "proposal": proposal, "state": str(state)}
-        await timeline.append(tx, found.incident, EventKind.NOTE, "stanch", data, clock.now(), f"end:{proposal}", run)
+        told = ProposalWithdrawn(text=f"{proposal} is {state}: {why}", proposal=proposal, state=str(state))
+        await timeline.append(tx, found.incident, told, "stanch", clock.now(), f"end:{proposal}", run)
         return await move(tx, found, state, why)
 
 
 async def ask_anew(tx: Transaction, proposal: Proposal, why: str, now: datetime) -> None:
     """End a proposal that waits, or was claimed and certainly not started, so that the same may be proposed once more."""
     state = ProposalState.NOT_DONE if proposal.state is ProposalState.CLAIMED else ProposalState.VOIDED
-    data: dict[str, Json] = {
-        "proposal": proposal.id, "outcome": "NOT_DONE", "why": f"not started: {why}", "receipt": None, "values": {},
-        "lost": True, "state": str(state),
-    }  # fmt: skip
-    await timeline.append(tx, proposal.incident, EventKind.OUTCOME, "stanch", data, now, f"outcome:{proposal.id}")
+    told = OutcomeKnown(
+        proposal=proposal.id, outcome="NOT_DONE", why=f"not started: {why}", values={}, lost=True, state=str(state)
+    )
+    await timeline.append(tx, proposal.incident, told, "stanch", now, f"outcome:{proposal.id}")
     await move(tx, proposal, state, why)
 
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from agent.domain.catalog import Person
+from agent.domain.events import OutcomeKnown, QuestionAsked, StateChanged
 from agent.domain.incident import NEXT, Incident, Kind, State
-from agent.domain.timeline import Event, EventKind, Gap, broken_at, gap_in
+from agent.domain.notes import Gap, KillSwitchRecorded, LossAccepted, MoveMade, gap_in
+from agent.domain.timeline import Event, broken_at
 from agent.errors import NotEntitled, UnusableInput
 from agent.gate import kill_switch, proposal_store
 from agent.gate.proposal import Proposal, ProposalState
@@ -20,7 +22,7 @@ from agent.store import executions, incidents, switches, timeline, wakes
 from agent.store.anchors import Start
 from agent.store.database import Database, Transaction
 from agent.store.executions import Execution, Outcome
-from tools.context import Clock, Json
+from tools.context import Clock
 
 READY = (ProposalState.APPROVED, ProposalState.ALLOWED, ProposalState.CLAIMED)
 
@@ -74,7 +76,7 @@ async def accept(db: Database, clock: Clock, person: Person, reason: str) -> lis
 
 async def _gone(tx: Transaction) -> bool:
     last = await timeline.unchecked_last(tx, kill_switch.RECORD)
-    return bool(last and last.data.get("founded")) and not tx.anchors.founded
+    return last is not None and kill_switch.says_founded(last) and not tx.anchors.founded
 
 
 async def _gap(tx: Transaction, incident: str, anchored: Mapping[int, frozenset[str]]) -> Gap | None:
@@ -98,13 +100,13 @@ async def _stop(tx: Transaction, gap: Gap | None, said: _Word) -> None:
     """Whether somebody had stopped everything meanwhile nobody can tell, so it is stopped."""
     what = f"{said.person.principal} accepted a restore: {said.reason}"
     reason = f"a restore was accepted ({said.reason}); whoever has looked at everything resumes"
-    told = {"text": what, "person": said.person.name, "reason": reason, "stop": True, "founded": True}
+    told = KillSwitchRecorded(text=what, person=said.person.name or "", reason=reason, stop=True, founded=True, gap=gap)
     await switches.set_stop(tx, True, said.person.principal, reason, said.now)
     await kill_switch.open_record(tx, said.now)
     if gap is not None:
-        await timeline.go_on_behind(tx, kill_switch.RECORD, gap, said.person.principal, told, said.now)
+        await timeline.go_on_behind(tx, kill_switch.RECORD, told, said.person.principal, said.now)
     else:
-        await kill_switch.record(tx, said.person.principal, told, True, said.now)
+        await kill_switch.record(tx, said.person.principal, told, said.now)
 
 
 async def _settle(tx: Transaction, incident: str, gap: Gap | None, said: _Word) -> Settled:
@@ -120,9 +122,8 @@ async def _settle(tx: Transaction, incident: str, gap: Gap | None, said: _Word) 
     what = "the database was put back" if gap else "the anchors were lost"
     text = f"{said.person.principal} accepted that {what}: {said.reason}"
     if gap is not None:
-        await timeline.go_on_behind(
-            tx, incident, gap, said.person.principal, {"text": text, "reason": said.reason}, said.now
-        )
+        told = LossAccepted(text=text, gap=gap, reason=said.reason)
+        await timeline.go_on_behind(tx, incident, told, said.person.principal, said.now)
     begun = {start.proposal: start for start in starts.values()}
     unknown = [p for p in known if await _doubt(tx, p, begun.get(p.id), said)]
     if before is None or unknown or gone or not incident_row.state.ended:
@@ -166,23 +167,22 @@ async def _unknown(tx: Transaction, proposal: Proposal, start: Start | None, sai
         await executions.intend(tx, proposal.id, begun)
     ended = replace(row, intent_at=row.intent_at or begun, outcome=Outcome.UNKNOWN, why=why, ended_at=said.now)
     await executions.end(tx, ended)
-    data: dict[str, Json] = {
-        "proposal": proposal.id, "outcome": "UNKNOWN", "why": why, "receipt": None, "values": {}, "lost": False,
-        "restored": begun is not None, "state": str(ProposalState.UNKNOWN),
-    }  # fmt: skip
-    await timeline.append(tx, proposal.incident, EventKind.OUTCOME, "stanch", data, said.now, f"outcome:{proposal.id}")
+    told = OutcomeKnown(
+        proposal=proposal.id, outcome="UNKNOWN", why=why, values={}, restored=begun is not None,
+        state=str(ProposalState.UNKNOWN),
+    )  # fmt: skip
+    await timeline.append(tx, proposal.incident, told, "stanch", said.now, f"outcome:{proposal.id}")
     await proposal_store.put(tx, proposal, ProposalState.UNKNOWN, why)
 
 
 async def _ask(tx: Transaction, incident: Incident, text: str, said: _Word) -> None:
     """A person has to look before it goes on."""
     for state in _way_to_a_person(incident.state):
-        data = {"from": str(incident.state), "to": str(state), "why": "a restore was accepted"}
-        await timeline.append(tx, incident.id, EventKind.STATE, "stanch", data, said.now)
+        told = StateChanged(from_=incident.state, to=state, why="a restore was accepted")
+        await timeline.append(tx, incident.id, told, "stanch", said.now)
         incident = replace(incident, state=state, ended_at=None)
         await incidents.save(tx, incident)
-    asked: dict[str, Json] = {"text": text, "restored": True}
-    await timeline.append(tx, incident.id, EventKind.QUESTION, "stanch", asked, said.now)
+    await timeline.append(tx, incident.id, QuestionAsked(text=text, restored=True), "stanch", said.now)
     await wakes.add(tx, incident.id, "a restore", said.now)
 
 
@@ -210,8 +210,9 @@ def _question(text: str, gap: Gap | None, unknown: Sequence[Proposal], gone: Seq
 def asks_after_restore(events: Sequence[Event]) -> bool:
     """Whether the newest question was asked because of a restore, and nothing has gone on since."""
     for event in reversed(events):
-        if event.kind is EventKind.QUESTION:
-            return bool(event.data.get("restored"))
-        if event.kind is EventKind.STATE or (event.kind is EventKind.NOTE and "number" in event.data):
-            return False
+        match event.payload:
+            case QuestionAsked(restored=restored):
+                return restored
+            case StateChanged() | MoveMade():
+                return False
     return False

@@ -11,6 +11,7 @@ import logging
 from dataclasses import replace
 from datetime import datetime
 
+from agent.domain.notes import KillSwitchRecorded
 from agent.errors import Unsettled
 from agent.gate import kill_switch, proposal_store
 from agent.gate.proposal import WAITING, ProposalState
@@ -85,11 +86,11 @@ async def _found(db: Database, now: datetime) -> None:
     db.anchors.found()
     async with db.write() as tx:
         switch, last = await switches.stop(tx), await timeline.unchecked_last(tx, kill_switch.RECORD)
-        stopped = switch is None or switch.is_on or bool(last and last.data.get("stop"))
-        told = {"text": "keyed anchors begin here"}
-        if last is not None and stopped:
-            told["reason"] = str(last.data.get("reason", ""))
-        await kill_switch.record(tx, "stanch", told, stopped, now, kill_switch.FOUNDED)
+        before = last.payload if last is not None and isinstance(last.payload, KillSwitchRecorded) else None
+        stopped = switch is None or switch.is_on or (before is not None and before.stop)
+        reason = kill_switch.reason_of(last) if last is not None and stopped else None
+        told = KillSwitchRecorded(text="keyed anchors begin here", stop=stopped, reason=reason)
+        await kill_switch.record(tx, "stanch", told, now, kill_switch.FOUNDED)
 
 
 async def _ask_anew(tx: Transaction, incident: str, now: datetime) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,8 +12,20 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.exc import StatementError
 
-from agent.clock import iso, parse_time
-from agent.domain.timeline import Event, EventKind
+from agent.clock import parse_time
+from agent.domain.events import (
+    DecisionMade,
+    EvidenceRecorded,
+    IntentDeclared,
+    OutcomeKnown,
+    ProposalSealed,
+    VerdictGiven,
+    read,
+)
+from agent.domain.notes import ProposalWithdrawn
+from agent.domain.payload import EventKind, Payload
+from agent.domain.timeline import Event, EventOf, events_of
+from agent.errors import StanchError
 from agent.gate import audited_states
 from agent.gate.proposal import digest_of, from_sealed
 from agent.store import timeline
@@ -43,7 +54,7 @@ async def first_difference(tx: Transaction, incident: str) -> tuple[int, str] | 
             *_keys(await _rows(tx, event_rows, event_rows.c.incident == incident)),
             *((0, f"the executor counts {row['proposal']} to {row['incident']}") for row in executor if row["incident"] != incident),
         ]  # fmt: skip
-    except (ValueError, KeyError, TypeError, StatementError) as error:
+    except (ValueError, KeyError, TypeError, StatementError, StanchError) as error:
         return 0, f"a row of the gate's tables cannot be read any more: {str(error).splitlines()[0]}"
     return min(checks, key=lambda found: (found[0] == 0, found), default=None)  # what an event tells of comes first
 
@@ -52,19 +63,15 @@ async def _rows(tx: Transaction, table: Any, where: Any) -> list[dict[str, Any]]
     return [dict(row) for row in (await tx.execute(select(table).where(where))).mappings()]
 
 
-def _of(events: list[Event], kind: EventKind) -> list[Event]:
-    return [event for event in events if event.kind is kind]
-
-
 def _proposals(events: list[Event], rows: list[dict[str, Any]], executor: list[dict[str, Any]]) -> Found:
-    known = {str(e.data["id"]): e for e in _of(events, EventKind.PROPOSAL) if "digest" in e.data}
+    known = {event.payload.id: event for event in events_of(events, ProposalSealed)}
     held = {row["id"]: row for row in rows}
     claimed = {row["proposal"] for row in executor if row["intent_at"] is None and row["outcome"] is None}
     for name, event in known.items():
         row = held.get(name)
         if row is None:
             yield event.n, f"proposal {name} is missing from the docket"
-        elif row["digest"] != event.data["digest"] or digest_of(row["sealed"]) != row["digest"]:
+        elif row["digest"] != event.payload.digest or digest_of(row["sealed"]) != row["digest"]:
             yield event.n, f"proposal {name} in the docket is not what was sealed"
         else:
             yield from _standing(row, events, name in claimed)
@@ -87,9 +94,9 @@ def _standing(row: dict[str, Any], events: list[Event], claimed: bool) -> Found:
 
 def _decisions(events: list[Event], rows: list[dict[str, Any]]) -> Found:
     told = {
-        (str(e.data["proposal"]), str(e.data["person"]), str(e.data["answer"]), str(e.data["digest"])): e
-        for e in _of(events, EventKind.DECISION)
-        if "person" in e.data
+        (made.proposal, made.person, made.answer, made.digest): event
+        for event in events_of(events, DecisionMade)
+        if (made := event.payload).person
     }
     held = {(row["proposal"], row["person"], row["answer"], row["digest"]): row for row in rows}
     for (proposal, person, answer, digest), event in told.items():
@@ -98,7 +105,7 @@ def _decisions(events: list[Event], rows: list[dict[str, Any]]) -> Found:
             yield event.n, f"{person}'s {answer} of {proposal} is missing from the decisions, or was changed there"
         elif abs(row["at"] - event.at) >= MILLISECOND:
             yield event.n, f"when {person} said {answer} to {proposal} was changed among the decisions"
-        elif (row["principal"], row["reason"]) != (event.data["by"], event.data["reason"]):
+        elif (row["principal"], row["reason"]) != (event.payload.by, event.payload.reason):
             yield event.n, f"as whom, or why, {person} said {answer} to {proposal} was changed among the decisions"
     for proposal, person, answer, _ in sorted(set(held) - set(told)):
         yield 0, f"{person}'s {answer} of {proposal} stands among the decisions, and on no timeline"
@@ -106,21 +113,21 @@ def _decisions(events: list[Event], rows: list[dict[str, Any]]) -> Found:
 
 def _executions(tx: Transaction, events: list[Event], rows: list[dict[str, Any]]) -> Found:
     held = {row["proposal"]: row for row in rows}
-    intents = {str(e.data["proposal"]): e for e in _of(events, EventKind.INTENT)}
-    outcomes = {str(e.data["proposal"]): e for e in _of(events, EventKind.OUTCOME) if "settled_by" not in e.data}
+    intents = {event.payload.proposal: event for event in events_of(events, IntentDeclared)}
+    outcomes = {e.payload.proposal: e for e in events_of(events, OutcomeKnown) if not e.payload.settled_by}
     for name, event in intents.items():
         row = held.get(name)
-        if row is None or row["intent_at"] is None or row["key"] != event.data["key"]:
+        if row is None or row["intent_at"] is None or row["key"] != event.payload.key:
             yield event.n, f"the executor does not hold the intent of {name}"
-        elif _differs(row["intent_at"], iso(event.at)) or _differs(row["claimed_at"], event.data.get("claimed_at")):
+        elif _differs(row["intent_at"], event.at) or _differs(row["claimed_at"], event.payload.claimed_at):
             yield event.n, f"when {name} was started was changed in the executor"
-        elif row["action"] != event.data["action"]:
+        elif row["action"] != event.payload.action:
             yield event.n, f"what {name} does was changed in the executor"
     for name, row in held.items():
         told = outcomes.get(name)
-        if row["intent_at"] is not None and name not in intents and not (told and told.data.get("restored")):
+        if row["intent_at"] is not None and name not in intents and not (told and told.payload.restored):
             yield 0, f"the executor holds an intent of {name} that is on no timeline"
-        if row["outcome"] is not None and (told is None or told.data["outcome"] != row["outcome"]):
+        if row["outcome"] is not None and (told is None or told.payload.outcome != row["outcome"]):
             yield told.n if told else 0, f"the executor says {row['outcome']} of {name}, the timeline does not"
         elif told is not None and row["outcome"] is None:
             yield told.n, f"the executor does not hold the outcome of {name}"
@@ -128,18 +135,19 @@ def _executions(tx: Transaction, events: list[Event], rows: list[dict[str, Any]]
             yield from _answered(tx, name, row, told)
 
 
-def _answered(tx: Transaction, name: str, row: dict[str, Any], told: Event) -> Found:
-    if told.data.get("values", {}) != timeline.as_kept(tx, (row["receipt"] or {}).get("values", {})):
-        yield told.n, f"what the target answered to {name} was changed in the executor"
-    elif timeline.as_kept(tx, {"why": row["why"]})["why"] != told.data["why"]:
-        yield told.n, f"why {name} ended as it did was changed in the executor"
-    elif _differs(row["claimed_at"], told.data.get("claimed_at")):
-        yield told.n, f"when {name} was claimed was changed in the executor"
+def _answered(tx: Transaction, name: str, row: dict[str, Any], event: EventOf[OutcomeKnown]) -> Found:
+    told = event.payload
+    if (told.values or {}) != timeline.as_kept(tx, (row["receipt"] or {}).get("values", {})):
+        yield event.n, f"what the target answered to {name} was changed in the executor"
+    elif timeline.as_kept(tx, {"why": row["why"]})["why"] != told.why:
+        yield event.n, f"why {name} ended as it did was changed in the executor"
+    elif told.claimed_at and _differs(row["claimed_at"], parse_time(told.claimed_at)):
+        yield event.n, f"when {name} was claimed was changed in the executor"
 
 
-def _differs(held: datetime | None, told: str | None) -> bool:
+def _differs(held: datetime | None, told: datetime | None) -> bool:
     """Whether a time in a row is another than its event's, where that tells of one."""
-    return told is not None and (held is None or abs(held - parse_time(told)) >= MILLISECOND)
+    return told is not None and (held is None or abs(held - told) >= MILLISECOND)
 
 
 def _targets(rows: list[dict[str, Any]], docket: list[dict[str, Any]]) -> Found:
@@ -163,28 +171,37 @@ def _incident(incident: str, events: list[Event], rows: list[dict[str, Any]]) ->
         yield 0, "its row tells of an earlier run than its timeline"
 
 
-_KEPT_UNDER = {
-    "verdict": "verdict:{proposal}", "intent": "intent:{proposal}", "decision": "decision:{proposal}:{person}:{answer}",
-    "outcome": "outcome:{proposal}", "note": "end:{proposal}",
-}  # fmt: skip
 _RESERVED = ("verdict:", "intent:", "decision:", "outcome:", "settled:", "end:")
 
 
 def _keys(rows: list[dict[str, Any]]) -> Found:
     """A key is in no hash; those that the gate looks events up by follow from what the events say."""
     for row in rows:
-        data, key = row["data"], str(row["key"] or "")
-        template = "settled:{proposal}" if "settled_by" in data else _KEPT_UNDER.get(row["kind"])
-        tells = "proposal" in data and (row["kind"] != "note" or "state" in data)
-        due = template.format_map(defaultdict(str, data)) if template is not None and tells else None
-        if key != due if due is not None else key.startswith(_RESERVED):
+        key, due = str(row["key"] or ""), _key_of(read(EventKind(row["kind"]), row["data"]))
+        if key != due if due else key.startswith(_RESERVED):
             yield row["n"], "it stands under another key than it was written with"
+
+
+def _key_of(told: Payload) -> str:
+    """The key that the gate finds an event by; "" for one that it does not look up."""
+    match told:
+        case VerdictGiven(proposal=proposal):
+            return f"verdict:{proposal}"
+        case IntentDeclared(proposal=proposal):
+            return f"intent:{proposal}"
+        case DecisionMade(proposal=proposal, person=person, answer=answer):
+            return f"decision:{proposal}:{person}:{answer}"
+        case OutcomeKnown(proposal=proposal, settled_by=by):
+            return f"settled:{proposal}" if by else f"outcome:{proposal}"
+        case ProposalWithdrawn(proposal=proposal):
+            return f"end:{proposal}"
+    return ""
 
 
 def _evidence(events: list[Event], rows: list[dict[str, Any]]) -> Found:
     held = {f"E{row['n']}": row for row in rows}
-    for event in _of(events, EventKind.EVIDENCE):
-        name, wanted = str(event.data.get("id")), event.data.get("sha256")
+    for event in events_of(events, EvidenceRecorded):
+        name, wanted = event.payload.evidence.id, event.payload.evidence.sha256
         if not wanted:
             continue
         row = held.get(name)

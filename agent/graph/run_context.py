@@ -5,28 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+from agent.domain.alert import Alert
 from agent.domain.catalog import Catalog
+from agent.domain.events import StateChanged
 from agent.domain.evidence import Evidence, Recorded
 from agent.domain.incident import Incident, Kind, State
 from agent.domain.incident_view import IncidentView, fold
+from agent.domain.notes import (
+    GivenToPerson,
+    MoveMade,
+)
 from agent.domain.payload import Payload
 from agent.domain.redact import Redactor
-from agent.domain.report import render
-from agent.domain.timeline import EventKind
 from agent.errors import StanchError, UnusableInput
-from agent.graph.steps.think import Checked, note, subject
 from agent.library.index import Library, LibraryShelf
-from agent.reasoner import move_json
-from agent.reasoner.protocol import AskPerson, Conclude, Move, Propose, Thought
-from agent.store import alerts, changes, evidence, incidents, timeline, wakes
+from agent.reasoner.protocol import Move, NotChecked
+from agent.store import alerts, changes, evidence, incidents, timeline
 from agent.store.database import Database, Transaction
-from tools.backends import installed
-from tools.context import Backends, Change, Clock, Context
+from tools.context import Backends, Change, Clock, Context, Model, Service
 from tools.toolbox import Tools
 
-SIMILAR = 3  # past incidents recalled
+
+class Run(TypedDict, total=False):
+    """What a checkpoint holds: ids and counters; everything else stands in the store."""
+
+    incident: str
+    next: str  # the step that follows
+    moves: int  # thought so far
+    told: list[str]  # what the reasoner must be told, once
+    proposal: str  # being decided, run or verified
+    waits_for: str  # a WaitsFor
+    why: str  # why the last wait ended
 
 
 @dataclass
@@ -53,8 +64,8 @@ class RunContext:
     def last_move(self, incident_view: IncidentView) -> tuple[Move, int, str]:
         """The newest move, its number, and who made it."""
         for event in reversed(incident_view.events):
-            if event.kind is EventKind.NOTE and "number" in event.data:
-                return move_json.from_json(event.data), int(event.data["number"]), str(event.data["by"])
+            if isinstance(made := event.payload, MoveMade):
+                return made.move, made.number, made.by
         raise StanchError(f"The timeline of {incident_view.incident.id} holds no move.")
 
     def context(self, incident_view: IncidentView) -> Context:
@@ -83,155 +94,66 @@ class RunContext:
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
-    async def recall(self, incident_id: str, run: int, moves: int = 0) -> None:
-        incident_view = await self.incident_view(incident_id)
-        service, model = subject(self.catalog(), incident_view.incident.labels, incident_view.alerts)
-        matches = await LibraryShelf(self.library).match(incident_view.alerts, service)
-        past = await self._similar(incident_view)
-        async with self.db.write() as tx:
-            await self._move(tx, incident_id, run, State.INVESTIGATING, "somebody looks at it now")
-            data = {
-                "text": "recalled",
-                "runbooks": [{"name": m.name, "score": round(m.score, 4), "section": m.section, "why": m.why} for m in matches],
-                "past": past,
-                "broken": [{"path": str(one.path), "why": one.why} for one in self.library.broken],
-                "tools": [r.name for r in self.tools.offered(self.backends).reads],
-                "not_checked": [
-                    *({"what": f"runbook {b.path.name}", "why": f"passed over: {b.why}"} for b in self.library.broken),
-                    *self._not_configured(model is not None),
-                ],
-            }  # fmt: skip
-            key = f"recall:{moves}" if moves else "recall"
-            await timeline.append(tx, incident_id, EventKind.NOTE, "stanch", data, self.clock.now(), key, run)
-
-    def _not_configured(self, about_model: bool) -> list[dict[str, str]]:
-        """What cannot be looked at for want of a backend; a model's places only where a model is concerned."""
-        kinds = [kind for kind in installed() if kind.shows and (about_model or not kind.about_models)]
-        return [
-            {"what": kind.shows, "why": f"no {kind.kind} is configured"}
-            for kind in sorted(kinds, key=lambda kind: kind.about_models)
-            if not self.backends.has(kind.kind)
-        ]
-
-    async def _similar(self, incident_view: IncidentView) -> list[dict[str, Any]]:
-        """Ended incidents in which the same alert fired, newest first, with what was found."""
-        names = {alert.name for alert in incident_view.alerts}
-        found: list[dict[str, Any]] = []
-        async with self.db.read() as tx:
-            for incident in await incidents.listing(tx, 200, {State.RECOVERED, State.NO_FAULT, State.HANDED_OVER}):
-                if incident.id == incident_view.incident.id or not names & {
-                    a.name for a in await alerts.of(tx, incident.id)
-                }:
-                    continue
-                past = fold(incident, (), await timeline.events(tx, incident.id))
-                found.append({"id": incident.id, "state": str(incident.state), "cause": str(past.cause or "unknown")})
-                if len(found) == SIMILAR:
-                    break
-        return found
-
-    async def write_move(
-        self, incident_id: str, run: int, thought: Thought, result: Checked, number: int, told: Sequence[str]
-    ) -> None:
-        """The move, its findings and what was dropped, in one transaction."""
-        now = self.clock.now()
-        async with self.db.write() as tx:
-            await self._back_to_work(tx, incident_id, run)
-            for i, extra in enumerate(thought.notes):
-                short = extra.get("compaction")
-                kind = EventKind.NOTE if short is None else EventKind.COMPACTION
-                data = {"text": "", **extra} if short is None else {"text": short}
-                await timeline.append(tx, incident_id, kind, thought.by, data, now, f"note:{number}:{i}", run)
-            data = note(thought, result, number, told)
-            await timeline.append(tx, incident_id, EventKind.NOTE, thought.by, data, now, f"move:{number}", run)
-            for i, finding in enumerate(result.findings):
-                key = f"finding:{number}:{i}"
-                await timeline.append(tx, incident_id, EventKind.FINDING, thought.by, finding.to_json(), now, key, run)
-            for i, lost in enumerate(result.dropped):
-                data = {"dropped": True, "text": lost.claim.text, "why": lost.why, "evidence": []}
-                key = f"dropped:{number}:{i}"
-                await timeline.append(tx, incident_id, EventKind.FINDING, thought.by, data, now, key, run)
-            if isinstance(thought.move, Propose | Conclude) and thought.move.kind is not Kind.UNKNOWN:
-                incident = await self._get(tx, incident_id)
-                await incidents.save(tx, replace(incident, kind=thought.move.kind))
-            if isinstance(thought.move, AskPerson):
-                data = {"text": result.texts["question"] or "What should be done?"}
-                await timeline.append(tx, incident_id, EventKind.QUESTION, thought.by, data, now, f"ask:{number}", run)
-                await self._move(tx, incident_id, run, State.NEEDS_INPUT, "a person is asked")
-
-    async def _back_to_work(self, tx: Transaction, incident_id: str, run: int) -> None:
-        incident = await self._get(tx, incident_id)
-        if incident.state in (State.AWAITING_APPROVAL, State.NEEDS_INPUT):
-            await self._move(tx, incident_id, run, State.INVESTIGATING, "it goes on")
-
     async def record(self, incident_id: str, run: int, what: Recorded, key: str) -> Evidence:
         async with self.db.write() as tx:
             return await evidence.record(tx, incident_id, run, what, self.clock.now(), key)
 
-    async def append(
-        self, incident_id: str, run: int, kind: EventKind, data: Mapping[str, Any], key: str | None = None
-    ) -> None:
-        async with self.db.write() as tx:
-            await timeline.append(tx, incident_id, kind, "stanch", data, self.clock.now(), key, run)
-
-    async def write(self, incident_id: str, run: int, told: Payload, key: str | None = None) -> None:
+    async def append(self, incident_id: str, run: int, told: Payload, key: str | None = None) -> None:
         """An event of Stanch's own; with `key` once only. Raises Overtaken when `run` is no longer the epoch."""
-        await self.append(incident_id, run, told.KIND, told.to_json(), key)
+        async with self.db.write() as tx:
+            await timeline.append(tx, incident_id, told, "stanch", self.clock.now(), key, run)
 
     async def move_to(self, incident_id: str, run: int, state: State, why: str) -> None:
         async with self.db.write() as tx:
-            await self._move(tx, incident_id, run, state, why)
+            await self.move_in(tx, incident_id, run, state, why)
 
     async def close_new(self, tx: Transaction, names: Collection[str], why: str) -> None:
         """Those of these incidents that nobody has looked at yet end without anybody having done so."""
         now = self.clock.now()
-        data = {"from": str(State.NEW), "to": str(State.CLOSED), "why": why}
+        told = StateChanged(from_=State.NEW, to=State.CLOSED, why=why)
         closed = await incidents.close_new(tx, names, now) if names else {}
-        ends = [timeline.Entry(one, EventKind.STATE, "stanch", data, now) for one in names if one in closed]
+        ends = [timeline.Entry(one, told, "stanch", now) for one in names if one in closed]
         await timeline.append_all(tx, ends)
 
     async def give_up(self, incident_id: str, why: str) -> None:
         """Hand the incident to a person because Stanch itself cannot go on."""
         async with self.db.write() as tx:
             run = await incidents.claim_run(tx, incident_id)
-            data = {"text": why, "hand_over": why, "not_checked": [{"what": "the rest", "why": why}]}
-            await timeline.append(tx, incident_id, EventKind.NOTE, "stanch", data, self.clock.now(), None, run)
-            if (await self._get(tx, incident_id)).state is State.NEW:
-                await self._move(tx, incident_id, run, State.INVESTIGATING, "somebody looks at it now")
-            if not (await self._get(tx, incident_id)).state.ended:
-                await self._move(tx, incident_id, run, State.HANDED_OVER, why)
+            told = GivenToPerson(text=why, hand_over=why, not_checked=(NotChecked("the rest", why),))
+            await timeline.append(tx, incident_id, told, "stanch", self.clock.now(), None, run)
+            if (await self.get(tx, incident_id)).state is State.NEW:
+                await self.move_in(tx, incident_id, run, State.INVESTIGATING, "somebody looks at it now")
+            if not (await self.get(tx, incident_id)).state.ended:
+                await self.move_in(tx, incident_id, run, State.HANDED_OVER, why)
 
-    async def close(self, incident_view: IncidentView, run: int, end: State, move: Conclude) -> None:
-        """The last state, and the report that shows it. What has ended is not gone on with by itself: until the run has
-        ended too, a wake stands for a report that a crash may have cut off."""
-        async with self.db.write() as tx:
-            await self._move(tx, incident_view.incident.id, run, end, str(move.cause))
-            await wakes.add(tx, incident_view.incident.id, "report", self.clock.now())
-        path = self.reports / f"{incident_view.incident.id}.md"
-        whole = self.redact(render(await self.incident_view(incident_view.incident.id)))
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(whole, encoding="utf-8")
-        part.replace(path)
-        async with self.db.write() as tx:
-            data = {"text": f"report: {path}", "report": str(path)}
-            now = self.clock.now()
-            await timeline.append(tx, incident_view.incident.id, EventKind.NOTE, "stanch", data, now, "report", run)
-
-    async def _move(self, tx: Transaction, incident_id: str, run: int, state: State, why: str) -> None:
-        """Legal transitions only; being there already is no event."""
-        incident = await self._get(tx, incident_id)
+    async def move_in(self, tx: Transaction, incident_id: str, run: int, state: State, why: str) -> None:
+        """As `move_to`, in a transaction that does more. Legal transitions only; being there already is no event."""
+        incident = await self.get(tx, incident_id)
         if incident.state is state:
             return
         after = incident.to(state)
         now = self.clock.now()
         await incidents.save(tx, replace(after, ended_at=now if state.ended else None))
-        data = {"from": str(incident.state), "to": str(state), "why": why}
-        await timeline.append(tx, incident_id, EventKind.STATE, "stanch", data, now, None, run)
+        told = StateChanged(from_=incident.state, to=state, why=why)
+        await timeline.append(tx, incident_id, told, "stanch", now, None, run)
 
-    async def _get(self, tx: Transaction, incident_id: str) -> Incident:
+    async def get(self, tx: Transaction, incident_id: str) -> Incident:
+        """The row of an incident that is there."""
         incident = await incidents.get(tx, incident_id)
         assert incident is not None
         return incident
+
+
+def subject(
+    catalog: Catalog, labels: Mapping[str, str], alerts: Sequence[Alert]
+) -> tuple[Service | None, Model | None]:
+    """The service and model an incident is about: by its shared labels, else by the first alert that names one."""
+    places = [labels, *(alert.labels for alert in alerts)]
+    service = next((s for place in places if (s := catalog.service_for(place))), None)
+    model = next((m for place in places if (m := catalog.model_for(place, service))), None)
+    if service is None and model is not None:
+        service = catalog.service(model.served_by)
+    return service, model
 
 
 @dataclass(frozen=True)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from agent.domain.catalog import Person
+from agent.domain.events import QuestionAsked, ReplyGiven
 from agent.domain.incident import Incident, Kind, State
 from agent.domain.incident_view import IncidentView
+from agent.domain.notes import PlainNote
 from agent.domain.text import visible
-from agent.domain.timeline import Event, EventKind
+from agent.domain.timeline import EventOf
 from agent.errors import ReasonerFailed
 from agent.graph.run_context import RunContext
 from agent.graph.steps.look import look, recorded
-from agent.graph.steps.think import Checked, attempt, checked, names_in, spent_json, view_of
+from agent.graph.steps.think import Checked, checked, names_in, view_of
 from agent.reasoner.llm.budget import total
 from agent.reasoner.protocol import Look, Reasoner, Reply, Thought
 from agent.store import evidence, incidents, timeline
-from tools.context import Json
 
 MOST_LOOKS = 4
 
@@ -41,14 +42,14 @@ class Talk:
         place = incident or await self._conversation(question)
         now = self.run_context.clock.now()
         async with self.run_context.db.write() as tx:
-            data = {"text": visible(question, 4_000), "to": "stanch"}
-            asked = await timeline.append(tx, place, EventKind.QUESTION, person.principal, data, now)
+            told = QuestionAsked(text=visible(question, 4_000), to="stanch")
+            asked = await timeline.append(tx, place, told, person.principal, now)
         reads = 0
         rejections: tuple[str, ...] = ()
         thoughts: list[Thought] = []
         for _ in range(MOST_LOOKS + 2):
             incident_view = await self.run_context.incident_view(place)
-            last = attempt(thoughts[-1]) if rejections else None
+            last = thoughts[-1] if rejections else None
             thoughts.append(await self._next(incident_view, question, rejections, last))
             await self._noted(place, asked, thoughts)
             move, by = thoughts[-1].move, thoughts[-1].by
@@ -67,19 +68,14 @@ class Talk:
         return await self._reply(place, thoughts, Checked(Reply("")), asked, person, reads)
 
     async def _next(
-        self, incident_view: IncidentView, question: str, rejections: tuple[str, ...], last: Mapping[str, Json] | None
+        self, incident_view: IncidentView, question: str, rejections: tuple[str, ...], last: Thought | None
     ) -> Thought:
-        book = self.run_context
-        view = view_of(
-            incident_view, book.catalog(), book.library, book.tools, book.backends, book.clock.now(),
-            question=question, rejections=rejections, extra={"last": dict(last)} if last else {},
-        )  # fmt: skip
+        view = view_of(incident_view, self.run_context, question=question, rejections=rejections, last=last)
         try:
             return await self.reasoner.next_move(view)
         except ReasonerFailed as error:
-            return Thought(
-                Reply("No answer."), "stanch", notes=({"text": f"no answer: {visible(str(error), 300)}", "show": True},)
-            )
+            note = PlainNote(text=f"no answer: {visible(str(error), 300)}", show=True)
+            return Thought(Reply("No answer."), "stanch", notes=(note,))
 
     async def _look(self, place: str, incident_view: IncidentView, move: Look, by: str, asked: int) -> int:
         context = self.run_context.context(incident_view)
@@ -91,30 +87,37 @@ class Talk:
                 await evidence.record(tx, place, epoch, what, self.run_context.clock.now(), key)
         return len(move.calls)
 
-    async def _noted(self, place: str, asked: Event, thoughts: Sequence[Thought]) -> None:
+    async def _noted(self, place: str, asked: EventOf[QuestionAsked], thoughts: Sequence[Thought]) -> None:
         """What belongs on the timeline (a fail-over, a repair), before the next thought: that one goes by it."""
         thought, now = thoughts[-1], self.run_context.clock.now()
         async with self.run_context.db.write() as tx:
             for i, note in enumerate(thought.notes):
                 key = f"ask{asked.n}:{len(thoughts)}:note{i}"
-                await timeline.append(tx, place, EventKind.NOTE, thought.by, {"text": "", **note}, now, key)
+                await timeline.append(tx, place, note, thought.by, now, key)
 
     async def _reply(
-        self, place: str, thoughts: Sequence[Thought], result: Checked, asked: Event, person: Person, reads: int
+        self,
+        place: str,
+        thoughts: Sequence[Thought],
+        result: Checked,
+        asked: EventOf[QuestionAsked],
+        person: Person,
+        reads: int,
     ) -> Answered:
         """The answer on the timeline, with what thinking of it cost."""
-        text = result.texts.get("reply") or "The evidence does not answer that. Here is what was read: " + (
+        given = result.move.text if isinstance(result.move, Reply) else ""
+        text = given or "The evidence does not answer that. Here is what was read: " + (
             ", ".join((await self.run_context.incident_view(place)).evidence) or "nothing"
         )
-        ids = tuple(result.texts.get("evidence", ()))
+        ids = result.evidence
         now, by = self.run_context.clock.now(), thoughts[-1].by
         spent = total([one.spent for one in thoughts])
         async with self.run_context.db.write() as tx:
             if spent.tokens:
-                note: dict[str, Json] = {"text": "a question was answered", "spent": spent_json(spent)}
-                await timeline.append(tx, place, EventKind.NOTE, by, note, now, f"ask{asked.n}:spent")
-            data = {"text": text, "evidence": list(ids), "to": person.principal, "question": asked.data["text"]}
-            await timeline.append(tx, place, EventKind.REPLY, by, data, now)
+                note = PlainNote(text="a question was answered", spent=spent)
+                await timeline.append(tx, place, note, by, now, f"ask{asked.n}:spent")
+            told = ReplyGiven(text=text, evidence=ids, to=person.principal, question=asked.payload.text)
+            await timeline.append(tx, place, told, by, now)
         return Answered(text, ids, reads, place)
 
     async def _conversation(self, question: str) -> str:

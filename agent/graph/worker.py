@@ -11,13 +11,16 @@ from enum import StrEnum
 from typing import Any
 
 from agent.domain.alert import Alert, AlertStatus, standing
+from agent.domain.events import OutcomeKnown, ProposalSealed, QuestionAsked, ReplyGiven
 from agent.domain.incident_view import IncidentView
-from agent.domain.timeline import EventKind
+from agent.domain.notes import Steered
+from agent.domain.timeline import tells
 from agent.errors import UnusableInput
 from agent.gate.proposal import Proposal, ProposalState
 from agent.gate.restore import asks_after_restore
 from agent.graph.run_context import RunContext
 from agent.graph.steps.propose import Judge
+from agent.graph.waits import WaitsFor, Wake, Why
 from agent.store import incidents, timeline, wakes
 
 _NOT_OURS = (
@@ -40,7 +43,7 @@ class Rest:
     """Why a run rests. `due` is when a clock wakes it by itself (an expiry, a verification)."""
 
     kind: RestKind
-    waits_for: str = ""  # approval | person | clock
+    waits_for: WaitsFor | None = None
     due: datetime | None = None
     proposal: str | None = None
 
@@ -76,7 +79,7 @@ class Worker:
         config = {"configurable": {"thread_id": incident, "run": epoch}, "recursion_limit": 500}
         while not self._stopping:
             if await self._asks_after_restore(incident):
-                return Rest(RestKind.PERSON, "person")
+                return Rest(RestKind.PERSON, WaitsFor.PERSON)
             state = await graph.aget_state(config)
             if state.created_at is None:
                 await self._go(graph, {"incident": incident}, config)
@@ -84,10 +87,10 @@ class Worker:
                 raise UnusableInput(f"The checkpoint of {incident} is not its own. {_NOT_OURS}")
             elif state.interrupts:
                 interrupt = state.interrupts[0]
-                why = await self._news(incident, interrupt.value, epoch)
-                if why is None:
+                wake = await self._news(incident, interrupt.value, epoch)
+                if wake is None:
                     return await self._rest(incident, interrupt.value)
-                await self._go(graph, Command(resume={interrupt.id: why}), config)
+                await self._go(graph, Command(resume={interrupt.id: wake.to_json()}), config)
             elif state.tasks:
                 await self._go(graph, None, config)
             elif await self._open_again(incident):
@@ -125,46 +128,48 @@ class Worker:
         if not moved:  # the same checkpoint again and again, for ever
             raise UnusableInput(f"The checkpoint of {config['configurable']['thread_id']} leads nowhere. {_NOT_OURS}")
 
-    async def _news(self, incident: str, waits: Mapping[str, Any], epoch: int) -> str | None:
+    async def _news(self, incident: str, waits: Mapping[str, Any], epoch: int) -> Wake | None:
         """The reason to answer the interrupt with, or None. Proposals that lost their reason are voided on the way."""
         now = self._run_context.clock.now()
         incident_view = await self._run_context.incident_view(incident)
         async with self._run_context.db.write() as tx:
             next_due = await wakes.next_due(tx, incident)
             await wakes.clear(tx, incident, now)
-        if waits["for"] == "person" or asks_after_restore(incident_view.events):
-            return settled_news(incident_view) or ("answered" if spoken_since_asked(incident_view) else None)
-        if waits["for"] == "clock":
-            return f"due:{waits['proposal']}" if next_due is not None and next_due <= now else None
+        waits_for = WaitsFor.read(waits["for"])
+        if waits_for is WaitsFor.PERSON or asks_after_restore(incident_view.events):
+            return settled_news(incident_view) or (Wake(Why.ANSWERED) if spoken_since_asked(incident_view) else None)
+        if waits_for is WaitsFor.CLOCK:
+            return Wake(Why.DUE, waits["proposal"]) if next_due is not None and next_due <= now else None
         proposal = await self._judge.current(incident)
         if proposal is None:
-            return "superseded"
-        why = approval_news(proposal, incident_view, now) or ("superseded" if proposal.state in _WITHDRAWN else None)
+            return Wake(Why.SUPERSEDED)
+        why = approval_news(proposal, incident_view, now) or (Why.SUPERSEDED if proposal.state in _WITHDRAWN else None)
         if why is None:
             why = await self._judge.outside(proposal, self._run_context.context(incident_view))
-        if why is not None and why not in ("approved", "denied", "superseded"):
-            await self._judge.void(proposal, why, epoch)
-        return f"{why}:{proposal.id}" if why else None
+        if why is not None and why.voids:
+            await self._judge.void(proposal, str(why), epoch)
+        return Wake(why, proposal.id) if why else None
 
     async def _rest(self, incident: str, waits: Mapping[str, Any]) -> Rest:
         async with self._run_context.db.read() as tx:
             due = await wakes.next_due(tx, incident)
-        kind = RestKind.CLOCK if waits["for"] == "clock" else RestKind.PERSON
-        return Rest(kind, waits["for"], due, waits.get("proposal"))
+        waits_for = WaitsFor.read(waits["for"])
+        kind = RestKind.CLOCK if waits_for is WaitsFor.CLOCK else RestKind.PERSON
+        return Rest(kind, waits_for, due, waits.get("proposal"))
 
 
-def approval_news(proposal: Proposal, incident_view: IncidentView, now: datetime) -> str | None:
+def approval_news(proposal: Proposal, incident_view: IncidentView, now: datetime) -> Why | None:
     """What has become of an approval that is awaited."""
     if proposal.state is ProposalState.APPROVED:
-        return "approved"
+        return Why.APPROVED
     if proposal.state in (ProposalState.DENIED, ProposalState.REVOKED, ProposalState.DENIED_BY_POLICY):
-        return "denied"
+        return Why.DENIED
     if proposal.approve_by is not None and proposal.approve_by <= now:
-        return "expired"
+        return Why.EXPIRED
     if incident_view.alerts and cleared(incident_view.alerts):
-        return "cleared"
+        return Why.CLEARED
     if steered_since_proposed(incident_view, proposal.id):
-        return "steered"
+        return Why.STEERED
     return None
 
 
@@ -176,34 +181,31 @@ def cleared(alerts: Sequence[Alert]) -> bool:
 def steered_since_proposed(incident_view: IncidentView, proposal: str) -> bool:
     seen = False
     for event in incident_view.events:
-        seen = seen or (event.kind is EventKind.PROPOSAL and event.data["id"] == proposal)
-        if seen and event.kind is EventKind.NOTE and "steer" in event.data:
+        seen = seen or (tells(event, ProposalSealed) and event.payload.id == proposal)
+        if seen and tells(event, Steered):
             return True
     return False
 
 
-def settled_news(incident_view: IncidentView) -> str | None:
+def settled_news(incident_view: IncidentView) -> Wake | None:
     """Whether a person has said since what became of an UNKNOWN: what was done is watched, else it is thought again."""
     for event in reversed(incident_view.events):
-        if event.kind is EventKind.QUESTION:
-            return None
-        if event.kind is EventKind.OUTCOME:
-            proposal = str(event.data["proposal"])
-            if "settled_by" not in event.data:
+        match event.payload:
+            case QuestionAsked() | OutcomeKnown(settled_by=""):
                 return None
-            sealed = incident_view.proposals.get(proposal)
-            undone = sealed.parent if sealed else None
-            return f"settled:{proposal}" if event.data["outcome"] == "DONE" and not undone else f"answered:{proposal}"
+            case OutcomeKnown(proposal=proposal, outcome=outcome):
+                sealed = incident_view.proposals.get(proposal)
+                undone = sealed.parent if sealed else None
+                return Wake(Why.SETTLED if outcome == "DONE" and not undone else Why.ANSWERED, proposal)
     return None
 
 
 def spoken_since_asked(incident_view: IncidentView) -> bool:
     """Whether somebody answered or steered after the last question, or after the outcome nobody could tell."""
     for event in reversed(incident_view.events):
-        if event.kind is EventKind.NOTE and "steer" in event.data:
-            return True
-        if event.kind is EventKind.REPLY and event.data.get("to") == "stanch":
-            return True
-        if event.kind in (EventKind.QUESTION, EventKind.OUTCOME):
-            return False
+        match event.payload:
+            case Steered() | ReplyGiven(to="stanch"):
+                return True
+            case QuestionAsked() | OutcomeKnown():
+                return False
     return False

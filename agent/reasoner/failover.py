@@ -7,21 +7,22 @@ back and forth. One that has spent its budget, or that goes in circles, is not t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from agent.domain.events import AlertJoined, DecisionMade, EffectChecked, OutcomeKnown
+from agent.domain.notes import FailedOver, MoveMade, Note, Steered, TriedAgain, WentBack
 from agent.domain.text import visible
-from agent.domain.timeline import Event, EventKind
+from agent.domain.timeline import Event
 from agent.errors import BudgetSpent, ReasonerFailed
 from agent.reasoner.llm.budget import total
 from agent.reasoner.progress import PATIENT, idle
 from agent.reasoner.protocol import ModelFailed, Reasoner, Thought, View
-from tools.context import Json
 
 AFTER = timedelta(minutes=2)  # by the incident's clock
 MOST_TRIES, MOST_RETURNS = 3, 2  # of one incident
-_NEWS = (EventKind.ALERT, EventKind.DECISION, EventKind.OUTCOME, EventKind.VERIFICATION)
+_NEWS = (AlertJoined, DecisionMade, OutcomeKnown, EffectChecked, Steered)
 
 
 @dataclass(frozen=True)
@@ -59,30 +60,30 @@ class Failover:
             return replace(await self.first.next_move(view), by=now.by)
         except ReasonerFailed as error:
             by, why = f"{now.by}→{self.second.name}", visible(str(error), 500)
-            note: dict[str, Json] = {"failover": by, "why": why, "text": f"{self.second.name} goes on: {why}"}
-            if isinstance(error, BudgetSpent | GoesInCircles):
-                note["final"] = True
+            note = FailedOver(
+                text=f"{self.second.name} goes on: {why}",
+                failover=by,
+                why=why,
+                final=isinstance(error, BudgetSpent | GoesInCircles),
+            )
             return await self._second(view, by, note, error)
 
     async def _again(self, view: View, now: Standing) -> Thought:
         """One attempt of the first: it goes on if it gives a move, else the second does."""
         by = f"{now.by}→{self.first.name}"
         try:
-            thought = await self.first.next_move(replace(view, extra={**view.extra, "once": True}))
+            thought = await self.first.next_move(replace(view, once=True))
         except ReasonerFailed as error:
             why = visible(str(error), 500)
-            note = {
-                "tried": self.first.name,
-                "why": why,
-                "text": f"{self.first.name} was tried again: {why}",
-                "show": True,
-            }
-            return await self._second(view, now.by, note, error)
-        note = {"returned": by, "text": f"{self.first.name} answers again and goes on", "show": True}
-        return replace(thought, by=by, notes=(note, *thought.notes))
+            text = f"{self.first.name} was tried again: {why}"
+            return await self._second(
+                view, now.by, TriedAgain(text=text, tried=self.first.name, why=why, show=True), error
+            )
+        back = WentBack(text=f"{self.first.name} answers again and goes on", returned=by, show=True)
+        return replace(thought, by=by, notes=(back, *thought.notes))
 
     async def _second(
-        self, view: View, by: str, note: Mapping[str, Json] | None = None, error: ReasonerFailed | None = None
+        self, view: View, by: str, note: Note | None = None, error: ReasonerFailed | None = None
     ) -> Thought:
         """The second's move, with what the first one's attempt cost."""
         thought = await self.second.next_move(view)
@@ -99,17 +100,15 @@ def standing(events: Iterable[Event], first: str, second: str) -> Standing:
     """Folded from the notes of fail-overs, tries and returns; a move made under the second's name counts as one too."""
     now = Standing(first)
     for event in events:
-        data = event.data
-        if event.kind is not EventKind.NOTE:
-            continue
-        if "failover" in data:
-            now = replace(now, by=str(data["failover"]), left=event, final=bool(data.get("final")))
-        elif "tried" in data:
-            now = replace(now, left=event, tries=now.tries + 1)
-        elif "returned" in data:
-            now = replace(now, by=str(data["returned"]), left=None, returns=now.returns + 1)
-        elif now.left is None and str(data.get("by", "")).endswith(f"→{second}"):
-            now = replace(now, by=str(data["by"]), left=event)
+        match event.payload:
+            case FailedOver(failover=by, final=final):
+                now = replace(now, by=by, left=event, final=final)
+            case TriedAgain():
+                now = replace(now, left=event, tries=now.tries + 1)
+            case WentBack(returned=by):
+                now = replace(now, by=by, left=None, returns=now.returns + 1)
+            case MoveMade(by=by) if now.left is None and by.endswith(f"→{second}"):
+                now = replace(now, by=by, left=event)
     return now
 
 
@@ -118,5 +117,5 @@ def due(view: View, now: Standing) -> bool:
     if now.left is None or now.final or now.tries >= MOST_TRIES or now.returns >= MOST_RETURNS:
         return False
     since = now.left.n
-    news = any(e.n > since and (e.kind in _NEWS or "steer" in e.data) for e in view.events)
+    news = any(event.n > since and isinstance(event.payload, _NEWS) for event in view.events)
     return (news and view.question is None) or view.now - now.left.at >= AFTER

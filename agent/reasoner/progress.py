@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from agent.domain.timeline import Event, EventKind, canonical
+from agent.domain.events import (
+    AlertJoined,
+    DecisionMade,
+    EffectChecked,
+    EvidenceRecorded,
+    OutcomeKnown,
+    ReplyGiven,
+)
+from agent.domain.notes import MoveMade, Steered
+from agent.domain.timeline import Event, canonical, events_of
 from agent.reasoner.llm.provider_extras import OTHERS
+from agent.reasoner.protocol import Look, Move, Propose
 
 PATIENT = 2  # moves in a row that bring nothing before the model is left; after the first it is told
 POLLS = 3  # times the same look is made before it counts as nothing new although the answer moves
@@ -14,7 +23,7 @@ TOLD = "That move was made before and brought nothing new. Look at something els
 CIRCLES = "no progress: the last move was made before and brought nothing new; the model was told"
 
 # what makes it worth looking again
-_NEWS = (EventKind.ALERT, EventKind.DECISION, EventKind.OUTCOME, EventKind.VERIFICATION, EventKind.REPLY)
+_NEWS = (AlertJoined, DecisionMade, OutcomeKnown, EffectChecked, ReplyGiven, Steered)
 
 
 def idle(events: Sequence[Event]) -> int:
@@ -31,38 +40,38 @@ def _moves(events: Sequence[Event]) -> Iterator[bool]:
     seen: set[bytes] = set()
     answers = _answers(events)
     for event in events:
-        data = event.data
-        if event.kind in _NEWS or "steer" in data:
+        made = event.payload
+        if isinstance(made, _NEWS):
             before, seen = [], set()
-        elif event.kind is EventKind.NOTE and "move" in data:
-            if str(data.get("by", "")).rpartition("→")[2] in OTHERS:
+        elif isinstance(made, MoveMade):
+            if made.by.rpartition("→")[2] in OTHERS:
                 yield False
                 continue
-            asked = _asked(data)
-            found = canonical([asked.decode(), answers.get(int(data.get("number", 0)), "")])
+            asked = _asked(made.move)
+            found = canonical([asked.decode(), answers.get(made.number, "")])
             yield bool(asked) and (found in seen or before.count(asked) >= POLLS - 1)
             before.append(asked)
             seen.add(found)
 
 
-def _asked(move: Mapping[str, Any]) -> bytes:
+def _asked(move: Move) -> bytes:
     """What a move asks for, without why; empty for one that people answer or that ends the run."""
-    match move["move"]:
-        case "look":
-            return canonical(sorted(canonical([c["read"], c["args"]]).decode() for c in move["calls"]))
-        case "propose":
-            return canonical([move["action"], move["args"]])
+    match move:
+        case Look(calls=calls):
+            return canonical(sorted(canonical([call.read, dict(call.args)]).decode() for call in calls))
+        case Propose(action=action, args=args):
+            return canonical([action, dict(args)])
     return b""
 
 
 def _answers(events: Sequence[Event]) -> dict[int, str]:
     """By the number of a look, what its reads showed, without when."""
     found: dict[int, list[str]] = {}
-    for event in events:
-        extra = event.data.get("extra") if event.kind is EventKind.EVIDENCE else None
-        number, _, _ = str(extra.get("call")).partition(":") if isinstance(extra, dict) else ("", "", "")
+    for event in events_of(events, EvidenceRecorded):
+        number, _, _ = event.payload.call.partition(":")
         if number.isdigit():
-            facts = [[f["id"], f["value"], f["labels"]] for f in event.data["facts"]]
-            shown = canonical([event.data["read"], event.data["arguments"], event.data["outcome"], facts]).decode()
+            one = event.payload.evidence
+            facts = [[fact.id, fact.value, dict(fact.labels)] for fact in one.facts]
+            shown = canonical([one.read, dict(one.arguments), str(one.outcome), facts]).decode()
             found.setdefault(int(number), []).append(shown)
     return {number: "\n".join(sorted(shown)) for number, shown in found.items()}

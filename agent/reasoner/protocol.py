@@ -11,7 +11,7 @@ from agent.domain.alert import Alert
 from agent.domain.evidence import Evidence
 from agent.domain.incident import Incident
 from agent.domain.moves import AskPerson, Call, Conclude, Look, Move, NotChecked, Propose, Reply, RuledOut
-from agent.domain.notes import Spent
+from agent.domain.notes import Note, Spent
 from agent.domain.timeline import Event
 from agent.errors import ReasonerFailed
 from agent.library.runbook import Match, Runbook
@@ -43,7 +43,8 @@ class View:
     question: str | None = None  # set in a question run: look and reply only
     steering: tuple[str, ...] = ()  # people's words since the last move
     rejections: tuple[str, ...] = ()  # why claims or the last proposal were not taken; said once
-    extra: Mapping[str, Json] = field(default_factory=dict)
+    last: Thought | None = None  # the move that was not taken, where `rejections` say why
+    once: bool = False  # one attempt, without patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,7 @@ class Thought:
     move: Move
     by: str
     spent: Spent = field(default_factory=Spent)
-    notes: Sequence[
-        Mapping[str, Json]
-    ] = ()  # what belongs on the timeline: repair, fail-over, prompt name, version, hash
+    notes: Sequence[Note] = ()  # what belongs on the timeline: repair, fail-over, prompt name, version, hash
     given: Mapping[str, Json] = field(
         default_factory=dict
     )  # what the provider wants back with this move, and no one sees

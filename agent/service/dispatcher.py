@@ -239,7 +239,7 @@ class Dispatcher:
         """One run of one incident. A defect of ours is tried again a few times, then a person is told."""
         try:
             rest = await self._worker.run(incident)
-            log.info("a run rests", extra={"incident": incident, "rest": str(rest.kind), "for": rest.waits_for})
+            log.info("a run rests", extra={"incident": incident, "rest": str(rest.kind), "for": rest.waits_for or ""})
             if rest.kind is RestKind.ENDED:
                 await self._forget(incident, unless_open=True)  # an alert may have opened it again just now
             self._failed.pop(incident, None)

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from agent.domain.alert import Alert, AlertStatus
+from agent.domain.events import AlertJoined, StateChanged
 from agent.domain.incident import Incident, State
 from agent.domain.redact import Redactor
 from agent.domain.text import visible
-from agent.domain.timeline import Event, EventKind
+from agent.domain.timeline import Event
 from agent.domain.urgency import Urgency
 from agent.graph.run_context import RunContext
 from agent.service.correlate import Assignment, Board, joined
@@ -134,8 +134,8 @@ class Grouping:
     def _open_again(self, batch: IntakeBatch, incident: Incident, alert: Alert) -> Incident:
         """What was inconclusive a moment ago is looked at once more: the alert may say what was missing."""
         again = replace(incident.to(State.INVESTIGATING), ended_at=None)
-        data = {"from": str(incident.state), "to": str(again.state), "why": f"{visible(alert.name, 100)} fired as well"}
-        batch.tell(incident.id, EventKind.STATE, "stanch", data)
+        why = f"{visible(alert.name, 100)} fired as well"
+        batch.tell(incident.id, StateChanged(from_=incident.state, to=again.state, why=why), "stanch")
         return again
 
     async def _back(self, batch: IntakeBatch, alert: Alert) -> Incident | None:
@@ -151,8 +151,9 @@ class Grouping:
             return Received(alert, incident.id, why, duplicate=True)
         self._board.add(incident.id, [alert])
         redact = batch.tx.redact
-        data = {**_short(alert.to_json()), "fingerprint": redact(alert.fingerprint), "why": redact(why)}
-        batch.tell(incident.id, EventKind.ALERT, alert.source, data, f"alert:{alert.key}", redacted=True)
+        short = replace(_short(alert), fingerprint=redact(alert.fingerprint))
+        told = AlertJoined(alert=short, why=redact(why))
+        batch.tell(incident.id, told, alert.source, f"alert:{alert.key}", redacted=True)
         if self._routes is not None and alert.status is AlertStatus.FIRING:
             await self._route(batch, incident.id, alert, self._routes)
         return Received(alert, incident.id, why)
@@ -181,12 +182,10 @@ def redacted(alert: Alert, redact: Redactor) -> Alert:
     return replace(alert, **told)
 
 
-def _short(data: dict[str, Any]) -> dict[str, Any]:
+def _short(alert: Alert) -> Alert:
     """The alert with long values cut visibly; nothing is lost, the whole stays with the alert."""
-    return {
-        **data,
-        **{
-            part: {k: visible(v, LONG) if len(v) > LONG else v for k, v in data[part].items()}
-            for part in ("labels", "annotations")
-        },
-    }
+    return replace(alert, labels=_cut(alert.labels), annotations=_cut(alert.annotations))
+
+
+def _cut(values: Mapping[str, str]) -> dict[str, str]:
+    return {name: visible(value, LONG) if len(value) > LONG else value for name, value in values.items()}

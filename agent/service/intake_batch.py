@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from agent.domain.alert import Alert, AlertStatus
 from agent.domain.incident import Incident
-from agent.domain.timeline import Event, EventKind
+from agent.domain.payload import Payload
+from agent.domain.timeline import Event
 from agent.domain.urgency import Depth, Urgency
 from agent.service.correlate import SHORT, name_of, opened_by
 from agent.service.routing import STORM
 from agent.store import alerts, incidents, timeline, urgency, wakes
 from agent.store.alerts import Kept
 from agent.store.database import Transaction
-from tools.context import Json
 
 LONGER = (SHORT, 12, 16, 32)  # digits of an incident's id, where a shorter one is taken
 
@@ -101,12 +101,9 @@ class IntakeBatch:
         if one.depth.threaded and opened is not None and opened >= self.now - STORM:
             self._threads[one.channel][one.incident] = bool(one.mentions)
 
-    def tell(
-        self, incident: str, kind: EventKind, actor: str, data: Mapping[str, Json], key: str | None = None,
-        redacted: bool = False,
-    ) -> None:  # fmt: skip
+    def tell(self, incident: str, told: Payload, actor: str, key: str | None = None, redacted: bool = False) -> None:
         """An event for the incident's timeline, in the order of telling."""
-        self._told.append(timeline.Entry(incident, kind, actor, data, self.now, key, redacted))
+        self._told.append(timeline.Entry(incident, told, actor, self.now, key, redacted))
 
     def keep(self, incident: Incident, alert: Alert) -> bool:
         """Note the alert; False when the incident knows it."""

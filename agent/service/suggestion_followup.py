@@ -41,7 +41,7 @@ class SuggestionFollowup:
         what = "was done by hand, exactly as suggested" if same else "was not done by hand"
         note = SuggestionFollowedUp(text=f"{proposal.id} {what}", hindsight=proposal.id, same=same)
         async with book.db.write() as tx:
-            await timeline.write(tx, proposal.incident, note, "stanch", book.clock.now(), _key(proposal))
+            await timeline.append(tx, proposal.incident, note, "stanch", book.clock.now(), _key(proposal))
 
 
 def _key(proposal: Proposal) -> str:

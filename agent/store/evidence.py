@@ -44,7 +44,7 @@ async def record(tx: Transaction, incident: str, run: int, recorded: Recorded, a
     )
     kept = evidence_from_json(meta)
     told = EvidenceRecorded(evidence=kept, extra=dict(recorded.extra) or None)
-    await timeline.write(tx, incident, told, recorded.by, at, f"evidence:{key}", run)
+    await timeline.append(tx, incident, told, recorded.by, at, f"evidence:{key}", run)
     return kept
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar, cast
 
 from sqlalchemy import RowMapping, bindparam, func, insert, select, tuple_
 
 from agent.clock import iso
+from agent.domain.notes import KillSwitchRecorded, LossAccepted, gap_in, money_of
 from agent.domain.payload import Payload
 from agent.domain.text import whole
-from agent.domain.timeline import FIRST, Event, EventKind, EventOf, Gap, broken_at, chain_hash, gap_in, genuine
+from agent.domain.timeline import FIRST, Event, EventKind, EventOf, broken_at, chain_hash, genuine
 from agent.errors import Unsettled
 from agent.store import incidents
 from agent.store.anchors import Head, Line, Start
@@ -22,6 +24,7 @@ from tools.context import Json
 
 SEE_AUDIT = "Nothing of it starts. `stanch audit verify` says more; put a backup back, then `stanch audit settle`."
 SETTLE = "Nothing of it starts until somebody has accepted that: stanch audit settle --reason 'why'."
+P = TypeVar("P", bound=Payload)
 _INSERT = insert(table)
 _HEAD = select(table.c.n, table.c.hash).where(table.c.incident == bindparam("of")).order_by(table.c.n.desc()).limit(1)
 _LAST = select(table).where(table.c.incident == bindparam("of")).order_by(table.c.n.desc()).limit(1)
@@ -34,12 +37,11 @@ _FROM = select(table).where(table.c.incident == bindparam("of"), table.c.n >= _F
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An event that is yet to be chained. `redacted` says that `data` was made of what has passed the redactor."""
+    """An event that is yet to be chained. `redacted` says that it was made of what has passed the redactor."""
 
     incident: str
-    kind: EventKind
+    told: Payload
     actor: str
-    data: Mapping[str, Json]
     at: datetime
     key: str | None = None
     redacted: bool = False
@@ -48,29 +50,28 @@ class Entry:
 async def append(
     tx: Transaction,
     incident: str,
-    kind: EventKind,
+    told: P,
     actor: str,
-    data: Mapping[str, Json],
     at: datetime,
     key: str | None = None,
     run: int | None = None,
     fresh: bool = False,
     start: Start | None = None,
-) -> Event:
+) -> EventOf[P]:
     """Add one event, chained to the last. With a `key` that is known, nothing is added and the first event comes back.
 
-    Secrets and halves of characters are taken out of `data` first: what is chained has none. `run` is the appender's epoch:
+    Secrets and halves of characters are taken out first: what is chained has none. `run` is the appender's epoch:
     Overtaken unless it is the incident's. None (a surface) takes the incident's. `fresh` says that the key cannot be known
     yet: no look for it. `start` names the intent in the anchor's line. Unsettled where the timeline is not what is anchored.
     """
     epoch = await incidents.hold(tx, incident, run)
     if key is not None and not fresh and (known := await by_key(tx, incident, key)) is not None:
-        return _same(tx, known, kind, key)
+        return cast("EventOf[P]", _same(tx, known, told.KIND, key))
     last = tx.heads.get(incident) or await tail(tx, incident)  # the row is held: nobody else appends
-    event = await _add(tx, last, epoch, Entry(incident, kind, actor, data, at, key))
+    event = await _add(tx, last, epoch, Entry(incident, told, actor, at, key))
     if start is not None:
         tx.named.append(Line(incident, tx.heads[incident], start))
-    return event
+    return cast("EventOf[P]", event)
 
 
 async def append_all(tx: Transaction, entries: Sequence[Entry]) -> list[Event]:
@@ -87,15 +88,13 @@ async def append_all(tx: Transaction, entries: Sequence[Entry]) -> list[Event]:
 
 
 async def go_on_behind(
-    tx: Transaction, incident: str, gap: Gap, actor: str, data: Mapping[str, Json], at: datetime
+    tx: Transaction, incident: str, told: LossAccepted | KillSwitchRecorded, actor: str, at: datetime
 ) -> Event:
     """Add the event with which a person accepts a gap: its number lies behind everything that was ever anchored."""
     epoch = await incidents.hold(tx, incident)
-    said = {**data, "gap": {"since": gap.since, "after": gap.after, "until": gap.until}}
+    assert told.gap is not None
     tx.sync = True
-    return await _add(
-        tx, await head(tx, incident), epoch, Entry(incident, EventKind.NOTE, actor, said, at), gap.until + 1
-    )
+    return await _add(tx, await head(tx, incident), epoch, Entry(incident, told, actor, at), told.gap.until + 1)
 
 
 async def _add(tx: Transaction, last: Head, epoch: int, entry: Entry, n: int = 0) -> Event:
@@ -107,16 +106,17 @@ async def _add(tx: Transaction, last: Head, epoch: int, entry: Entry, n: int = 0
 def _chained(tx: Transaction, last: Head, epoch: int, entry: Entry, n: int = 0) -> Event:
     """The event that follows the last one, numbered `n` behind a gap. The caller writes it."""
     n = n or last.n + 1
-    data = dict(whole(dict(entry.data))) if entry.redacted else as_kept(tx, entry.data)
+    written = entry.told.to_json()
+    data = dict(whole(written)) if entry.redacted else as_kept(tx, written)
     when = entry.at.astimezone(UTC)
     when = when.replace(microsecond=when.microsecond // 1000 * 1000)  # as exact as its JSON, which is what is hashed
     body: dict[str, Json] = {
-        "n": n, "incident": entry.incident, "run": epoch, "at": iso(when), "kind": str(entry.kind),
+        "n": n, "incident": entry.incident, "run": epoch, "at": iso(when), "kind": str(entry.told.KIND),
         "actor": entry.actor, "data": data, "prev": last.hash,
     }  # fmt: skip
     mark = chain_hash(tx.audit_key, last.hash, body)
     tx.heads[entry.incident] = Head(n, mark)
-    return EventOf(n, entry.incident, epoch, when, entry.kind, entry.actor, data, last.hash, mark)
+    return EventOf(n, entry.incident, epoch, when, entry.told.KIND, entry.actor, data, last.hash, mark)
 
 
 async def _heads_of(tx: Transaction, incidents: Collection[str]) -> dict[str, Head]:
@@ -210,20 +210,6 @@ async def unchecked_last(tx: Transaction, incident: str) -> Event | None:
     return event if event is not None and genuine(tx.audit_key, event) else None
 
 
-async def write(
-    tx: Transaction,
-    incident: str,
-    told: Payload,
-    actor: str,
-    at: datetime,
-    key: str | None = None,
-    run: int | None = None,
-    fresh: bool = False,
-) -> Event:
-    """As `append`, by the event's class; what is still written as kind and data goes this way too in the end."""
-    return await append(tx, incident, told.KIND, actor, told.to_json(), at, key, run, fresh)
-
-
 def as_kept(tx: Transaction, data: Mapping[str, Json]) -> dict[str, Json]:
     """The data as an event keeps it: without secrets and halves of characters."""
     return dict(whole(tx.redact.value(dict(data))))
@@ -238,8 +224,7 @@ async def events(tx: Transaction, incident: str, after: int = 0) -> list[Event]:
 async def money_since(tx: Transaction, since: datetime) -> float:
     """What all moves since then have cost, over all incidents."""
     query = select(table.c.data).where(table.c.kind == str(EventKind.NOTE), table.c.at >= since)
-    spent = [data.get("spent") or {} for data in (await tx.execute(query)).scalars()]
-    return float(sum(one.get("money", 0.0) for one in spent))
+    return sum(money_of(note) for note in (await tx.execute(query)).scalars())
 
 
 async def head(tx: Transaction, incident: str) -> Head:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import json
 import typing
@@ -19,11 +20,25 @@ from hypothesis import strategies as st
 from agent.domain.alert import Alert
 from agent.domain.cause import Cause
 from agent.domain.check import Check, Guard, SuccessTest
-from agent.domain.events import CLASSES, TimelineEvent, read
+from agent.domain.events import CLASSES, OutcomeKnown, TimelineEvent, read
 from agent.domain.evidence import Evidence
 from agent.domain.finding import Assertion, Claim, Finding
 from agent.domain.moves import MOVES
-from agent.domain.notes import MoveMade, Note, PlainNote, Spent
+from agent.domain.notes import (
+    AnswerLimitRaised,
+    ContextCut,
+    FailedOver,
+    Gap,
+    KillSwitchRecorded,
+    LossAccepted,
+    ModelAwaited,
+    MoveMade,
+    Note,
+    PlainNote,
+    Spent,
+    TriedAgain,
+    WentBack,
+)
 from agent.domain.payload import EventKind, Payload
 from agent.domain.timeline import Event, canonical, events_of
 from agent.errors import StanchError
@@ -173,3 +188,67 @@ def test_events_of_one_class_are_found() -> None:
     ]
     assert [event.payload.text for event in events_of(events, PlainNote)] == ["plain"]
     assert len(events_of(events, Note)) == 2
+
+
+# -- nobody else spells a key -----------------------------------------------------------------------------------------
+
+AGENT = Path(__file__).parents[2] / "agent"
+SPELLS = {f"domain/{name}.py" for name in ("events", "notes", "moves", "payload", "timeline")}
+NO_EVENTS = {"graph/steps/success_test.py"}  # what a read answers has a `data` as well
+
+
+def reads_a_key(node: ast.AST) -> bool:
+    """`x.data["key"]`, `x.data.get("key")` and `"key" in x.data`."""
+    match node:
+        case ast.Subscript(value=ast.Attribute(attr="data")):
+            return True
+        case ast.Call(func=ast.Attribute(attr="get", value=ast.Attribute(attr="data"))):
+            return True
+        case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[ast.Attribute(attr="data")]):
+            return True
+    return False
+
+
+def test_no_other_module_reads_a_key_of_an_event() -> None:
+    found = [
+        f"{name}:{node.lineno}"
+        for path in sorted(AGENT.rglob("*.py"))
+        if (name := path.relative_to(AGENT).as_posix()) not in SPELLS | NO_EVENTS and not name.startswith("lab/")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.expr) and reads_a_key(node)
+    ]
+    assert found == []
+    assert reads_a_key(ast.parse("event.data['to']", mode="eval").body)
+    assert reads_a_key(ast.parse("event.data.get('to')", mode="eval").body)
+    assert reads_a_key(ast.parse("'to' in event.data", mode="eval").body)
+
+
+# -- notes of a model, a restore and a switch ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("told", "data"),
+    [
+        (TriedAgain(text="tried", tried="openai", why="gone", show=True),
+         {"text": "tried", "tried": "openai", "why": "gone", "show": True}),
+        (WentBack(text="back", returned="a→b→a", show=True), {"text": "back", "returned": "a→b→a", "show": True}),
+        (FailedOver(text="over", failover="a→b", why="spent", final=True),
+         {"text": "over", "failover": "a→b", "why": "spent", "final": True}),
+        (ContextCut(text="cut", cut=0, show=True), {"text": "cut", "cut": 0, "show": True}),
+        (AnswerLimitRaised(text="more", answer_tokens=9, show=True), {"text": "more", "answer_tokens": 9, "show": True}),
+        (ModelAwaited(text="slow", waits=True, show=True), {"text": "slow", "waits": True, "show": True}),
+        (LossAccepted(text="lost", gap=Gap(3, 2, 9), reason="a backup"),
+         {"text": "lost", "gap": {"since": 3, "after": 2, "until": 9}, "reason": "a backup"}),
+        (KillSwitchRecorded(text="stop", stop=True, person="ann", reason=""),
+         {"text": "stop", "stop": True, "founded": False, "person": "ann", "reason": ""}),
+        (OutcomeKnown(proposal="p", outcome="DONE", why="so", settled_by="ann", by="os:ann", reason="seen"),
+         {"proposal": "p", "outcome": "DONE", "why": "so", "receipt": None, "lost": False, "settled_by": "ann",
+          "by": "os:ann", "reason": "seen"}),
+        (OutcomeKnown(proposal="p", outcome="UNKNOWN", values={}, state="unknown", claimed_at=None, restored=False),
+         {"proposal": "p", "outcome": "UNKNOWN", "why": None, "receipt": None, "values": {}, "lost": False,
+          "state": "unknown", "claimed_at": None, "restored": False}),
+    ],
+)  # fmt: skip
+def test_what_newer_events_say_stands_key_by_key(told: TimelineEvent, data: dict[str, Any]) -> None:
+    assert told.to_json() == data
+    assert read(told.KIND, data) == told

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import Text as SqlText
 from sqlalchemy import cast, delete, select, type_coerce, update
 
-from agent.domain.timeline import EventKind
+from agent.domain.events import OutcomeKnown
+from agent.domain.notes import PlainNote
 from agent.gate import audit
 from agent.store import anchors, timeline
 from agent.store.audit_key import AuditKeyPlace
@@ -93,8 +94,7 @@ async def test_a_tail_written_anew_shows_even_to_who_has_the_key(scene: Scene) -
     await raw(scene, delete(table).where(table.c.n == 5))
     async with scene.db.write() as tx:
         last = await timeline.head(tx, "inc")
-        wrong = {"outcome": "NOT_DONE"}
-        entry = timeline.Entry("inc", EventKind.OUTCOME, "stanch", wrong, NOON)
+        entry = timeline.Entry("inc", OutcomeKnown(proposal="inc-p1", outcome="NOT_DONE"), "stanch", NOON)
         await timeline._add(tx, last, scene.run, entry)
         tx.heads.clear()
     (one,) = await audit.verify(scene.db)
@@ -122,7 +122,7 @@ async def test_a_line_of_the_anchors_that_a_crash_cut_is_passed_over_and_the_nex
     assert await audit.verify(await reopened(scene)) == []
     scene.db = await reopened(scene)
     async with scene.db.write() as tx:
-        await timeline.append(tx, "inc", EventKind.NOTE, "stanch", {"text": "it goes on"}, NOON)
+        await timeline.append(tx, "inc", PlainNote(text="it goes on"), "stanch", NOON)
     assert b'"cut":' in path.read_bytes().splitlines()[-1]
     assert await audit.verify(await reopened(scene)) == []
 

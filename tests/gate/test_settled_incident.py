@@ -89,6 +89,8 @@ def test_what_a_persons_word_on_an_unknown_leads_to(parent: str | None, outcome:
         event(EventKind.OUTCOME, "os:ann", **told),
     ]
     incident_view = fold(Incident("inc", State.NEEDS_INPUT, Kind.INFRA, "t", NOON), (), events)
-    assert settled_news(incident_view) == news
+    found = settled_news(incident_view)
+    assert found is not None
+    assert f"{found.why}:{found.proposal}" == news
     asked = [*events, event(EventKind.QUESTION, "runbook", text="and now?")]
     assert settled_news(fold(incident_view.incident, (), asked)) is None

@@ -9,6 +9,7 @@ from sqlalchemy import delete, update
 
 from agent.domain.catalog import Person
 from agent.domain.incident import State
+from agent.domain.notes import PlainNote
 from agent.domain.timeline import EventKind
 from agent.errors import NotEntitled, Unsettled, UnusableInput
 from agent.gate import audit, kill_switch, proposal_store, restore, startup_audit
@@ -349,8 +350,7 @@ async def test_an_event_that_was_written_anew_under_its_number_starts_nothing(sc
     async with scene.db.write() as tx:
         await tx.execute(delete(events).where(events.c.incident == "inc", events.c.n == 2))
         last = await timeline.head(tx, "inc")
-        data = {"text": "another"}
-        await timeline._add(tx, last, scene.run, timeline.Entry("inc", EventKind.NOTE, "stanch", data, NOON))
+        await timeline._add(tx, last, scene.run, timeline.Entry("inc", PlainNote(text="another"), "stanch", NOON))
         tx.heads.clear()
     with pytest.raises(Unsettled, match="not the one that was anchored"):
         await decide(scene.db, scene.clock, proposal.id, proposal.digest, ANN, "approve")

@@ -124,7 +124,7 @@ async def test_where_policy_only_suggests_nothing_runs_and_the_command_is_shown(
         assert incident_view.incident.state is State.HANDED_OVER
         assert incident_view.verdicts[f"{identity}-p1"].verdict == "suggest"
         assert incident_view.proposal is not None
-        assert str(incident_view.proposal["command"]).startswith("kubectl")
+        assert incident_view.proposal.command.startswith("kubectl")
         assert await replicas(app) == 3
         assert any("suggest" in said for said in reasoner.views[-1].rejections)
 

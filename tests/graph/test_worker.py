@@ -14,7 +14,7 @@ from agent.domain.incident import Incident, Kind, State
 from agent.domain.incident_view import IncidentView, fold
 from agent.domain.timeline import Event, EventKind
 from agent.gate.proposal import ProposalState
-from agent.graph.graph import final_state
+from agent.graph.steps.conclude import final_state
 from agent.graph.worker import approval_news, cleared, spoken_since_asked, steered_since_proposed
 from agent.reasoner.protocol import Conclude
 from tests.gate.world import NOON

@@ -22,18 +22,20 @@ from typing import Any
 
 from agent import yaml_file
 from agent.domain import catalog as catalogs
+from agent.domain import moves
+from agent.domain.events import read
+from agent.domain.payload import EventKind
 from agent.domain.redact import Redactor
 from agent.domain.timeline import canonical
 from agent.errors import ReasonerFailed, StanchError
 from agent.gate import policy, policy_check, policy_tests
 from agent.gate.explain import explain
 from agent.gate.policy import Request
-from agent.graph.steps.think import checked, note
+from agent.graph.steps.think import checked, move_made
 from agent.lab.catalog import text as lab_catalog
 from agent.lab.scenario import load
 from agent.library.lint import lint_book
 from agent.library.parse import read_file
-from agent.reasoner import move_json
 from agent.reasoner.llm.completion import CutOff, InsideError, NoCompletion
 from agent.reasoner.llm.completion import said as completion_said
 from agent.reasoner.llm.move_reading import Unusable
@@ -223,10 +225,11 @@ def take_answer(body: bytes) -> None:
 
 
 def keep(move: Move, view: View) -> None:
-    kept = json.loads(canonical(note(Thought(move, "openai", Spent(1, 1)), checked(move, view.evidence, NAMES), 1)))
-    move_json.from_json(kept)
-    told = move_json.to_json(move)
-    assert move_json.to_json(move_json.from_json(json.loads(canonical(told)))) == json.loads(canonical(told))
+    made = move_made(Thought(move, "openai", Spent(1, 1)), checked(move, view.evidence, NAMES), 1)
+    kept = json.loads(canonical(made.to_json()))
+    assert canonical(read(EventKind.NOTE, kept).to_json()) == canonical(kept)
+    told = moves.to_json(move)
+    assert moves.to_json(moves.from_json(json.loads(canonical(told)))) == json.loads(canonical(told))
 
 
 # -- files that people write ------------------------------------------------------------------------------------------

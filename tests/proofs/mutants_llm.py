@@ -19,9 +19,9 @@ WRITTEN, READING, REASONER = (
     "agent/reasoner/llm/move_reading.py",
     "agent/reasoner/llm/openai_reasoner.py",
 )
-RUNBOOK, GRAPH, PROBE, TALK = (
+RUNBOOK, THINK, PROBE, TALK = (
     "agent/reasoner/rules/runbook_reasoner.py",
-    "agent/graph/graph.py",
+    "agent/graph/steps/think.py",
     "agent/reasoner/llm/probe.py",
     "agent/graph/talk.py",
 )
@@ -34,21 +34,21 @@ END = f"{ROWS}test_the_model_goes_on_to_the_end"
 MUTANTS = (
     # -- the runbook reasoner goes on wherever the model fails
     Mutant("a model's looks are taken from the runbook reasoner's", "it keeps working when the language model does not", RUNBOOK, 'if e.payload.by.endswith(RunbookReasoner.name)]', 'if e.payload.by]', f"{HERE}test_a_model_that_fails_after_some_looks_ends_as_without_it"),
-    Mutant("a model's steps are taken from the runbook reasoner's", "it keeps working when the language model does not", GRAPH, "most = self.most_moves + min(\n            used(incident_view.events).steps, self.most_moves\n        )", "most = self.most_moves", f"{LAB}test_a_model_that_fails_after_some_looks_ends_as_without_it[24]"),
+    Mutant("a model's steps are taken from the runbook reasoner's", "it keeps working when the language model does not", THINK, "most = self.most_moves + min(\n            used(incident_view.events).steps, self.most_moves\n        )", "most = self.most_moves", f"{LAB}test_a_model_that_fails_after_some_looks_ends_as_without_it[24]"),
     Mutant("a failed attempt costs nothing", "I11", FAILOVER, "if isinstance(error, ModelFailed):", "if error is None:", f"{HERE}test_a_model_that_fails_after_some_looks_ends_as_without_it"),
     Mutant("a model that repeats itself is never left", "I11", FAILOVER, "idle(view.events) >= PATIENT", "idle(view.events) >= 100 * PATIENT", f"{HERE}test_a_model_that_makes_the_same_look_for_ever_is_left"),
-    Mutant("a model that repeats itself is not told", "no progress is noticed and said", GRAPH, "circles = idle(incident_view.events) == 1", "circles = idle(incident_view.events) == 3", f"{LAB}test_a_model_that_repeats_itself_is_told_once_and_the_timeline_and_report_say_so"),
+    Mutant("a model that repeats itself is not told", "no progress is noticed and said", THINK, "circles = idle(incident_view.events) == 1", "circles = idle(incident_view.events) == 3", f"{LAB}test_a_model_that_repeats_itself_is_told_once_and_the_timeline_and_report_say_so"),
     Mutant("only the last move counts as the same", "no progress is noticed and said", PROGRESS, "            seen.add(found)\n", "            seen = {found}\n", f"{HERE}test_looks_that_alternate_are_circles_too_and_a_new_one_is_not"),
     Mutant("a look after an effect is a circle", "no progress is noticed and said", PROGRESS, "            before, seen = [], set()\n", "            continue\n", f"{HERE}test_looking_again_is_no_circle_when_the_answer_moved_or_something_happened"),
     Mutant("polling is progress for ever", "I11", PROGRESS, "POLLS = 3", "POLLS = 300", f"{HERE}test_looking_again_is_no_circle_when_the_answer_moved_or_something_happened"),
-    Mutant("a proposal may be made for ever", "I11", PROGRESS, 'return canonical([move["action"], move["args"]])', 'return b""', f"{HERE}test_a_proposal_made_again_is_a_circle"),
+    Mutant("a proposal may be made for ever", "I11", PROGRESS, 'return canonical([action, dict(args)])', 'return b""', f"{HERE}test_a_proposal_made_again_is_a_circle"),
     # -- and back
     Mutant("a model that was left never comes back", "a model that had to be left is tried again", FAILOVER, "return (news and view.question is None) or view.now - now.left.at >= AFTER", "return False", f"{HERE}test_a_model_that_was_gone_is_tried_again_when_something_has_happened {HERE}test_a_model_that_was_gone_is_tried_again_after_some_minutes"),
     Mutant("a case goes back and forth", "never flapping", FAILOVER, "now.returns >= MOST_RETURNS", "now.returns >= 100", f"{HERE}test_a_case_does_not_go_back_and_forth_for_ever"),
     Mutant("a model that is gone is tried at every move", "never flapping", FAILOVER, "now.tries >= MOST_TRIES", "now.tries >= 100", f"{HERE}test_a_case_does_not_go_back_and_forth_for_ever"),
-    Mutant("a spent model is tried again", "I11", FAILOVER, 'final=bool(data.get("final"))', "final=False", f"{HERE}test_a_model_that_has_spent_its_budget_is_not_tried_again"),
-    Mutant("a return is forgotten by a restart", "the timeline says who has the case", FAILOVER, 'by=str(data["returned"]), left=None, returns', 'by=str(data["returned"]), returns', f"{HERE}test_who_has_the_case_stands_on_the_timeline"),
-    Mutant("a try has all the patience", "never flapping", FAILOVER, '"once": True', '"once": False', f"{HERE}test_a_model_that_was_gone_is_tried_again_when_something_has_happened"),
+    Mutant("a spent model is tried again", "I11", FAILOVER, 'left=event, final=final', "left=event, final=False", f"{HERE}test_a_model_that_has_spent_its_budget_is_not_tried_again"),
+    Mutant("a return is forgotten by a restart", "the timeline says who has the case", FAILOVER, 'by=by, left=None, returns', 'by=by, returns', f"{HERE}test_who_has_the_case_stands_on_the_timeline"),
+    Mutant("a try has all the patience", "never flapping", FAILOVER, 'once=True', 'once=False', f"{HERE}test_a_model_that_was_gone_is_tried_again_when_something_has_happened"),
     # -- patience
     Mutant("what the server asks to wait is not read", "Retry-After is waited for", ENDPOINT, 'found = [_number(headers.get("retry-after-ms", ""), 1000.0), _number(headers.get("retry-after", ""))]', "found: list[float | None] = []", f"{END}[rate_limited] {END}[loading]"),
     Mutant("a date is no time to wait", "Retry-After is waited for", ENDPOINT, 'found.append((until - (_date(headers.get("date", "")) or now)).total_seconds())', "pass", f"{END}[rate_limited_until]"),

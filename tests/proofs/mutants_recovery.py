@@ -57,7 +57,7 @@ MUTANTS = (
            f"{T_RECOVERY}::test_what_was_asked_held_and_the_alert_goes_on_so_it_is_left_as_it_is"),
     Mutant("what held before counts as help", "promise", VERIFICATION, "if not test.tells:", "if not own:",
            f"{T_RECOVERY}::test_what_was_asked_held_and_the_alert_goes_on_so_it_is_left_as_it_is"),
-    Mutant("what cannot be told is taken back", "promise", "agent/graph/graph.py", "if verdict.recovered is None:\n            return await self._ask_whether_over", "if verdict.recovered == 1:\n            return await self._ask_whether_over",
+    Mutant("what cannot be told is taken back", "promise", "agent/graph/steps/verify.py", "if verdict.recovered is None:\n            return await self._ask_whether_over", "if verdict.recovered == 1:\n            return await self._ask_whether_over",
            "tests/servers/test_model_rollback.py::test_that_serving_runs_the_version_is_no_recovery_where_the_rule_cannot_be_read"),
     Mutant("a request for training is asked whether it helped", "I17", "tools/models/actions.py", "mitigates: ClassVar[bool] = False", "mitigates: ClassVar[bool] = True",
            f"{T_GRAPH}::test_nobody_asks_whether_a_request_for_training_has_mended_anything"),
@@ -106,6 +106,6 @@ MUTANTS = (
            f"{T_GRAPH}::test_what_is_suggested_can_be_read_and_copied_in_the_terminal"),
     Mutant("a command is broken over lines", "promise", "agent/surfaces/cli/screen.py", 'self.console.print(Text(exact(command), style="cyan"), soft_wrap=True, highlight=False)', 'self.console.print(Text(exact(command), style="cyan"), highlight=False)',
            f"{T_GRAPH}::test_what_is_suggested_can_be_read_and_copied_in_the_terminal"),
-    Mutant("what is not configured is not said", "promise", "agent/graph/steps/manual_commands.py", "return tuple(_typed(move, tools, context))", "return ()",
+    Mutant("what is not configured is not said", "promise", "agent/graph/steps/conclude.py", "return tuple(_typed(move, tools, context))", "return ()",
            f"{T_GRAPH}::test_an_action_that_is_not_configured_is_still_given_as_a_command"),
 )  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from agent.domain.timeline import EventKind
+from agent.domain.notes import PlainNote
 from agent.errors import Overtaken
 from agent.store import timeline
 from agent.store.database import Database
@@ -349,4 +349,4 @@ def what_the_audit_finds() -> None:
 
 async def _note(machine: GateUnderFire) -> None:
     async with machine.stage.db.write() as tx:
-        await timeline.append(tx, "inc", EventKind.NOTE, "stanch", {"text": "seen"}, machine.stage.clock.now())
+        await timeline.append(tx, "inc", PlainNote(text="seen"), "stanch", machine.stage.clock.now())

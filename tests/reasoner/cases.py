@@ -11,10 +11,11 @@ from typing import Any
 from agent.domain.alert import Alert, AlertStatus
 from agent.domain.evidence import Evidence, ReadOutcome
 from agent.domain.incident import Incident, Kind, State
-from agent.domain.timeline import Event, EventKind
+from agent.domain.notes import MoveMade
+from agent.domain.timeline import Event, EventKind, events_of
+from agent.graph.steps.think import Checked, move_made
 from agent.library.parse import parse
 from agent.library.runbook import Match
-from agent.reasoner import move_json
 from agent.reasoner.protocol import Call, Look, Move, Reasoner, Thought, View
 from tests.contexts import ListedCatalog
 from tools.context import Service, Workload
@@ -154,14 +155,11 @@ class Case:
 
     def made(self, thought: Thought) -> None:
         """The move goes on the timeline, as the graph writes it."""
-        number = 1 + sum(1 for e in self.events if "move" in e.data)
-        spent = {"tokens": thought.spent.tokens, "seconds": thought.spent.seconds, "money": thought.spent.money}
+        number = 1 + len(events_of(self.events, MoveMade))
         for extra in thought.notes:
-            self.note(EventKind.NOTE, {"text": "", **extra}, thought.by)
-        data = {**move_json.to_json(thought.move), "number": number, "by": thought.by, "spent": spent, "told": []}
-        if thought.given:
-            data["given"] = dict(thought.given)
-        self.note(EventKind.NOTE, data, thought.by)
+            self.note(EventKind.NOTE, extra.to_json(), thought.by)
+        made = move_made(thought, Checked(thought.move), number)
+        self.note(EventKind.NOTE, made.to_json(), thought.by)
         if isinstance(thought.move, Look):
             for place, call in enumerate(thought.move.calls):
                 self._record(call, f"{number}:{place}")

@@ -17,7 +17,7 @@ from agent.reasoner.failover import Failover
 from agent.reasoner.llm.completion import MOST_GIVEN, said
 from agent.reasoner.llm.conversation import messages
 from agent.reasoner.llm.openai_reasoner import OpenAIReasoner
-from agent.reasoner.protocol import Conclude, Look, Propose, Thought
+from agent.reasoner.protocol import AskPerson, Conclude, Look, Propose, Thought
 from agent.reasoner.rules.runbook_reasoner import RunbookReasoner
 from tests.endpoints import MOVES, QUIRKS, Quirk, Reply, Talk, call, completion, refused, says, served, well
 from tests.reasoner.cases import NOW, Case
@@ -37,7 +37,7 @@ class Played:
 
     @property
     def notes(self) -> list[dict[str, Any]]:
-        return [dict(n) for t in self.thoughts for n in t.notes]
+        return [n.to_json() for t in self.thoughts for n in t.notes]
 
     @property
     def sent(self) -> list[dict[str, Any]]:
@@ -49,7 +49,7 @@ async def played(quirk: Quirk, moves: int = 3, case: Case | None = None, **more:
     clock, case, told = MovedClock(NOW), case or Case(), list[str]()
 
     async def tell(incident: str, note: Any) -> None:
-        told.append(f"{incident}: {note['text']}")
+        told.append(f"{incident}: {note.text}")
 
     with served(quirk) as (url, talk):
         model = OpenAIReasoner(
@@ -213,8 +213,8 @@ async def test_what_the_runbook_reasoner_did_is_told_as_text() -> None:
 
 
 async def test_an_attempt_that_is_told_off_goes_back_with_its_signature() -> None:
-    last = {"move": "ask", "question": "what?", "by": "openai", "given": {"of": "p", "id": "abc", "call": {"sig": "S"}}}
-    rendered = messages(Case().view(rejections=("no",), extra={"last": last}), "system", "p")
+    last = Thought(AskPerson("what?"), "openai", given={"of": "p", "id": "abc", "call": {"sig": "S"}})
+    rendered = messages(Case().view(rejections=("no",), last=last), "system", "p")
     assert rendered[-2]["tool_calls"][0]["sig"] == "S"
     assert rendered[-1]["tool_call_id"] == rendered[-2]["tool_calls"][0]["id"] == "abc"
 

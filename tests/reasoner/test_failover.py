@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from agent.domain import moves
+from agent.domain.notes import FailedOver, WentBack
 from agent.domain.timeline import EventKind
 from agent.errors import BudgetSpent, ReasonerFailed
-from agent.reasoner import move_json
 from agent.reasoner.failover import MOST_RETURNS, MOST_TRIES, Failover
 from agent.reasoner.progress import idle
 from agent.reasoner.protocol import Call, Conclude, Look, ModelFailed, Move, Propose, Spent, Thought, View
@@ -46,7 +47,7 @@ def looks(count: int) -> list[Move]:
 
 def end_of(move: Move) -> dict[str, Any]:
     """What a move comes to, whichever evidence it is told by."""
-    told = move_json.to_json(move)
+    told = moves.to_json(move)
     return {key: told.get(key) for key in ("move", "action", "args", "cause", "kind", "success", "source")}
 
 
@@ -77,8 +78,9 @@ async def test_a_model_that_makes_the_same_look_for_ever_is_left() -> None:
     last, thoughts = await end(Case(answers=dict(STARVED)), Failover(model, RunbookReasoner()))
     assert isinstance(last, Propose)
     assert len(model.views) == 3  # the look, its repetition, and one more after it was told
-    assert "repeats itself" in str(thoughts[3].notes[0]["text"])
-    assert thoughts[3].notes[0]["final"] is True
+    assert "repeats itself" in thoughts[3].notes[0].text
+    assert isinstance(thoughts[3].notes[0], FailedOver)
+    assert thoughts[3].notes[0].final
 
 
 def noted(case: Case, *moves: Move) -> Case:
@@ -126,11 +128,11 @@ async def test_a_model_that_was_gone_is_tried_again_when_something_has_happened(
     case.made(thought)
     assert thought.move == B
     assert thought.by == "openai→runbook→openai"
-    assert thought.notes[0]["returned"] == thought.by
-    assert model.views[-1].extra["once"] is True  # one attempt, without patience
+    assert thought.notes[0] == WentBack(text="openai answers again and goes on", returned=thought.by, show=True)
+    assert model.views[-1].once  # one attempt, without patience
     gone = await both.next_move(case.view())
     assert gone.by == "openai→runbook→openai→runbook"
-    assert not model.views[-1].extra.get("once")  # it had the case
+    assert not model.views[-1].once  # it had the case
 
 
 async def test_a_model_that_was_gone_is_tried_again_after_some_minutes() -> None:
@@ -143,7 +145,7 @@ async def test_a_model_that_was_gone_is_tried_again_after_some_minutes() -> None
     thought = await both.next_move(replace(view, now=view.now + timedelta(seconds=120)))
     assert len(model.views) == 2
     assert thought.by == "openai→runbook"
-    assert "was tried again: the model is gone" in str(thought.notes[0]["text"])
+    assert "was tried again: the model is gone" in thought.notes[0].text
     assert thought.spent.tokens == SPENT.tokens
 
 

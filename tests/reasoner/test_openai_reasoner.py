@@ -12,6 +12,7 @@ import respx
 
 from agent.domain.cause import Fault
 from agent.domain.finding import Assertion
+from agent.domain.notes import AnswerRepaired
 from agent.domain.timeline import EventKind
 from agent.errors import BudgetSpent, ReasonerFailed
 from agent.reasoner.failover import Failover
@@ -92,7 +93,7 @@ async def test_asking_and_concluding() -> None:
 async def test_the_prompt_and_its_hash_go_on_the_timeline_and_money_is_counted() -> None:
     got, _ = await thought([conclude()], prices=Prices(prompt=2.0, completion=10.0))
     prompt = load(PROMPTS, "incident")
-    assert got.notes[0]["prompt"] == {"name": "incident", "version": prompt.version, "sha256": prompt.sha256}
+    assert got.notes[0].to_json()["prompt"] == {"name": "incident", "version": prompt.version, "sha256": prompt.sha256}
     assert got.spent.money == pytest.approx(0.003)
 
 
@@ -123,7 +124,7 @@ async def test_an_answer_that_cannot_be_used_is_repaired_once(bad: dict[str, Any
     assert isinstance(got.move, Look)
     assert "could not be used" in llm.requests[1]["messages"][-1]["content"]
     assert got.spent.prompt_tokens == 2000
-    assert any("repair" in n for n in got.notes)
+    assert any(isinstance(note, AnswerRepaired) for note in got.notes)
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
@@ -229,7 +230,7 @@ async def test_fail_over_goes_one_way_and_survives_a_restart() -> None:
         case.made(first)
         second = await both.next_move(case.view())
     assert (first.by, second.by) == ("openai", "openai→runbook")
-    assert second.notes[0]["failover"] == "openai→runbook"
+    assert second.notes[0].to_json()["failover"] == "openai→runbook"
     case.made(second)
     async with ScriptedLlm([look(QUERY)]).served() as url:
         third = await Failover(reasoner(url), RunbookReasoner()).next_move(case.view())

@@ -13,8 +13,8 @@ import pytest
 from agent.api import App
 from agent.app import open_app
 from agent.domain.alert import Alert, AlertStatus
+from agent.domain.events import StateChanged
 from agent.domain.incident import Incident, Kind, State
-from agent.domain.timeline import EventKind
 from agent.domain.urgency import Depth, Urgency
 from agent.service.reconcile import missed
 from agent.settings import read
@@ -46,8 +46,8 @@ async def waits_for_a_person(app: App) -> str:
     one = Incident("inc-1", State.NEEDS_INPUT, Kind.INFRA, "p99 is high", began, "critical", ("f",), {"service": "web"})
     async with app.api.run_context.db.write() as tx:
         await incidents.add(tx, replace(one, opened_at=began))
-        moved = {"from": "acting", "to": "needs_input", "why": "UNKNOWN"}
-        await timeline.append(tx, one.id, EventKind.STATE, "stanch", moved, began)
+        moved = StateChanged(from_=State.ACTING, to=State.NEEDS_INPUT, why="UNKNOWN")
+        await timeline.append(tx, one.id, moved, "stanch", began)
         await urgency.put(tx, Urgency(one.id, Depth.INVESTIGATE, "#ops"))
     return one.id
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.app import Feed
-from agent.domain.timeline import Event, EventKind
+from agent.domain.notes import PlainNote
+from agent.domain.timeline import Event
 from agent.store import incidents, timeline
 from agent.store.database import Database
 from agent.store.timeline import Entry
@@ -18,9 +19,7 @@ NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 async def appended(db: Database, *names: str) -> list[Event]:
     async with db.write() as tx:
         await incidents.held(tx, set(names))
-        return await timeline.append_all(
-            tx, [Entry(name, EventKind.NOTE, "stanch", {"text": name}, NOW) for name in names]
-        )
+        return await timeline.append_all(tx, [Entry(name, PlainNote(text=name), "stanch", NOW) for name in names])
 
 
 async def test_events_are_told_once_and_in_order_though_others_are_at_hand_first(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from agent.domain.alert import Alert, AlertStatus
 from agent.domain.evidence import ReadOutcome, Recorded
 from agent.domain.incident import Incident, Kind, State
+from agent.domain.notes import PlainNote
 from agent.domain.timeline import EventKind, broken_at
 from agent.errors import BadConfiguration, Overtaken, UnusableInput
 from agent.store import alerts, changes, evidence, incidents, migrate, switches, timeline, wakes
@@ -78,9 +79,9 @@ async def test_the_timeline_is_one_unbroken_chain_with_its_head_anchored(databas
     async with database.write() as tx:
         await incidents.add(tx, incident())
         for n in range(3):
-            await timeline.append(tx, "inc-1", EventKind.NOTE, "stanch", {"text": f"\x00 {n}"}, NOON)
+            await timeline.append(tx, "inc-1", PlainNote(text=f"\x00 {n}"), "stanch", NOON)
     async with database.write() as tx:
-        await timeline.append(tx, "inc-1", EventKind.NOTE, "os:ann", {"x": 1.5}, NOON + timedelta(microseconds=1999))
+        await timeline.append(tx, "inc-1", PlainNote(unknown={"x": 1.5}), "os:ann", NOON + timedelta(microseconds=1999))
     async with database.read() as tx:
         events = await timeline.events(tx, "inc-1")
         assert [e.n for e in events] == [1, 2, 3, 4]
@@ -96,7 +97,7 @@ async def test_a_transaction_that_fails_leaves_nothing_behind(database: Database
 
     async def fail_half_way() -> None:
         async with database.write() as tx:
-            await timeline.append(tx, "inc-1", EventKind.NOTE, "stanch", {}, NOON)
+            await timeline.append(tx, "inc-1", PlainNote(), "stanch", NOON)
             raise RuntimeError("half-way")
 
     with pytest.raises(RuntimeError, match="half-way"):
@@ -109,8 +110,8 @@ async def test_a_transaction_that_fails_leaves_nothing_behind(database: Database
 async def test_an_event_with_a_known_key_is_appended_once(database: Database) -> None:
     async with database.write() as tx:
         await incidents.add(tx, incident())
-        first = await timeline.append(tx, "inc-1", EventKind.NOTE, "stanch", {"a": 1}, NOON, "k")
-        again = await timeline.append(tx, "inc-1", EventKind.NOTE, "stanch", {"a": 2}, NOON, "k")
+        first = await timeline.append(tx, "inc-1", PlainNote(unknown={"a": 1}), "stanch", NOON, "k")
+        again = await timeline.append(tx, "inc-1", PlainNote(unknown={"a": 2}), "stanch", NOON, "k")
     assert again == first
 
 
@@ -121,11 +122,11 @@ async def test_a_runner_that_was_overtaken_can_no_longer_append(database: Databa
         new = await incidents.claim_run(tx, "inc-1")
     assert (old, new) == (1, 2)
     async with database.write() as tx:
-        assert (await timeline.append(tx, "inc-1", EventKind.NOTE, "stanch", {}, NOON, run=new)).run == 2
-        assert (await timeline.append(tx, "inc-1", EventKind.NOTE, "os:ann", {}, NOON)).run == 2
+        assert (await timeline.append(tx, "inc-1", PlainNote(), "stanch", NOON, run=new)).run == 2
+        assert (await timeline.append(tx, "inc-1", PlainNote(), "os:ann", NOON)).run == 2
     with pytest.raises(Overtaken):
         async with database.write() as tx:
-            await timeline.append(tx, "inc-1", EventKind.NOTE, "stanch", {}, NOON, run=old)
+            await timeline.append(tx, "inc-1", PlainNote(), "stanch", NOON, run=old)
 
 
 async def test_an_unknown_incident_is_said_so(database: Database) -> None:
@@ -140,7 +141,7 @@ async def test_sixty_writers_at_once_keep_the_chain_whole(database: Database) ->
 
     async def one(n: int) -> None:
         async with database.write() as tx:
-            await timeline.append(tx, "inc-1", EventKind.NOTE, "stanch", {"n": n}, NOON)
+            await timeline.append(tx, "inc-1", PlainNote(unknown={"n": n}), "stanch", NOON)
 
     await asyncio.gather(*(one(n) for n in range(60)))
     async with database.read() as tx:
@@ -256,7 +257,7 @@ async def test_the_data_folder_is_its_owners_alone(tmp_path: Path) -> None:
     database = await Database.open("", tmp_path / "new" / "data")
     async with database.write() as tx:
         await incidents.add(tx, incident())
-        await timeline.append(tx, "inc-1", EventKind.NOTE, "stanch", {}, NOON)
+        await timeline.append(tx, "inc-1", PlainNote(), "stanch", NOON)
     modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in database.folder.iterdir()}
     await database.close()
     assert stat.S_IMODE(database.folder.stat().st_mode) == 0o700
@@ -308,7 +309,7 @@ async def test_what_need_not_last_may_add_nothing_to_a_timeline(database: Databa
         await incidents.add(tx, incident())
     with pytest.raises(AssertionError, match="has to last"):
         async with database.write(lasting=False) as tx:
-            await timeline.append(tx, "inc-1", EventKind.NOTE, "stanch", {}, NOON)
+            await timeline.append(tx, "inc-1", PlainNote(), "stanch", NOON)
     async with database.write(lasting=False) as tx:
         await wakes.add(tx, "inc-1", "due", NOON)
     async with database.read() as tx:

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 
 import httpx
 
+from agent.domain.events import EvidenceRecorded
 from agent.domain.evidence import ReadOutcome, Recorded
 from agent.domain.redact import Redactor
-from agent.reasoner.protocol import Call
+from agent.domain.timeline import events_of
+from agent.graph.run_context import Run, RunContext
+from agent.reasoner.protocol import Call, Look
 from tools.context import Context, Json
 from tools.errors import ToolError
 from tools.spec import Answer
@@ -34,6 +37,26 @@ class Looked:
         if self.answer is None:
             return ReadOutcome.FAILED
         return ReadOutcome.EMPTY if self.answer.empty else ReadOutcome.OK
+
+
+@dataclass
+class LookStep:
+    run_context: RunContext
+
+    async def __call__(self, state: Run, run: int) -> Run:
+        """The reads of the move, side by side, each recorded as evidence."""
+        incident_view = await self.run_context.incident_view(state["incident"])
+        move, number, by = self.run_context.last_move(incident_view)
+        assert isinstance(move, Look)
+        context = self.run_context.context(incident_view)
+        done = {event.payload.call for event in events_of(incident_view.events, EvidenceRecorded)}
+        calls = [(i, call) for i, call in enumerate(move.calls) if f"{number}:{i}" not in done]
+        answers = await look([call for _, call in calls], self.run_context.tools, context)
+        for (i, _), one in zip(calls, answers, strict=True):
+            key = f"{number}:{i}"
+            what = recorded(one, by, context, {"call": key, "move": number}, self.run_context.redact)
+            await self.run_context.record(state["incident"], run, what, key)
+        return {"next": "think"}
 
 
 async def look(calls: Sequence[Call], tools: Tools, context: Context) -> list[Looked]:

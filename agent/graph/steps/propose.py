@@ -23,10 +23,11 @@ from agent.gate.policy import Request
 from agent.gate.prepare import Prepared, Wanted
 from agent.gate.proposal import WAITING, Proposal, ProposalState
 from agent.gate.verification import guard_value
-from agent.graph.run_context import RunContext
+from agent.graph.run_context import Run, RunContext, subject
 from agent.graph.steps.look import look, recorded
 from agent.graph.steps.success_test import Yardstick
-from agent.graph.steps.think import named_in, subject
+from agent.graph.steps.think import named_in, without_finding
+from agent.graph.waits import WaitsFor, Why
 from agent.reasoner.protocol import Call, Propose
 from agent.store import decisions, executions
 from tools.context import Context, Target
@@ -38,6 +39,36 @@ class Ruled:
     proposal: str
     verdict: str
     why: str
+
+
+@dataclass
+class ProposeStep:
+    run_context: RunContext
+    judge: Judge
+
+    async def __call__(self, state: Run, run: int) -> Run:
+        """Seal the proposal, make preview and dry run, ask policy."""
+        incident_view = await self.run_context.incident_view(state["incident"])
+        move, number, by = self.run_context.last_move(incident_view)
+        assert isinstance(move, Propose)
+        if not incident_view.findings:
+            return {"next": "think", "told": [without_finding(move)]}
+        try:
+            ruled = await self.judge.seal(incident_view, move, number, by, run, self.run_context.context(incident_view))
+        except ToolError as error:
+            word = "was refused" if isinstance(error, Refused) else "cannot be made"
+            return {"next": "think", "told": [f"{move.action} {word}: {error}"]}
+        return await after_verdict(self.run_context, state["incident"], run, ruled)
+
+
+async def after_verdict(run_context: RunContext, incident: str, run: int, ruled: Ruled) -> Run:
+    """Where it goes on once policy has ruled: allowed, asked about, or only told."""
+    if ruled.verdict == "allow":
+        return {"next": "act", "proposal": ruled.proposal}
+    if ruled.verdict == "ask":
+        await run_context.move_to(incident, run, State.AWAITING_APPROVAL, f"{ruled.proposal} needs approval")
+        return {"next": "wait", "proposal": ruled.proposal, "waits_for": WaitsFor.APPROVAL.value}
+    return {"next": "think", "proposal": ruled.proposal, "told": [f"Policy says {ruled.verdict}: {ruled.why}"]}
 
 
 @dataclass
@@ -134,7 +165,7 @@ class Judge:
     def _written_out(self, incident_view: IncidentView, move: Propose) -> frozenset[str]:
         """Names that the action block of a runbook of this incident spells out, or of one that such a runbook names."""
         library = self.run_context.library
-        found = {str(match["name"]) for match in incident_view.runbooks}
+        found = {match.name for match in incident_view.runbooks}
         books = [book for name in found if (book := library.book(name))]
         found |= {name for book in books for name in named_in(book, library.names())}
         source = move.source.split("#")[0]
@@ -179,11 +210,11 @@ class Judge:
         return waiting[-1] if waiting else None
 
     async def void(self, proposal: Proposal, why: str, run: int) -> None:
-        state = ProposalState.EXPIRED if why == "expired" else ProposalState.VOIDED
+        state = ProposalState.EXPIRED if why == Why.EXPIRED else ProposalState.VOIDED
         await proposal_store.withdraw(self.run_context.db, self.run_context.clock, proposal.id, state, why, run)
 
-    async def outside(self, proposal: Proposal, context: Context) -> str | None:
-        """`outside` when somebody has made exactly this change by hand while it waited."""
+    async def outside(self, proposal: Proposal, context: Context) -> Why | None:
+        """OUTSIDE when somebody has made exactly this change by hand while it waited."""
         action = self.run_context.tools.action(proposal.action).parse(proposal.arguments)
         try:
             seen = await action.observe(context)
@@ -192,7 +223,7 @@ class Judge:
         same = proposal.altered and all(
             seen.fields.get(name) == proposal.after.fields[name] for name in proposal.altered
         )
-        return "outside" if same else None
+        return Why.OUTSIDE if same else None
 
     # -- for people ---------------------------------------------------------------------------------------------------
 

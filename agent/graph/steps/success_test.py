@@ -14,9 +14,8 @@ from agent.errors import ToolError
 from agent.gate.recovery import Blur, settled, timed
 from agent.gate.verification import Facts
 from agent.gate.verification import look as look_at
-from agent.graph.run_context import RunContext
+from agent.graph.run_context import RunContext, subject
 from agent.graph.steps.look import look, recorded
-from agent.graph.steps.think import subject
 from agent.reasoner.protocol import Call
 from tools.alerts.condition import (
     FIRING,

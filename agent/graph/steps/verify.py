@@ -6,16 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from agent.clock import iso, parse_time
-from agent.domain.check import SuccessTest, success_from_json
+from agent.domain.check import SuccessTest
 from agent.domain.claims.quantity import of_fact, shown
+from agent.domain.events import EffectChecked, StateChanged
 from agent.domain.evidence import Evidence, ReadOutcome
+from agent.domain.incident import State
 from agent.domain.incident_view import IncidentView
-from agent.domain.timeline import Event, EventKind
+from agent.domain.notes import GivenToPerson
+from agent.domain.timeline import EventOf, events_of
 from agent.gate.verification import Facts, Look, Verdict, cadence, judge
 from agent.gate.verification import look as look_at
-from agent.graph.run_context import RunContext
+from agent.graph.run_context import Run, RunContext
 from agent.graph.steps.look import look, recorded
+from agent.graph.steps.propose import Judge, after_verdict
+from agent.graph.steps.think import halted
+from agent.graph.waits import WaitsFor
 from agent.reasoner.protocol import Call
 from agent.store import wakes
 from tools.context import Context
@@ -24,19 +29,47 @@ MOST_SHOWN = 3  # series of one check that a line names
 
 
 @dataclass
-class Verifier:
+class VerifyStep:
     run_context: RunContext
+    judge: Judge
 
-    async def schedule(self, incident: str, proposal: str) -> None:
-        """The first look, one beat after the action; a wake brings it."""
+    async def __call__(self, state: Run, run: int) -> Run:
+        """The sealed success test, with its guards; an undo where it failed and one was sealed."""
+        incident, proposal = state["incident"], state["proposal"]
         incident_view = await self.run_context.incident_view(incident)
-        await self._wake(incident, proposal, success_of(incident_view, proposal))
+        if not self.judge.mitigates(action := incident_view.proposals[proposal].action):
+            return await mends_nothing(self.run_context, incident, proposal, action, run)
+        if incident_view.incident.state is not State.VERIFYING:  # done outside Stanch: still watched
+            return await watch(self.run_context, incident, proposal, run)
+        verdict = await self._check(incident_view, proposal, run, self.run_context.context(incident_view))
+        if verdict.recovered is None and not verdict.final:
+            return {"next": "wait", "waits_for": WaitsFor.CLOCK.value}
+        if verdict.recovered is True:
+            await self.run_context.move_to(incident, run, State.INVESTIGATING, verdict.why)
+            return {"next": "think", "told": []}
+        if verdict.recovered is None:
+            return await self._ask_whether_over(incident, proposal, verdict.why, run)
+        left = bool(halted(incident_view)) or verdict.helped
+        undo = None if left else await self.judge.undo(incident_view, proposal, run)
+        if verdict.helped:
+            await self.run_context.move_to(incident, run, State.INVESTIGATING, verdict.why)
+            told = f"{proposal} did what was asked of it, and the alert goes on: there is another cause. {verdict.why}"
+            return {"next": "think", "told": [told]}
+        if undo is None:
+            await self.run_context.move_to(incident, run, State.INVESTIGATING, verdict.why)
+            return {"next": "think", "told": [f"{proposal} did not help: {verdict.why}"]}
+        await self.run_context.move_to(incident, run, State.INVESTIGATING, f"{proposal} did not help: its undo is due")
+        return await after_verdict(self.run_context, incident, run, undo)
 
-    async def _wake(self, incident: str, proposal: str, test: SuccessTest) -> None:
-        async with self.run_context.db.write() as tx:
-            await wakes.add(tx, incident, f"verify {proposal}", self.run_context.clock.now() + cadence(test))
+    async def _ask_whether_over(self, incident: str, proposal: str, why: str, run: int) -> Run:
+        """Nothing that was seen says whether it helped: nothing is taken back, and a person is asked."""
+        question = f"Is it over? {proposal} was done: {why}. Stanch cannot tell; look, and close it or take it back."
+        note = GivenToPerson(text=question, hand_over=question)
+        await self.run_context.append(incident, run, note, f"over:{proposal}")
+        await self.run_context.move_to(incident, run, State.INVESTIGATING, why)
+        return {"next": "think", "told": [f"Whether {proposal} helped cannot be told: {why}. Hand it over with that."]}
 
-    async def check(self, incident_view: IncidentView, proposal: str, run: int, context: Context) -> Verdict:
+    async def _check(self, incident_view: IncidentView, proposal: str, run: int, context: Context) -> Verdict:
         """One look, recorded, and the verdict so far; another look is scheduled where there is none yet."""
         test = success_of(incident_view, proposal)
         number = len(incident_view.verifications.get(proposal, [])) + 1
@@ -44,18 +77,16 @@ class Verifier:
         facts = [_usable(one) for one in found]
         seen = look_at(test, facts[: len(test.checks)], facts[len(test.checks) :], context.as_of)
         earlier = [look_of(event) for event in incident_view.verifications.get(proposal, [])]
-        baseline = incident_view.proposals[proposal].get("baseline", [])
+        baseline = incident_view.proposals[proposal].baseline
         verdict = judge(test, baseline, [*earlier, seen], started(incident_view, proposal), context.as_of)
-        data = {
-            "proposal": proposal, "recovered": verdict.recovered, "final": verdict.final, "why": verdict.why,
-            "helped": verdict.helped,
-            "evidence": list(dict.fromkeys(one.id for one in found)), "checks": list(seen.checks),
-            "guards": list(seen.guards), "as_of": iso(seen.at), "measured": measured(test, found),
-        }  # fmt: skip
-        key = f"verification:{proposal}:{number}"
-        await self.run_context.append(incident_view.incident.id, run, EventKind.VERIFICATION, data, key)
+        told = EffectChecked(
+            proposal=proposal, recovered=verdict.recovered, final=verdict.final, why=verdict.why, helped=verdict.helped,
+            evidence=tuple(dict.fromkeys(one.id for one in found)), checks=seen.checks, guards=seen.guards,
+            as_of=seen.at, measured=tuple(measured(test, found)),
+        )  # fmt: skip
+        await self.run_context.append(incident_view.incident.id, run, told, f"verification:{proposal}:{number}")
         if not verdict.final:
-            await self._wake(incident_view.incident.id, proposal, test)
+            await _wake(self.run_context, incident_view.incident.id, proposal, test)
         return verdict
 
     async def _read(
@@ -73,23 +104,40 @@ class Verifier:
         return found
 
 
+async def watch(run_context: RunContext, incident: str, proposal: str, run: int) -> Run:
+    """From here on it is looked at whether the action helped; a wake brings the first look, one beat after it."""
+    await run_context.move_to(incident, run, State.VERIFYING, f"the effect of {proposal} is watched")
+    await _wake(run_context, incident, proposal, success_of(await run_context.incident_view(incident), proposal))
+    return {"next": "wait", "waits_for": WaitsFor.CLOCK.value, "proposal": proposal}
+
+
+async def _wake(run_context: RunContext, incident: str, proposal: str, test: SuccessTest) -> None:
+    async with run_context.db.write() as tx:
+        await wakes.add(tx, incident, f"verify {proposal}", run_context.clock.now() + cadence(test))
+
+
+async def mends_nothing(run_context: RunContext, incident: str, proposal: str, action: str, run: int) -> Run:
+    """An action that mends nothing was done: nobody asks whether it helped, and the incident goes on."""
+    why = f"{proposal} was done and mends nothing by itself: the incident goes on"
+    await run_context.move_to(incident, run, State.INVESTIGATING, why)
+    return {"next": "think", "told": [f"{action} was done. It mends nothing by itself; go on, or say whom to call."]}
+
+
 def success_of(incident_view: IncidentView, proposal: str) -> SuccessTest:
-    return success_from_json(incident_view.proposals[proposal]["success"])
+    return incident_view.proposals[proposal].success
 
 
 def started(incident_view: IncidentView, proposal: str) -> datetime:
     """When the effect was there: the outcome, or, done outside Stanch, when verification began."""
     if (outcome := incident_view.outcomes.get(proposal)) is not None:
         return outcome.at
-    return next(
-        (e.at for e in reversed(incident_view.events) if e.kind is EventKind.STATE and e.data["to"] == "verifying"),
-        incident_view.incident.since,
-    )
+    changes = reversed(events_of(incident_view.events, StateChanged))
+    return next((e.at for e in changes if e.payload.to is State.VERIFYING), incident_view.incident.since)
 
 
-def look_of(event: Event) -> Look:
-    data = event.data
-    return Look(parse_time(str(data["as_of"])), tuple(data["checks"]), tuple(data["guards"]))
+def look_of(event: EventOf[EffectChecked]) -> Look:
+    told = event.payload
+    return Look(told.as_of or event.at, told.checks, told.guards)
 
 
 def measured(test: SuccessTest, found: Sequence[Evidence]) -> list[str]:

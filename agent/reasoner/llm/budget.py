@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from agent.domain.timeline import Event, EventKind
+from agent.domain.notes import Note
+from agent.domain.timeline import Event
 from agent.reasoner.protocol import Spent
 
 BYTES_PER_TOKEN = 2.5  # bytes / 4 undercounts by up to 38 % (JSON, PromQL, label names)
@@ -49,12 +50,12 @@ def estimate(text: str) -> int:
 
 def used(events: Iterable[Event]) -> Used:
     """What language models have used in this incident; a step is a note whose `spent` has tokens."""
-    notes = [e.data["spent"] for e in events if e.kind is EventKind.NOTE and e.data.get("spent")]
+    parts = [told.spent for event in events if isinstance(told := event.payload, Note) and told.spent is not None]
     return Used(
-        sum(1 for s in notes if s.get("tokens")),
-        sum(int(s.get("tokens", 0)) for s in notes),
-        sum(float(s.get("seconds", 0)) for s in notes),
-        sum(float(s.get("money", 0)) for s in notes),
+        sum(1 for spent in parts if spent.tokens),
+        sum(spent.tokens for spent in parts),
+        sum(spent.seconds for spent in parts),
+        sum(spent.money for spent in parts),
     )
 
 

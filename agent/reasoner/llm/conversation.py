@@ -14,11 +14,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agent.clock import iso
+from agent.domain import moves
 from agent.domain.alert import Alert
 from agent.domain.claims.quantity import of_fact, shown
+from agent.domain.events import (
+    AlertJoined,
+    ClaimDropped,
+    Compacted,
+    DecisionMade,
+    EffectChecked,
+    EvidenceRecorded,
+    FindingMade,
+    OutcomeKnown,
+    ReplyGiven,
+    VerdictGiven,
+)
 from agent.domain.evidence import Evidence, ReadOutcome
+from agent.domain.finding import Claim
+from agent.domain.moves import Call, Conclude, Look, Move, Propose, Reply, name_of
+from agent.domain.notes import MoveMade, Note, Steered
 from agent.domain.text import paragraph
-from agent.domain.timeline import Event, EventKind
+from agent.domain.timeline import Event, EventOf, events_of, tells
 from agent.reasoner.llm.budget import estimate
 from agent.reasoner.llm.provider_extras import Giver, Message, derived_id
 from agent.reasoner.protocol import View
@@ -38,19 +54,18 @@ def messages(view: View, system: str, provider: str = "") -> list[Message]:
     """
     found: list[Message] = [{"role": "system", "content": system}, {"role": "user", "content": opening(view)}]
     events = list(view.events)
-    start = max((i for i, e in enumerate(events) if e.kind is EventKind.COMPACTION), default=None)
-    if start is not None:
-        found.append({"role": "user", "content": f"So far, in short:\n{data(str(events[start].data['text']))}"})
-        events = events[start + 1 :]
+    if short := events_of(events, Compacted)[-1:]:
+        found.append({"role": "user", "content": f"So far, in short:\n{data(short[0].payload.text)}"})
+        events = events[events.index(short[0]) + 1 :]
     ids: set[str] = set()
     for move, after in _turns(events):
         found += [*_told(move), *_turn(move, after, Giver(provider, ids))]
     return [*found, *_tail(view, Giver(provider, ids))]
 
 
-def _told(move: Event | None) -> list[Message]:
+def _told(move: EventOf[MoveMade] | None) -> list[Message]:
     """What the reasoner was told before this move, as it stood at the end of that step's rendering."""
-    told = _not_taken(move.data.get("told") or ()) if move else ""
+    told = _not_taken(move.payload.told) if move else ""
     return [{"role": "user", "content": told}] if told else []
 
 
@@ -72,8 +87,7 @@ def data(text: str, limit: int | None = None) -> str:
 def opening(view: View) -> str:
     """The case as it began: alerts, service, model, runbooks. Nothing in it changes while the incident lasts."""
     parts = [f"Incident {view.incident.id}, since {iso(view.incident.since)}. Alerts:"]
-    first = [e for e in view.events if e.kind is EventKind.ALERT][:1]
-    shown_alerts = view.alerts[:1] if first else view.alerts
+    shown_alerts = view.alerts[:1] if events_of(view.events, AlertJoined) else view.alerts
     parts += [_alert(a) for a in shown_alerts]
     if view.service:
         s = view.service
@@ -106,15 +120,15 @@ def _runbooks(view: View) -> list[str]:
     return [f"Runbooks: {listed}. search_runbooks opens others.{text}"]
 
 
-Turn = tuple[Event | None, list[Event]]
+Turn = tuple[EventOf[MoveMade] | None, list[Event]]
 
 
 def _turns(events: Sequence[Event]) -> Iterator[Turn]:
     """A move with the events up to the next one; first what came before any move (move None)."""
-    move: Event | None = None
+    move: EventOf[MoveMade] | None = None
     after: list[Event] = []
     for event in events:
-        if event.kind is EventKind.NOTE and "move" in event.data:
+        if tells(event, MoveMade):
             yield move, after
             move, after = event, []
         else:
@@ -122,56 +136,54 @@ def _turns(events: Sequence[Event]) -> Iterator[Turn]:
     yield move, after
 
 
-def _turn(move: Event | None, after: Sequence[Event], giver: Giver) -> list[Message]:
-    if move is None or move.data["move"] not in _ANSWERED:
+def _turn(move: EventOf[MoveMade] | None, after: Sequence[Event], giver: Giver) -> list[Message]:
+    if move is None or isinstance(move.payload.move, Reply):
         return _news(after)
-    if move.data["move"] == "look":
-        return _look(move, after, giver)
+    made = move.payload
+    if isinstance(made.move, Look):
+        return _look(move, made.move.calls, after, giver)
     after = _without_repeats(after)
-    answers = [text for e in after if e.kind in _VERDICTS and (text := _event(e))]
-    dropped = [text for e in after if e.kind is EventKind.FINDING and (text := _event(e))]
+    answers = [text for e in after if isinstance(e.payload, _VERDICTS) and (text := _event(e))]
+    dropped = [text for e in after if tells(e, ClaimDropped) and (text := _event(e))]
     answer = "\n".join([*dropped, *answers]) or "Noted."
-    rest = [e for e in after if e.kind not in (*_VERDICTS, EventKind.FINDING)]
-    name = str(move.data["move"])
-    return [*giver.asked(move.data, name, _written(move.data), derived_id(move.n), answer), *_news(rest)]
+    rest = [e for e in after if not isinstance(e.payload, (*_VERDICTS, FindingMade, ClaimDropped))]
+    asked = giver.asked(made.by, made.given, name_of(made.move), _written(made.move), derived_id(move.n), answer)
+    return [*asked, *_news(rest)]
 
 
 def _without_repeats(after: Sequence[Event]) -> list[Event]:
     """While an effect is watched, the first look and the last say it; the looks between and their reads are left out."""
-    looks = [e for e in after if e.kind is EventKind.VERIFICATION]
-    dull = {id(e) for e in looks[1:-1] if not e.data.get("final")}
-    ids = {str(i) for e in looks if id(e) in dull for i in e.data.get("evidence", ())}
-    return [e for e in after if id(e) not in dull and not (e.kind is EventKind.EVIDENCE and e.data["id"] in ids)]
+    looks = events_of(after, EffectChecked)
+    dull = {id(e) for e in looks[1:-1] if not e.payload.final}
+    ids = {i for e in looks if id(e) in dull for i in e.payload.evidence}
+    return [e for e in after if id(e) not in dull and not (tells(e, EvidenceRecorded) and e.payload.evidence.id in ids)]
 
 
-def _look(move: Event, after: Sequence[Event], giver: Giver) -> list[Message]:
+def _look(move: EventOf[MoveMade], calls: Sequence[Call], after: Sequence[Event], giver: Giver) -> list[Message]:
     """One tool call for all reads of the move, and one answer with all that came back, in the order of the calls."""
-    calls = list(move.data["calls"])
-    recorded = {_place(e, calls): e for e in reversed(after) if e.kind is EventKind.EVIDENCE}
+    recorded = {_place(e.payload, calls): e for e in reversed(events_of(after, EvidenceRecorded))}
     texts = [
-        evidence_text(recorded[i].data) if i in recorded else f"{c['read']}: no answer was recorded."
-        for i, c in enumerate(calls)
+        evidence_text(recorded[i].payload.evidence) if i in recorded else f"{call.read}: no answer was recorded."
+        for i, call in enumerate(calls)
     ]
     used = {id(e) for i, e in recorded.items() if i is not None}
-    asked = giver.asked(move.data, "look", {"calls": calls}, derived_id(move.n), "\n\n".join(texts))
+    wanted = {"calls": [call.to_json() for call in calls]}
+    made = move.payload
+    asked = giver.asked(made.by, made.given, "look", wanted, derived_id(move.n), "\n\n".join(texts))
     return [*asked, *_news([e for e in after if id(e) not in used])]
 
 
-def _place(event: Event, calls: Sequence[Mapping[str, Json]]) -> int | None:
+def _place(recorded: EvidenceRecorded, calls: Sequence[Call]) -> int | None:
     """Which call of the move an evidence answers: by the call's number where it is recorded, else by what was asked."""
-    noted = str((event.data.get("extra") or {}).get("call", ""))
+    noted = recorded.call
     if ":" in noted and noted.rsplit(":", 1)[1].isdigit() and int(noted.rsplit(":", 1)[1]) < len(calls):
         return int(noted.rsplit(":", 1)[1])
-    asked = (event.data["read"], event.data["arguments"])
-    return next((i for i, c in enumerate(calls) if (c["read"], c["args"]) == asked), None)
+    asked = (recorded.evidence.read, recorded.evidence.arguments)
+    return next((i for i, call in enumerate(calls) if (call.read, call.args) == asked), None)
 
 
-def evidence_text(recorded: Mapping[str, Json]) -> str:
+def evidence_text(one: Evidence) -> str:
     """One recorded read: its number, its summary as data, and its facts with the ids that references use."""
-    from agent.domain.evidence import evidence_from_json
-
-    fields = {k: v for k, v in recorded.items() if k in Evidence.__dataclass_fields__}
-    one = evidence_from_json(fields)
     if one.outcome is ReadOutcome.FAILED:
         return f"{one.id} failed, nothing is known from it: {data(one.summary, SUMMARY_CHARS)}"
     few = one.facts[:MOST_FACTS]
@@ -198,76 +210,83 @@ def _news(events: Sequence[Event]) -> list[Message]:
 
 
 def _event(event: Event) -> str:
-    d = event.data
-    match event.kind:
-        case EventKind.ALERT if event.n > 1:
-            return f"An alert {d.get('status', '')}: {data(json.dumps(d.get('labels', {}), ensure_ascii=False, sort_keys=True), 1000)}"
-        case EventKind.EVIDENCE:
-            return evidence_text(d)
-        case EventKind.FINDING if d.get("dropped"):
-            return f"A claim was dropped: {data(str(d['text']), 300)}: {d.get('why', '')}"
-        case EventKind.REPLY if d.get("to") == "stanch":
-            return f"{event.actor} answers: {data(str(d['text']), 2000)}"
-        case EventKind.REPLY if d.get("question"):
-            return f"{d.get('to')} asked: {data(str(d['question']), 500)} The answer was: {data(str(d['text']), 1000)}"
-        case EventKind.NOTE if "steer" in d:
-            return f"{event.actor} says: {data(str(d['steer']), 2000)}"
-        case EventKind.VERDICT:
-            return f"Policy on {d.get('proposal')}: {d.get('verdict')}. {d.get('why', '')}"
-        case EventKind.DECISION:
-            reason = f" {data(str(d['reason']), 500)}" if d.get("reason") else ""
-            return f"{event.actor} on {d.get('proposal')}: {d.get('answer')}.{reason}"
-        case EventKind.OUTCOME:
-            return f"{d.get('proposal')}: {d.get('outcome')}. {d.get('why') or ''}"
-        case EventKind.VERIFICATION:
-            word = {"True": "recovered", "False": "not recovered"}.get(str(d.get("recovered")), "undecided")
-            return f"Verification of {d.get('proposal')} at {event.at:%H:%M:%S}: {word}. {d.get('why') or ''}{_measured(d)}"
+    match event.payload:
+        case AlertJoined(alert=alert) if event.n > 1:
+            labels = json.dumps(dict(alert.labels), ensure_ascii=False, sort_keys=True)
+            return f"An alert {alert.status}: {data(labels, 1000)}"
+        case EvidenceRecorded(evidence=evidence):
+            return evidence_text(evidence)
+        case ClaimDropped() as claim:
+            return f"A claim was dropped: {data(claim.text, 300)}: {claim.why}"
+        case ReplyGiven(to="stanch") as answer:
+            return f"{event.actor} answers: {data(answer.text, 2000)}"
+        case ReplyGiven() as reply if reply.question:
+            return f"{reply.to} asked: {data(reply.question, 500)} The answer was: {data(reply.text, 1000)}"
+        case Steered(steer=words):
+            return f"{event.actor} says: {data(words, 2000)}"
+        case VerdictGiven() as ruled:
+            return f"Policy on {ruled.proposal}: {ruled.verdict}. {ruled.why}"
+        case DecisionMade() as made:
+            reason = f" {data(made.reason, 500)}" if made.reason else ""
+            return f"{event.actor} on {made.proposal}: {made.answer}.{reason}"
+        case OutcomeKnown() as end:
+            return f"{end.proposal}: {end.outcome}. {end.why or ''}"
+        case EffectChecked() as seen:
+            word = {True: "recovered", False: "not recovered", None: "undecided"}[seen.recovered]
+            measured = f" ({'; '.join(seen.measured)})" if seen.measured else ""
+            return f"Verification of {seen.proposal} at {event.at:%H:%M:%S}: {word}. {seen.why}{measured}"
     return ""
 
 
-def _measured(verification: Mapping[str, Json]) -> str:
-    seen = "; ".join(str(one) for one in verification.get("measured") or ())
-    return f" ({seen})" if seen else ""
+_VERDICTS = (VerdictGiven, DecisionMade, OutcomeKnown, EffectChecked)
 
 
-_VERDICTS = (EventKind.VERDICT, EventKind.DECISION, EventKind.OUTCOME, EventKind.VERIFICATION)
-_ANSWERED = ("look", "propose", "ask", "conclude")
-
-
-def _written(noted: Mapping[str, Json]) -> dict[str, Json]:
-    """A move's own arguments out of its note."""
+def _written(move: Move) -> dict[str, Json]:
+    """A move's own arguments, as a language model writes them."""
     kept = ("action", "args", "kind", "hand_over", "question", "source")
-    found = {k: noted[k] for k in kept if k in noted} | dict(noted.get("cause") or {})
-    if "claims" in noted:
-        found["claims"] = [_claim(c) for c in noted["claims"]]
+    whole = moves.to_json(move)
+    found = {k: whole[k] for k in kept if k in whole}
+    if isinstance(move, Propose | Conclude):
+        found |= move.cause.to_json()
+    if isinstance(move, Look | Propose | Conclude):
+        found["claims"] = [_claim(claim) for claim in move.claims]
     return found
 
 
-def _claim(claim: Mapping[str, Json]) -> str:
-    asserts = "; ".join(f"{a['left']} {a['op']} {a['right']}" for a in claim["asserts"])
-    return f"{claim['text']} [{asserts}]" if asserts else str(claim["text"])
+def _claim(claim: Claim) -> str:
+    asserts = "; ".join(f"{one.left} {one.op} {one.right}" for one in claim.asserts)
+    return f"{claim.text} [{asserts}]" if asserts else claim.text
 
 
 def _tail(view: View, giver: Giver) -> list[Message]:
     """What is said in this step only: the last attempt and why it was not taken, the question of a question run."""
-    told = _not_taken(view.rejections)
-    last: Any = view.extra.get("last")
+    told, last = _not_taken(view.rejections), view.last
     asked = f"A person asks: {data(view.question, 4000)}" if view.question is not None else ""
     if told and last:
         again = f"{told}\nMake the move again with that mended, or leave it out."
-        parts = giver.asked(last, str(last["move"]), _attempted(last), "again0000", again)
+        parts = giver.asked(last.by, last.given, name_of(last.move), _attempted(last.move), "again0000", again)
         return [*parts, {"role": "user", "content": asked}] if asked else parts
     text = "\n".join(part for part in (told, asked) if part)
     return [{"role": "user", "content": text}] if text else []
 
 
-def _attempted(last: Mapping[str, Json]) -> dict[str, Json]:
+def _attempted(move: Move) -> dict[str, Json]:
     """A move that was not taken, as it was written: with its reasons, which the note of a taken one has filled in."""
-    found = _written(last) | {k: last[k] for k in ("why", "calls") if k in last}
-    for name, key in (("ruled_out", "cause"), ("not_checked", "what")):
-        if last.get(name):
-            found[name] = [f"{one[key]}: {one['why']}" for one in last[name]]
-    return found | ({"text": last["reply"]} if last["move"] == "reply" else {})
+    found = _written(move)
+    match move:
+        case Look(calls=calls):
+            found["calls"] = [call.to_json() for call in calls]
+        case Reply(text=text):
+            found["text"] = text
+        case Propose(why=why):
+            found["why"] = why
+    if isinstance(move, Propose | Conclude):
+        reasons = {
+            "ruled_out": [f"{one.cause}: {one.why}" for one in move.ruled_out],
+            "not_checked": [f"{one.what}: {one.why}" for one in move.not_checked],
+        }
+        found |= {name: given for name, given in reasons.items() if given}
+    return found
 
 
 def compaction(view: View) -> str:
@@ -276,12 +295,6 @@ def compaction(view: View) -> str:
         f"{e.id} {e.read} {json.dumps(dict(e.arguments), sort_keys=True)}: {e.outcome}, {e.summary[:160]}"
         for e in view.evidence.values()
     ]
-    found = [
-        f"finding: {e.data['template']}"
-        for e in view.events
-        if e.kind is EventKind.FINDING and not e.data.get("dropped")
-    ]
-    said = [
-        text for e in view.events if e.kind in (*_VERDICTS, EventKind.REPLY, EventKind.NOTE) and (text := _event(e))
-    ]
+    found = [f"finding: {event.payload.finding.template}" for event in events_of(view.events, FindingMade)]
+    said = [text for e in view.events if isinstance(e.payload, (*_VERDICTS, ReplyGiven, Note)) and (text := _event(e))]
     return "\n".join(["Reads:", *reads, *found, *said])

@@ -7,14 +7,23 @@ that thinking ate up is asked for once more with more room; then ReasonerFailed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agent.domain.notes import (
+    AnswerLimitRaised,
+    AnswerRepaired,
+    ContextCut,
+    ConversationGrewLong,
+    ModelAwaited,
+    Note,
+    PromptUsed,
+)
 from agent.domain.redact import Redactor
 from agent.domain.text import visible
-from agent.domain.timeline import Event, EventKind
+from agent.domain.timeline import Event, events_of
 from agent.errors import BudgetSpent, ReasonerFailed
 from agent.reasoner.llm.budget import Limits, Prices, estimate, exceeded, total, used
 from agent.reasoner.llm.completion import Said
@@ -26,7 +35,7 @@ from agent.reasoner.llm.prompt_files import Prompt, load
 from agent.reasoner.llm.provider_extras import Message
 from agent.reasoner.llm.written_calls import calls_in, without_thoughts
 from agent.reasoner.protocol import ModelFailed, Move, Reply, Spent, Thought, View
-from tools.context import Clock, Json
+from tools.context import Clock
 
 ANSWER_TOKENS = 2_500
 MORE_ROOM = 4  # times as many tokens, once, for an answer that thinking ate up
@@ -34,7 +43,6 @@ TRY_S = 20.0  # for a model that had to be left: one attempt, without patience
 FAR_BELOW, ROUND = 0.3, 1024  # a server that counts less of what it was sent, or a multiple of this, has cut it
 FREE, USUAL = Prices(), Limits()
 
-Note = Mapping[str, Json]
 Tell = Callable[[str, Note], Awaitable[None]]
 
 
@@ -92,16 +100,15 @@ class OpenAIReasoner:
             raise ModelFailed(str(error), total(asking.spent)) from None
 
     def _asking(self, view: View, seconds: float) -> Asking:
-        """What this step sends. `extra.once` asks for one attempt without patience."""
+        """What this step sends."""
         prompt = self._prompts["incident" if view.question is None else "question"]
         sent: list[Message] = self._redact.value(messages(view, prompt.text, self.provider))
-        once = bool(view.extra.get("once"))
         asking = Asking(
-            view, sent, tools_of(view), min(seconds, TRY_S) if once else seconds, 0.0 if once else PATIENCE_S,
+            view, sent, tools_of(view), min(seconds, TRY_S) if view.once else seconds, 0.0 if view.once else PATIENCE_S,
             max([self._answer_tokens, *_raised(view.events)]), [_from(prompt, self.model)],
         )  # fmt: skip
         if tokens(asking.sent, asking.tools) > COMPACT_ABOVE:
-            asking.notes.append({"text": "the conversation grew long", "compaction": compaction(view)})
+            asking.notes.append(ConversationGrewLong(text="the conversation grew long", compaction=compaction(view)))
         return asking
 
     async def _move(self, asking: Asking) -> Thought:
@@ -122,7 +129,7 @@ class OpenAIReasoner:
             return await self._repaired(asking, problem)
         asking.answer_tokens = MORE_ROOM * self._answer_tokens
         text = f"the answer of {self.model} was cut off: its limit is raised to {asking.answer_tokens} tokens"
-        asking.notes.append({"text": text, "show": True, "answer_tokens": asking.answer_tokens})
+        asking.notes.append(AnswerLimitRaised(text=text, show=True, answer_tokens=asking.answer_tokens))
         said = await self._ask(asking)
         try:
             return said, _move_in(said, asking.view)
@@ -131,7 +138,7 @@ class OpenAIReasoner:
 
     async def _repaired(self, asking: Asking, problem: Unusable) -> tuple[Said, Move]:
         text = visible(str(problem), 1000)
-        asking.notes.append({"text": f"repaired: {visible(str(problem), 300)}", "repair": text})
+        asking.notes.append(AnswerRepaired(text=f"repaired: {visible(str(problem), 300)}", repair=text))
         asking.sent.append(self._redact.value(_repair(problem)))
         said = await self._ask(asking)
         try:
@@ -144,7 +151,7 @@ class OpenAIReasoner:
         """One answer, paid for and looked at. Raises ReasonerFailed."""
 
         async def waits(text: str) -> None:
-            note: Note = {"text": text, "show": True, "waits": True}
+            note = ModelAwaited(text=text, show=True, waits=True)
             if self._tell is None:
                 asking.notes.append(note)
             else:
@@ -161,9 +168,10 @@ class OpenAIReasoner:
         asking.spent.append(self._spent(answer, asking))
         asking.seconds = max(asking.seconds - answer.seconds, 1.0)
         size = tokens(asking.sent, asking.tools)
-        told = any("cut" in note for note in (*_notes(asking.view.events), *asking.notes))
+        known = (*(event.payload for event in asking.view.events), *asking.notes)
+        told = any(isinstance(note, ContextCut) for note in known)
         if not told and cut_short(answer.said, size):
-            asking.notes.append({"text": self._cut(answer.said, size), "show": True, "cut": answer.said.asked})
+            asking.notes.append(ContextCut(text=self._cut(answer.said, size), show=True, cut=answer.said.asked))
         return answer.said
 
     def _cut(self, said: Said, size: int) -> str:
@@ -186,13 +194,9 @@ def cut_short(said: Said, size: int) -> bool:
     return said.cut or (0 < said.asked < size * FAR_BELOW) or (0 < said.asked < size and said.asked % ROUND == 0)
 
 
-def _notes(events: Sequence[Event]) -> list[Note]:
-    return [e.data for e in events if e.kind is EventKind.NOTE]
-
-
 def _raised(events: Sequence[Event]) -> list[int]:
     """Limits of an answer that this incident has raised before."""
-    return [int(note["answer_tokens"]) for note in _notes(events) if "answer_tokens" in note]
+    return [event.payload.answer_tokens for event in events_of(events, AnswerLimitRaised)]
 
 
 def _move_in(said: Said, view: View) -> Move:
@@ -215,4 +219,5 @@ def _repair(problem: Unusable) -> Message:
 
 
 def _from(prompt: Prompt, model: str) -> Note:
-    return {"text": f"prompt {prompt.name} version {prompt.version}", "prompt": prompt.to_json(), "model": model}
+    text = f"prompt {prompt.name} version {prompt.version}"
+    return PromptUsed(text=text, prompt=prompt.to_json(), model=model)

@@ -61,9 +61,8 @@ async def probe(endpoint: Endpoint, answer_tokens: int) -> list[Row]:
     answers = ("llm answers", "ok", f"{endpoint.model} at {endpoint.place}, in {first.seconds:.1f} s{more}")
     if not first.name:
         return [answers, ("llm tool calls", "wrong", _no_call(first.said, answer_tokens)), *_manners(endpoint)]
-    noted = {"given": dict(first.said.given)}
     call = Giver("probe", set()).asked(
-        noted, first.name, {"day": "today"}, "probe0001", f"The word of the day is {WORD}."
+        "", first.said.given, first.name, {"day": "today"}, "probe0001", f"The word of the day is {WORD}."
     )
     try:
         second = await _asked(endpoint, [*sent, *call], answer_tokens)

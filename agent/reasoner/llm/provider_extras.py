@@ -24,11 +24,17 @@ class Giver:
     ids: set[str]
 
     def asked(
-        self, noted: Mapping[str, Json], name: str, arguments: Mapping[str, Json], derived: str, answer: str
+        self,
+        by: str,
+        kept: Mapping[str, Json] | None,
+        name: str,
+        arguments: Mapping[str, Json],
+        derived: str,
+        answer: str,
     ) -> list[Message]:
-        """A move as a call and its answer; as text where it is not this provider's."""
-        given: Any = (noted.get("given") or {}) if self.provider else {}
-        by = str(noted.get("by", "")).rpartition("→")[2]
+        """A move of `by`, and what was `kept` for its provider, as a call and its answer; as text where it is not ours."""
+        given: Any = (kept or {}) if self.provider else {}
+        by = by.rpartition("→")[2]
         if given.get("of", self.provider) != self.provider or by in OTHERS:
             return [{"role": "user", "content": f"Done by another: {name} {_json(arguments)}\n{answer}"}]
         own = given.get("id", "")

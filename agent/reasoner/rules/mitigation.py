@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 
 from agent.domain.cause import Fault
 from agent.domain.check import SuccessTest
-from agent.domain.timeline import Event, EventKind, canonical
+from agent.domain.events import DecisionMade, EffectChecked, OutcomeKnown, ProposalSealed, VerdictGiven
+from agent.domain.notes import MoveMade
+from agent.domain.payload import Payload
+from agent.domain.timeline import Event, about, canonical, events_of
 from agent.errors import UnusableInput
 from agent.library.render import Names, render_action, render_by_hand
 from agent.library.runbook import ActionBlock, Runbook
-from agent.reasoner.protocol import View
+from agent.reasoner.protocol import Propose, View
 from agent.reasoner.rules.checks import BELOW, books, changes, linked
 from agent.reasoner.rules.diagnosis import Candidate, worst_peer
 from agent.reasoner.rules.evidence_index import EvidenceIndex, number
@@ -192,37 +195,46 @@ def attempts(view: View) -> list[Attempt]:
 
 
 def _attempts(view: View) -> Iterator[Attempt]:
-    moves = [e for e in view.events if e.kind is EventKind.NOTE and e.data.get("move") == "propose"]
-    sealed = [e for e in view.events if e.kind is EventKind.PROPOSAL and not e.data.get("parent")]
-    for place, move in enumerate(moves):
+    moves = [event for event in events_of(view.events, MoveMade) if isinstance(event.payload.move, Propose)]
+    sealed = [event for event in events_of(view.events, ProposalSealed) if not event.payload.parent]
+    for place, event in enumerate(moves):
         end = moves[place + 1].n if place + 1 < len(moves) else 10**12
-        mine = [e for e in sealed if move.n < e.n < end]
+        move = event.payload.move
+        assert isinstance(move, Propose)
+        mine = [one for one in sealed if event.n < one.n < end]
         if not mine:
-            yield Attempt(move.data["action"], move.data["args"], "refused", move.n)
+            yield Attempt(move.action, move.args, "refused", event.n)
         for proposal in mine[-1:]:  # a person's edit stands in the place of what was proposed
-            id_ = str(proposal.data["id"])
-            fate, n = _fate(id_, [e for e in view.events if e.data.get("proposal") == id_])
-            yield Attempt(move.data["action"], move.data["args"], fate, n or proposal.n, id_)
+            id_ = proposal.payload.id
+            fate, n = _fate([one for one in view.events if about(one, id_)])
+            yield Attempt(move.action, move.args, fate, n or proposal.n, id_)
 
 
-def _fate(proposal: str, events: list[Event]) -> tuple[str, int]:
+def _fate(events: list[Event]) -> tuple[str, int]:
+    """What has become of a proposal by these events about it, and the number of the one that says so."""
     fate, n = "open", 0
     for event in events:
-        match event.kind:
-            case EventKind.VERDICT if event.data.get("verdict") in ("deny", "shadow", "suggest"):
-                fate, n = f"policy: {event.data['verdict']}", event.n
-            case EventKind.DECISION if event.data.get("answer") == "deny":
-                fate, n = "denied", event.n
-            case EventKind.DECISION if event.data.get("answer") == "revoke":
-                fate, n = "revoked", event.n
-            case EventKind.OUTCOME:
-                fate, n = "lost" if event.data.get("lost") else str(event.data.get("outcome")), event.n
-            case EventKind.VERIFICATION if event.data.get("recovered") is True:
-                fate, n = "recovered", event.n
-            case EventKind.VERIFICATION if event.data.get("helped"):
-                fate, n = "helped", event.n
-            case EventKind.VERIFICATION if event.data.get("recovered") is False:
-                fate, n = "not recovered", event.n
-            case EventKind.VERIFICATION if event.data.get("final"):
-                fate, n = "undecided", event.n
+        if (told := _fate_told(event.payload)) is not None:
+            fate, n = told, event.n
     return fate, n
+
+
+def _fate_told(told: Payload) -> str | None:
+    match told:
+        case VerdictGiven(verdict="deny" | "shadow" | "suggest" as verdict):
+            return f"policy: {verdict}"
+        case DecisionMade(answer="deny"):
+            return "denied"
+        case DecisionMade(answer="revoke"):
+            return "revoked"
+        case OutcomeKnown(lost=lost, outcome=outcome):
+            return "lost" if lost else outcome
+        case EffectChecked(recovered=True):
+            return "recovered"
+        case EffectChecked(helped=True):
+            return "helped"
+        case EffectChecked(recovered=False):
+            return "not recovered"
+        case EffectChecked(final=True):
+            return "undecided"
+    return None

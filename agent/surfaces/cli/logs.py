@@ -51,10 +51,5 @@ def log_as_json(redact: Redactor) -> None:
 
 def logged(event: Event) -> None:
     """One event of a timeline."""
-    told = {
-        name: event.data[name]
-        for name in ("to", "why", "outcome", "answer", "verdict", "proposal")
-        if name in event.data
-    }
-    extra = {"incident": event.incident, "n": event.n, "actor": event.actor, **told}
+    extra = {"incident": event.incident, "n": event.n, "actor": event.actor, **event.brief()}
     events.info(str(event.kind), extra=extra)

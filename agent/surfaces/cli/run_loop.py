@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from agent.domain.catalog import Person
+from agent.graph.waits import WaitsFor
 from agent.graph.worker import Rest, RestKind
 from agent.surfaces.cli import cards
 from agent.surfaces.cli.exit_codes import Exit, of_incident
@@ -47,7 +48,7 @@ class Driver:
                 await self._sleep_until(rest.due)
                 return True
             return False
-        if rest.waits_for == "approval" and rest.proposal:
+        if rest.waits_for is WaitsFor.APPROVAL and rest.proposal:
             return await self._decided(rest.proposal)
         return self.interactive and await self._told(incident)
 
@@ -82,7 +83,7 @@ class Driver:
 
     def _say_what_is_awaited(self, rest: Rest) -> None:
         due = f" by {rest.due:%H:%M:%S} UTC" if rest.due else ""
-        if rest.waits_for == "approval":
+        if rest.waits_for is WaitsFor.APPROVAL:
             self.screen.line("waits", f"for a decision{due}: stanch approvals approve {rest.proposal}", "bold yellow")
         elif rest.kind is RestKind.CLOCK:
             self.screen.line("waits", f"for its verification{due}: stanch incidents resume", "bold yellow")

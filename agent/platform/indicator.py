@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from tools.alerts.expression import bare
 from tools.context import Labels
@@ -27,11 +28,20 @@ class Indicator:
 
 def indicator_of(expression: str, recorded: Mapping[str, str] | None = None) -> Indicator:
     """Of a rule's expression. `recorded` are the expressions of recording rules by name. What is not PromQL tells nothing."""
+    return _read(expression, recorded) if recorded else _remembered(expression)
+
+
+@lru_cache(maxsize=512)  # a storm is thousands of alerts of a few rules
+def _remembered(expression: str) -> Indicator:
+    return _read(expression, {})
+
+
+def _read(expression: str, recorded: Mapping[str, str]) -> Indicator:
     try:
         tree = pql.parse(expression)
     except BadArguments:
         return Indicator()
-    leading = list(_leading(tree, recorded or {}, DEEPEST))
+    leading = list(_leading(tree, recorded, DEEPEST))
     fixed: dict[str, str] = {}
     for node in leading:
         for name, op, value in pql.matchers_of(node):

@@ -50,6 +50,7 @@ def subjects_of(
     if family.always:
         return (_placed(family.always, family, seen, {}),)
     found = list(dict.fromkeys(_named(words, family, resource, seen)))
+    found += list(_address(found, seen))
     if not found and family.otherwise:
         found = [
             _placed(family.otherwise, family, seen, {**indicator.fixed, **labels}, _lost(family, resource, indicator))
@@ -129,6 +130,13 @@ def _named(words: Vocabulary, family: Family, resource: str, seen: Seen) -> Iter
         alone = [] if family.only else [one for one in words.kinds if one.alone]
         found = list(_objects(words, [*last, *alone], seen))[:1]
     yield from found
+
+
+def _address(found: Sequence[Subject], seen: Seen) -> Iterator[Subject]:
+    """A machine goes by its name and by the address at which it was measured: others know it by that alone."""
+    address = seen.labels.get("instance", "")
+    if found and found[0].kind == "Node" and address and address != found[0].name:
+        yield replace(found[0], name=address, how="label instance, its address")
 
 
 def _objects(words: Vocabulary, namings: Sequence[Naming], seen: Seen) -> Iterator[Subject]:

@@ -65,6 +65,26 @@ CASES: Mapping[str, tuple[dict[str, str], str, tuple[str, str, str]]] = {
         {"job": "orders", "pod": "pg-orders-0", "namespace": "data", "container": "exporter"},
         "pg_replication_lag > 9", ("Pod", "data", "pg-orders-0"),
     ),
+    "a database on a machine of its own": (
+        {"job": "mysql", "instance": "db-2:9104"}, "mysql_global_status_threads_connected > 90", ("Database", "", "db-2:9104"),
+    ),
+    "an object that an event names": (
+        {"job": "event-exporter", "involved_object_kind": "Pod", "involved_object_name": "web-0", "involved_object_namespace": "shop"},
+        "kube_event_count > 1", ("Pod", "shop", "web-0"),
+    ),
+    "a container, where the aggregation left no pod": (
+        {"namespace": "shop", "container": "checkout"},
+        "sum by (namespace, container) (increase(kube_pod_container_status_restarts_total[5m])) > 1",
+        ("Container", "shop", "checkout"),
+    ),
+    "a database of a cloud": (
+        {"job": "yace", "dimension_DBInstanceIdentifier": "orders"}, "aws_rds_cpuutilization_average > 90",
+        ("Database", "", "orders"),
+    ),
+    "who is called, by a service graph": (
+        {"job": "tempo", "client": "web", "server": "checkout"}, "traces_service_graph_request_failed_total > 1",
+        ("Service", "", "checkout"),
+    ),
     "a queue": (
         {"job": "kafka-exporter", "topic": "orders", "consumergroup": "billing"},
         "sum by (topic, consumergroup) (kafka_consumergroup_lag) > 9", ("Queue", "", "orders"),
@@ -165,6 +185,12 @@ def test_an_object_that_an_aggregation_threw_away_is_said_to_be_lost() -> None:
     assert "leaves no label that names a Pod" in first.how
     whole = subjects_of({"cluster": "eu-1"}, Rule("sum(kube_pod_status_phase) > 2"))[0]
     assert (whole.kind, whole.cluster, whole.name) == ("Cluster", "eu-1", "")
+
+
+def test_a_node_is_also_told_by_the_address_at_which_it_was_measured() -> None:
+    labels = {"job": "kubelet", "node": "worker-1", "instance": "10.0.4.11:10250"}
+    found = subjects_of(labels, Rule("kubelet_evictions > 1"))
+    assert [(s.kind, s.name) for s in found] == [("Node", "worker-1"), ("Node", "10.0.4.11:10250")]
 
 
 def test_an_alert_that_always_fires_is_about_nothing() -> None:

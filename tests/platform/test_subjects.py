@@ -85,6 +85,10 @@ CASES: Mapping[str, tuple[dict[str, str], str, tuple[str, str, str]]] = {
         {"job": "tempo", "client": "web", "server": "checkout"}, "traces_service_graph_request_failed_total > 1",
         ("Service", "", "checkout"),
     ),
+    "what is measured, not what a condition beside it looks at": (
+        {"namespace": "shop", "service": "orders"}, "orders_stuck > 5 and on (namespace) kube_namespace_labels > 0",
+        ("Service", "shop", "orders"),
+    ),
     "a queue": (
         {"job": "kafka-exporter", "topic": "orders", "consumergroup": "billing"},
         "sum by (topic, consumergroup) (kafka_consumergroup_lag) > 9", ("Queue", "", "orders"),

@@ -20,7 +20,7 @@ TABLE, KIN, STORED = (
 MUTANTS = (
     Mutant("a label of the scrape names the object", "subject", SUBJECTS, "        return True\n    return name in family.exporters and words.is_exporter(value)", "        return False\n    return name in family.exporters and words.is_exporter(value)", TABLE),
     Mutant("an exporter is taken for its database", "subject", SUBJECTS, "return name in family.exporters and words.is_exporter(value)", "return False", TABLE),
-    Mutant("the scrape's label beats the exported one", "subject", SUBJECTS, "if written or name not in exported:", "if True:", TABLE),
+    Mutant("the scrape's label beats the exported one", "subject", SUBJECTS, "exported = {name.removeprefix(_EXPORTED): name for name in labels if name.startswith(_EXPORTED)}", "exported: dict[str, str] = {}", TABLE),
     Mutant("a condition beside the measure names the subject", "subject", INDICATOR, "if kind == \"BinaryExpr\" and str(node.op) in _CONDITIONS and pql.selectors(node.lhs):", "if False:", TABLE),
     Mutant("a recorded series is not followed", "subject", INDICATOR, "if depth and (behind := recorded.get(pql.metric_of(node))):", "if False and (behind := \"\"):", f"{TABLE}::test_a_burn_rate_alert_is_about_what_its_indicator_measures"),
     Mutant("an exporter that is down is about what it reports on", "subject", WORDS, "if pattern.match(value) and (family.itself or not target):", "if pattern.match(value):", TABLE),

@@ -40,6 +40,32 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
+class Subject:
+    """The thing an alert, a change or a symptom is about. `kind` is spelled as Kubernetes does where it has one
+    (Deployment, Pod, Node …), else Service, Queue, Model, Target, Database, Cluster … Of a Cluster `name` is empty.
+
+    `how` says in words how it was known; two subjects are the same thing however they were known.
+    """
+
+    kind: str
+    cluster: str
+    namespace: str
+    name: str
+    how: str = field(default="", compare=False)
+
+    @property
+    def title(self) -> str:
+        """As people call it: `mailer (shop)`."""
+        name = self.name or (self.cluster if self.kind == "Cluster" else "")
+        return f"{name} ({self.namespace})" if name and self.namespace else name
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "kind": self.kind, "cluster": self.cluster, "namespace": self.namespace, "name": self.name, "how": self.how,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """A catalog entry. `match` are the labels by which alerts and series are recognised as this service's."""
 

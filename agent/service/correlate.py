@@ -8,17 +8,27 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from agent.domain.alert import Alert, severity_rank
+from agent.domain.alert import Alert, AlertStatus, severity_rank
 from agent.domain.catalog import Catalog
 from agent.domain.incident import Incident, Kind, State
 from agent.domain.own_alerts import about_us
-from agent.domain.text import rounded
-from tools.context import Service
+from agent.service.kinship import (
+    Key,
+    about,
+    beside,
+    headline,
+    kept_as,
+    looked_for,
+    model_of,
+    service_of,
+    subjects_about,
+    workloads_of,
+)
+from tools.context import Subject
 
-WINDOW = timedelta(minutes=30)  # alerts further apart than this need the same fingerprint to be one incident
+WINDOW = timedelta(minutes=30)  # alerts further apart than this are one incident only where an earlier one still fires
 SHORT = 8  # hex digits of an incident's id: of 20,000 incidents two have the same in one of twenty cases
-MOST_VALUES = 10_000  # of labels whose service is remembered
-_SHARED = ("service", "workload", "deployment", "job", "model", "app")  # labels that name one thing
+MOST_VALUES = 10_000  # of alerts whose subjects are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +37,27 @@ class Assignment:
     why: str
 
 
-Key = tuple[str, ...]
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """Where a related alert may stand. `same`: it is about the same thing, which stays one trouble while it fires."""
+
+    key: Key
+    why: str
+    same: bool = False
 
 
 class Board:
-    """The open incidents, indexed by what their alerts name, so that one more alert costs a few look-ups."""
+    """The open incidents, indexed by what their alerts are about, so that one more alert costs a few look-ups."""
 
     def __init__(self, catalog: Catalog, open_incidents: Iterable[tuple[Incident, Sequence[Alert]]] = ()) -> None:
         self.catalog = catalog
+        self._workloads = workloads_of(catalog)
         self._known: dict[str, set[Key]] = {}  # incident → where it stands in the index
         self._index: dict[Key, dict[str, list[datetime]]] = {}  # what is named → incident → when, sorted
-        self._deciding = sorted({label for service in catalog.services() for label in service.match})
-        self._services: dict[tuple[str | None, ...], Service | None] = {}  # by the values of those labels
+        self._standing: dict[
+            str, dict[str, tuple[datetime, bool]]
+        ] = {}  # incident → fingerprint → when it ended so or began
+        self._subjects: dict[tuple[object, ...], tuple[Subject, ...]] = {}
         for incident, alerts in open_incidents:
             self.add(incident.id, alerts)
 
@@ -48,10 +67,17 @@ class Board:
     def add(self, incident: str, alerts: Iterable[Alert]) -> None:
         """More alerts of an incident, which may be new."""
         mine = self._known.setdefault(incident, set())
+        standing = self._standing.setdefault(incident, {})
         for alert in alerts:
+            stands = (alert.starts_at, alert.status is AlertStatus.RESOLVED)
+            standing[alert.fingerprint] = max(stands, standing.get(alert.fingerprint, stands))
             for key in self._names(alert):
                 mine.add(key)
                 insort(self._index.setdefault(key, {}).setdefault(incident, []), alert.starts_at)
+
+    def fires(self, incident: str) -> bool:
+        """Whether one of its alerts has not cleared."""
+        return any(not resolved for _, resolved in self._standing.get(incident, {}).values())
 
     def keep(self, incidents: Collection[str]) -> None:
         """Forget all but these: the others have ended."""
@@ -60,56 +86,69 @@ class Board:
 
     def forget(self, incident: str) -> None:
         """It has ended."""
+        self._standing.pop(incident, None)
         for key in self._known.pop(incident, ()):
             del self._index[key][incident]
 
     def assign(self, alert: Alert) -> Assignment:
-        """Same fingerprint; else the catalog's edges, then shared labels, both only close in time."""
+        """Same fingerprint; else what it is about, then the catalog's edges. Close in time, or, of the same thing, while an
+        earlier alert of it still fires."""
         for incident, times in self._index.get(("fingerprint", alert.fingerprint), {}).items():
             return Assignment(incident, "the same alert" if alert.starts_at in times else "the same alert again")
-        for key, why in self._kin(alert):
-            for incident, times in self._index.get(key, {}).items():
+        for kin in self._kin(alert):
+            for incident, times in self._index.get(_apart(alert, kin.key), {}).items():
                 if _close(times, alert.starts_at):
-                    return Assignment(incident, why)
+                    return Assignment(incident, kin.why)
+                if kin.same and times[0] <= alert.starts_at and self.fires(incident):
+                    return Assignment(incident, f"{kin.why}, and an earlier alert still fires")
         return Assignment(None, "nothing open is related to it")
+
+    def subjects(self, alert: Alert) -> tuple[Subject, ...]:
+        """What it is about. Asked several times while an alert is taken in, and found once."""
+        values = (alert.generator_url, *alert.labels.items())
+        if values not in self._subjects:
+            if len(self._subjects) >= MOST_VALUES:
+                self._subjects.clear()
+            self._subjects[values] = subjects_about(alert, self.catalog)
+        return self._subjects[values]
 
     def _names(self, alert: Alert) -> Iterator[Key]:
         yield "fingerprint", alert.fingerprint
-        if service := self._service_of(alert):
+        subjects = self.subjects(alert)
+        if service := service_of(subjects, self.catalog, self._workloads):
             yield _apart(alert, ("service", service.name))
-        if model := alert.labels.get("model"):
+        if model := model_of(subjects, self.catalog):
             yield _apart(alert, ("model", model))
-        for key, _ in _shared(alert):
-            yield _apart(alert, key)
+        for how, found in (("about", about(subjects)), ("beside", beside(subjects))):
+            for one in found:
+                for key in kept_as(one):
+                    yield _apart(alert, (how, *key))
 
-    def _kin(self, alert: Alert) -> Iterator[tuple[Key, str]]:
-        for key, why in (*self._edges(alert), *_shared(alert)):
-            yield _apart(alert, key), why
+    def _kin(self, alert: Alert) -> Iterator[Kin]:
+        """The same thing first, then neighbours in the catalog; what stands beside one alert may be what another is about."""
+        subjects = self.subjects(alert)
+        for mine, theirs in ((about(subjects), ("about", "beside")), (beside(subjects), ("about",))):
+            for one in mine:
+                for key in looked_for(one):
+                    for how in theirs:
+                        yield Kin((how, *key), f"both are about {one.title or one.kind}", same=True)
+        yield from self._edges(subjects)
 
-    def _service_of(self, alert: Alert) -> Service | None:
-        """As the catalog says, which looks at every service: once for alerts that do not differ in what it looks at."""
-        values = tuple(alert.labels.get(label) for label in self._deciding)
-        if values not in self._services:
-            if len(self._services) >= MOST_VALUES:
-                self._services.clear()
-            self._services[values] = self.catalog.service_for(alert.labels)
-        return self._services[values]
-
-    def _edges(self, alert: Alert) -> Iterator[tuple[Key, str]]:
+    def _edges(self, subjects: Sequence[Subject]) -> Iterator[Kin]:
         """Neighbours in the catalog, the nearest first, each with the reason in one line."""
-        service, model = self._service_of(alert), alert.labels.get("model", "")
+        service, model = service_of(subjects, self.catalog, self._workloads), model_of(subjects, self.catalog)
         if service:
             name = service.name
-            yield ("service", name), f"both are about {name}"
+            yield Kin(("service", name), f"both are about {name}", same=True)
             for below in service.depends_on:
-                yield ("service", below), f"{name} depends on {below}"
+                yield Kin(("service", below), f"{name} depends on {below}")
             for above in self.catalog.dependents(name):
-                yield ("service", above), f"{above} depends on {name}"
+                yield Kin(("service", above), f"{above} depends on {name}")
             if service.serves_model:
-                yield ("model", service.serves_model), f"{name} serves the model {service.serves_model}"
+                yield Kin(("model", service.serves_model), f"{name} serves the model {service.serves_model}")
         for serving in self.catalog.services() if model else ():
             if serving.serves_model == model:
-                yield ("service", serving.name), f"{serving.name} serves the model {model}"
+                yield Kin(("service", serving.name), f"{serving.name} serves the model {model}")
 
 
 def assign(alert: Alert, open_incidents: Sequence[tuple[Incident, Sequence[Alert]]], catalog: Catalog) -> Assignment:
@@ -120,13 +159,6 @@ def assign(alert: Alert, open_incidents: Sequence[tuple[Incident, Sequence[Alert
 def _apart(alert: Alert, key: Key) -> Key:
     """Alerts about Stanch join each other alone: nothing is done in their incident, which must not be somebody else's."""
     return ("stanch", *key) if about_us(alert) else key
-
-
-def _shared(alert: Alert) -> Iterator[tuple[Key, str]]:
-    cluster = alert.labels.get("cluster", "")
-    for name in _SHARED:
-        if value := alert.labels.get(name):
-            yield ("label", name, value, cluster), f"both have {name}={value}"
 
 
 def _close(times: Sequence[datetime], when: datetime) -> bool:
@@ -147,7 +179,7 @@ def opened_by(alert: Alert, digits: int = SHORT) -> Incident:
         id=name_of(alert, digits),
         state=State.NEW,
         kind=Kind.UNKNOWN,
-        title=rounded(alert.summary or alert.name),
+        title=headline(alert, subjects_about(alert)),
         since=alert.starts_at,
         severity=alert.severity,
         alerts=(alert.fingerprint,),

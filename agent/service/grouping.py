@@ -28,10 +28,12 @@ from agent.store.database import Transaction
 EVERY_S = 2.0  # between two looks at all the open incidents
 LOOKED_AT = 200  # incidents of one look at their alerts
 LONG = 4_000  # characters of one label or annotation that the timeline keeps; the alert's row keeps all
-MOST_OPEN, MOST_LATE = 5_000, 20
+MOST_OPEN, MOST_LATE, MOST_HANDED = 5_000, 20, 200
 AGAIN = timedelta(hours=1)  # an alert that comes back so soon after a person got it is no new incident
 LATE = timedelta(minutes=10)  # so long after an inconclusive end a related alert opens the incident again
+HELD = timedelta(days=1)  # what a person has gathers alerts of the same trouble no longer: an end may have been missed
 WITH_A_PERSON = frozenset({State.HANDED_OVER, State.INCONCLUSIVE, State.NO_FAULT})
+UNSOLVED = frozenset({State.HANDED_OVER, State.INCONCLUSIVE})  # the trouble goes on while an alert of it fires
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,8 @@ class Grouping:
             seen = await alerts.last(tx)
             found = await incidents.open_ids(tx, MOST_OPEN)
             late = await incidents.listing(tx, MOST_LATE, {State.INCONCLUSIVE})
-        found += [one.id for one in late if _lately(one, now)]
+            unsolved = await incidents.listing(tx, MOST_HANDED, UNSOLVED)
+        found = list(dict.fromkeys([*found, *(one.id for one in late if _lately(one, now)), *(o.id for o in unsolved)]))
         self._board.keep(found)
         for some in portions([one for one in found if one not in self._board], LOOKED_AT):
             async with reading() as tx:
@@ -126,13 +129,23 @@ class Grouping:
         what a person has to settle first."""
         while (found := self._board.assign(alert)).incident is not None:
             before = await batch.incident(found.incident)
-            if before is not None and (not before.state.ended or _lately(before, batch.now)):
+            if before is not None and (not before.state.ended or self._goes_on(before, batch.now)):
                 return found, before
             self._board.forget(found.incident)
         return found, None
 
+    def _goes_on(self, ended: Incident, now: datetime) -> bool:
+        """Whether an alert joins an incident that has ended: what came to no conclusion just now, and what a person has, as
+        long as one of its alerts fires. At a terminal nobody tells when an alert clears, and who hands one in wants it
+        looked at."""
+        if _lately(ended, now):
+            return True
+        if self._routes is None or ended.state not in UNSOLVED or ended.ended_at is None:
+            return False
+        return ended.ended_at >= now - HELD and self._board.fires(ended.id)
+
     def _open_again(self, batch: IntakeBatch, incident: Incident, alert: Alert) -> Incident:
-        """What was inconclusive a moment ago is looked at once more: the alert may say what was missing."""
+        """What was inconclusive is looked at once more: the alert may say what was missing."""
         again = replace(incident.to(State.INVESTIGATING), ended_at=None)
         why = f"{visible(alert.name, 100)} fired as well"
         batch.tell(incident.id, StateChanged(from_=incident.state, to=again.state, why=why), "stanch")
@@ -163,9 +176,9 @@ class Grouping:
         one = deeper(known, fresh)
         if one == known:
             return
-        disturbs = one.depth.threaded or one.mentions
+        disturbs = one.channel and (one.depth.threaded or one.mentions)
         threads, mentioned = await batch.threads(one.channel, besides=incident) if disturbs else (0, 0)
-        spared = in_a_storm(one, threads, mentioned, self._most_threads)
+        spared = in_a_storm(one, threads, mentioned, self._most_threads) if disturbs else one
         if spared != known:
             batch.route(spared)
 

@@ -98,7 +98,7 @@ class IntakeBatch:
         self.routed[one.incident] = one
         self._rerouted.add(one.incident)
         opened = self.incidents[one.incident].opened_at
-        if one.depth.threaded and opened is not None and opened >= self.now - STORM:
+        if one.channel and one.depth.threaded and opened is not None and opened >= self.now - STORM:
             self._threads[one.channel][one.incident] = bool(one.mentions)
 
     def tell(self, incident: str, told: Payload, actor: str, key: str | None = None, redacted: bool = False) -> None:

@@ -52,6 +52,19 @@ def test_a_model_alert_joins_the_service_that_serves_it() -> None:
     assert found.why == "forecast serves the model demand"
 
 
+def test_a_pod_of_a_catalogued_workload_stands_where_its_service_stands() -> None:
+    entries = {
+        "web": {"depends_on": ["forecast"], "match": {"app": "front"}},
+        "forecast": {"workloads": [{"name": "fc-serving", "namespace": "ml", "cluster": "eu-1"}]},
+    }
+    catalog = from_file(CatalogFile.model_validate({"services": entries}))
+    first = alert("WebSlow", app="front")
+    pod = alert("Looping", 2, namespace="ml", pod="fc-serving-6d4c8b7f9-2xkqz", job="kube-state-metrics")
+    assert assign(pod, [(opened_by(first), [first])], catalog).why == "web depends on forecast"
+    elsewhere = alert("Looping", 2, namespace="test", pod="fc-serving-6d4c8b7f9-2xkqz", job="kube-state-metrics")
+    assert assign(elsewhere, [(opened_by(first), [first])], catalog).incident is None
+
+
 def test_unrelated_services_stay_apart_and_time_matters() -> None:
     first = alert("WebSlow", service="web")
     around = [(opened_by(first), [first])]

@@ -153,6 +153,8 @@ async def test_a_related_alert_opens_again_what_was_inconclusive_a_moment_ago(tm
         changes = [(e.data["from"], e.data["to"]) for e in incident_view.events if e.kind is EventKind.STATE]
         assert changes.count(("inconclusive", "investigating")) == 1
         app.clock.advance(timedelta(minutes=11))
+        over = [replace(a, status=AlertStatus.RESOLVED, ends_at=app.clock.now()) for a in (alerts[0], late)]
+        await app.inbox.accept("alertmanager", over)
         later = replace(late, fingerprint="e" * 16)
         await app.inbox.accept("alertmanager", [later])
         async with asyncio.timeout(SECONDS):

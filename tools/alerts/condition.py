@@ -21,6 +21,7 @@ from tools.analysis.series import Series
 from tools.context import Context, Json, Labels
 from tools.errors import BadArguments, ToolError
 from tools.formatting import clean, clock_time, iso, labels_text, shorten
+from tools.kubernetes.pod_names import pod_pattern
 from tools.prometheus import promql as pql
 from tools.prometheus.client import Prometheus, prometheus, window
 from tools.spec import Answer, Emptiness, Fact, read
@@ -37,9 +38,6 @@ _MEMBERS = frozenset(
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HOST = frozenset({"mountpoint", "device", "fstype", "nodename"})  # with these beside it an instance is a machine
 _REPORTERS = re.compile(r"exporter|node|blackbox|probe|snmp|ipmi|ssl|cert", re.IGNORECASE)
-_SAFE = "bcdfghjklmnpqrstvwxz2456789"  # what Kubernetes makes random names of
-_HASH = rf"(?:[0-9a-f]{{8,10}}|[{_SAFE}]{{5,10}})"
-_POD = re.compile(rf"(?P<of>.+?)(?P<hash>-{_HASH})?-[{_SAFE}]{{5}}|(?P<set>.+)-\d{{1,5}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,16 +187,6 @@ def subject_labels(labels: Labels, written_by_rule: frozenset[str] = frozenset()
     if not machine:
         kept.pop("instance", None)
     return {k: v for k, v in kept.items() if k != "pod"}, pod_pattern(kept.get("pod", ""))
-
-
-def pod_pattern(pod: str) -> str:
-    """A regular expression for all pods of a pod's workload; for a name that follows no scheme the pod itself."""
-    found = _POD.fullmatch(pod)
-    if not pod or found is None:
-        return re.escape(pod)
-    if found["set"]:
-        return re.escape(found["set"]) + r"-\d{1,5}"
-    return re.escape(found["of"]) + (f"-{_HASH}" if found["hash"] else "") + f"-[{_SAFE}]{{5}}"
 
 
 def concerns(series: Labels, labels: Labels, pod: str) -> bool:

@@ -40,10 +40,11 @@ def output(command: Any) -> Any:
 @click.pass_obj
 def investigate(session: Session, file: str, as_json: bool, jsonl: bool, no_wait: bool) -> int:
     """Work the alerts in FILE (- for stdin): the body Alertmanager sends, or alerts as its API lists them."""
-    return run(_investigate(session, _body(file), as_json, jsonl, no_wait))
+    return run(_investigate(session, body_of(file), as_json, jsonl, no_wait))
 
 
-def _body(file: str) -> bytes:
+def body_of(file: str) -> bytes:
+    """What a file holds, or stdin for `-`; UnusableInput where it cannot be read or is far too large."""
     try:
         body = sys.stdin.buffer.read(MOST_BYTES + 1) if file == "-" else _read(Path(file))
     except OSError as error:

@@ -20,11 +20,11 @@ from tools.alerts.condition import (
     alert_condition,
     looks_back,
     measures_of,
-    pod_pattern,
     rules_of,
     subject_labels,
 )
 from tools.context import Context
+from tools.kubernetes.pod_names import pod_pattern
 from tools.prometheus.promql import parse, render
 from tools.spec import Answer
 

@@ -97,13 +97,10 @@ async def open_app(
     """The application over one data folder. Nothing runs until the api is asked to."""
     checkpoints.require_strict()
     async with AsyncExitStack() as stack:
-        now = clock or RealClock()
-        redact = Redactor(settings.every_secret)
+        now, redact = clock or RealClock(), Redactor(settings.every_secret)
         catalog = catalogs.load(settings.catalog) if settings.catalog else Catalog()
-        policy = StandingPolicy(settings.policy)
-        trust = Trust(settings)
+        policy, tools, trust = StandingPolicy(settings.policy), known(settings), Trust(settings)
         backends = await _backends(settings, trust, stack)
-        tools = known(settings)
         db = await Database.open(settings.database_url, settings.data, redact, _custody(settings))
         stack.push_async_callback(db.close)
         await startup_audit.open_memory(db, now)
@@ -125,28 +122,26 @@ async def open_app(
             return build(steps, redact, await _saver(settings, stack), feed.publish)
 
         worker = Worker(run_context, judge, graph)
-        suggestion_followup = SuggestionFollowup(judge)
-        api = Api(run_context, worker, judge, Talk(run_context, chosen), suggestion_followup)
+        followup = SuggestionFollowup(judge)
+        api = Api(run_context, worker, judge, Talk(run_context, chosen), followup)
         box, refused = Inbox(db, now), asyncio.Event()
         box.on_refusal = refused.set
-        routes = Routes.of(settings.routes, settings.slack.channel)
         escalation = Escalation(
             run_context, timedelta(minutes=settings.serve.remind_minutes), settings.serve.public_url
         )
         chores = (
             Chore(PAGER_S, escalation.look),
             Chore(RECONCILE_S, partial(_reconcile, run_context, box), refused),
-            Chore(RECONCILE_S, suggestion_followup.look),
+            Chore(RECONCILE_S, followup.look),
             Chore(PRUNE_S, box.prune),
         )
+        routes = Routes.of(settings.routes, settings.slack.channel)
         watch = Dispatcher(run_context, worker, box, routes, settings.serve, feed.publish, chores)
         lock = RunnerLock(settings.data)
         stack.callback(lock.release)
-        yield App(
-            settings, now, api, catalog, policy, library, tools, backends, lock, redact, box, watch, escalation,
-            _custody(settings).where(settings.data),
-            partial(Outbox, db, now), partial(_warm, worker, library, backends),
-        )  # fmt: skip
+        held = (settings, now, api, catalog, policy, library, tools, backends, lock, redact, box, watch, escalation)
+        where = _custody(settings).where(settings.data)
+        yield App(*held, where, partial(Outbox, db, now), partial(_warm, worker, library, backends))
 
 
 async def _reconcile(run_context: RunContext, box: Inbox) -> None:
@@ -251,9 +246,16 @@ def _reasoner(
 
     llm, budget = settings.llm, settings.llm.budget
     first = OpenAIReasoner(
-        model=llm.model, api_key=settings.api_key.get_secret_value(), prompts=shipped("prompts"), base_url=llm.base_url,
-        timeout_s=llm.timeout_s, prices=Prices(llm.prices.prompt, llm.prices.completion),
-        limits=Limits(budget.steps, budget.tokens, budget.seconds, budget.money, budget.money_a_day), money_today=money_today, redact=redact,
-        answer_tokens=llm.answer_tokens, tell=tell,
-    )  # fmt: skip
+        model=llm.model,
+        api_key=settings.api_key.get_secret_value(),
+        prompts=shipped("prompts"),
+        base_url=llm.base_url,
+        timeout_s=llm.timeout_s,
+        prices=Prices(llm.prices.prompt, llm.prices.completion),
+        limits=Limits(budget.steps, budget.tokens, budget.seconds, budget.money, budget.money_a_day),
+        money_today=money_today,
+        redact=redact,
+        answer_tokens=llm.answer_tokens,
+        tell=tell,
+    )
     return Failover(first, RunbookReasoner())

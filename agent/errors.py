@@ -32,10 +32,28 @@ from tools.errors import (
 )
 
 __all__ = [
-    "BadArguments", "BadConfiguration", "BudgetSpent", "Busy", "IllegalTransition", "NotConfigured", "NotEntitled",
-    "NotRecorded", "Outdated", "Overloaded", "Overtaken", "ReasonerFailed", "Refused", "StanchError", "TargetUnclear", "TooMany",
-    "ToolError", "ToolFailed", "Unreachable", "Unsettled", "UnusableInput",
-]  # fmt: skip
+    "BadArguments",
+    "BadConfiguration",
+    "BudgetSpent",
+    "Busy",
+    "IllegalTransition",
+    "NotConfigured",
+    "NotEntitled",
+    "NotRecorded",
+    "Outdated",
+    "Overloaded",
+    "Overtaken",
+    "ReasonerFailed",
+    "Refused",
+    "StanchError",
+    "TargetUnclear",
+    "TooMany",
+    "ToolError",
+    "ToolFailed",
+    "Unreachable",
+    "Unsettled",
+    "UnusableInput",
+]
 
 
 class UnusableInput(StanchError):

@@ -55,11 +55,15 @@ def body(first: int, each: int) -> bytes:
     """As ../shared/cases/doors/many_alerts.py makes it: nothing relates one alert to another."""
     alerts = [
         {
-            "status": "firing", "labels": {"alertname": f"F{n}", "severity": "info"}, "annotations": {},
-            "startsAt": BEGAN, "endsAt": "0001-01-01T00:00:00Z", "fingerprint": f"f{n}",
+            "status": "firing",
+            "labels": {"alertname": f"F{n}", "severity": "info"},
+            "annotations": {},
+            "startsAt": BEGAN,
+            "endsAt": "0001-01-01T00:00:00Z",
+            "fingerprint": f"f{n}",
         }
         for n in range(first, first + each)
-    ]  # fmt: skip
+    ]
     told = {"version": "4", "groupKey": "{}", "status": "firing", "receiver": "stanch", "alerts": alerts}
     return json.dumps(told).encode()
 

@@ -43,9 +43,12 @@ def kept_to_proposal(names: Sequence[str] = (FOUNDING,), seeds: int = 20) -> lis
     waits = sorted(one.proposal for one in took)
     starts = sorted(one.ready for one in took)
     return [
-        ("2xx → proposal waits", f"{waits[len(waits) // 2]:.2f} s, 95 % within {waits[int(len(waits) * 0.95)]:.2f} s, {len(took)} incidents, each the first of its process"),
+        (
+            "2xx → proposal waits",
+            f"{waits[len(waits) // 2]:.2f} s, 95 % within {waits[int(len(waits) * 0.95)]:.2f} s, {len(took)} incidents, each the first of its process",
+        ),
         ("stanch serve: start → ready", f"{starts[len(starts) // 2]:.1f} s"),
-    ]  # fmt: skip
+    ]
 
 
 def measured(name: str, seed: int) -> Took | None:
@@ -104,14 +107,26 @@ def _notification(url: str, wanted: dict[str, str]) -> dict[str, Any]:
     """The body of Alertmanager's webhook for the scenario's own alerts, as its API shows them."""
     found = httpx.get(f"{url}/alertmanager/api/v2/alerts", timeout=60).raise_for_status().json()
     alerts = [
-        {**{k: one[k] for k in ("labels", "annotations", "startsAt", "generatorURL", "fingerprint")},
-         "status": "firing", "endsAt": "0001-01-01T00:00:00Z"}
-        for one in found if wanted.items() <= one["labels"].items()
-    ]  # fmt: skip
+        {
+            **{k: one[k] for k in ("labels", "annotations", "startsAt", "generatorURL", "fingerprint")},
+            "status": "firing",
+            "endsAt": "0001-01-01T00:00:00Z",
+        }
+        for one in found
+        if wanted.items() <= one["labels"].items()
+    ]
     return {
-        "version": "4", "groupKey": "{}", "truncatedAlerts": 0, "status": "firing", "receiver": "stanch",
-        "groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "externalURL": url, "alerts": alerts,
-    }  # fmt: skip
+        "version": "4",
+        "groupKey": "{}",
+        "truncatedAlerts": 0,
+        "status": "firing",
+        "receiver": "stanch",
+        "groupLabels": {},
+        "commonLabels": {},
+        "commonAnnotations": {},
+        "externalURL": url,
+        "alerts": alerts,
+    }
 
 
 def _without_alertmanager(path: Path) -> None:

@@ -144,8 +144,9 @@ def _chart(block: Json) -> str:
     every = max(len(points) // 4, 1)
     names = "".join(
         f'<text x="{i * step + step / 2:.0f}" y="96" font-size="10" text-anchor="middle">{html.escape(p["label"])}</text>'
-        for i, p in enumerate(points) if i % every == 0
-    )  # fmt: skip
+        for i, p in enumerate(points)
+        if i % every == 0
+    )
     return f'<div class="chart"><b>{html.escape(block["title"])}</b><br><svg width="300" height="100">{drawn}{names}</svg></div>'
 
 

@@ -17,18 +17,26 @@ def deployment(name: str = "forecast-server", namespace: str = "ml", replicas: i
     revisions = (
         Revision(1, f"registry.test/{name}:v40", NOON_MS - 3000 * MINUTE, {}, {"WORKERS": "4"}, "release v40"),
         Revision(
-            2, f"registry.test/{name}:v41", NOON_MS - 90 * MINUTE,
-            {"stanch.dev/commit": "9fceb02", "stanch.dev/pull-request": "812"}, {"WORKERS": "8"}, "release v41",
+            2,
+            f"registry.test/{name}:v41",
+            NOON_MS - 90 * MINUTE,
+            {"stanch.dev/commit": "9fceb02", "stanch.dev/pull-request": "812"},
+            {"WORKERS": "8"},
+            "release v41",
         ),
-    )  # fmt: skip
+    )
     pods = tuple(
         Pod(f"{name}-{n:05d}", f"node-{n % 2}", NOON_MS - 80 * MINUTE, True, image=revisions[-1].image)
         for n in range(replicas)
     )
     values: dict[str, Any] = {
-        "generation": 2, "resource_version": 100, "revisions": revisions, "pods": pods, "labels": {"team": "forecast"},
+        "generation": 2,
+        "resource_version": 100,
+        "revisions": revisions,
+        "pods": pods,
+        "labels": {"team": "forecast"},
         "cpu_limit": 1.5,
-    }  # fmt: skip
+    }
     return Deployment(name, namespace, replicas, **{**values, **given})
 
 

@@ -50,9 +50,14 @@ def stanch(
 ) -> Run:
     """Run `stanch` without a terminal, as a process that starts cold."""
     done = subprocess.run(
-        [PROGRAM, *map(str, args)], input=encoded(stdin), capture_output=True, cwd=cwd, env=surroundings(env),
-        timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+        [PROGRAM, *map(str, args)],
+        input=encoded(stdin),
+        capture_output=True,
+        cwd=cwd,
+        env=surroundings(env),
+        timeout=PATIENCE_S,
+        check=False,
+    )
     return Run(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 

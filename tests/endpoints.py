@@ -16,12 +16,20 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-LOOK = {"calls": [{"read": "query_metrics", "args": {"promql": "throttled"}, "why": "starved?"}, {"read": "alert_rule", "args": {"alertname": "Slow"}}]}  # fmt: skip
+LOOK = {
+    "calls": [
+        {"read": "query_metrics", "args": {"promql": "throttled"}, "why": "starved?"},
+        {"read": "alert_rule", "args": {"alertname": "Slow"}},
+    ]
+}
 PICTURE = {"claims": [], "component": "web", "fault": "cpu_contention", "confidence": 0.8, "kind": "infra"}
 PROPOSE = {
-    "action": "scale_workload", "args": {"workload": "eu-1/shop/web", "replicas": 5}, "why": "starved",
-    "success": {"promql": "p99_seconds", "expect": "< 1"}, **PICTURE,
-}  # fmt: skip
+    "action": "scale_workload",
+    "args": {"workload": "eu-1/shop/web", "replicas": 5},
+    "why": "starved",
+    "success": {"promql": "p99_seconds", "expect": "< 1"},
+    **PICTURE,
+}
 MOVES: tuple[tuple[str, dict[str, Any]], ...] = (("look", LOOK), ("propose", PROPOSE), ("conclude", PICTURE))
 USAGE = {"prompt_tokens": 2_900, "completion_tokens": 100, "total_tokens": 3_000}
 
@@ -67,8 +75,17 @@ def call(name: str, arguments: str, id_: Any = "call_1", **more: Any) -> dict[st
 
 
 def completion(message: Mapping[str, Any], finish: str = "tool_calls", usage: Any = USAGE, **top: Any) -> Reply:
-    body = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", **top, "usage": usage,
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": None, **message}, "finish_reason": finish}]}  # fmt: skip
+    body = {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "m",
+        **top,
+        "usage": usage,
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": None, **message}, "finish_reason": finish}
+        ],
+    }
     return Reply(200, body)
 
 
@@ -91,7 +108,11 @@ def says(text: str) -> Reply:
 def rate_limited(talk: Talk, request: dict[str, Any]) -> Reply:
     """The second and third requests meet a limit of tokens a minute."""
     if len(talk.requests) in (2, 3):
-        return Reply(429, {"error": {"message": "too many tokens", "code": "rate_limit_exceeded"}}, {"retry-after": "5", "retry-after-ms": "4200"})  # fmt: skip
+        return Reply(
+            429,
+            {"error": {"message": "too many tokens", "code": "rate_limit_exceeded"}},
+            {"retry-after": "5", "retry-after-ms": "4200"},
+        )
     return well(talk, request)
 
 
@@ -105,7 +126,11 @@ def rate_limited_until(talk: Talk, request: dict[str, Any]) -> Reply:
 
 def loading(talk: Talk, request: dict[str, Any]) -> Reply:
     """The server loads its model for four requests, and says how long to wait."""
-    return well(talk, request) if len(talk.requests) > 4 else Reply(503, {"error": {"message": "loading the model"}}, {"retry-after": "3"})  # fmt: skip
+    return (
+        well(talk, request)
+        if len(talk.requests) > 4
+        else Reply(503, {"error": {"message": "loading the model"}}, {"retry-after": "3"})
+    )
 
 
 def loading_without_a_time(talk: Talk, request: dict[str, Any]) -> Reply:
@@ -120,14 +145,23 @@ def hangs_up(talk: Talk, request: dict[str, Any]) -> Reply:
 
 def error_in_200(talk: Talk, request: dict[str, Any]) -> Reply:
     """An error of the provider behind it comes as a success."""
-    return Reply(200, {"error": {"message": "provider overloaded", "code": 502}}) if len(talk.requests) == 2 else well(talk, request)  # fmt: skip
+    return (
+        Reply(200, {"error": {"message": "provider overloaded", "code": 502}})
+        if len(talk.requests) == 2
+        else well(talk, request)
+    )
 
 
 def error_in_a_choice(talk: Talk, request: dict[str, Any]) -> Reply:
     """The error stands in the choice, beside an empty message."""
     if len(talk.requests) != 2:
         return well(talk, request)
-    choice = {"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "error", "error": {"message": "upstream went away"}}  # fmt: skip
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": ""},
+        "finish_reason": "error",
+        "error": {"message": "upstream went away"},
+    }
     return Reply(200, {"id": "x", "choices": [choice]})
 
 
@@ -162,7 +196,19 @@ def thoughts_refused(talk: Talk, request: dict[str, Any]) -> Reply:
     for place, one in enumerate(request["messages"]):
         if "reasoning_content" in one:
             repeated = {"max_tokens": 0, **request}
-            return Reply(422, {"detail": [{"type": "extra_forbidden", "input": repeated, "loc": ["body", "messages", place, "reasoning_content"], "msg": "Extra inputs are not permitted"}]})  # fmt: skip
+            return Reply(
+                422,
+                {
+                    "detail": [
+                        {
+                            "type": "extra_forbidden",
+                            "input": repeated,
+                            "loc": ["body", "messages", place, "reasoning_content"],
+                            "msg": "Extra inputs are not permitted",
+                        }
+                    ]
+                },
+            )
     return completion({"tool_calls": [call(*talk.move())], "reasoning_content": "hm"})
 
 
@@ -224,7 +270,9 @@ def call_fenced(talk: Talk, request: dict[str, Any]) -> Reply:
 def call_in_harmony(talk: Talk, request: dict[str, Any]) -> Reply:
     """The call stands in the marks of the model's own format."""
     name, arguments = talk.move()
-    return says(f"<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>{arguments}<|call|>")  # fmt: skip
+    return says(
+        f"<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>{arguments}<|call|>"
+    )
 
 
 def prefix(talk: Talk, request: dict[str, Any]) -> Reply:
@@ -273,14 +321,24 @@ def no_length_fields(talk: Talk, request: dict[str, Any]) -> Reply:
     """Unknown fields are answered 422, one at a time."""
     bad = [key for key in request if key in ("max_tokens", "max_completion_tokens")]
     if bad:
-        return Reply(422, {"detail": [{"type": "extra_forbidden", "loc": ["body", bad[0]], "msg": "not permitted", "input": request}]})  # fmt: skip
+        return Reply(
+            422,
+            {
+                "detail": [
+                    {"type": "extra_forbidden", "loc": ["body", bad[0]], "msg": "not permitted", "input": request}
+                ]
+            },
+        )
     return well(talk, request)
 
 
 def one_length_field(talk: Talk, request: dict[str, Any]) -> Reply:
     """It refuses the one and recommends the other in the same breath."""
     if "max_tokens" in request:
-        return refused("Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead.", param="max_tokens")  # fmt: skip
+        return refused(
+            "Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead.",
+            param="max_tokens",
+        )
     return well(talk, request) if "max_completion_tokens" in request else refused("no limit was given")
 
 
@@ -343,8 +401,13 @@ def always_streams(talk: Talk, request: dict[str, Any]) -> Reply:
 def streams_carelessly(talk: Talk, request: dict[str, Any]) -> Reply:
     """Id and name stand in every piece, the index in none; no count, no last word but the finish."""
     name, arguments = talk.move()
-    pieces = [{"id": f"c{talk.step}", "function": {"name": name, "arguments": arguments[at : at + 9]}} for at in range(0, len(arguments), 9)]  # fmt: skip
-    chunks = [{"choices": [{"delta": {"tool_calls": [one]}}]} for one in pieces] + [{"choices": [{"delta": {}, "finish_reason": "stop"}]}]  # fmt: skip
+    pieces = [
+        {"id": f"c{talk.step}", "function": {"name": name, "arguments": arguments[at : at + 9]}}
+        for at in range(0, len(arguments), 9)
+    ]
+    chunks = [{"choices": [{"delta": {"tool_calls": [one]}}]} for one in pieces] + [
+        {"choices": [{"delta": {}, "finish_reason": "stop"}]}
+    ]
     return Reply(
         200, "".join(f"data:{json.dumps(one)}\r\n\r\n" for one in chunks), {"content-type": "text/event-stream"}
     )
@@ -392,13 +455,46 @@ def says_truncated(talk: Talk, request: dict[str, Any]) -> Reply:
 QUIRKS: dict[str, Quirk] = {
     one.__name__: one
     for one in (
-        well, rate_limited, rate_limited_until, loading, loading_without_a_time, hangs_up, error_in_200, error_in_a_choice,
-        signature, thoughts, thoughts_refused, own_ids, nine_letters, no_ids, reasoning_eats_limit, call_in_tags,
-        call_behind_an_open_thought, call_fenced, call_in_harmony, prefix, harmony_suffix, coded_twice, arguments_as_object,
-        no_system, turns, no_length_fields, one_length_field, one_call_at_a_time, no_null_content, no_usage, streaming_only,
-        always_streams, streams_carelessly, stream_ends_early, stream_breaks_off, error_in_a_stream, silently_cut, says_truncated,
+        well,
+        rate_limited,
+        rate_limited_until,
+        loading,
+        loading_without_a_time,
+        hangs_up,
+        error_in_200,
+        error_in_a_choice,
+        signature,
+        thoughts,
+        thoughts_refused,
+        own_ids,
+        nine_letters,
+        no_ids,
+        reasoning_eats_limit,
+        call_in_tags,
+        call_behind_an_open_thought,
+        call_fenced,
+        call_in_harmony,
+        prefix,
+        harmony_suffix,
+        coded_twice,
+        arguments_as_object,
+        no_system,
+        turns,
+        no_length_fields,
+        one_length_field,
+        one_call_at_a_time,
+        no_null_content,
+        no_usage,
+        streaming_only,
+        always_streams,
+        streams_carelessly,
+        stream_ends_early,
+        stream_breaks_off,
+        error_in_a_stream,
+        silently_cut,
+        says_truncated,
     )
-}  # fmt: skip
+}
 
 
 @contextmanager

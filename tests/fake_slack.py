@@ -26,10 +26,19 @@ from tests.slack_limits import problems
 
 TEAM, BOT_USER, BOT = "T1", "U0BOT", "B1"
 METHODS = {
-    "auth.test", "apps.connections.open", "chat.postMessage", "chat.update", "chat.postEphemeral", "views.open",
-    "conversations.replies", "conversations.history", "conversations.info", "conversations.list",
-    "usergroups.users.list", "users.info",
-}  # fmt: skip
+    "auth.test",
+    "apps.connections.open",
+    "chat.postMessage",
+    "chat.update",
+    "chat.postEphemeral",
+    "views.open",
+    "conversations.replies",
+    "conversations.history",
+    "conversations.info",
+    "conversations.list",
+    "usergroups.users.list",
+    "users.info",
+}
 
 
 @dataclass
@@ -95,9 +104,7 @@ class FakeSlack:
 
     def messages(self, channel: str = "C1", thread: str | None = None) -> list[dict[str, Any]]:
         """What the channel shows, in order; with `thread`, that thread with its root."""
-        return [
-            m for m in self.posted if m["channel"] == channel and thread in (None, m["ts"], m.get("thread_ts"))
-        ]  # fmt: skip
+        return [m for m in self.posted if m["channel"] == channel and thread in (None, m["ts"], m.get("thread_ts"))]
 
     # -- Socket Mode --------------------------------------------------------------------------------------------------
 
@@ -288,22 +295,37 @@ def click(user: str, message: Mapping[str, Any], action_id: str, team: str = TEA
     """Somebody presses a button of a message that the fake shows. LookupError when there is none."""
     block, button = next(
         (b, e) for b in message["blocks"] for e in b.get("elements", []) if e.get("action_id") == action_id
-    )  # fmt: skip
+    )
     action = {"type": "button", "action_ts": f"{at:.6f}", "block_id": block.get("block_id", ""), **button}
     return {
-        "type": "block_actions", "user": {"id": user, "username": user.lower(), "team_id": team}, "api_app_id": "A1",
-        "token": "unused", "trigger_id": f"1.2.{at}", "team": {"id": team, "domain": "example"}, "enterprise": None,
-        "is_enterprise_install": False, "channel": {"id": message["channel"], "name": "incidents"},
+        "type": "block_actions",
+        "user": {"id": user, "username": user.lower(), "team_id": team},
+        "api_app_id": "A1",
+        "token": "unused",
+        "trigger_id": f"1.2.{at}",
+        "team": {"id": team, "domain": "example"},
+        "enterprise": None,
+        "is_enterprise_install": False,
+        "channel": {"id": message["channel"], "name": "incidents"},
         "container": {"type": "message", "message_ts": message["ts"], "channel_id": message["channel"]},
         "message": {k: message[k] for k in ("ts", "text", "thread_ts", "user", "bot_id") if k in message},
-        "state": {"values": {}}, "response_url": "http://127.0.0.1:9/respond", "actions": [action],
-    }  # fmt: skip
+        "state": {"values": {}},
+        "response_url": "http://127.0.0.1:9/respond",
+        "actions": [action],
+    }
 
 
 def said(
-    user: str, text: str, channel: str = "C1", thread: str = "", ts: str = "1795416001.000900", event_id: str = "Ev1",
-    kind: str = "message", team: str = TEAM, **more: Any,
-) -> dict[str, Any]:  # fmt: skip
+    user: str,
+    text: str,
+    channel: str = "C1",
+    thread: str = "",
+    ts: str = "1795416001.000900",
+    event_id: str = "Ev1",
+    kind: str = "message",
+    team: str = TEAM,
+    **more: Any,
+) -> dict[str, Any]:
     """Somebody says something: the payload of events_api (`kind` message or app_mention)."""
     event = {
         "type": kind,
@@ -320,6 +342,11 @@ def said(
     if kind == "message":
         event.setdefault("channel_type", "channel")
     return {
-        "type": "event_callback", "team_id": team, "api_app_id": "A1", "event_id": event_id, "event_time": int(float(ts)),
-        "event": event, "authorizations": [{"team_id": team, "user_id": BOT_USER, "is_bot": True}],
-    }  # fmt: skip
+        "type": "event_callback",
+        "team_id": team,
+        "api_app_id": "A1",
+        "event_id": event_id,
+        "event_time": int(float(ts)),
+        "event": event,
+        "authorizations": [{"team_id": team, "user_id": BOT_USER, "is_bot": True}],
+    }

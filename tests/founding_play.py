@@ -38,6 +38,10 @@ PROPOSE: dict[str, Any] = {
     "ruled_out": ["covariate_drift: {E5.material.count} features drifted enough to matter"],
 }
 CONCLUDE: dict[str, Any] = {
-    "claims": [STARVED], "component": "demand-forecast", "fault": "cpu_contention", "confidence": 0.9, "kind": "joint",
+    "claims": [STARVED],
+    "component": "demand-forecast",
+    "fault": "cpu_contention",
+    "confidence": 0.9,
+    "kind": "joint",
     "not_checked": ["the neighbours on the nodes: no read names them"],
-}  # fmt: skip
+}

@@ -69,9 +69,19 @@ def mlflow_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
 def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
     env = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     command: Sequence[str] = [
-        str(PROGRAM), "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-        "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder / "artifacts"),
-    ]  # fmt: skip
+        str(PROGRAM),
+        "server",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+        "--backend-store-uri",
+        f"sqlite:///{folder / 'mlflow.db'}",
+        "--artifacts-destination",
+        str(folder / "artifacts"),
+    ]
     log = (folder / "log").open("wb")
     return subprocess.Popen(command, env=env, cwd=folder, stdout=log, stderr=log, start_new_session=True)
 
@@ -107,19 +117,32 @@ def _seed(url: str) -> dict[str, str]:
     _call(url, "POST", "/registered-models/create", {"name": MODEL, "description": "retail demand"})
     runs = {}
     for number, values in enumerate(QUALITY, start=1):
-        made = _call(url, "POST", "/runs/create", {
-            "experiment_id": experiment, "run_name": f"train-{number}", "start_time": now,
-            "tags": [{"key": "data.version", "value": f"2026-11-0{number}"}],
-        })["run"]["info"]  # fmt: skip
+        made = _call(
+            url,
+            "POST",
+            "/runs/create",
+            {
+                "experiment_id": experiment,
+                "run_name": f"train-{number}",
+                "start_time": now,
+                "tags": [{"key": "data.version", "value": f"2026-11-0{number}"}],
+            },
+        )["run"]["info"]
         run = runs[str(number)] = made["run_id"]
         points = [
             {"key": "mape", "value": v, "timestamp": now - (len(values) - 1 - day) * DAY, "step": day}
             for day, v in enumerate(values)
         ]
-        _call(url, "POST", "/runs/log-batch", {
-            "run_id": run, "metrics": [*points, {"key": "rmse", "value": values[-1] * 100, "timestamp": now, "step": 0}],
-            "params": [{"key": "depth", "value": str(4 + number // 3)}, {"key": "rate", "value": "0.1"}],
-        })  # fmt: skip
+        _call(
+            url,
+            "POST",
+            "/runs/log-batch",
+            {
+                "run_id": run,
+                "metrics": [*points, {"key": "rmse", "value": values[-1] * 100, "timestamp": now, "step": 0}],
+                "params": [{"key": "depth", "value": str(4 + number // 3)}, {"key": "rate", "value": "0.1"}],
+            },
+        )
         _call(url, "POST", "/runs/update", {"run_id": run, "status": "FINISHED", "end_time": now})
         _call(
             url,

@@ -51,26 +51,44 @@ def latency(pod: str, at: int) -> float:
 def _families() -> Iterator[tuple[str, str, list[tuple[Mapping[str, str], int, float]]]]:
     service = {"service": "demand-forecast", "cluster": "eu-1"}
     yield "up", "gauge", [({**service, "job": "forecast", "instance": p}, t, 1) for p in PODS for t in ticks()]
-    yield "forecast_latency_seconds", "gauge", [
-        ({**service, "pod": p, "node": n}, t, latency(p, t)) for p, n in PODS.items() for t in ticks()
-    ]  # fmt: skip
+    yield (
+        "forecast_latency_seconds",
+        "gauge",
+        [({**service, "pod": p, "node": n}, t, latency(p, t)) for p, n in PODS.items() for t in ticks()],
+    )
     recent = ticks(END - 3 * 3600)
-    yield "http_requests", "counter", [
-        ({**service, "code": code}, t, (t - recent[0]) * rate + max(0, t - BREACH) * more)
-        for code, rate, more in (("200", 10.0, -1.0), ("500", 0.0, 0.5), ("503", 0.0, 0.5))
-        for t in recent
-    ]  # fmt: skip
-    yield "process_start_time_seconds", "gauge", [
-        ({**service, "pod": p}, t, RESTARTED if p == "forecast-a" and t >= RESTARTED else END - 9 * 86400)
-        for p in PODS for t in ticks(END - 12 * 3600)
-    ]  # fmt: skip
-    yield "app_build_info", "gauge", [
-        ({**service, "version": version}, t, 1)
-        for version, times in (("1.4.2", ticks(END - 12 * 3600, DEPLOYED)), ("1.4.3", ticks(DEPLOYED)))
-        for t in times
-    ]  # fmt: skip
-    yield "odd_value", "gauge", [({**service, "kind": k}, t, v) for k, v in (("nan", math.nan), ("inf", math.inf))
-                                 for t in ticks(END - 3600)]  # fmt: skip
+    yield (
+        "http_requests",
+        "counter",
+        [
+            ({**service, "code": code}, t, (t - recent[0]) * rate + max(0, t - BREACH) * more)
+            for code, rate, more in (("200", 10.0, -1.0), ("500", 0.0, 0.5), ("503", 0.0, 0.5))
+            for t in recent
+        ],
+    )
+    yield (
+        "process_start_time_seconds",
+        "gauge",
+        [
+            ({**service, "pod": p}, t, RESTARTED if p == "forecast-a" and t >= RESTARTED else END - 9 * 86400)
+            for p in PODS
+            for t in ticks(END - 12 * 3600)
+        ],
+    )
+    yield (
+        "app_build_info",
+        "gauge",
+        [
+            ({**service, "version": version}, t, 1)
+            for version, times in (("1.4.2", ticks(END - 12 * 3600, DEPLOYED)), ("1.4.3", ticks(DEPLOYED)))
+            for t in times
+        ],
+    )
+    yield (
+        "odd_value",
+        "gauge",
+        [({**service, "kind": k}, t, v) for k, v in (("nan", math.nan), ("inf", math.inf)) for t in ticks(END - 3600)],
+    )
     yield "gone_metric", "gauge", [(service, t, 1) for t in ticks(END - 86400, END - 80000)]
     yield "ALERTS", "gauge", _alerts(lambda start, t: 1.0)
     yield "ALERTS_FOR_STATE", "gauge", _alerts(lambda start, t: float(start - 300), state=False)
@@ -139,11 +157,15 @@ def serve(prometheus: str, folder: Path, port: int) -> tuple[subprocess.Popen[by
     log = (folder / "log").open("wb")
     server = subprocess.Popen(
         [
-            prometheus, f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=100y",
+            prometheus,
+            f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--storage.tsdb.retention.time=100y",
         ],
-        stdout=log, stderr=log,
-    )  # fmt: skip
+        stdout=log,
+        stderr=log,
+    )
     url = f"http://127.0.0.1:{port}"
     for _ in range(100):
         try:

@@ -27,16 +27,22 @@ def completion(
 ) -> dict[str, Any]:
     """A response body. A call is (tool, arguments); arguments that are a str are sent as they are."""
     tool_calls = [
-        {"id": f"call_{n}", "type": "function",
-         "function": {"name": name, "arguments": given if isinstance(given, str) else json.dumps(given)}}
+        {
+            "id": f"call_{n}",
+            "type": "function",
+            "function": {"name": name, "arguments": given if isinstance(given, str) else json.dumps(given)},
+        }
         for n, (name, given) in enumerate(calls)
-    ]  # fmt: skip
+    ]
     said = {"role": "assistant", "content": text, **({"tool_calls": tool_calls} if tool_calls else {}), **message}
     return {
-        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "scripted",
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "scripted",
         "choices": [{"index": 0, "message": said, "finish_reason": finish if tool_calls else "stop"}],
         "usage": {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100},
-    }  # fmt: skip
+    }
 
 
 def look(*reads: tuple[str, dict[str, Any]]) -> dict[str, Any]:

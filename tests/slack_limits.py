@@ -8,9 +8,21 @@ from typing import Any
 
 Json = Mapping[str, Any]
 KNOWN = {
-    "actions", "context", "data_table", "data_visualization", "divider", "header", "image", "input", "markdown",
-    "plan", "rich_text", "section", "table", "task_card",
-}  # fmt: skip
+    "actions",
+    "context",
+    "data_table",
+    "data_visualization",
+    "divider",
+    "header",
+    "image",
+    "input",
+    "markdown",
+    "plan",
+    "rich_text",
+    "section",
+    "table",
+    "task_card",
+}
 
 
 def problems(blocks: Sequence[Json], at_most: int = 50) -> list[str]:

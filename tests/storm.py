@@ -43,27 +43,39 @@ class Storm:
         alerts = [self._alert(number, group) for number in numbers]
         common = {"service": f"service-{group}", "cluster": "eu-1"}
         body = {
-            "receiver": "stanch", "status": "firing", "alerts": alerts, "groupLabels": {"service": f"service-{group}"},
-            "commonLabels": common, "commonAnnotations": {}, "externalURL": "http://alertmanager:9093", "version": "4",
-            "groupKey": f'{{}}:{{service="service-{group}"}}', "truncatedAlerts": 0,
-        }  # fmt: skip
+            "receiver": "stanch",
+            "status": "firing",
+            "alerts": alerts,
+            "groupLabels": {"service": f"service-{group}"},
+            "commonLabels": common,
+            "commonAnnotations": {},
+            "externalURL": "http://alertmanager:9093",
+            "version": "4",
+            "groupKey": f'{{}}:{{service="service-{group}"}}',
+            "truncatedAlerts": 0,
+        }
         return json.dumps(body).encode(), tuple(one["fingerprint"] for one in alerts)
 
     def _alert(self, number: int, group: int) -> dict[str, object]:
         return {
             "status": "firing",
             "labels": {
-                "alertname": f"Rule{number % 25}", "service": f"service-{group}", "cluster": "eu-1", "severity": "warning",
-                "namespace": "shop", "pod": f"service-{group}-{number:05d}",
+                "alertname": f"Rule{number % 25}",
+                "service": f"service-{group}",
+                "cluster": "eu-1",
+                "severity": "warning",
+                "namespace": "shop",
+                "pod": f"service-{group}-{number:05d}",
             },
             "annotations": {
                 "summary": f"service-{group}: p99 of pod {number} is above a second",
                 "runbook_url": "https://runbooks.example/latency-high",
             },
-            "startsAt": f"2026-11-24T03:{number % 60:02d}:00.025Z", "endsAt": "0001-01-01T00:00:00Z",
+            "startsAt": f"2026-11-24T03:{number % 60:02d}:00.025Z",
+            "endsAt": "0001-01-01T00:00:00Z",
             "generatorURL": "http://prometheus:9090/graph?g0.expr=histogram_quantile%280.99%2C+rate%28x%5B5m%5D%29%29+%3E+1&g0.tab=1",
             "fingerprint": f"{number:016x}",
-        }  # fmt: skip
+        }
 
 
 @dataclass(slots=True)

@@ -55,7 +55,10 @@ def place(tmp_path: Path, warm: Warm, indexed: Path) -> Place:
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ("nope", "This is not JSON (Expecting value: line 1 column 1 (char 0)); it starts with 'nope'. Give the body of"),
+        (
+            "nope",
+            "This is not JSON (Expecting value: line 1 column 1 (char 0)); it starts with 'nope'. Give the body of",
+        ),
         ("", "The input is empty. Give the body of an Alertmanager webhook"),
         (b"\xff\xfe\x00", "This is not JSON"),
         ("[" * 100_000, "This is not JSON"),
@@ -66,7 +69,7 @@ def place(tmp_path: Path, warm: Warm, indexed: Path) -> Place:
         ('{"alerts": [{"labels": {}, "startsAt": "2026-11-23T06:42:42Z"}]}', "every alert needs at least `alertname`"),
     ],
     ids=["no JSON", "empty", "bytes", "deep", "other JSON", "no alert", "version 3", "no time", "no labels"],
-)  # fmt: skip
+)
 def test_unusable_input_says_what_was_seen_and_what_to_send(place: Place, body: str | bytes, says: str) -> None:
     run = place.run("investigate", "-", "--json", stdin=body)
     assert run.code == 2
@@ -122,7 +125,13 @@ def test_what_a_label_says_cannot_drive_a_terminal_call_a_channel_or_hide(place:
     run = place.run("investigate", "-", stdin=body)
     assert run.code == 6
     (one,) = place.incidents()
-    shown = [run, *(place.run("incidents", *args) for args in (("list",), ("show", one["id"]), ("timeline", one["id"]), ("report", one["id"])))]  # fmt: skip
+    shown = [
+        run,
+        *(
+            place.run("incidents", *args)
+            for args in (("list",), ("show", one["id"]), ("timeline", one["id"]), ("report", one["id"]))
+        ),
+    ]
     for screen in shown:
         for stream in (screen.out, screen.err):
             assert not DRIVES_A_TERMINAL.search(stream), repr(stream)
@@ -172,7 +181,7 @@ CONFIGURATIONS: dict[str, tuple[str, str, str]] = {
         "backends:\n  promtheus:\n    - {url: 'http://127.0.0.1:9'}\n",
         r"stanch\.yaml:2: backends\.promtheus: unknown key\. Did you mean 'prometheus'\?",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", CONFIGURATIONS)
@@ -236,10 +245,18 @@ def test_the_same_alert_again_is_known_and_opens_nothing(place: Place) -> None:
 @pytest.mark.parametrize(
     ("args", "code", "says"),
     [
-        (["incidents", "show", "inc-nope"], 2, "No incident has an id that starts with 'inc-nope'. `stanch incidents list`"),
+        (
+            ["incidents", "show", "inc-nope"],
+            2,
+            "No incident has an id that starts with 'inc-nope'. `stanch incidents list`",
+        ),
         (["incidents", "resume", "inc-nope"], 2, "No incident has an id that starts with 'inc-nope'"),
         (["incidents", "resume"], 2, "No incident is open."),
-        (["approvals", "approve", "inc-nope-p1"], 2, "No proposal has an id that starts with 'inc-nope-p1'. `stanch approvals list`"),
+        (
+            ["approvals", "approve", "inc-nope-p1"],
+            2,
+            "No proposal has an id that starts with 'inc-nope-p1'. `stanch approvals list`",
+        ),
         (["approvals", "show", "inc-nope-p1"], 2, "No proposal has an id that starts with"),
         (["approvals", "edit", "inc-nope-p1", "--set", "replicas"], 2, "No proposal has"),
         (["tools", "call", "query_metricks", "promql=up"], 2, "query_metrics"),
@@ -253,7 +270,7 @@ def test_the_same_alert_again_is_known_and_opens_nothing(place: Place) -> None:
         (["nonsense"], 2, "No such command 'nonsense'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)  # fmt: skip
+)
 def test_a_name_that_nobody_knows_is_answered_with_what_there_is(
     place: Place, args: list[str], code: int, says: str
 ) -> None:
@@ -275,7 +292,7 @@ def test_a_name_that_nobody_knows_is_answered_with_what_there_is(
         (["query_metrics", "promql=up{"], 2, "up{"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)  # fmt: skip
+)
 def test_an_alias_model_or_workload_that_does_not_exist_is_a_clear_answer(
     stopped_demo: Path, tmp_path: Path, warm: Warm, call: list[str], code: int, says: str
 ) -> None:

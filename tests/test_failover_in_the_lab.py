@@ -37,9 +37,11 @@ class Ended:
         assert d.cause is not None
         proposal = {k: (d.proposal or {}).get(k) for k in ("action", "arguments", "target", "command")}
         return {
-            "cause": (d.cause.component, d.cause.fault), "proposal": proposal, "state": d.incident.state,
+            "cause": (d.cause.component, d.cause.fault),
+            "proposal": proposal,
+            "state": d.incident.state,
             "outcomes": [e.data["outcome"] for e in d.outcomes.values()],
-        }  # fmt: skip
+        }
 
 
 async def worked(folder: Path, reasoner: Reasoner) -> Ended:

@@ -37,9 +37,13 @@ def demo(folder: Path, base_url: str, config: str = CONFIG) -> Ran:
     (folder / "stanch.yaml").write_text(config)
     found = subprocess.run(
         [sys.executable, "-m", "agent", "--data", str(folder / "data"), "demo", "--approve", "--jsonl", "--json"],
-        cwd=folder, capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        stdin=subprocess.DEVNULL,
         env={**os.environ, "OPENAI_BASE_URL": base_url, "PYTHONPATH": str(Path(__file__).parents[1])},
-    )  # fmt: skip
+    )
     lines = found.stdout.splitlines()
     end = next((i for i, line in enumerate(lines) if line == "{"), len(lines))
     assert end < len(lines), found.stderr
@@ -115,9 +119,13 @@ def test_a_model_that_stumbles_is_mended_once_at_each_step(tmp_path: Path) -> No
     """A 500, then truncated JSON, then a claim with a bare numeral that stays: repaired, repaired, dropped and counted."""
     numeral = {**PROPOSE, "claims": [*PROPOSE["claims"], "p99 is 2.1 seconds."]}
     play = (
-        fails(500), calls("look", json.dumps(LOOK)[:120]), calls("look", LOOK),
-        calls("propose", numeral), calls("propose", numeral), calls("conclude", CONCLUDE),
-    )  # fmt: skip
+        fails(500),
+        calls("look", json.dumps(LOOK)[:120]),
+        calls("look", LOOK),
+        calls("propose", numeral),
+        calls("propose", numeral),
+        calls("conclude", CONCLUDE),
+    )
     with scripted(*play) as script:
         ran = demo(tmp_path, script.url)
     recovered(ran)

@@ -107,9 +107,13 @@ def test_a_token_opens_everything_unless_it_says_for_what(tmp_path: Path, monkey
     monkeypatch.setenv("STANCH_WEBHOOK_TOKENS", told)
     settings = read({}, tmp_path)
     assert [(one.secret.get_secret_value(), set(one.scopes)) for one in settings.door.tokens] == [
-        ("plain-token", set(scopes())), ("for-alertmanager", {"alerts"}), ("two", {"events", "metrics"}),
-        ("with:colon", set(scopes())), ("Odd1:kept-whole", set(scopes())), ("a-b:kept", set(scopes())),
-    ]  # fmt: skip
+        ("plain-token", set(scopes())),
+        ("for-alertmanager", {"alerts"}),
+        ("two", {"events", "metrics"}),
+        ("with:colon", set(scopes())),
+        ("Odd1:kept-whole", set(scopes())),
+        ("a-b:kept", set(scopes())),
+    ]
     assert {"plain-token", "for-alertmanager", "two", "with:colon"} <= set(settings.every_secret)
     assert "for-alertmanager" not in repr(settings)
 
@@ -117,10 +121,12 @@ def test_a_token_opens_everything_unless_it_says_for_what(tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("told", "says"),
     [
-        ("alert:x-token", "'alert' is no scope"), ("alerts+metric:x-token", "'metric' is no scope"),
-        ("alerts:", "alerts: is followed by no token"), ("user:secret", "needs `all:` before it"),
+        ("alert:x-token", "'alert' is no scope"),
+        ("alerts+metric:x-token", "'metric' is no scope"),
+        ("alerts:", "alerts: is followed by no token"),
+        ("user:secret", "needs `all:` before it"),
     ],
-)  # fmt: skip
+)
 def test_a_scope_that_is_none_is_refused_with_the_mend_and_without_the_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, says: str
 ) -> None:

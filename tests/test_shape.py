@@ -14,13 +14,33 @@ MODULES = sorted(p for top in ("agent", "tools") for p in (ROOT / top).rglob("*.
 
 # Lower numbers lie lower; a module may import from its own layer or below.
 LAYERS = {
-    "tools.errors": 0, "tools.context": 1, "tools.spec": 2, "tools": 3,
-    "agent": 4, "agent.errors": 4, "agent.clock": 4, "agent.yaml_file": 5, "agent.domain": 6, "agent.settings_file": 6, "agent.sources": 6,
-    "agent.surfaces.table": 6, "agent.surfaces.slack.settings": 6,
-    "agent.settings": 7, "agent.store": 8, "agent.library": 9, "agent.platform": 9, "agent.gate": 11,
-    "agent.reasoner": 11, "agent.graph": 12, "agent.service": 13, "agent.api": 14,
-    "agent.lab": 16, "agent.surfaces": 17, "agent.app": 18, "agent.__main__": 19,
-}  # fmt: skip
+    "tools.errors": 0,
+    "tools.context": 1,
+    "tools.spec": 2,
+    "tools": 3,
+    "agent": 4,
+    "agent.errors": 4,
+    "agent.clock": 4,
+    "agent.yaml_file": 5,
+    "agent.domain": 6,
+    "agent.settings_file": 6,
+    "agent.sources": 6,
+    "agent.surfaces.table": 6,
+    "agent.surfaces.slack.settings": 6,
+    "agent.settings": 7,
+    "agent.store": 8,
+    "agent.library": 9,
+    "agent.platform": 9,
+    "agent.gate": 11,
+    "agent.reasoner": 11,
+    "agent.graph": 12,
+    "agent.service": 13,
+    "agent.api": 14,
+    "agent.lab": 16,
+    "agent.surfaces": 17,
+    "agent.app": 18,
+    "agent.__main__": 19,
+}
 LAB_MAY_IMPORT = ("agent.lab", "agent.errors", "agent.clock", "agent.yaml_file", "agent.domain.cause", "tools")
 MAY_READ_ENVIRONMENT = {"agent/settings.py", "agent/__init__.py"}
 

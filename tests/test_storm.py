@@ -43,9 +43,12 @@ def outage(now: datetime) -> list[Alert]:
     for n in range(ALERTS):
         service = f"s{n % SERVICES}"
         labels = {
-            "alertname": NAMES[n % len(NAMES)], "service": service, "cluster": "eu-1", "pod": f"{service}-{n // SERVICES}",
+            "alertname": NAMES[n % len(NAMES)],
+            "service": service,
+            "cluster": "eu-1",
+            "pod": f"{service}-{n // SERVICES}",
             "severity": "critical" if n % 5 == 0 else "warning",
-        }  # fmt: skip
+        }
         began = now - timedelta(seconds=draw.randrange(600))
         summary = {"summary": f"{labels['alertname']} of {service}"}
         found.append(Alert("alertmanager", f"f{n}", AlertStatus.FIRING, labels, summary, began))

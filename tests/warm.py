@@ -19,10 +19,19 @@ from typing import Any
 from tests.command_line import TOP, Run, encoded, surroundings
 
 HEAVY = (
-    "agent.app", "agent.lab.server", "agent.reasoner.rules.runbook_reasoner", "agent.surfaces.cli.approvals",
-    "agent.surfaces.cli.incidents", "agent.surfaces.cli.demo_env", "aiosqlite", "alembic.command", "kr8s.asyncio",
-    "langgraph.checkpoint.sqlite.aio", "langgraph.graph", "rich.table",
-)  # fmt: skip
+    "agent.app",
+    "agent.lab.server",
+    "agent.reasoner.rules.runbook_reasoner",
+    "agent.surfaces.cli.approvals",
+    "agent.surfaces.cli.incidents",
+    "agent.surfaces.cli.demo_env",
+    "aiosqlite",
+    "alembic.command",
+    "kr8s.asyncio",
+    "langgraph.checkpoint.sqlite.aio",
+    "langgraph.graph",
+    "rich.table",
+)
 
 
 def serve() -> None:
@@ -70,9 +79,13 @@ class Warm:
         )
 
     def stanch(
-        self, *args: str | Path, stdin: str | bytes = b"", env: Mapping[str, str] | None = None, cwd: Path = TOP,
+        self,
+        *args: str | Path,
+        stdin: str | bytes = b"",
+        env: Mapping[str, str] | None = None,
+        cwd: Path = TOP,
         meanwhile: Callable[[int], None] | None = None,
-    ) -> Run:  # fmt: skip
+    ) -> Run:
         """As `tests.command_line.stanch`; `meanwhile(pid)` runs beside it, and may kill it."""
         assert self._process.stdin is not None
         with tempfile.TemporaryDirectory() as name:

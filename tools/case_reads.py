@@ -114,9 +114,13 @@ async def describe_service(
     if model is not None:
         parts.append(_model_text(model))
         data["model"] = {
-            "name": model.name, "registry_name": model.registry_name, "alias": model.alias, "served_by": model.served_by,
-            "features_from": list(model.features_from), "owner": model.owner,
-        }  # fmt: skip
+            "name": model.name,
+            "registry_name": model.registry_name,
+            "alias": model.alias,
+            "served_by": model.served_by,
+            "features_from": list(model.features_from),
+            "owner": model.owner,
+        }
     return Answer(shorten("\n".join(parts)), tuple(facts), data)
 
 
@@ -138,10 +142,17 @@ def _service_facts(service: Service, users: Sequence[str]) -> list[Fact]:
 
 def _service_json(service: Service, users: Sequence[str]) -> Json:
     return {
-        "name": service.name, "match": dict(service.match), "depends_on": list(service.depends_on), "used_by": list(users),
-        "serves_model": service.serves_model, "workloads": [str(w) for w in service.workloads], "owner": service.owner,
-        "environment": service.environment, "runbooks": list(service.runbooks), "confirmed": service.confirmed,
-    }  # fmt: skip
+        "name": service.name,
+        "match": dict(service.match),
+        "depends_on": list(service.depends_on),
+        "used_by": list(users),
+        "serves_model": service.serves_model,
+        "workloads": [str(w) for w in service.workloads],
+        "owner": service.owner,
+        "environment": service.environment,
+        "runbooks": list(service.runbooks),
+        "confirmed": service.confirmed,
+    }
 
 
 def _model_text(model: Model) -> str:

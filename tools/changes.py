@@ -68,7 +68,7 @@ async def recent_changes(
     data: Json = {
         "changes": [_json(c) for c in found],
         "sources": [{"name": s.name, "read": s.changes is not None, "why": s.why} for s in sources],
-    }  # fmt: skip
+    }
     return Answer(shorten(text), tuple(facts), data, None, None if found else Emptiness.NOTHING)
 
 
@@ -156,9 +156,15 @@ def _registered(registry: Registry, model: Model, version: ModelVersion, aliases
 
 def _change(registry: Registry, model: Model, version: ModelVersion, at: datetime, kind: str, what: str) -> Change:
     return Change(
-        at, kind, what, model.served_by, by=version.tags.get("promoted_by", ""), source=registry.name,
-        link=registry.link(model.registry_name, version.version), detail={"model": model.name, "version": version.version},
-    )  # fmt: skip
+        at,
+        kind,
+        what,
+        model.served_by,
+        by=version.tags.get("promoted_by", ""),
+        source=registry.name,
+        link=registry.link(model.registry_name, version.version),
+        detail={"model": model.name, "version": version.version},
+    )
 
 
 def merged(changes: Sequence[Change]) -> list[Change]:
@@ -193,9 +199,13 @@ def _version(change: Change) -> str:
 
 def _joined(one: Change, other: Change) -> Change:
     return replace(
-        one, source=f"{one.source} + {other.source}", by=one.by or other.by, link=one.link or other.link,
-        cluster=one.cluster or other.cluster, detail={**other.detail, **one.detail},
-    )  # fmt: skip
+        one,
+        source=f"{one.source} + {other.source}",
+        by=one.by or other.by,
+        link=one.link or other.link,
+        cluster=one.cluster or other.cluster,
+        detail={**other.detail, **one.detail},
+    )
 
 
 def _known(sources: Sequence[Source]) -> bool:
@@ -245,6 +255,13 @@ def _gaps(sources: Sequence[Source]) -> list[str]:
 
 def _json(change: Change) -> Json:
     return {
-        "at": iso(change.at), "kind": change.kind, "what": change.what, "service": change.service, "cluster": change.cluster,
-        "by": change.by, "link": change.link, "source": change.source, "detail": dict(change.detail),
-    }  # fmt: skip
+        "at": iso(change.at),
+        "kind": change.kind,
+        "what": change.what,
+        "service": change.service,
+        "cluster": change.cluster,
+        "by": change.by,
+        "link": change.link,
+        "source": change.source,
+        "detail": dict(change.detail),
+    }

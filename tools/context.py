@@ -61,8 +61,12 @@ class Subject:
 
     def to_json(self) -> dict[str, Json]:
         return {
-            "kind": self.kind, "cluster": self.cluster, "namespace": self.namespace, "name": self.name, "how": self.how,
-        }  # fmt: skip
+            "kind": self.kind,
+            "cluster": self.cluster,
+            "namespace": self.namespace,
+            "name": self.name,
+            "how": self.how,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,12 @@ from tools.errors import Refused, ToolFailed, Unreachable
 from tools.formatting import clean
 
 _NOT_SENT = (
-    httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.LocalProtocolError,
-)  # fmt: skip
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+)
 
 
 async def send(http: httpx.AsyncClient, method: str, url: str, *, to: str, **how: Any) -> httpx.Response:

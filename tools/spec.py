@@ -20,9 +20,22 @@ from tools.context import Context, Json, Labels, Target
 from tools.errors import BadArguments
 
 __all__ = [
-    "Action", "Answer", "Emptiness", "Fact", "Identifier", "Json", "Labels", "ModelName", "Read", "Receipt", "Risk",
-    "State", "Target", "WorkloadName", "read",
-]  # fmt: skip
+    "Action",
+    "Answer",
+    "Emptiness",
+    "Fact",
+    "Identifier",
+    "Json",
+    "Labels",
+    "ModelName",
+    "Read",
+    "Receipt",
+    "Risk",
+    "State",
+    "Target",
+    "WorkloadName",
+    "read",
+]
 
 
 class Risk(StrEnum):
@@ -73,9 +86,15 @@ class Identifier:
 
 
 WorkloadName = Annotated[
-    str, Identifier("workload"), Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9]([A-Za-z0-9./_-]*[A-Za-z0-9])?$",
-                                       description="[cluster/][namespace/]name of a workload")
-]  # fmt: skip
+    str,
+    Identifier("workload"),
+    Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9./_-]*[A-Za-z0-9])?$",
+        description="[cluster/][namespace/]name of a workload",
+    ),
+]
 ModelName = Annotated[
     str, Identifier("model"), Field(min_length=1, max_length=200, description="a model's name in the catalog")
 ]

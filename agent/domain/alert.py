@@ -74,11 +74,17 @@ class Alert:
 
     def to_json(self) -> dict[str, Json]:
         return {
-            "source": self.source, "fingerprint": self.fingerprint, "status": str(self.status),
-            "labels": dict(self.labels), "annotations": dict(self.annotations), "starts_at": iso(self.starts_at),
-            "ends_at": iso(self.ends_at) if self.ends_at else None, "generator_url": self.generator_url,
-            "group_key": self.group_key, "extra": dict(self.extra),
-        }  # fmt: skip
+            "source": self.source,
+            "fingerprint": self.fingerprint,
+            "status": str(self.status),
+            "labels": dict(self.labels),
+            "annotations": dict(self.annotations),
+            "starts_at": iso(self.starts_at),
+            "ends_at": iso(self.ends_at) if self.ends_at else None,
+            "generator_url": self.generator_url,
+            "group_key": self.group_key,
+            "extra": dict(self.extra),
+        }
 
 
 def alert_from_json(data: Mapping[str, Json]) -> Alert:

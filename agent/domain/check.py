@@ -16,8 +16,13 @@ from tools.spec import Fact
 
 RULE = "alert_condition"  # the read that asks an alert's own rule
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
-    ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "==": operator.eq, "!=": operator.ne,
-}  # fmt: skip
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
 _EXPECT = re.compile(r"^\s*(>=|<=|==|!=|>|<)\s*(\S.*?)\s*$")
 
 
@@ -144,9 +149,11 @@ class SuccessTest:
     def to_json(self) -> dict[str, Json]:
         """What was sealed before these were known has no `already`, `tells` and `by_person`."""
         found: dict[str, Json] = {
-            "checks": [c.to_json() for c in self.checks], "hold_s": self.hold.total_seconds(),
-            "within_s": self.within.total_seconds(), "guards": [g.to_json() for g in self.guards],
-        }  # fmt: skip
+            "checks": [c.to_json() for c in self.checks],
+            "hold_s": self.hold.total_seconds(),
+            "within_s": self.within.total_seconds(),
+            "guards": [g.to_json() for g in self.guards],
+        }
         found |= {name: list(places) for name in ("already", "tells") if (places := getattr(self, name))}
         return found | ({"by_person": True} if self.by_person else {})
 

@@ -256,13 +256,39 @@ class Compacted(Payload):
 
 AboutProposal: TypeAlias = VerdictGiven | DecisionMade | IntentDeclared | OutcomeKnown | EffectChecked
 TimelineEvent: TypeAlias = (
-    AlertJoined | EvidenceRecorded | FindingMade | ClaimDropped | QuestionAsked | ReplyGiven | ProposalSealed
-    | VerdictGiven | DecisionMade | IntentDeclared | OutcomeKnown | EffectChecked | StateChanged | Compacted | Note
-)  # fmt: skip
+    AlertJoined
+    | EvidenceRecorded
+    | FindingMade
+    | ClaimDropped
+    | QuestionAsked
+    | ReplyGiven
+    | ProposalSealed
+    | VerdictGiven
+    | DecisionMade
+    | IntentDeclared
+    | OutcomeKnown
+    | EffectChecked
+    | StateChanged
+    | Compacted
+    | Note
+)
 CLASSES: tuple[type[TimelineEvent], ...] = (
-    AlertJoined, EvidenceRecorded, FindingMade, ClaimDropped, QuestionAsked, ReplyGiven, ProposalSealed,
-    VerdictGiven, DecisionMade, IntentDeclared, OutcomeKnown, EffectChecked, StateChanged, Compacted, *NOTES,
-)  # fmt: skip
+    AlertJoined,
+    EvidenceRecorded,
+    FindingMade,
+    ClaimDropped,
+    QuestionAsked,
+    ReplyGiven,
+    ProposalSealed,
+    VerdictGiven,
+    DecisionMade,
+    IntentDeclared,
+    OutcomeKnown,
+    EffectChecked,
+    StateChanged,
+    Compacted,
+    *NOTES,
+)
 _OF_KIND = {kind.KIND: kind for kind in CLASSES if kind not in (ClaimDropped, *NOTES)}
 
 

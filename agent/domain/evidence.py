@@ -40,10 +40,19 @@ class Evidence:
 
     def to_json(self) -> dict[str, Json]:
         return {
-            "id": self.id, "read": self.read, "arguments": dict(self.arguments), "by": self.by, "as_of": iso(self.as_of),
-            "at": iso(self.at), "outcome": str(self.outcome), "summary": self.summary,
-            "facts": [fact_json(f) for f in self.facts], "link": self.link, "sha256": self.sha256, "why": self.why,
-        }  # fmt: skip
+            "id": self.id,
+            "read": self.read,
+            "arguments": dict(self.arguments),
+            "by": self.by,
+            "as_of": iso(self.as_of),
+            "at": iso(self.at),
+            "outcome": str(self.outcome),
+            "summary": self.summary,
+            "facts": [fact_json(f) for f in self.facts],
+            "link": self.link,
+            "sha256": self.sha256,
+            "why": self.why,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +74,13 @@ class Recorded:
 
 def fact_json(fact: Fact) -> dict[str, Json]:
     return {
-        "id": fact.id, "name": fact.name, "value": fact.value, "unit": fact.unit, "labels": dict(fact.labels), "window": fact.window,
-    }  # fmt: skip
+        "id": fact.id,
+        "name": fact.name,
+        "value": fact.value,
+        "unit": fact.unit,
+        "labels": dict(fact.labels),
+        "window": fact.window,
+    }
 
 
 def evidence_from_json(data: Mapping[str, Json]) -> Evidence:

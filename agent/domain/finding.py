@@ -42,9 +42,11 @@ class Finding:
 
     def to_json(self) -> dict[str, Json]:
         return {
-            "text": self.text, "template": self.template, "evidence": list(self.evidence),
+            "text": self.text,
+            "template": self.template,
+            "evidence": list(self.evidence),
             "asserts": [a.to_json() for a in self.asserts],
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,8 +242,12 @@ def to_json(incident_view: IncidentView, seconds: float | None = None) -> dict[s
     return {
         "schema": 1,
         "incident": {
-            "id": incident.id, "state": str(incident.state), "kind": str(incident.kind), "title": incident.title,
-            "since": iso(incident.since), "alerts": [_alert(a) for a in incident_view.alerts],
+            "id": incident.id,
+            "state": str(incident.state),
+            "kind": str(incident.kind),
+            "title": incident.title,
+            "since": iso(incident.since),
+            "alerts": [_alert(a) for a in incident_view.alerts],
         },
         "cause": cause.to_json() if cause else None,
         "runbooks": [{"name": r.name, "score": r.score, "why": r.why} for r in incident_view.runbooks],
@@ -256,23 +260,34 @@ def to_json(incident_view: IncidentView, seconds: float | None = None) -> dict[s
         ],
         "execution": _execution_json(incident_view, incident_view.proposal),
         "verification": _verification_json(incident_view, incident_view.proposal),
-        "undo": {"proposal": _proposal_json(incident_view, incident_view.undo), "execution": _execution_json(incident_view, incident_view.undo)}
-        if incident_view.undo else None,
+        "undo": {
+            "proposal": _proposal_json(incident_view, incident_view.undo),
+            "execution": _execution_json(incident_view, incident_view.undo),
+        }
+        if incident_view.undo
+        else None,
         "reasoner": incident_view.reasoner,
         "counts": {
-            "reads": len(incident_view.evidence), "tokens": incident_view.tokens, "cost": round(incident_view.cost, 6),
+            "reads": len(incident_view.evidence),
+            "tokens": incident_view.tokens,
+            "cost": round(incident_view.cost, 6),
             "dropped_claims": incident_view.dropped,
         },
         "report": incident_view.report,
         "seconds": round(incident_view.seconds if seconds is None else seconds, 2),
-    }  # fmt: skip
+    }
 
 
 def _alert(alert: Alert) -> dict[str, Any]:
     return {
-        "name": alert.name, "status": str(alert.status), "severity": alert.severity, "fingerprint": alert.fingerprint,
-        "labels": dict(alert.labels), "starts_at": iso(alert.starts_at), "ends_at": iso(alert.ends_at) if alert.ends_at else None,
-    }  # fmt: skip
+        "name": alert.name,
+        "status": str(alert.status),
+        "severity": alert.severity,
+        "fingerprint": alert.fingerprint,
+        "labels": dict(alert.labels),
+        "starts_at": iso(alert.starts_at),
+        "ends_at": iso(alert.ends_at) if alert.ends_at else None,
+    }
 
 
 def _proposal_json(incident_view: IncidentView, proposal: ProposalSealed | None) -> dict[str, Any] | None:
@@ -280,10 +295,15 @@ def _proposal_json(incident_view: IncidentView, proposal: ProposalSealed | None)
         return None
     verdict = incident_view.verdicts.get(proposal.id)
     return {
-        "id": proposal.id, "action": proposal.action, "arguments": proposal.arguments, "target": proposal.target,
-        "risk": proposal.risk, "digest": proposal.digest, "command": proposal.command,
+        "id": proposal.id,
+        "action": proposal.action,
+        "arguments": proposal.arguments,
+        "target": proposal.target,
+        "risk": proposal.risk,
+        "digest": proposal.digest,
+        "command": proposal.command,
         "verdict": verdict.verdict if verdict else None,
-    }  # fmt: skip
+    }
 
 
 def _execution_json(incident_view: IncidentView, proposal: ProposalSealed | None) -> dict[str, Any] | None:
@@ -292,8 +312,10 @@ def _execution_json(incident_view: IncidentView, proposal: ProposalSealed | None
         return None
     intent = incident_view.intents.get(proposal.id)
     return {
-        "outcome": outcome.payload.outcome, "started": iso(intent.at) if intent else None, "ended": iso(outcome.at),
-    }  # fmt: skip
+        "outcome": outcome.payload.outcome,
+        "started": iso(intent.at) if intent else None,
+        "ended": iso(outcome.at),
+    }
 
 
 def _verification_json(incident_view: IncidentView, proposal: ProposalSealed | None) -> dict[str, Any] | None:

@@ -186,21 +186,21 @@ class SuccessWritten(BaseModel):
 
 
 SUCCESS_SCHEMA = {
-    "type": "object", "required": ["expect"], "description": "promql, or read, args and fact",
+    "type": "object",
+    "required": ["expect"],
+    "description": "promql, or read, args and fact",
     "properties": {
-        "promql": _TEXT, "read": _TEXT, "args": {"type": "object"}, "fact": _TEXT,
-        "expect": {"type": "string", "description": "< 0.3"}, "hold_minutes": {"type": "number"},
+        "promql": _TEXT,
+        "read": _TEXT,
+        "args": {"type": "object"},
+        "fact": _TEXT,
+        "expect": {"type": "string", "description": "< 0.3"},
+        "hold_minutes": {"type": "number"},
         "within_minutes": {"type": "number"},
     },
-}  # fmt: skip
-_CALLS = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "properties": {"read": _TEXT, "args": {"type": "object"}, "why": _TEXT},
-        "required": ["read", "args"],
-    },
 }
+_CALL_PARTS = {"read": _TEXT, "args": {"type": "object"}, "why": _TEXT}
+_CALLS = {"type": "array", "items": {"type": "object", "properties": _CALL_PARTS, "required": ["read", "args"]}}
 
 Calls = Annotated[tuple[Call, ...], PlainSerializer(lambda calls: [one.to_json() for one in calls]), _pinned(_CALLS)]
 Claims = Annotated[
@@ -293,8 +293,12 @@ class Reply:
 
 Move: TypeAlias = Look | Propose | AskPerson | Conclude | Reply
 MOVES: Mapping[str, type[Move]] = {
-    "look": Look, "propose": Propose, "ask": AskPerson, "conclude": Conclude, "reply": Reply,
-}  # fmt: skip
+    "look": Look,
+    "propose": Propose,
+    "ask": AskPerson,
+    "conclude": Conclude,
+    "reply": Reply,
+}
 _NAMES: Mapping[type, str] = {kind: name for name, kind in MOVES.items()}
 
 

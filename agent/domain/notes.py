@@ -28,9 +28,12 @@ class Spent:
 
     def to_json(self) -> dict[str, Json]:
         return {
-            "tokens": self.tokens, "prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens,
-            "money": self.money, "seconds": round(self.seconds, 3),
-        }  # fmt: skip
+            "tokens": self.tokens,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "money": self.money,
+            "seconds": round(self.seconds, 3),
+        }
 
 
 def spent_from_json(data: Mapping[str, Json]) -> Spent:
@@ -297,12 +300,26 @@ class PlainNote(Note):
 
 
 _BY_KEY: Mapping[str, type[Note]] = {
-    "move": MoveMade, "runbooks": Recalled, "failover": FailedOver, "tried": TriedAgain, "returned": WentBack,
-    "steer": Steered, "prompt": PromptUsed, "repair": AnswerRepaired, "answer_tokens": AnswerLimitRaised,
-    "cut": ContextCut, "waits": ModelAwaited, "compaction": ConversationGrewLong, "state": ProposalWithdrawn, "hand_over": GivenToPerson, "report": ReportWritten,
-    "hindsight": SuggestionFollowedUp, "stop": KillSwitchRecorded,
-    "gap": LossAccepted, "by_hand": CommandsToCopy,
-}  # fmt: skip
+    "move": MoveMade,
+    "runbooks": Recalled,
+    "failover": FailedOver,
+    "tried": TriedAgain,
+    "returned": WentBack,
+    "steer": Steered,
+    "prompt": PromptUsed,
+    "repair": AnswerRepaired,
+    "answer_tokens": AnswerLimitRaised,
+    "cut": ContextCut,
+    "waits": ModelAwaited,
+    "compaction": ConversationGrewLong,
+    "state": ProposalWithdrawn,
+    "hand_over": GivenToPerson,
+    "report": ReportWritten,
+    "hindsight": SuggestionFollowedUp,
+    "stop": KillSwitchRecorded,
+    "gap": LossAccepted,
+    "by_hand": CommandsToCopy,
+}
 
 
 def class_of(data: Mapping[str, Json]) -> type[Note]:

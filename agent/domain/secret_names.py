@@ -24,7 +24,18 @@ def _set(words: str) -> frozenset[str]:
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 # words at the end of a name that leave it what it was
 _TAILS = _set("data value base64 b64 plain plaintext text old new current previous prod dev base raw input")
-_SURE = ("password", "passwords", "passwd", "passphrase", "passcode", "passwort", "kennwort", "mnemonic", "seedphrase", "pgpass")  # fmt: skip
+_SURE = (
+    "password",
+    "passwords",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "passwort",
+    "kennwort",
+    "mnemonic",
+    "seedphrase",
+    "pgpass",
+)
 _SHORT = _set("pass pwd pw passw psk")
 # what makes a secret of a word that alone may be the name of an object
 _BEFORE = {
@@ -39,16 +50,50 @@ _BEFORE = {
         "project decryption jwt cipher crypto gpg pgp tls ssl session cookie fernet sas management reset"
     ),
     "signature": _set("amz goog access"),
-}  # fmt: skip
+}
 _RUN_TOGETHER = (
-    "apikey", "accesskey", "secretkey", "accountkey", "privatekey", "signingkey", "encryptionkey", "masterkey", "authkey",
-    "licensekey", "storagekey", "authtoken", "accesstoken", "refreshtoken", "sessiontoken", "bearertoken", "clientsecret",
-    "appsecret", "sharedsecret", "sastoken",
-)  # fmt: skip
+    "apikey",
+    "accesskey",
+    "secretkey",
+    "accountkey",
+    "privatekey",
+    "signingkey",
+    "encryptionkey",
+    "masterkey",
+    "authkey",
+    "licensekey",
+    "storagekey",
+    "authtoken",
+    "accesstoken",
+    "refreshtoken",
+    "sessiontoken",
+    "bearertoken",
+    "clientsecret",
+    "appsecret",
+    "sharedsecret",
+    "sastoken",
+)
 _MAYBE = _set(
     "secret secrets token auth credential credentials cred creds sig signature jwt sid jsessionid phpsessid sessid sessionid"
 )
-HINTS = ("pass", "pwd", "pw", "secret", "token", "key", "auth", "cred", "sig", "jwt", "phrase", "mnemonic", "sess", "sid", "psk", "kennwort")  # fmt: skip
+HINTS = (
+    "pass",
+    "pwd",
+    "pw",
+    "secret",
+    "token",
+    "key",
+    "auth",
+    "cred",
+    "sig",
+    "jwt",
+    "phrase",
+    "mnemonic",
+    "sess",
+    "sid",
+    "psk",
+    "kennwort",
+)
 _QUOTE = r"(?:\\*[\"'`]|%2[27])"  # also of a text within a text, and of one in an address
 # from a name to its value, as code, YAML, JSON and addresses write it
 _TO = r"\s{0,3}(?::=|=>|->|[:=]|%3[AaDd])\s{0,8}(?:\[\s?|!!\w+\s|[|>][+-]?[ \t]*(?:\n|\\n)\s*)?"

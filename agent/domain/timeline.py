@@ -19,9 +19,18 @@ from agent.errors import StanchError
 from tools.context import Json
 
 __all__ = [
-    "FIRST", "Event", "EventKind", "EventOf", "about", "broken_at", "canonical", "chain_hash", "events_of", "payload_of",
+    "FIRST",
+    "Event",
+    "EventKind",
+    "EventOf",
+    "about",
+    "broken_at",
+    "canonical",
+    "chain_hash",
+    "events_of",
+    "payload_of",
     "tells",
-]  # fmt: skip
+]
 FIRST = "0" * 64  # `prev` of event 1
 
 
@@ -53,9 +62,16 @@ class EventOf(Generic[P]):
 
     def to_json(self) -> dict[str, Json]:
         return {
-            "n": self.n, "incident": self.incident, "run": self.run, "at": iso(self.at), "kind": str(self.kind),
-            "actor": self.actor, "data": dict(self.data), "prev": self.prev, "hash": self.hash,
-        }  # fmt: skip
+            "n": self.n,
+            "incident": self.incident,
+            "run": self.run,
+            "at": iso(self.at),
+            "kind": str(self.kind),
+            "actor": self.actor,
+            "data": dict(self.data),
+            "prev": self.prev,
+            "hash": self.hash,
+        }
 
     def brief(self) -> dict[str, Json]:
         """What a line of a log says of it."""

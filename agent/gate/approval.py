@@ -205,9 +205,13 @@ def _instead(proposal: Proposal) -> str:
 
 def _as_sealed(proposal: Proposal) -> Ruling:
     return Ruling(
-        proposal.verdict, proposal.rule, proposal.note, proposal.approvers, proposal.quorum,
+        proposal.verdict,
+        proposal.rule,
+        proposal.note,
+        proposal.approvers,
+        proposal.quorum,
         requester_may_approve=proposal.requester_may_approve,
-    )  # fmt: skip
+    )
 
 
 def _stricter_now(proposal: Proposal, person: Person, name: str, ruling: Ruling, demo: bool) -> StanchError | None:
@@ -248,16 +252,25 @@ async def _end_if_over(tx: Transaction, proposal: Proposal, ruling: Ruling, now:
 
 
 async def _record(
-    tx: Transaction, proposal: Proposal, decision: Decision, made: Sequence[Decision], note: str = "",
+    tx: Transaction,
+    proposal: Proposal,
+    decision: Decision,
+    made: Sequence[Decision],
+    note: str = "",
     ruling: Ruling | None = None,
-) -> Proposal:  # fmt: skip
+) -> Proposal:
     """The decision, its event, its wake and the proposal's new state: all or nothing."""
     answer = Answer(decision.answer)
     state = _led_to(proposal, answer, missing(proposal, [*made, decision], ruling))
     told = DecisionMade(
-        proposal=proposal.id, answer=decision.answer, by=decision.principal, person=decision.person,
-        reason=decision.reason.replace("\x00", "\ufffd"), digest=decision.digest, state=str(state),
-    )  # fmt: skip
+        proposal=proposal.id,
+        answer=decision.answer,
+        by=decision.principal,
+        person=decision.person,
+        reason=decision.reason.replace("\x00", "\ufffd"),
+        digest=decision.digest,
+        state=str(state),
+    )
     key = f"decision:{proposal.id}:{decision.person}:{answer}"
     event = await timeline.append(tx, proposal.incident, told, decision.principal, decision.at, key)
     tx.sync = True  # whoever is told that it counts may rely on it

@@ -127,9 +127,15 @@ def _wrong(key: bytes, incident: str, row: Row) -> str | None:
     except ValueError:
         return "its time or its data cannot be read any more"
     body = {
-        "n": row.n, "incident": incident, "run": row.run, "at": iso(at), "kind": row.kind, "actor": row.actor,
-        "data": data, "prev": row.prev,
-    }  # fmt: skip
+        "n": row.n,
+        "incident": incident,
+        "run": row.run,
+        "at": iso(at),
+        "kind": row.kind,
+        "actor": row.actor,
+        "data": data,
+        "prev": row.prev,
+    }
     same_spelling = canonical(data).decode() == row.data and _TIME.fullmatch(row.at) and at.microsecond % 1000 == 0
     if not same_spelling or chain_hash(key, row.prev, body) != row.hash:
         return "it was changed after it was written"
@@ -139,8 +145,15 @@ def _wrong(key: bytes, incident: str, row: Row) -> str | None:
 async def _rows(tx: Transaction, incident: str) -> list[Row]:
     c = table.c
     columns = (
-        c.n, c.run, cast(c.at, Text).label("at"), c.kind, c.actor, type_coerce(c.data, Text).label("data"), c.prev, c.hash,
-    )  # fmt: skip
+        c.n,
+        c.run,
+        cast(c.at, Text).label("at"),
+        c.kind,
+        c.actor,
+        type_coerce(c.data, Text).label("data"),
+        c.prev,
+        c.hash,
+    )
     rows = await tx.execute(select(*columns).where(c.incident == incident).order_by(c.n))
     return [Row(**_as_utc(dict(row))) for row in rows.mappings()]
 

@@ -18,13 +18,16 @@ from agent.gate.proposal import BEGINS_AS, ProposalState
 
 _S = ProposalState
 _BY_ANSWER = {
-    "approve": {_S.OPEN, _S.APPROVED}, "deny": {_S.DENIED}, "revoke": {_S.REVOKED, _S.CLAIMED},
+    "approve": {_S.OPEN, _S.APPROVED},
+    "deny": {_S.DENIED},
+    "revoke": {_S.REVOKED, _S.CLAIMED},
     "edit": {_S.SUPERSEDED},
-}  # fmt: skip
+}
 _BY_OUTCOME = {
-    "DONE": {_S.DONE}, "UNKNOWN": {_S.UNKNOWN},
+    "DONE": {_S.DONE},
+    "UNKNOWN": {_S.UNKNOWN},
     "NOT_DONE": {_S.NOT_DONE, _S.VOIDED, _S.EXPIRED, _S.REVOKED, _S.DENIED_BY_POLICY},
-}  # fmt: skip
+}
 
 
 def of_incident(incident: str, events: Sequence[Event]) -> State:

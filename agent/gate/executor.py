@@ -40,8 +40,10 @@ HOUR = timedelta(hours=1)
 SETTLE = timedelta(seconds=30)  # for a target that shows nothing but knows its keys: what actions have by default
 PATIENCE = timedelta(seconds=10)  # between intent and effect; a runner paused for longer may have a successor
 _ENDS_AS = {
-    Outcome.DONE: ProposalState.DONE, Outcome.NOT_DONE: ProposalState.NOT_DONE, Outcome.UNKNOWN: ProposalState.UNKNOWN,
-}  # fmt: skip
+    Outcome.DONE: ProposalState.DONE,
+    Outcome.NOT_DONE: ProposalState.NOT_DONE,
+    Outcome.UNKNOWN: ProposalState.UNKNOWN,
+}
 OUTSIDE = "done outside Stanch: the target is already as wanted"
 
 
@@ -206,9 +208,13 @@ class Executor:
             raise Overtaken(f"{proposal.id} is being executed by somebody else; what becomes of it is looked up.")
         assert hand.execution.claimed_at is not None
         told = IntentDeclared(
-            proposal=proposal.id, key=proposal.key, digest=proposal.digest, action=proposal.action,
-            arguments=dict(proposal.arguments), claimed_at=hand.execution.claimed_at,
-        )  # fmt: skip
+            proposal=proposal.id,
+            key=proposal.key,
+            digest=proposal.digest,
+            action=proposal.action,
+            arguments=dict(proposal.arguments),
+            claimed_at=hand.execution.claimed_at,
+        )
         key, start = f"intent:{proposal.id}", Start(proposal.id, str(proposal.target), now)
         await timeline.append(tx, proposal.incident, told, "stanch", now, key, hand.run, fresh=True, start=start)
         return replace(hand.execution, intent_at=now)
@@ -320,10 +326,15 @@ class Executor:
         fresh: bool = False,
     ) -> None:
         told = OutcomeKnown(
-            proposal=ended.proposal, outcome=str(ended.outcome), why=ended.why,
-            receipt=ended.receipt["text"] if ended.receipt else None, values=dict(ended.values), lost=lost,
-            state=str(state), claimed_at=iso(ended.claimed_at) if ended.claimed_at else None,
-        )  # fmt: skip
+            proposal=ended.proposal,
+            outcome=str(ended.outcome),
+            why=ended.why,
+            receipt=ended.receipt["text"] if ended.receipt else None,
+            values=dict(ended.values),
+            lost=lost,
+            state=str(state),
+            claimed_at=iso(ended.claimed_at) if ended.claimed_at else None,
+        )
         key, now = f"outcome:{ended.proposal}", self._clock.now()
         await timeline.append(tx, ended.incident, told, "stanch", now, key, run, fresh)
 
@@ -337,9 +348,12 @@ async def _known(tx: Transaction, proposal: Proposal, said: Testimony, run: int)
     if row is None and begun is None and said.end is None:
         return None
     told = replace(
-        row or _row(proposal, run), incident=proposal.incident, key=proposal.key, action=proposal.action,
+        row or _row(proposal, run),
+        incident=proposal.incident,
+        key=proposal.key,
+        action=proposal.action,
         target=str(proposal.target),
-    )  # fmt: skip
+    )
     told = as_told(told, said)
     if row is None and begun is not None and told.outcome is None:
         told = replace(told, claimed_at=begun, intent_at=begun)

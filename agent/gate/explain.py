@@ -106,9 +106,13 @@ def _limited(budget: int | None) -> str:
 def _conditions(rule: Rule, request: Request) -> list[Condition]:
     """Those the rule states; what it leaves open fits everything."""
     wanted = {
-        "action": _globs(rule.action), "risk": ", ".join(rule.risk or ()), "environment": _globs(rule.environment),
-        "cluster": _globs(rule.cluster), "service": _globs(rule.service), "hours": _hours(rule.hours),
-    } | {f"arguments.{name}": _limit(limit) for name, limit in rule.arguments.items()}  # fmt: skip
+        "action": _globs(rule.action),
+        "risk": ", ".join(rule.risk or ()),
+        "environment": _globs(rule.environment),
+        "cluster": _globs(rule.cluster),
+        "service": _globs(rule.service),
+        "hours": _hours(rule.hours),
+    } | {f"arguments.{name}": _limit(limit) for name, limit in rule.arguments.items()}
     return [
         Condition(name.removeprefix("arguments."), wanted[name], _given(name, request), holds)
         for name, holds in answers(rule, request).items()
@@ -129,9 +133,12 @@ def _hours(hours: Hours | None) -> str:
 def _limit(limit: Limit) -> str:
     """`at most 20, at most ×3 of what is now`."""
     words = {
-        "min": "at least {}", "max": "at most {}", "at_most_times": "at most ×{} of what is now",
-        "at_least_times": "at least ×{} of what is now", "one_of": "one of {}",
-    }  # fmt: skip
+        "min": "at least {}",
+        "max": "at most {}",
+        "at_most_times": "at most ×{} of what is now",
+        "at_least_times": "at least ×{} of what is now",
+        "one_of": "one of {}",
+    }
     return ", ".join(words[name].format(_plain(value)) for name, value in limit.model_dump(exclude_none=True).items())
 
 

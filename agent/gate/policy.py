@@ -140,9 +140,17 @@ def _ruling(rule: Rule, number: int, file: PolicyFile) -> Ruling:
     name = rule.name or f"rule {number}"
     approvers = rule.approvers if rule.approvers is not None else file.approvers
     return Ruling(
-        rule.verdict, name, f"{name} says {rule.verdict}", tuple(approvers), rule.quorum, rule.approve_within,
-        rule.execute_within, rule.requester_may_approve, rule.allow_untrusted, rule.cover_undo,
-    )  # fmt: skip
+        rule.verdict,
+        name,
+        f"{name} says {rule.verdict}",
+        tuple(approvers),
+        rule.quorum,
+        rule.approve_within,
+        rule.execute_within,
+        rule.requester_may_approve,
+        rule.allow_untrusted,
+        rule.cover_undo,
+    )
 
 
 def _needs_a_cluster(_file: PolicyFile, request: Request, ruling: Ruling) -> Ruling:

@@ -86,7 +86,13 @@ def _diff(row: Row, after: str, cited: str, policy: Policy, text: str, name: str
         return ""
     raw = yaml.load(text, Loader=Loader)["rules"][places[0]]
     where = {"environment": row.environment} if row.environment else {}
-    rule = {**raw, "name": f"{row.action}{f' in {row.environment}' if row.environment else ''}", "action": row.action, **where, "verdict": after}  # fmt: skip
+    rule = {
+        **raw,
+        "name": f"{row.action}{f' in {row.environment}' if row.environment else ''}",
+        "action": row.action,
+        **where,
+        "verdict": after,
+    }
     written = yaml.safe_dump(rule, default_flow_style=True, width=10_000, sort_keys=False, allow_unicode=True).strip()
     changed = [*lines[:at], f"{dash[1]}# {cited}\n", f"{dash[1]}- {written}\n", *lines[at:]]
     try:

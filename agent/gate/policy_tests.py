@@ -118,6 +118,11 @@ def _request(case: Case, risk: Risk, now: datetime) -> Request:
         "workload", where.service or case.action, where.cluster, "", where.environment, where.service, where.confirmed
     )
     return Request(
-        case.action, case.arguments, target, risk, at if at.tzinfo else at.replace(tzinfo=UTC), where.now,
+        case.action,
+        case.arguments,
+        target,
+        risk,
+        at if at.tzinfo else at.replace(tzinfo=UTC),
+        where.now,
         tuple(where.untrusted),
-    )  # fmt: skip
+    )

@@ -98,9 +98,16 @@ class Preparation:
         seen = plain(await parent.observe(await self._context(proposal.incident)))
         ours = all(seen.fields.get(name) == proposal.after.fields[name] for name in proposal.altered)
         wanted = Wanted(
-            proposal.undo.action, arguments, proposal.success, f"Undo of {proposal.id}: it did not help.",
-            proposal.cause, "stanch", None, proposal.untrusted and ("target",), proposal.baseline,
-        )  # fmt: skip
+            proposal.undo.action,
+            arguments,
+            proposal.success,
+            f"Undo of {proposal.id}: it did not help.",
+            proposal.cause,
+            "stanch",
+            None,
+            proposal.untrusted and ("target",),
+            proposal.baseline,
+        )
         covered = proposal.undo_covered and ours and execution.outcome is Outcome.DONE
         return await self._prepare(proposal.incident, wanted, proposal.id, covered)
 
@@ -126,27 +133,41 @@ class Preparation:
         request = Request(wanted.action, arguments, target, kind.risk, now, before.fields, wanted.untrusted, aside)
         ruling = policy.rule(request)
         proposal = Proposal(
-            id=f"{incident}-p{number}", incident=incident, n=number, parent=parent, action=wanted.action,
-            arguments=arguments, target=target, risk=kind.risk, before=before, after=after, key=key,
-            success=wanted.success, baseline=_baseline(wanted), undo=None if undo is None else _undo(undo, context),
-            undo_covered=undo is not None and ruling.cover_undo and _no_worse(undo, kind), covered=covered,
-            untrusted=wanted.untrusted, policy_version=policy.version,
-            verdict=Verdict.ALLOW if covered else ruling.verdict, rule=ruling.rule, command=action.command(context),
-            dry_run=dry_run, why=wanted.why, cause=wanted.cause, requester=wanted.requester,
-            requester_person=wanted.requester_person, created_at=now, approve_by=now + ruling.approve_within,
-            execute_within=ruling.execute_within, quorum=ruling.quorum, approvers=ruling.approvers,
-            requester_may_approve=ruling.requester_may_approve, aside=aside,
-        )  # fmt: skip
-        if covered:
-            ruling = replace(ruling, verdict=Verdict.ALLOW, why=f"the approval of {parent} covers its undo")
-        allowed = ruling.verdict is Verdict.ALLOW
-        return Prepared(
-            replace(
-                seal(proposal), state=BEGINS_AS[ruling.verdict], note=ruling.why,
-                execute_by=now + ruling.execute_within if allowed else None,
-            ),
-            ruling,
-        )  # fmt: skip
+            id=f"{incident}-p{number}",
+            incident=incident,
+            n=number,
+            parent=parent,
+            action=wanted.action,
+            arguments=arguments,
+            target=target,
+            risk=kind.risk,
+            before=before,
+            after=after,
+            key=key,
+            success=wanted.success,
+            baseline=_baseline(wanted),
+            undo=None if undo is None else _undo(undo, context),
+            undo_covered=undo is not None and ruling.cover_undo and _no_worse(undo, kind),
+            covered=covered,
+            untrusted=wanted.untrusted,
+            policy_version=policy.version,
+            verdict=Verdict.ALLOW if covered else ruling.verdict,
+            rule=ruling.rule,
+            command=action.command(context),
+            dry_run=dry_run,
+            why=wanted.why,
+            cause=wanted.cause,
+            requester=wanted.requester,
+            requester_person=wanted.requester_person,
+            created_at=now,
+            approve_by=now + ruling.approve_within,
+            execute_within=ruling.execute_within,
+            quorum=ruling.quorum,
+            approvers=ruling.approvers,
+            requester_may_approve=ruling.requester_may_approve,
+            aside=aside,
+        )
+        return _sealed(proposal, ruling)
 
     def _action(self, name: str) -> type[Action]:
         if name not in self._actions:
@@ -165,11 +186,33 @@ async def enter(tx: Transaction, prepared: Prepared, now: datetime, key: str, ru
         await wakes.add(tx, incident, f"expiry of {proposal.id}", proposal.approve_by)
 
 
+def _sealed(proposal: Proposal, ruling: Ruling) -> Prepared:
+    """In the state in which the verdict lets it begin; what its parent's approval covers may run."""
+    if proposal.covered:
+        ruling = replace(ruling, verdict=Verdict.ALLOW, why=f"the approval of {proposal.parent} covers its undo")
+    allowed = ruling.verdict is Verdict.ALLOW
+    return Prepared(
+        replace(
+            seal(proposal),
+            state=BEGINS_AS[ruling.verdict],
+            note=ruling.why,
+            execute_by=proposal.created_at + ruling.execute_within if allowed else None,
+        ),
+        ruling,
+    )
+
+
 def _verdict(proposal: Proposal, ruling: Ruling) -> VerdictGiven:
     return VerdictGiven(
-        proposal=proposal.id, verdict=str(ruling.verdict), rule=ruling.rule, why=ruling.why, approvers=ruling.approvers,
-        quorum=ruling.quorum, policy_version=proposal.policy_version, digest=proposal.digest,
-    )  # fmt: skip
+        proposal=proposal.id,
+        verdict=str(ruling.verdict),
+        rule=ruling.rule,
+        why=ruling.why,
+        approvers=ruling.approvers,
+        quorum=ruling.quorum,
+        policy_version=proposal.policy_version,
+        digest=proposal.digest,
+    )
 
 
 def resolved(value: Json, execution: Execution) -> Json:

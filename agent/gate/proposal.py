@@ -54,9 +54,12 @@ NEXT: Mapping[ProposalState, frozenset[ProposalState]] = {
     _S.UNKNOWN: frozenset({_S.DONE, _S.NOT_DONE}),
 }
 BEGINS_AS = {
-    Verdict.DENY: _S.DENIED_BY_POLICY, Verdict.SHADOW: _S.SHADOWED, Verdict.SUGGEST: _S.SUGGESTED,
-    Verdict.ASK: _S.OPEN, Verdict.ALLOW: _S.ALLOWED,
-}  # fmt: skip
+    Verdict.DENY: _S.DENIED_BY_POLICY,
+    Verdict.SHADOW: _S.SHADOWED,
+    Verdict.SUGGEST: _S.SUGGESTED,
+    Verdict.ASK: _S.OPEN,
+    Verdict.ALLOW: _S.ALLOWED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +125,10 @@ class Proposal:
     def altered(self) -> frozenset[str]:
         """The fields that the action changes."""
         return frozenset(
-            name for name, value in self.after.fields.items()
+            name
+            for name, value in self.after.fields.items()
             if name not in self.before.fields or self.before.fields[name] != value
-        )  # fmt: skip
+        )
 
     def to(self, state: ProposalState, note: str = "", execute_by: datetime | None = None) -> Proposal:
         if state not in NEXT.get(self.state, frozenset()):
@@ -134,41 +138,87 @@ class Proposal:
     def request(self, at: datetime) -> Request:
         """What policy is asked about it."""
         return Request(
-            self.action, self.arguments, self.target, self.risk, at, dict(self.before.fields), self.untrusted,
+            self.action,
+            self.arguments,
+            self.target,
+            self.risk,
+            at,
+            dict(self.before.fields),
+            self.untrusted,
             self.aside,
-        )  # fmt: skip
+        )
 
     def sealed(self) -> dict[str, Json]:
         """What the digest covers, as plain JSON."""
         return {
-            "id": self.id, "incident": self.incident, "n": self.n, "parent": self.parent, "action": self.action,
-            "arguments": dict(self.arguments), "target": _target_json(self.target), "risk": str(self.risk),
-            "before": _state_json(self.before), "after": _state_json(self.after), "key": self.key,
-            "success": self.success.to_json(), "baseline": list(self.baseline),
+            "id": self.id,
+            "incident": self.incident,
+            "n": self.n,
+            "parent": self.parent,
+            "action": self.action,
+            "arguments": dict(self.arguments),
+            "target": _target_json(self.target),
+            "risk": str(self.risk),
+            "before": _state_json(self.before),
+            "after": _state_json(self.after),
+            "key": self.key,
+            "success": self.success.to_json(),
+            "baseline": list(self.baseline),
             "undo": {"action": self.undo.action, "arguments": dict(self.undo.arguments), "command": self.undo.command}
-            if self.undo else None,
-            "undo_covered": self.undo_covered, "covered": self.covered, "untrusted": list(self.untrusted),
-            "policy_version": self.policy_version, "verdict": str(self.verdict), "rule": self.rule, "command": self.command, "dry_run": self.dry_run,
+            if self.undo
+            else None,
+            "undo_covered": self.undo_covered,
+            "covered": self.covered,
+            "untrusted": list(self.untrusted),
+            "policy_version": self.policy_version,
+            "verdict": str(self.verdict),
+            "rule": self.rule,
+            "command": self.command,
+            "dry_run": self.dry_run,
             "why": self.why,
-            "cause": {"component": self.cause.component, "fault": str(self.cause.fault), "confidence": self.cause.confidence},
-            "requester": self.requester, "requester_person": self.requester_person, "created_at": iso(self.created_at),
-            "approve_by": iso(self.approve_by), "execute_within_s": self.execute_within.total_seconds(),
-            "quorum": self.quorum, "approvers": list(self.approvers),
+            "cause": {
+                "component": self.cause.component,
+                "fault": str(self.cause.fault),
+                "confidence": self.cause.confidence,
+            },
+            "requester": self.requester,
+            "requester_person": self.requester_person,
+            "created_at": iso(self.created_at),
+            "approve_by": iso(self.approve_by),
+            "execute_within_s": self.execute_within.total_seconds(),
+            "quorum": self.quorum,
+            "approvers": list(self.approvers),
             "requester_may_approve": self.requester_may_approve,
-        } | ({"aside": True} if self.aside else {})  # fmt: skip
+        } | ({"aside": True} if self.aside else {})
 
     def to_json(self) -> dict[str, Json]:
         """For the timeline and `approvals show`: what was sealed, with the target as words, and what has become of it."""
         last = self.execute_by or self.approve_by + self.execute_within
         return self.sealed() | {
-            "target": str(self.target), "place": _target_json(self.target), "digest": self.digest,
-            "state": str(self.state), "note": self.note, "execute_by": iso(last),
-        }  # fmt: skip
+            "target": str(self.target),
+            "place": _target_json(self.target),
+            "digest": self.digest,
+            "state": str(self.state),
+            "note": self.note,
+            "execute_by": iso(last),
+        }
 
     def listed(self, decisions: list[Json]) -> dict[str, Json]:
         """One entry of `approvals list --json`."""
         whole = self.to_json()
-        keys = ("id", "incident", "action", "arguments", "target", "risk", "digest", "state", "approve_by", "execute_by", "quorum")  # fmt: skip
+        keys = (
+            "id",
+            "incident",
+            "action",
+            "arguments",
+            "target",
+            "risk",
+            "digest",
+            "state",
+            "approve_by",
+            "execute_by",
+            "quorum",
+        )
         return {key: whole[key] for key in keys} | {"decisions": decisions}
 
 

@@ -20,10 +20,16 @@ async def add(tx: Transaction, proposal: Proposal) -> None:
     await proposals.add(
         tx,
         ProposalRow(
-            proposal.id, proposal.incident, proposal.n, proposal.digest, str(proposal.state), proposal.note,
-            proposal.execute_by, proposal.sealed(),
+            proposal.id,
+            proposal.incident,
+            proposal.n,
+            proposal.digest,
+            str(proposal.state),
+            proposal.note,
+            proposal.execute_by,
+            proposal.sealed(),
         ),
-    )  # fmt: skip
+    )
 
 
 async def find(tx: Transaction, proposal: str) -> Proposal | None:

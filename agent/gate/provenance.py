@@ -89,9 +89,11 @@ def _origin(value: Json, sources: Sources) -> Origin:
         each: Sequence[Origin] = [_origin(one, sources) for one in value]
         return next((o for o in each if not o.trusted), each[0] if each else Origin.UNTRUSTED)
     places = (
-        (Origin.CATALOG, sources.catalog), (Origin.PLATFORM, sources.platform), (Origin.PERSON, sources.people),
+        (Origin.CATALOG, sources.catalog),
+        (Origin.PLATFORM, sources.platform),
+        (Origin.PERSON, sources.people),
         (Origin.RUNBOOK, sources.runbook),
-    )  # fmt: skip
+    )
     return next((origin for origin, names in places if str(value) in names), Origin.UNTRUSTED)
 
 

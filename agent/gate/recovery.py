@@ -20,9 +20,19 @@ SCRAPES = 2  # it has to hold for as many at least
 USUAL_INTERVAL = timedelta(minutes=1)  # between two scrapes, where nobody says
 # what a platform says of its own objects: that the action happened, never that it helped
 _OF_OBJECTS = frozenset(
-    {"describe_workload", "workload_events", "rollout_history", "model_versions", "model_lineage", "served_version",
-     "recent_changes", "describe_service", "search_runbooks", "open_evidence"}
-)  # fmt: skip
+    {
+        "describe_workload",
+        "workload_events",
+        "rollout_history",
+        "model_versions",
+        "model_lineage",
+        "served_version",
+        "recent_changes",
+        "describe_service",
+        "search_runbooks",
+        "open_evidence",
+    }
+)
 _OBJECT_METRIC = re.compile(
     r"kube_[a-z]+_(spec_\w+|metadata_generation|created|labels|annotations|info|status_observed_generation"
     r"|status_replicas(_available|_ready|_updated|_current)?)"

@@ -89,9 +89,10 @@ async def _gap(tx: Transaction, incident: str, anchored: Mapping[int, frozenset[
     known = {event.n: event.hash for event in events}
     accepted = [gap for event in events if (gap := gap_in(event.kind, event.data)) is not None]
     missing = [
-        n for n, told in anchored.items()
+        n
+        for n, told in anchored.items()
         if told != {known.get(n)} and not any(gap.since <= n <= gap.until for gap in accepted)
-    ]  # fmt: skip
+    ]
     after = events[-1].n if events else 0
     return Gap(min(missing[0], after + 1), after, max(*anchored, after)) if missing else None
 
@@ -114,9 +115,10 @@ async def _settle(tx: Transaction, incident: str, gap: Gap | None, said: _Word) 
     starts = tx.anchors.starts_of(incident)
     known = await proposal_store.of(tx, incident)
     gone = tuple(
-        start for n, start in sorted(starts.items())
+        start
+        for n, start in sorted(starts.items())
         if gap is not None and n >= gap.since and start.proposal not in {p.id for p in known}
-    )  # fmt: skip
+    )
     before = await incidents.get(tx, incident)
     incident_row = before or await _made_anew(tx, incident, said)
     what = "the database was put back" if gap else "the anchors were lost"
@@ -168,9 +170,13 @@ async def _unknown(tx: Transaction, proposal: Proposal, start: Start | None, sai
     ended = replace(row, intent_at=row.intent_at or begun, outcome=Outcome.UNKNOWN, why=why, ended_at=said.now)
     await executions.end(tx, ended)
     told = OutcomeKnown(
-        proposal=proposal.id, outcome="UNKNOWN", why=why, values={}, restored=begun is not None,
+        proposal=proposal.id,
+        outcome="UNKNOWN",
+        why=why,
+        values={},
+        restored=begun is not None,
         state=str(ProposalState.UNKNOWN),
-    )  # fmt: skip
+    )
     await timeline.append(tx, proposal.incident, told, "stanch", said.now, f"outcome:{proposal.id}")
     await proposal_store.put(tx, proposal, ProposalState.UNKNOWN, why)
 
@@ -200,8 +206,9 @@ def _question(text: str, gap: Gap | None, unknown: Sequence[Proposal], gone: Seq
         lines.append(f"What stood in events {gap.since} to {gap.until} is lost here.")
     lines += [
         f"{p.id} ({p.action} on {p.target}) may have been done: look at its target, then `stanch approvals settle {p.id} "
-        "--done` or `--not-done`." for p in unknown
-    ]  # fmt: skip
+        "--done` or `--not-done`."
+        for p in unknown
+    ]
     lines += [f"{s.proposal} was started at {s.at:%Y-%m-%d %H:%M} UTC on {s.target}: look at it." for s in gone]
     lines.append("Should it go on? Answer here, or take it over.")
     return " ".join(lines)

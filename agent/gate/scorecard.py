@@ -105,14 +105,23 @@ class Row:
 
     def to_json(self) -> dict[str, Json]:
         return {
-            "action": self.action, "environment": self.environment or None, "risk": self.risk, "verdict": self.verdict,
-            "rule": self.rule, "proposals": len(self.records), "judged": self.judged,
+            "action": self.action,
+            "environment": self.environment or None,
+            "risk": self.risk,
+            "verdict": self.verdict,
+            "rule": self.rule,
+            "proposals": len(self.records),
+            "judged": self.judged,
             "agreement": None if self.agreement is None else round(self.agreement, 3),
-            "fates": {str(fate): self.count(fate) for fate in Fate}, "wrong_causes": self.wrong_causes,
-            "minutes_to_approve": self.minutes_to_approve, "overrides": self.overrides, "undos": self.undos,
+            "fates": {str(fate): self.count(fate) for fate in Fate},
+            "wrong_causes": self.wrong_causes,
+            "minutes_to_approve": self.minutes_to_approve,
+            "overrides": self.overrides,
+            "undos": self.undos,
             "outcomes": {name: self.outcomes[name] for name in ("DONE", "NOT_DONE", "UNKNOWN")},
-            "recovered": sum(one.recovered is True for one in self.records), "not_recovered": self.not_recovered,
-        }  # fmt: skip
+            "recovered": sum(one.recovered is True for one in self.records),
+            "not_recovered": self.not_recovered,
+        }
 
 
 def rows(incident_views: Iterable[IncidentView]) -> list[Row]:
@@ -147,11 +156,19 @@ def _record(incident_view: IncidentView, proposal: ProposalSealed) -> Record:
     children = [incident_view.outcomes.get(p.id) for p in incident_view.proposals.values() if p.parent == name]
     undone = any(child is not None and child.payload.outcome == "DONE" for child in children)
     return Record(
-        proposal.action, proposal.environment, proposal.verdict, proposal.rule, proposal.risk, iso(proposal.created_at),
-        fate, _wrong_cause(incident_view, proposal, fate, recovered),
+        proposal.action,
+        proposal.environment,
+        proposal.verdict,
+        proposal.rule,
+        proposal.risk,
+        iso(proposal.created_at),
+        fate,
+        _wrong_cause(incident_view, proposal, fate, recovered),
         _to_approve(incident_view, proposal) if fate is Fate.APPROVED else None,
-        outcome.payload.outcome if outcome is not None else None, recovered, undone,
-    )  # fmt: skip
+        outcome.payload.outcome if outcome is not None else None,
+        recovered,
+        undone,
+    )
 
 
 def fate_of(incident_view: IncidentView, proposal: ProposalSealed) -> Fate:

@@ -48,12 +48,17 @@ async def first_difference(tx: Transaction, incident: str) -> tuple[int, str] | 
         checks = [
             *_proposals(events, docket, executor),
             *_decisions(events, await _rows(tx, decisions, decisions.c.proposal.in_(of_docket))),
-            *_executions(tx, events, executor), *_targets(executor, docket),
+            *_executions(tx, events, executor),
+            *_targets(executor, docket),
             *_evidence(events, await _rows(tx, evidence, evidence.c.incident == incident)),
             *_incident(incident, events, await _rows(tx, incident_rows, incident_rows.c.id == incident)),
             *_keys(await _rows(tx, event_rows, event_rows.c.incident == incident)),
-            *((0, f"the executor counts {row['proposal']} to {row['incident']}") for row in executor if row["incident"] != incident),
-        ]  # fmt: skip
+            *(
+                (0, f"the executor counts {row['proposal']} to {row['incident']}")
+                for row in executor
+                if row["incident"] != incident
+            ),
+        ]
     except (ValueError, KeyError, TypeError, StatementError, StanchError) as error:
         return 0, f"a row of the gate's tables cannot be read any more: {str(error).splitlines()[0]}"
     return min(checks, key=lambda found: (found[0] == 0, found), default=None)  # what an event tells of comes first

@@ -79,10 +79,16 @@ class RunContext:
         if service and "cluster" not in labels and len(service.clusters) == 1:
             labels["cluster"] = service.clusters[0]
         return Context(
-            clock=self.clock, as_of=self.clock.now(), backends=self.backends, catalog=self.catalog(),
-            changes=PostedChanges(self.db), evidence=Bodies(self.db, incident_view.incident.id), evidence_index=LibraryShelf(self.library),
-            labels=labels, http=self.http,
-        )  # fmt: skip
+            clock=self.clock,
+            as_of=self.clock.now(),
+            backends=self.backends,
+            catalog=self.catalog(),
+            changes=PostedChanges(self.db),
+            evidence=Bodies(self.db, incident_view.incident.id),
+            evidence_index=LibraryShelf(self.library),
+            labels=labels,
+            http=self.http,
+        )
 
     async def context_of(self, incident_id: str) -> Context:
         """As `context`, by id; an incident that is not kept has no labels."""

@@ -54,10 +54,15 @@ class Silence:
 
     def to_json(self, now: int) -> dict[str, Any]:
         return {
-            "id": self.id, "status": {"state": self.state(now)}, "updatedAt": iso(moment(self.updated_ms)),
-            "comment": self.comment, "createdBy": self.by, "endsAt": iso(moment(self.ends_ms)),
-            "matchers": [m.to_json() for m in self.matchers], "startsAt": iso(moment(self.starts_ms)),
-        }  # fmt: skip
+            "id": self.id,
+            "status": {"state": self.state(now)},
+            "updatedAt": iso(moment(self.updated_ms)),
+            "comment": self.comment,
+            "createdBy": self.by,
+            "endsAt": iso(moment(self.ends_ms)),
+            "matchers": [m.to_json() for m in self.matchers],
+            "startsAt": iso(moment(self.starts_ms)),
+        }
 
 
 def silences(world: World) -> dict[str, Silence]:
@@ -115,10 +120,14 @@ def routes(world: World, firing: Callable[[], Sequence[Alert]]) -> list[Route]:
         return answer({})
 
     def status(request: Request) -> Response:
-        return answer({
-            "cluster": {"peers": [], "status": "disabled"}, "config": {"original": f"route:\n  receiver: {RECEIVER}\n"},
-            "uptime": iso(moment(world.sim.grid.first_ms)), "versionInfo": {"version": "0.33.1", "branch": "HEAD"},
-        })  # fmt: skip
+        return answer(
+            {
+                "cluster": {"peers": [], "status": "disabled"},
+                "config": {"original": f"route:\n  receiver: {RECEIVER}\n"},
+                "uptime": iso(moment(world.sim.grid.first_ms)),
+                "versionInfo": {"version": "0.33.1", "branch": "HEAD"},
+            }
+        )
 
     return [
         Route(f"{API}/alerts", alerts, methods=["GET"]),
@@ -147,11 +156,16 @@ def _as_v2(world: World, alert: Alert) -> dict[str, Any]:
         if s.state(now) == "active" and all(m.holds(alert["labels"]) for m in s.matchers)
     ]
     return {
-        "annotations": alert["annotations"], "endsAt": iso(moment(now + 240_000)), "fingerprint": alert["fingerprint"],
-        "receivers": [{"name": RECEIVER}], "startsAt": alert["startsAt"],
+        "annotations": alert["annotations"],
+        "endsAt": iso(moment(now + 240_000)),
+        "fingerprint": alert["fingerprint"],
+        "receivers": [{"name": RECEIVER}],
+        "startsAt": alert["startsAt"],
         "status": {"inhibitedBy": [], "mutedBy": [], "silencedBy": by, "state": "suppressed" if by else "active"},
-        "updatedAt": iso(moment(now)), "generatorURL": alert["generatorURL"], "labels": alert["labels"],
-    }  # fmt: skip
+        "updatedAt": iso(moment(now)),
+        "generatorURL": alert["generatorURL"],
+        "labels": alert["labels"],
+    }
 
 
 def _silence(world: World, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,14 +179,23 @@ def _silence(world: World, body: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError("invalid silence: end time must not be in the past")
     old = str(body.get("id") or "")
     return {
-        "id": old if old in silences(world) else str(uuid.uuid5(uuid.NAMESPACE_URL, f"{now}/{len(world.applied)}/{body}")),
+        "id": old
+        if old in silences(world)
+        else str(uuid.uuid5(uuid.NAMESPACE_URL, f"{now}/{len(world.applied)}/{body}")),
         "matchers": [
-            {"name": str(m["name"]), "value": str(m["value"]), "isRegex": bool(m.get("isRegex")), "isEqual": bool(m.get("isEqual", True))}
+            {
+                "name": str(m["name"]),
+                "value": str(m["value"]),
+                "isRegex": bool(m.get("isRegex")),
+                "isEqual": bool(m.get("isEqual", True)),
+            }
             for m in matchers
         ],
-        "starts_ms": max(starts, now) if old not in silences(world) else starts, "ends_ms": ends,
-        "by": str(body.get("createdBy", "")), "comment": str(body.get("comment", "")),
-    }  # fmt: skip
+        "starts_ms": max(starts, now) if old not in silences(world) else starts,
+        "ends_ms": ends,
+        "by": str(body.get("createdBy", "")),
+        "comment": str(body.get("comment", "")),
+    }
 
 
 def webhook_body(alerts: Sequence[Alert], group: Mapping[str, str], external_url: str) -> dict[str, Any]:
@@ -183,8 +206,14 @@ def webhook_body(alerts: Sequence[Alert], group: Mapping[str, str], external_url
         return {k: v for k, v in first.items() if all(alert[part].get(k) == v for alert in alerts)}
 
     return {
-        "receiver": RECEIVER, "status": "firing" if any(a["status"] == "firing" for a in alerts) else "resolved",
-        "alerts": list(alerts), "groupLabels": dict(group), "commonLabels": shared("labels"),
-        "commonAnnotations": shared("annotations"), "externalURL": external_url, "version": "4",
-        "groupKey": "{}:{" + ", ".join(f'{k}="{v}"' for k, v in group.items()) + "}", "truncatedAlerts": 0,
-    }  # fmt: skip
+        "receiver": RECEIVER,
+        "status": "firing" if any(a["status"] == "firing" for a in alerts) else "resolved",
+        "alerts": list(alerts),
+        "groupLabels": dict(group),
+        "commonLabels": shared("labels"),
+        "commonAnnotations": shared("annotations"),
+        "externalURL": external_url,
+        "version": "4",
+        "groupKey": "{}:{" + ", ".join(f'{k}="{v}"' for k, v in group.items()) + "}",
+        "truncatedAlerts": 0,
+    }

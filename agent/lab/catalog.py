@@ -62,23 +62,30 @@ def _service(spec: ServiceSpec, clusters: Sequence[str]) -> dict[str, Any]:
 
 def _model(url: str) -> dict[str, Any]:
     return {
-        "registry_name": MODEL, "alias": ALIAS, "served_by": MODEL, "features_from": ["feature-pipeline"], "owner": "ml-platform",
+        "registry_name": MODEL,
+        "alias": ALIAS,
+        "served_by": MODEL,
+        "features_from": ["feature-pipeline"],
+        "owner": "ml-platform",
         "served_version": f'count by (version) (model_served_version_info{{model="{MODEL}"}})',
         "quality": f'model_prediction_error_ratio{{model="{MODEL}",metric="wape"}}',
         "labels_complete_until": f'model_labels_complete_until_seconds{{model="{MODEL}"}}',
         "freshness": f'feature_last_updated_seconds{{model="{MODEL}"}}',
         "freshness_limit": "PT26H",
         "drift_source": f"{url}/reports/",
-    }  # fmt: skip
+    }
 
 
 def kubeconfig(clusters: Sequence[str], url: str) -> dict[str, Any]:
     return {
-        "apiVersion": "v1", "kind": "Config", "current-context": clusters[0], "preferences": {},
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": clusters[0],
+        "preferences": {},
         "clusters": [{"name": c, "cluster": {"server": f"{url}/kubernetes/{c}"}} for c in clusters],
         "users": [{"name": "lab", "user": {"token": "lab"}}],
         "contexts": [{"name": c, "context": {"cluster": c, "user": "lab", "namespace": "default"}} for c in clusters],
-    }  # fmt: skip
+    }
 
 
 def configuration(clusters: Sequence[str], url: str) -> dict[str, str]:

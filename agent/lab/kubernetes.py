@@ -111,15 +111,30 @@ def _groups(world: ClusterWorld, request: Request, body: Any) -> Response:
 
 def _resources(world: ClusterWorld, request: Request, body: Any) -> Response:
     found = [
-        {"name": plural, "singularName": kind.lower(), "namespaced": namespaced, "kind": kind, "verbs": verbs,
-         "shortNames": short}
+        {
+            "name": plural,
+            "singularName": kind.lower(),
+            "namespaced": namespaced,
+            "kind": kind,
+            "verbs": verbs,
+            "shortNames": short,
+        }
         for plural, (kind, short, namespaced, verbs) in KINDS.get(_group(request), {}).items()
-    ]  # fmt: skip
+    ]
     if not found:
         return _nothing_here(world, request, body)
     if _group(request) == "apps/v1":
-        found.append({"name": "deployments/scale", "singularName": "", "namespaced": True, "group": "autoscaling",
-                      "version": "v1", "kind": "Scale", "verbs": ["get", "patch", "update"]})  # fmt: skip
+        found.append(
+            {
+                "name": "deployments/scale",
+                "singularName": "",
+                "namespaced": True,
+                "group": "autoscaling",
+                "version": "v1",
+                "kind": "Scale",
+                "verbs": ["get", "patch", "update"],
+            }
+        )
     return JSONResponse(
         {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": _group(request), "resources": found}
     )

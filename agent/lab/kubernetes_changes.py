@@ -27,9 +27,15 @@ class Failure(Exception):
         super().__init__(message)
         self.code = code
         self.body = {
-            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message,
-            "reason": reason, "details": details or {}, "code": code,
-        }  # fmt: skip
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": message,
+            "reason": reason,
+            "details": details or {},
+            "code": code,
+        }
 
 
 def changed(method: str, kind: str, before: Document, body: Any, d: Deployment) -> Document:

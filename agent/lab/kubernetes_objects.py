@@ -118,9 +118,13 @@ def _status(d: Deployment) -> Document:
 def _condition(kind: str, holds: bool, reason: str, since: str) -> Document:
     status = "True" if holds else "False"
     return {
-        "type": kind, "status": status, "reason": reason, "message": reason, "lastUpdateTime": since,
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": reason,
+        "lastUpdateTime": since,
         "lastTransitionTime": since,
-    }  # fmt: skip
+    }
 
 
 def owner(d: Deployment, pod: Pod) -> Revision:
@@ -174,9 +178,13 @@ def _replica_set(d: Deployment, hash_: str, revisions: Sequence[Revision], curre
 
 def _owner(kind: str, name: str, owner_uid: str) -> Document:
     return {
-        "apiVersion": "apps/v1", "kind": kind, "name": name, "uid": owner_uid, "controller": True,
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "name": name,
+        "uid": owner_uid,
+        "controller": True,
         "blockOwnerDeletion": True,
-    }  # fmt: skip
+    }
 
 
 def pods(d: Deployment) -> list[Document]:
@@ -191,10 +199,17 @@ def _pod(d: Deployment, pod: Pod) -> Document:
     body["spec"]["containers"][0]["image"] = image
     waits = bool(pod.waiting_reason)
     status: Document = {
-        "name": d.name, "image": image, "imageID": f"lab/{image}", "ready": pod.ready, "started": not waits,
-        "restartCount": pod.restarts, "lastState": {},
-        "state": {"waiting": {"reason": pod.waiting_reason}} if waits else {"running": {"startedAt": stamp(pod.started_ms)}},
-    }  # fmt: skip
+        "name": d.name,
+        "image": image,
+        "imageID": f"lab/{image}",
+        "ready": pod.ready,
+        "started": not waits,
+        "restartCount": pod.restarts,
+        "lastState": {},
+        "state": {"waiting": {"reason": pod.waiting_reason}}
+        if waits
+        else {"running": {"startedAt": stamp(pod.started_ms)}},
+    }
     if pod.last_terminated_reason:
         reason, at = pod.last_terminated_reason, stamp(pod.started_ms)
         code = EXIT_CODES.get(reason, 1)
@@ -211,7 +226,9 @@ def _pod(d: Deployment, pod: Pod) -> Document:
             "creationTimestamp": stamp(pod.started_ms),
             "labels": {**_labels(d), HASH: hash_},
             "annotations": dict(revision.annotations),
-            "ownerReferences": [_owner("ReplicaSet", f"{d.name}-{hash_}", uid("replicaset", d.namespace, d.name, hash_))],
+            "ownerReferences": [
+                _owner("ReplicaSet", f"{d.name}-{hash_}", uid("replicaset", d.namespace, d.name, hash_))
+            ],
         },
         "spec": {**body["spec"], "nodeName": pod.node},
         "status": {
@@ -220,7 +237,7 @@ def _pod(d: Deployment, pod: Pod) -> Document:
             "conditions": [{"type": "Ready", "status": ready}, {"type": "PodScheduled", "status": "True"}],
             "containerStatuses": [status],
         },
-    }  # fmt: skip
+    }
 
 
 def autoscaler(d: Deployment) -> Document:
@@ -293,7 +310,7 @@ def scale(d: Deployment) -> Document:
         "metadata": metadata,
         "spec": {"replicas": d.replicas},
         "status": {"replicas": len(d.pods), "selector": f"app={d.name}"},
-    }  # fmt: skip
+    }
 
 
 def listed(world: ClusterWorld, plural: str) -> list[Document]:

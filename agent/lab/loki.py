@@ -119,9 +119,14 @@ def streams(world: World) -> Iterator[Stream]:
             for life in flow.rollouts.lives:
                 if life.start_ms <= world.now_ms():
                     labels = {
-                        "cluster": cluster, "namespace": flow.spec.namespace, "service": flow.spec.name,
-                        "app": flow.spec.deployment, "pod": life.name, "container": flow.spec.deployment, "node": life.node,
-                    }  # fmt: skip
+                        "cluster": cluster,
+                        "namespace": flow.spec.namespace,
+                        "service": flow.spec.name,
+                        "app": flow.spec.deployment,
+                        "pod": life.name,
+                        "container": flow.spec.deployment,
+                        "node": life.node,
+                    }
                     yield labels, cluster, flow, life
 
 

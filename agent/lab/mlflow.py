@@ -43,16 +43,22 @@ def missing(what: str) -> MlflowError:
 def routes(world: World) -> list[Route]:
     registry = Registry(world)
     reads: dict[str, Callable[[Parameters], Any]] = {
-        "registered-models/get": registry.model, "registered-models/search": registry.models,
-        "registered-models/alias": registry.alias, "model-versions/get": registry.version,
-        "model-versions/search": registry.search, "runs/get": registry.run,
-        "metrics/get-history": registry.history, "artifacts/list": registry.artifacts,
-    }  # fmt: skip
+        "registered-models/get": registry.model,
+        "registered-models/search": registry.models,
+        "registered-models/alias": registry.alias,
+        "model-versions/get": registry.version,
+        "model-versions/search": registry.search,
+        "runs/get": registry.run,
+        "metrics/get-history": registry.history,
+        "artifacts/list": registry.artifacts,
+    }
     writes: dict[tuple[str, str], Callable[[Parameters], Any]] = {
-        ("POST", "registered-models/alias"): registry.set_alias, ("DELETE", "registered-models/alias"): registry.delete_alias,
-        ("POST", "runs/search"): registry.runs, ("POST", "experiments/search"): registry.experiments,
+        ("POST", "registered-models/alias"): registry.set_alias,
+        ("DELETE", "registered-models/alias"): registry.delete_alias,
+        ("POST", "runs/search"): registry.runs,
+        ("POST", "experiments/search"): registry.experiments,
         ("POST", "registered-models/get-latest-versions"): registry.latest,
-    }  # fmt: skip
+    }
     found = [Route(f"{API}/{path}", _read(page), methods=["GET"]) for path, page in reads.items()]
     found += [Route(f"{API}/{path}", _write(page), methods=[method]) for (method, path), page in writes.items()]
     found.append(Route("/mlflow/get-artifact", _read(registry.artifact), methods=["GET"]))
@@ -126,11 +132,19 @@ class Registry:
     def _as_version(self, version: ModelVersion, aliases: bool = False) -> dict[str, Any]:
         run = run_id(version)
         found: dict[str, Any] = {
-            "name": MODEL, "version": version.number, "creation_timestamp": version.at_ms, "last_updated_timestamp": version.at_ms,
-            "current_stage": "None", "description": "", "source": f"mlflow-artifacts:/{EXPERIMENT}/{run}/artifacts/model",
-            "run_id": run, "status": "READY", "tags": [{"key": "data.version", "value": version.data_version}], "run_link": "",
+            "name": MODEL,
+            "version": version.number,
+            "creation_timestamp": version.at_ms,
+            "last_updated_timestamp": version.at_ms,
+            "current_stage": "None",
+            "description": "",
+            "source": f"mlflow-artifacts:/{EXPERIMENT}/{run}/artifacts/model",
+            "run_id": run,
+            "status": "READY",
+            "tags": [{"key": "data.version", "value": version.data_version}],
+            "run_link": "",
             "user_id": version.by,
-        }  # fmt: skip
+        }
         mine = [alias for alias, number in self._aliases().items() if number == version.number]
         return found | ({"aliases": mine} if aliases and mine else {})
 
@@ -138,11 +152,14 @@ class Registry:
         versions = self._versions()
         moved = [at for at, _ in self.world.sim.aliases if at <= self.world.now_ms()]
         return {
-            "name": MODEL, "creation_timestamp": versions[0].at_ms, "last_updated_timestamp": max([versions[-1].at_ms, *moved]),
-            "description": "retail demand", "latest_versions": [self._as_version(versions[-1])],
+            "name": MODEL,
+            "creation_timestamp": versions[0].at_ms,
+            "last_updated_timestamp": max([versions[-1].at_ms, *moved]),
+            "description": "retail demand",
+            "latest_versions": [self._as_version(versions[-1])],
             "tags": [{"key": "task", "value": "forecast"}],
             "aliases": [{"alias": alias, "version": number} for alias, number in self._aliases().items()],
-        }  # fmt: skip
+        }
 
     def model(self, parameters: Parameters) -> Any:
         self._known(parameters)
@@ -188,10 +205,12 @@ class Registry:
         )
         most = int(str(parameters.get("max_results") or 200))
         found = [
-            version for version in reversed(self._versions())
-            if wanted.get("name", MODEL) == MODEL and wanted.get("run_id", run_id(version)) == run_id(version)
+            version
+            for version in reversed(self._versions())
+            if wanted.get("name", MODEL) == MODEL
+            and wanted.get("run_id", run_id(version)) == run_id(version)
             and wanted.get("version_number", version.number) == version.number
-        ]  # fmt: skip
+        ]
         return {"model_versions": [self._as_version(version) for version in found[:most]]} if found else {}
 
     # Runs: each version came out of one
@@ -207,17 +226,28 @@ class Registry:
         run, begin = run_id(version), version.at_ms - 7 * 60_000
         return {
             "info": {
-                "run_uuid": run, "experiment_id": EXPERIMENT, "run_name": f"train-{version.number}", "user_id": version.by,
-                "status": "FINISHED", "start_time": begin, "end_time": version.at_ms - 5000,
-                "artifact_uri": f"mlflow-artifacts:/{EXPERIMENT}/{run}/artifacts", "lifecycle_stage": "active", "run_id": run,
+                "run_uuid": run,
+                "experiment_id": EXPERIMENT,
+                "run_name": f"train-{version.number}",
+                "user_id": version.by,
+                "status": "FINISHED",
+                "start_time": begin,
+                "end_time": version.at_ms - 5000,
+                "artifact_uri": f"mlflow-artifacts:/{EXPERIMENT}/{run}/artifacts",
+                "lifecycle_stage": "active",
+                "run_id": run,
             },
             "data": {
                 "metrics": [_metric("wape", version.wape, version.at_ms), _metric("rows", 1.8e6, version.at_ms)],
                 "params": [{"key": key, "value": value} for key, value in self._parameters(version).items()],
-                "tags": [{"key": "data.version", "value": version.data_version}, {"key": "mlflow.runName", "value": f"train-{version.number}"}],
+                "tags": [
+                    {"key": "data.version", "value": version.data_version},
+                    {"key": "mlflow.runName", "value": f"train-{version.number}"},
+                ],
             },
-            "inputs": {}, "outputs": {},
-        }  # fmt: skip
+            "inputs": {},
+            "outputs": {},
+        }
 
     def _parameters(self, version: ModelVersion) -> dict[str, str]:
         known = learned(self.world.scenario, self.world.seed).get(version.number)
@@ -235,10 +265,19 @@ class Registry:
 
     def experiments(self, parameters: Parameters) -> Any:
         made = self._versions()[0].at_ms
-        return {"experiments": [{
-            "experiment_id": EXPERIMENT, "name": "demand", "artifact_location": f"mlflow-artifacts:/{EXPERIMENT}",
-            "lifecycle_stage": "active", "last_update_time": made, "creation_time": made, "workspace": "default",
-        }]}  # fmt: skip
+        return {
+            "experiments": [
+                {
+                    "experiment_id": EXPERIMENT,
+                    "name": "demand",
+                    "artifact_location": f"mlflow-artifacts:/{EXPERIMENT}",
+                    "lifecycle_stage": "active",
+                    "last_update_time": made,
+                    "creation_time": made,
+                    "workspace": "default",
+                }
+            ]
+        }
 
     def history(self, parameters: Parameters) -> Any:
         version, key = self._run_of(parameters), self._given(parameters, "metric_key")

@@ -81,8 +81,12 @@ def report(world: World, at_ms: int) -> dict[str, Any]:
 def _metric(name: str, config: dict[str, Any], value: Any) -> dict[str, Any]:
     shown = ",".join(f"{key}={config[key]}" for key in config)
     full = f"{name}({shown})"
-    return {"id": hashlib.md5(full.encode(), usedforsecurity=False).hexdigest(), "metric_name": full,
-            "config": {"type": V2 + name, **config}, "value": value}  # fmt: skip
+    return {
+        "id": hashlib.md5(full.encode(), usedforsecurity=False).hexdigest(),
+        "metric_name": full,
+        "config": {"type": V2 + name, **config},
+        "value": value,
+    }
 
 
 def _distance(learning: Learning, place: int, now: slice) -> tuple[str, float]:

@@ -21,8 +21,15 @@ from agent.lab.world.noise import generator
 
 FOLDER = Path(__file__).parent / "scenarios"
 ServiceName: TypeAlias = Literal[
-    "web", "checkout", "payments", "catalog-db", "order-worker", "demand-forecast", "feature-pipeline", "inventory-planner"
-]  # fmt: skip
+    "web",
+    "checkout",
+    "payments",
+    "catalog-db",
+    "order-worker",
+    "demand-forecast",
+    "feature-pipeline",
+    "inventory-planner",
+]
 FeatureName: TypeAlias = Literal["price", "promo", "temperature", "sales_7d"]
 E = TypeVar("E", bound="Part")
 
@@ -199,10 +206,23 @@ class ChronicThrottling(Effect):
 
 
 AnyEffect: TypeAlias = Annotated[
-    Contention | Deploy | Surge | Hang | Promotion | PinnedServing | FeatureBug | LatePartition | LabelsLate
-    | ConceptDrift | CovariateDrift | DiskGrowth | CertificateAge | SlowConsumer | ChronicThrottling,
+    Contention
+    | Deploy
+    | Surge
+    | Hang
+    | Promotion
+    | PinnedServing
+    | FeatureBug
+    | LatePartition
+    | LabelsLate
+    | ConceptDrift
+    | CovariateDrift
+    | DiskGrowth
+    | CertificateAge
+    | SlowConsumer
+    | ChronicThrottling,
     Field(discriminator="type"),
-]  # fmt: skip
+]
 
 
 class AlertRef(Part):

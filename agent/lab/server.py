@@ -104,11 +104,18 @@ class Lab:
         """Every face under its prefix."""
         clusters = {name: Cluster(self.world, name) for name in self.scenario.clusters}
         found: list[BaseRoute] = [
-            Mount("/prometheus", routes=prometheus.routes(self.samples, self.samples.rules, lambda: f"{self.url}/prometheus")),
-            *kubernetes.routes(clusters), *mlflow.routes(self.world), *loki.routes(self.world), *reports.routes(self.world),
-            *alertmanager.routes(self.world, self.alerts), *serving.routes(self.world),
+            Mount(
+                "/prometheus",
+                routes=prometheus.routes(self.samples, self.samples.rules, lambda: f"{self.url}/prometheus"),
+            ),
+            *kubernetes.routes(clusters),
+            *mlflow.routes(self.world),
+            *loki.routes(self.world),
+            *reports.routes(self.world),
+            *alertmanager.routes(self.world, self.alerts),
+            *serving.routes(self.world),
             Route("/metrics", self._metrics, methods=["GET"]),
-        ]  # fmt: skip
+        ]
         return Starlette(routes=found)
 
     def _metrics(self, request: Request) -> Response:
@@ -188,9 +195,14 @@ def _plain(drawn: Scenario) -> Mapping[str, Any]:
 
 
 async def serve_real_time(
-    folder: Path, scenario: str, seed: int, port: int, host: str = HOST, url: str = "",
+    folder: Path,
+    scenario: str,
+    seed: int,
+    port: int,
+    host: str = HOST,
+    url: str = "",
     written: tuple[Path, str] | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Run a scenario in real time until cancelled: its start is now, and `/metrics` shows the present.
 
     `written` is a folder for the configuration of an application over it, and the user of this machine who may approve.

@@ -51,7 +51,9 @@ def packaged() -> Embedder | NoEmbedder:
     except (PackageNotFoundError, ImportError, FileNotFoundError) as error:
         return NoEmbedder(f"Search is lexical only: the embedding model is not installed ({error}). {_INSTALL}.")
     if (found := _sha256(model)) != MODEL_SHA256:
-        return NoEmbedder(f"Search is lexical only: {model.name} has sha256 {found[:12]}…, not the expected {MODEL_SHA256[:12]}…. Reinstall the extra `minilm`.")  # fmt: skip
+        return NoEmbedder(
+            f"Search is lexical only: {model.name} has sha256 {found[:12]}…, not the expected {MODEL_SHA256[:12]}…. Reinstall the extra `minilm`."
+        )
     return MiniLM(model, tokenizer)
 
 

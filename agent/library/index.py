@@ -176,7 +176,9 @@ class Library:
                 self._shelved = self._shelved or Shelved(self._passages, embedder, self.cache, self.folders)
                 return self._shelved.ask(texts, len(self.books))
             except (ChromaError, OSError) as error:
-                self.notes.append(f"The search index in {self.cache} cannot be used ({error}); this time it is built in memory. Delete that folder.")  # fmt: skip
+                self.notes.append(
+                    f"The search index in {self.cache} cannot be used ({error}); this time it is built in memory. Delete that folder."
+                )
                 self._shelved = Shelved(self._passages, embedder, None, self.folders)
                 return self._shelved.ask(texts, len(self.books))
 

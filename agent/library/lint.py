@@ -96,7 +96,9 @@ def _review(book: Runbook, today: date) -> Iterator[Problem]:
     elif book.reviewed > today:
         yield _warning(book, 0, f"was reviewed on {book.reviewed}, which is yet to come. Correct stanch.reviewed.")
     elif today - book.reviewed > STALE_AFTER:
-        yield _warning(book, 0, f"was last reviewed {(today - book.reviewed).days} days ago. Read it and set stanch.reviewed.")  # fmt: skip
+        yield _warning(
+            book, 0, f"was last reviewed {(today - book.reviewed).days} days ago. Read it and set stanch.reviewed."
+        )
 
 
 def _headings(book: Runbook) -> Iterator[Problem]:
@@ -116,10 +118,14 @@ def _faults(book: Runbook) -> Iterator[Problem]:
             yield _warning(book, 0, f"### {topic} is no fault. Did you mean {close[0]}?")
     suggested = {check.suggests for check in book.checks if check.suggests}
     for fault in sorted(suggested - {Fault(t) for t in topics if t in known}):
-        yield _warning(book, 0, f"checks suggest {fault}, and Mitigation has no ### {fault}. Say what to do, or whom to call.")  # fmt: skip
+        yield _warning(
+            book, 0, f"checks suggest {fault}, and Mitigation has no ### {fault}. Say what to do, or whom to call."
+        )
     for action in book.actions:
         if action.fault not in suggested:
-            yield _warning(book, action.line, f"no check suggests {action.fault}, so this action is never proposed. Add a check.")  # fmt: skip
+            yield _warning(
+                book, action.line, f"no check suggests {action.fault}, so this action is never proposed. Add a check."
+            )
 
 
 def _check(book: Runbook, block: CheckBlock, reads: Schemas) -> Iterator[Problem]:

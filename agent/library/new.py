@@ -82,9 +82,14 @@ def template(name: str, today: date, alerts: Sequence[str] = (), kind: str = "in
     if not SKILL_NAME.match(name):
         raise UnusableInput(f"{name!r} is no name for a runbook. Take lower-case letters, digits and single hyphens.")
     return _TEMPLATE.format(
-        name=name, title=name.replace("-", " ").capitalize(), alerts=" ".join(alerts), kind=kind, owner=owner,
-        alerts_or_name=" or ".join(alerts) or name, today=today.isoformat(),
-    )  # fmt: skip
+        name=name,
+        title=name.replace("-", " ").capitalize(),
+        alerts=" ".join(alerts),
+        kind=kind,
+        owner=owner,
+        alerts_or_name=" or ".join(alerts) or name,
+        today=today.isoformat(),
+    )
 
 
 def write(folder: Path, name: str, today: date, alerts: Sequence[str] = (), kind: str = "infra") -> Path:

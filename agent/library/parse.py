@@ -140,9 +140,14 @@ def _foreign(data: dict[Json, Json], body: str, name: str, path: str, sha256: st
     prose = (line.strip() for section in sections for line in section.text.splitlines())
     first = next((line for line in prose if line and not line.startswith(("#", "<", "!", "|", "```", "---"))), "")
     return Runbook(
-        name=name, title=str(data.get("title") or title or name), description=str(data.get("description") or first)[:1024],
-        text=body, sections=tuple(sections), sha256=sha256, path=path,
-    )  # fmt: skip
+        name=name,
+        title=str(data.get("title") or title or name),
+        description=str(data.get("description") or first)[:1024],
+        text=body,
+        sections=tuple(sections),
+        sha256=sha256,
+        path=path,
+    )
 
 
 def safe_yaml(text: str, line: int) -> Json:

@@ -29,10 +29,31 @@ PROMQL_ARGUMENTS = frozenset({"promql"})
 KNOWN = ("service", "workload", "model", "namespace", "cluster", "before")
 RECENT_MINUTES = 5  # a success test looks at the last minutes only, so that a series that ended is no answer
 _ALLOWED = (
-    nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.Getattr, nodes.Getitem,
-    nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Neg, nodes.Pos, nodes.Compare,
-    nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.CondExpr, nodes.Filter, nodes.List, nodes.Tuple,
-)  # fmt: skip
+    nodes.Template,
+    nodes.Output,
+    nodes.TemplateData,
+    nodes.Name,
+    nodes.Const,
+    nodes.Getattr,
+    nodes.Getitem,
+    nodes.Add,
+    nodes.Sub,
+    nodes.Mul,
+    nodes.Div,
+    nodes.FloorDiv,
+    nodes.Mod,
+    nodes.Neg,
+    nodes.Pos,
+    nodes.Compare,
+    nodes.Operand,
+    nodes.And,
+    nodes.Or,
+    nodes.Not,
+    nodes.CondExpr,
+    nodes.Filter,
+    nodes.List,
+    nodes.Tuple,
+)
 _CLUSTER = re.compile(r"\bcluster\s*=\s*\{\{\s*cluster\s*\}\}")  # also the series that lack the label
 _FOUND = " found"  # no name of a block can have a space
 _FILTERS = frozenset({"int", "round", "abs", "min", "max", "lower", "upper"})

@@ -27,7 +27,18 @@ _STOP = frozenset(
         "were as within last our we i my what why how do does",
     )
 )
-_SUFFIXES = (("ations", ""), ("ation", ""), ("ies", "y"), ("ings", ""), ("ing", ""), ("ied", "y"), ("ed", ""), ("es", ""), ("s", ""), ("ly", ""))  # fmt: skip
+_SUFFIXES = (
+    ("ations", ""),
+    ("ation", ""),
+    ("ies", "y"),
+    ("ings", ""),
+    ("ing", ""),
+    ("ied", "y"),
+    ("ed", ""),
+    ("es", ""),
+    ("s", ""),
+    ("ly", ""),
+)
 
 
 def split_camel(text: str) -> str:

@@ -33,9 +33,12 @@ class Seen:
 
 
 def subjects_of(
-    labels: Labels, rule: Rule | None = None, recorded: Mapping[str, str] | None = None, owners: Owners | None = None,
+    labels: Labels,
+    rule: Rule | None = None,
+    recorded: Mapping[str, str] | None = None,
+    owners: Owners | None = None,
     catalog: Catalog | None = None,
-) -> tuple[Subject, ...]:  # fmt: skip
+) -> tuple[Subject, ...]:
     """What an alert is about: first what it names itself, then what that belongs to. Empty: it is about nothing, or says
     nothing of it. `recorded` are recording rules by name, `owners` what is known of the platform's objects; a service that
     the catalog's `match` finds stands for every guess of a Service."""

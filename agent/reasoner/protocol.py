@@ -19,9 +19,20 @@ from tools.context import Catalog, Json, Model, Service
 from tools.spec import Action, Read
 
 __all__ = [
-    "AskPerson", "Call", "Conclude", "Look", "Move", "NotChecked", "Propose", "Reasoner", "Reply", "RuledOut", "Spent",
-    "Thought", "View",
-]  # fmt: skip
+    "AskPerson",
+    "Call",
+    "Conclude",
+    "Look",
+    "Move",
+    "NotChecked",
+    "Propose",
+    "Reasoner",
+    "Reply",
+    "RuledOut",
+    "Spent",
+    "Thought",
+    "View",
+]
 
 
 @dataclass(frozen=True, slots=True)

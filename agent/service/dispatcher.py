@@ -57,9 +57,15 @@ class Dispatcher:
     """`publish` tells the surfaces of the new events of incidents; `told` are those that are at hand."""
 
     def __init__(
-        self, run_context: RunContext, worker: Worker, box: Inbox, routes: Routes, serve: ServeSection, publish: Publish,
+        self,
+        run_context: RunContext,
+        worker: Worker,
+        box: Inbox,
+        routes: Routes,
+        serve: ServeSection,
+        publish: Publish,
         chores: Sequence[Chore] = (),
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._run_context, self._worker, self._box = run_context, worker, box
         self._routes, self._serve, self._publish = routes, serve, publish
         self._chores = tuple(chores)

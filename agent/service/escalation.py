@@ -104,9 +104,12 @@ class Escalation:
     def _body(self, incident: Incident, since: datetime, until: datetime) -> dict[str, Any]:
         """As `POST /api/v2/alerts` takes it, with the incident's own labels, so that it is routed as its alerts are."""
         said: Mapping[str, str] = {
-            **incident.labels, "alertname": CALL, "source": OURS, "incident": incident.id,
+            **incident.labels,
+            "alertname": CALL,
+            "source": OURS,
+            "incident": incident.id,
             "severity": incident.severity or "critical",
-        }  # fmt: skip
+        }
         labels = {name: value for name, value in said.items() if value}
         what = _WHAT.get(incident.state, "It is settled")
         annotations = {
@@ -116,9 +119,10 @@ class Escalation:
         return {
             "labels": labels,
             "annotations": {**annotations, SEAL: seal(self._run_context.db.audit_key, labels, annotations)},
-            "startsAt": iso(min(since, until)), "endsAt": iso(until),
+            "startsAt": iso(min(since, until)),
+            "endsAt": iso(until),
             **({"generatorURL": self._public_url} if self._public_url else {}),
-        }  # fmt: skip
+        }
 
     async def _post(self, bodies: Sequence[Mapping[str, Any]]) -> None:
         for backend in self._run_context.backends.of("alertmanager"):

@@ -19,9 +19,21 @@ Workloads: TypeAlias = dict[tuple[str, str], list[tuple[str, Service]]]
 ANY = "*"  # stands for every namespace
 # kinds that are one application with each other where namespace and name are the same
 APPLICATION = frozenset(
-    {"Deployment", "StatefulSet", "DaemonSet", "Rollout", "CronJob", "Service", "HorizontalPodAutoscaler", "VerticalPodAutoscaler",
-     "PodDisruptionBudget", "InferenceService", "SeldonDeployment", "ReplicationController"}
-)  # fmt: skip
+    {
+        "Deployment",
+        "StatefulSet",
+        "DaemonSet",
+        "Rollout",
+        "CronJob",
+        "Service",
+        "HorizontalPodAutoscaler",
+        "VerticalPodAutoscaler",
+        "PodDisruptionBudget",
+        "InferenceService",
+        "SeldonDeployment",
+        "ReplicationController",
+    }
+)
 _WORKS = APPLICATION | {"Pod", "Job", "ReplicaSet"}
 _SHARED_BY_MANY = frozenset({"Cluster", "Namespace", "Node"})  # that both lie there makes no two alerts one trouble
 _CLAIM = re.compile(r"(?<=-)(?=(.+-\d+$))")  # of a StatefulSet's pod: TEMPLATE-POD, and either may have dashes

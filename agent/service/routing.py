@@ -73,13 +73,16 @@ class Routes:
         return cls(
             tuple(
                 Route(
-                    tuple(Matcher.parse(text) for text in entry.match), Depth(entry.depth), entry.channel or channel,
-                    tuple(entry.mentions), f"route {n}: {', '.join(entry.match) or 'everything'}",
+                    tuple(Matcher.parse(text) for text in entry.match),
+                    Depth(entry.depth),
+                    entry.channel or channel,
+                    tuple(entry.mentions),
+                    f"route {n}: {', '.join(entry.match) or 'everything'}",
                 )
                 for n, entry in enumerate(entries, 1)
             ),
             channel,
-        )  # fmt: skip
+        )
 
     def attention(self, incident: str, alert: Alert) -> Urgency:
         for route in self.routes:

@@ -35,12 +35,25 @@ MOST, LONG = 40, 500  # entries of an event's detail that a change keeps, and ch
 _SECONDS = re.compile(r"[0-9]{1,12}")
 # The first whose word stands in the event's type
 _KINDS = (
-    ("promot", "model_promotion"), ("alias", "model_promotion"), ("registered", "model_promotion"),
-    ("model_version", "model_promotion"), ("model.version", "model_promotion"),
-    ("deploy", "deployment"), ("rollout", "deployment"), ("rollback", "deployment"), ("rolledback", "deployment"),
-    ("upgraded", "deployment"), ("release", "deployment"), ("restart", "restart"), ("scal", "scaling"),
-    ("config", "config"), ("flag", "config"), ("drift", "data"), ("data", "data"), ("feature", "data"),
-)  # fmt: skip
+    ("promot", "model_promotion"),
+    ("alias", "model_promotion"),
+    ("registered", "model_promotion"),
+    ("model_version", "model_promotion"),
+    ("model.version", "model_promotion"),
+    ("deploy", "deployment"),
+    ("rollout", "deployment"),
+    ("rollback", "deployment"),
+    ("rolledback", "deployment"),
+    ("upgraded", "deployment"),
+    ("release", "deployment"),
+    ("restart", "restart"),
+    ("scal", "scaling"),
+    ("config", "config"),
+    ("flag", "config"),
+    ("drift", "data"),
+    ("data", "data"),
+    ("feature", "data"),
+)
 
 
 class CloudEvent(BaseModel):
@@ -99,10 +112,16 @@ def _heard(event: CloudEvent, data: Mapping[str, Any], now: datetime) -> Deliver
     except OverflowError:
         raise UnusableInput("The event's time lies outside the years 1 to 9999.") from None
     change = Change(
-        at=at, kind=_kind(event.type), what=_what(event, data), service=_first(data, "service", "app", "serving"),
-        cluster=_first(data, "cluster"), by=_first(data, "by", "author", "actor", "user"),
-        link=_first(data, "link", "url"), source=event.source, detail=_detail(event, data),
-    )  # fmt: skip
+        at=at,
+        kind=_kind(event.type),
+        what=_what(event, data),
+        service=_first(data, "service", "app", "serving"),
+        cluster=_first(data, "cluster"),
+        by=_first(data, "by", "author", "actor", "user"),
+        link=_first(data, "link", "url"),
+        source=event.source,
+        detail=_detail(event, data),
+    )
     if "alert" not in data:
         return Delivery(changes=(change,))
     alert = data["alert"]

@@ -38,10 +38,14 @@ async def add(tx: Transaction, alerts: Sequence[tuple[str, Alert]]) -> None:
     """Signals (incident, alert) that are not kept yet; the incidents' rows are held."""
     rows = [
         {
-            "incident": incident, "key": a.key, "fingerprint": a.fingerprint, "starts_at": a.starts_at, "body": a.to_json(),
+            "incident": incident,
+            "key": a.key,
+            "fingerprint": a.fingerprint,
+            "starts_at": a.starts_at,
+            "body": a.to_json(),
         }
         for incident, a in alerts
-    ]  # fmt: skip
+    ]
     if rows:
         await tx.execute(insert(table), rows)
 

@@ -33,9 +33,15 @@ async def between(tx: Transaction, since: datetime, until: datetime) -> list[Cha
 
 def _body(change: Change) -> dict[str, Json]:
     return {
-        "kind": change.kind, "what": change.what, "service": change.service, "cluster": change.cluster,
-        "by": change.by, "link": change.link, "source": change.source, "detail": dict(change.detail),
-    }  # fmt: skip
+        "kind": change.kind,
+        "what": change.what,
+        "service": change.service,
+        "cluster": change.cluster,
+        "by": change.by,
+        "link": change.link,
+        "source": change.source,
+        "detail": dict(change.detail),
+    }
 
 
 def _change(at: datetime, body: Mapping[str, Json]) -> Change:

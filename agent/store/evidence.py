@@ -28,9 +28,19 @@ async def record(tx: Transaction, incident: str, run: int, recorded: Recorded, a
     n = ((await tx.execute(select(func.max(table.c.n)).where(table.c.incident == incident))).scalar() or 0) + 1
     body = _bounded(tx.redact(recorded.body))
     found = Evidence(
-        f"E{n}", recorded.read, dict(recorded.arguments), recorded.by, recorded.as_of, at, recorded.outcome,
-        recorded.summary, recorded.facts, recorded.link, hashlib.sha256(body).hexdigest(), recorded.why,
-    )  # fmt: skip
+        f"E{n}",
+        recorded.read,
+        dict(recorded.arguments),
+        recorded.by,
+        recorded.as_of,
+        at,
+        recorded.outcome,
+        recorded.summary,
+        recorded.facts,
+        recorded.link,
+        hashlib.sha256(body).hexdigest(),
+        recorded.why,
+    )
     meta = tx.redact.value(found.to_json())
     await tx.execute(
         insert(table).values(

@@ -64,9 +64,12 @@ _ADD = insert(table)
 _OF = update(table).where(table.c.proposal == bindparam("id"))
 _INTEND = _OF.where(table.c.intent_at.is_(None)).values(intent_at=bindparam("now"))
 _END = _OF.where(table.c.outcome.is_(None)).values(
-    outcome=bindparam("as"), why=bindparam("because"), receipt=bindparam("told", type_=table.c.receipt.type),
-    ended_at=bindparam("ended"), answered_at=bindparam("answered"),
-)  # fmt: skip
+    outcome=bindparam("as"),
+    why=bindparam("because"),
+    receipt=bindparam("told", type_=table.c.receipt.type),
+    ended_at=bindparam("ended"),
+    answered_at=bindparam("answered"),
+)
 _END_UNSENT = _END.where(table.c.intent_at.is_(None))
 
 

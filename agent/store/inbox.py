@@ -141,7 +141,10 @@ async def waiting(tx: Transaction) -> int:
 def _entry(row: Mapping[str, Any]) -> Entry:
     told = json.loads(zlib.decompress(row["body"]))
     return Entry(
-        row["id"], row["receipt"], row["source"], row["received_at"],
+        row["id"],
+        row["receipt"],
+        row["source"],
+        row["received_at"],
         tuple(alert_from_json(one) for one in told["alerts"]),
         tuple(Change(**{**one, "at": parse_time(one["at"])}) for one in told["changes"]),
-    )  # fmt: skip
+    )

@@ -15,10 +15,15 @@ from agent.store.schema import chunks, incidents, proposals
 
 _GOING_ON = [str(state) for state in State if not state.ended]
 _SAVE = (
-    update(incidents).where(incidents.c.id == bindparam("of")).values(
-        {name: bindparam(name) for name in ("state", "kind", "title", "since", "severity", "alerts", "labels", "opened_at", "ended_at")}
+    update(incidents)
+    .where(incidents.c.id == bindparam("of"))
+    .values(
+        {
+            name: bindparam(name)
+            for name in ("state", "kind", "title", "since", "severity", "alerts", "labels", "opened_at", "ended_at")
+        }
     )
-)  # fmt: skip
+)
 _HOLD = select(incidents.c.run).where(incidents.c.id == bindparam("incident")).with_for_update()
 
 
@@ -142,10 +147,16 @@ def _unknown(incident: str) -> UnusableInput:
 
 def _columns(incident: Incident) -> dict[str, Any]:
     return {
-        "state": str(incident.state), "kind": str(incident.kind), "title": incident.title, "since": incident.since,
-        "severity": incident.severity, "alerts": list(incident.alerts), "labels": dict(incident.labels),
-        "opened_at": incident.opened_at, "ended_at": incident.ended_at,
-    }  # fmt: skip
+        "state": str(incident.state),
+        "kind": str(incident.kind),
+        "title": incident.title,
+        "since": incident.since,
+        "severity": incident.severity,
+        "alerts": list(incident.alerts),
+        "labels": dict(incident.labels),
+        "opened_at": incident.opened_at,
+        "ended_at": incident.ended_at,
+    }
 
 
 def _incident(row: RowMapping | Mapping[str, Any]) -> Incident:

@@ -85,7 +85,8 @@ def chunks(keys: Sequence[T]) -> Iterator[Sequence[T]]:
 metadata = MetaData()
 
 incidents = Table(
-    "incidents", metadata,
+    "incidents",
+    metadata,
     Column("id", String(64), primary_key=True),
     Column("state", String(32), nullable=False),
     Column("kind", String(16), nullable=False),
@@ -98,10 +99,11 @@ incidents = Table(
     Column("opened_at", Utc),
     Column("ended_at", Utc),
     Index("incidents_by_state", "state", "opened_at"),
-)  # fmt: skip
+)
 
 events = Table(
-    "events", metadata,
+    "events",
+    metadata,
     Column("incident", ForeignKey("incidents.id"), primary_key=True),
     Column("n", Integer, primary_key=True),
     Column("run", Integer, nullable=False),
@@ -113,10 +115,11 @@ events = Table(
     Column("hash", String(64), nullable=False),
     Column("key", Words),  # appending twice under one key appends once
     UniqueConstraint("incident", "key", name="one_event_per_key"),
-)  # fmt: skip
+)
 
 evidence = Table(
-    "evidence", metadata,
+    "evidence",
+    metadata,
     Column("incident", ForeignKey("incidents.id"), primary_key=True),
     Column("n", Integer, primary_key=True),
     Column("key", Words, nullable=False),
@@ -124,10 +127,11 @@ evidence = Table(
     Column("extra", JsonText, nullable=False),
     Column("body", LargeBinary, nullable=False),  # zlib
     UniqueConstraint("incident", "key", name="one_evidence_per_key"),
-)  # fmt: skip
+)
 
 alerts = Table(
-    "alerts", metadata,
+    "alerts",
+    metadata,
     Column("id", Integer, primary_key=True),
     Column("incident", ForeignKey("incidents.id"), nullable=False),
     Column("key", Words, nullable=False),
@@ -136,28 +140,31 @@ alerts = Table(
     Column("body", JsonText, nullable=False),
     UniqueConstraint("incident", "key", name="one_alert_per_key"),
     Index("alerts_by_fingerprint", "fingerprint", "starts_at"),
-)  # fmt: skip
+)
 
 wakes = Table(
-    "wakes", metadata,
+    "wakes",
+    metadata,
     Column("id", Integer, primary_key=True),
     Column("incident", ForeignKey("incidents.id"), nullable=False),
     Column("reason", Words, nullable=False),
     Column("due", Utc, nullable=False),
     Index("wakes_by_due", "due"),
     Index("wakes_by_incident", "incident", "due"),
-)  # fmt: skip
+)
 
 changes = Table(
-    "changes", metadata,
+    "changes",
+    metadata,
     Column("key", String(64), primary_key=True),  # SHA-256 of the content: the same event posted twice is one change
     Column("at", Utc, nullable=False),
     Column("body", JsonText, nullable=False),
     Index("changes_by_time", "at"),
-)  # fmt: skip
+)
 
 proposals = Table(
-    "proposals", metadata,
+    "proposals",
+    metadata,
     Column("id", String(96), primary_key=True),
     Column("incident", ForeignKey("incidents.id"), nullable=False),
     Column("n", Integer, nullable=False),
@@ -168,10 +175,11 @@ proposals = Table(
     Column("sealed", JsonText, nullable=False),
     UniqueConstraint("incident", "n", name="one_proposal_per_number"),
     Index("proposals_by_state", "state"),
-)  # fmt: skip
+)
 
 decisions = Table(
-    "decisions", metadata,
+    "decisions",
+    metadata,
     Column("id", Integer, primary_key=True),
     Column("proposal", ForeignKey("proposals.id"), nullable=False),
     Column("digest", String(64), nullable=False),
@@ -181,10 +189,11 @@ decisions = Table(
     Column("reason", Words, nullable=False),
     Column("at", Utc, nullable=False),
     UniqueConstraint("proposal", "person", "answer", name="one_answer_per_person"),
-)  # fmt: skip
+)
 
 executions = Table(
-    "executions", metadata,
+    "executions",
+    metadata,
     Column("proposal", ForeignKey("proposals.id"), primary_key=True),  # at most one execution per proposal, ever
     Column("incident", ForeignKey("incidents.id"), nullable=False),
     Column("run", Integer, nullable=False),
@@ -199,19 +208,21 @@ executions = Table(
     Column("receipt", JsonText),
     Column("ended_at", Utc),
     Index("executions_by_time", "claimed_at"),
-)  # fmt: skip
+)
 
 switches = Table(
-    "switches", metadata,
+    "switches",
+    metadata,
     Column("name", String(32), primary_key=True),
     Column("is_on", Boolean, nullable=False),
     Column("actor", Words, nullable=False),
     Column("reason", Words, nullable=False),
     Column("at", Utc),
-)  # fmt: skip
+)
 
 inbox = Table(
-    "inbox", metadata,
+    "inbox",
+    metadata,
     Column("id", Integer, primary_key=True),
     Column("receipt", String(64), nullable=False, unique=True),
     Column("source", String(32), nullable=False),
@@ -220,18 +231,22 @@ inbox = Table(
     Column("note", Words, nullable=False),  # why it is quarantined
     Column("body", LargeBinary, nullable=False),  # zlib of {"alerts": [alert…], "changes": [change…]}, or as it came
     Index("inbox_by_state", "state", "id"),
-)  # fmt: skip
+)
 
 deliveries = Table(
-    "deliveries", metadata,
-    Column("key", String(64), primary_key=True),  # SHA-256 of what makes two deliveries the same, such as an alert's fingerprint, start and status
+    "deliveries",
+    metadata,
+    Column(
+        "key", String(64), primary_key=True
+    ),  # SHA-256 of what makes two deliveries the same, such as an alert's fingerprint, start and status
     Column("first_at", Utc, nullable=False),
     Column("last_at", Utc, nullable=False),
     Column("times", Integer, nullable=False),  # how often it was delivered
-)  # fmt: skip
+)
 
 attention = Table(
-    "attention", metadata,
+    "attention",
+    metadata,
     Column("incident", ForeignKey("incidents.id"), primary_key=True),
     Column("depth", String(16), nullable=False),  # ignore | digest | card | investigate
     Column("channel", Words, nullable=False),
@@ -241,10 +256,11 @@ attention = Table(
     Column("seen_at", Utc),  # when a person last looked or answered
     Column("called_at", Utc),  # when a person was last called for (StanchNeedsPerson)
     Index("attention_by_channel", "channel", "depth"),
-)  # fmt: skip
+)
 
 messages = Table(
-    "messages", metadata,
+    "messages",
+    metadata,
     Column("surface", String(16), primary_key=True),
     Column("thread", String(128), primary_key=True),  # an incident's id, or a digest's name
     Column("slot", String(128), primary_key=True),  # root, plan, finding:1, approval:inc-1/p1, …
@@ -253,12 +269,13 @@ messages = Table(
     Column("content", String(64), nullable=False),  # SHA-256 of what it shows; "" while being sent
     Column("sent_at", Utc, nullable=False),
     Index("messages_by_address", "surface", "place", "address"),
-)  # fmt: skip
+)
 
 requests = Table(
-    "requests", metadata,
+    "requests",
+    metadata,
     Column("surface", String(16), primary_key=True),
     Column("key", String(64), primary_key=True),  # SHA-256 of what makes two deliveries the same request
     Column("at", Utc, nullable=False),
     Index("requests_by_time", "at"),
-)  # fmt: skip
+)

@@ -111,9 +111,15 @@ def _chained(tx: Transaction, last: Head, epoch: int, entry: Entry, n: int = 0) 
     when = entry.at.astimezone(UTC)
     when = when.replace(microsecond=when.microsecond // 1000 * 1000)  # as exact as its JSON, which is what is hashed
     body: dict[str, Json] = {
-        "n": n, "incident": entry.incident, "run": epoch, "at": iso(when), "kind": str(entry.told.KIND),
-        "actor": entry.actor, "data": data, "prev": last.hash,
-    }  # fmt: skip
+        "n": n,
+        "incident": entry.incident,
+        "run": epoch,
+        "at": iso(when),
+        "kind": str(entry.told.KIND),
+        "actor": entry.actor,
+        "data": data,
+        "prev": last.hash,
+    }
     mark = chain_hash(tx.audit_key, last.hash, body)
     tx.heads[entry.incident] = Head(n, mark)
     return EventOf(n, entry.incident, epoch, when, entry.told.KIND, entry.actor, data, last.hash, mark)

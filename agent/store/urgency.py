@@ -60,9 +60,14 @@ async def called(tx: Transaction, incident: str, at: datetime) -> None:
 
 def _columns(one: Urgency) -> dict[str, object]:
     return {
-        "depth": str(one.depth), "channel": one.channel, "mentions": list(one.mentions), "why": one.why,
-        "post_at": one.post_at, "seen_at": one.seen_at, "called_at": one.called_at,
-    }  # fmt: skip
+        "depth": str(one.depth),
+        "channel": one.channel,
+        "mentions": list(one.mentions),
+        "why": one.why,
+        "post_at": one.post_at,
+        "seen_at": one.seen_at,
+        "called_at": one.called_at,
+    }
 
 
 def _attention(values: dict[str, object]) -> Urgency:

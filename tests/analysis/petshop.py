@@ -46,9 +46,12 @@ def issues(folder: Path) -> Iterator[Issue]:
     for path in sorted([*folder.glob("train/issue_*"), *folder.glob("test/issue_*")]):
         target = json.loads((path / "target.json").read_text())
         yield Issue(
-            f"{path.parent.name}/{path.name}", target["target"]["node"], target["target"]["metric"],
-            target["root_cause"]["node"], table(path / "metrics.csv"),
-        )  # fmt: skip
+            f"{path.parent.name}/{path.name}",
+            target["target"]["node"],
+            target["target"]["metric"],
+            target["root_cause"]["node"],
+            table(path / "metrics.csv"),
+        )
 
 
 def signals(issue: Issue, normal: Table) -> list[Signal]:

@@ -178,7 +178,7 @@ AUTH S
 PASS S
 the password is S
 JSESSIONID=S; path=/
-""".strip().splitlines()  # fmt: skip
+""".strip().splitlines()
 HEADERS = """
 > Authorization: Bearer S
 Authorization: Token S
@@ -197,7 +197,7 @@ cookie: a=1; remember_me=S
 "Cookie": "id=S"
 Authorization: AWS4-HMAC-SHA256 Credential=AK/20261130/eu, SignedHeaders=host, Signature=H
 Authorization: Digest username="ann", realm="x", response="H"
-""".strip().splitlines()  # fmt: skip
+""".strip().splitlines()
 ADDRESSES = """
 postgres://app:S@db.internal:5432/shop
 redis://:S@cache:6379/0
@@ -207,20 +207,71 @@ mongodb+srv://app:S@c0.example/x?retryWrites=true
 cannot reach "https://ann:S@git.example/a.git"
 http://S@git.example/a.git
 proxy http://u:S@proxy:3128 refused
-""".strip().splitlines()  # fmt: skip
+""".strip().splitlines()
 TOKENS: dict[str, Make] = {
-    "AKIA": of(UPPER, 16), "ASIA": of(UPPER, 16), "ghp_": of(CALM, 36), "gho_": of(CALM, 36), "ghs_": of(CALM, 36), "github_pat_": of(CALM + "_", 60),
-    "glpat-": of(CALM, 20), "gldt-": of(CALM, 20), "glrt-": of(CALM, 20), "AIza": of(URLSAFE, 35), "ya29.": of(URLSAFE, 60), "GOCSPX-": of(URLSAFE, 28),
-    "xoxb-": of(CALM + "-", 40), "xoxp-": of(CALM + "-", 60), "xapp-1-": of(CALM + "-", 60), "sk-": of(CALM, 48), "sk-proj-": of(URLSAFE, 60), "sk-ant-api03-": of(URLSAFE, 90),
-    "sk_live_": of(CALM, 24), "rk_live_": of(CALM, 24), "sk_test_": of(CALM, 24), "whsec_": of(CALM, 32), "hvs.": of(URLSAFE, 28), "hvb.": of(URLSAFE, 60),
-    "npm_": of(CALM, 36), "pypi-AgEIcHlwaS5vcmc": of(URLSAFE, 80), "dckr_pat_": of(URLSAFE, 27), "rubygems_": of(HEX, 48), "dop_v1_": of(HEX, 64), "dapi": of(HEX, 32),
-    "tskey-auth-": of(CALM, 30), "pul-": of(HEX, 40), "dp.pt.": of(CALM, 43), "NRAK-": of(UPPER, 27), "PMAK-": lambda d: of(HEX, 24)(d) + "-" + of(HEX, 34)(d),
-    "key-": of(HEX, 32), "SK": of(HEX, 32), "shpat_": of(HEX, 32), "sq0csp-": of(URLSAFE, 43), "ATATT3": of(URLSAFE, 180), "ntn_": of(CALM, 46), "figd_": of(URLSAFE, 40),
-    "hf_": of(CALM, 34), "r8_": of(CALM, 37), "gsk_": of(CALM, 52), "xai-": of(CALM, 80), "nvapi-": of(URLSAFE, 60), "lin_api_": of(CALM, 40), "glc_": of(CALM, 60),
-    "AGE-SECRET-KEY-1": of(UPPER, 58), "SG.": lambda d: of(URLSAFE, 22)(d) + "." + of(URLSAFE, 43)(d), "glsa_": lambda d: of(CALM, 32)(d) + "_" + of(HEX, 8)(d),
-    "eyJhbGciOiJIUzI1NiJ9.": lambda d: of(URLSAFE, 40)(d) + "." + of(URLSAFE, 43)(d), "$2b$12$": of(CALM, 53), "$6$": lambda d: of(CALM, 10)(d) + "$" + of(CALM, 86)(d),
-    "EAAB": of(CALM, 120), "sbp_": of(HEX, 40), "AKCp8": of(CALM, 60), "pscale_tkn_": of(URLSAFE, 43), "fo1_": of(URLSAFE, 43), "sntryu_": of(HEX, 64), "xkeysib-": lambda d: of(HEX, 64)(d) + "-" + of(CALM, 16)(d),
-}  # fmt: skip
+    "AKIA": of(UPPER, 16),
+    "ASIA": of(UPPER, 16),
+    "ghp_": of(CALM, 36),
+    "gho_": of(CALM, 36),
+    "ghs_": of(CALM, 36),
+    "github_pat_": of(CALM + "_", 60),
+    "glpat-": of(CALM, 20),
+    "gldt-": of(CALM, 20),
+    "glrt-": of(CALM, 20),
+    "AIza": of(URLSAFE, 35),
+    "ya29.": of(URLSAFE, 60),
+    "GOCSPX-": of(URLSAFE, 28),
+    "xoxb-": of(CALM + "-", 40),
+    "xoxp-": of(CALM + "-", 60),
+    "xapp-1-": of(CALM + "-", 60),
+    "sk-": of(CALM, 48),
+    "sk-proj-": of(URLSAFE, 60),
+    "sk-ant-api03-": of(URLSAFE, 90),
+    "sk_live_": of(CALM, 24),
+    "rk_live_": of(CALM, 24),
+    "sk_test_": of(CALM, 24),
+    "whsec_": of(CALM, 32),
+    "hvs.": of(URLSAFE, 28),
+    "hvb.": of(URLSAFE, 60),
+    "npm_": of(CALM, 36),
+    "pypi-AgEIcHlwaS5vcmc": of(URLSAFE, 80),
+    "dckr_pat_": of(URLSAFE, 27),
+    "rubygems_": of(HEX, 48),
+    "dop_v1_": of(HEX, 64),
+    "dapi": of(HEX, 32),
+    "tskey-auth-": of(CALM, 30),
+    "pul-": of(HEX, 40),
+    "dp.pt.": of(CALM, 43),
+    "NRAK-": of(UPPER, 27),
+    "PMAK-": lambda d: of(HEX, 24)(d) + "-" + of(HEX, 34)(d),
+    "key-": of(HEX, 32),
+    "SK": of(HEX, 32),
+    "shpat_": of(HEX, 32),
+    "sq0csp-": of(URLSAFE, 43),
+    "ATATT3": of(URLSAFE, 180),
+    "ntn_": of(CALM, 46),
+    "figd_": of(URLSAFE, 40),
+    "hf_": of(CALM, 34),
+    "r8_": of(CALM, 37),
+    "gsk_": of(CALM, 52),
+    "xai-": of(CALM, 80),
+    "nvapi-": of(URLSAFE, 60),
+    "lin_api_": of(CALM, 40),
+    "glc_": of(CALM, 60),
+    "AGE-SECRET-KEY-1": of(UPPER, 58),
+    "SG.": lambda d: of(URLSAFE, 22)(d) + "." + of(URLSAFE, 43)(d),
+    "glsa_": lambda d: of(CALM, 32)(d) + "_" + of(HEX, 8)(d),
+    "eyJhbGciOiJIUzI1NiJ9.": lambda d: of(URLSAFE, 40)(d) + "." + of(URLSAFE, 43)(d),
+    "$2b$12$": of(CALM, 53),
+    "$6$": lambda d: of(CALM, 10)(d) + "$" + of(CALM, 86)(d),
+    "EAAB": of(CALM, 120),
+    "sbp_": of(HEX, 40),
+    "AKCp8": of(CALM, 60),
+    "pscale_tkn_": of(URLSAFE, 43),
+    "fo1_": of(URLSAFE, 43),
+    "sntryu_": of(HEX, 64),
+    "xkeysib-": lambda d: of(HEX, 64)(d) + "-" + of(CALM, 16)(d),
+}
 AROUND = ("charge failed with {}", 'env: {"X": "{}"}', "using {}, retrying", "({})", "token {} rejected\nnext line")
 BLOCKS = (
     "RSA PRIVATE KEY",

@@ -220,7 +220,7 @@ License key: not set
 2026-11-30T03:00:00.123456Z INFO  pool-1 HikariPool-1 - Added connection org.postgresql.jdbc.PgConnection@4f1c2d3e
 10.0.0.7 - - [30/Nov/2026:03:00:00 +0000] "GET /api/v1/token/verify HTTP/1.1" 200 512 "-" "curl/8.5.0"
 10.0.0.7 - ann [30/Nov/2026:03:00:00 +0000] "POST /password/reset?step=2 HTTP/1.1" 302 0 "https://shop.example/login" "Mozilla/5.0"
-""".strip("\n").splitlines()  # fmt: skip
+""".strip("\n").splitlines()
 
 
 def _texts(value: Any) -> Iterator[str]:

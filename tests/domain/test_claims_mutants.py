@@ -18,15 +18,41 @@ from tests.domain.true_findings import EVIDENCE, NAMES, TRUE
 
 SERVICES = ("web", "checkout", "payments", "demand-forecast", "order-worker", "forecast-server", "us-1")
 TURNED = {
-    "rose": "fell", "rises": "falls", "rise": "fall", "grew": "shrank", "fell": "rose", "above": "below", "below": "above",
-    "higher": "lower", "lower": "higher", "exceeds": "stays below", "faster": "slower", "older": "younger", "high": "low",
-    "up from": "down from", "unchanged": "higher", "steady": "lower", "doubled": "halved", "halved": "doubled",
-    "before the breach": "after the breach", "after the rollout": "before the rollout", "surge": "fall",
-}  # fmt: skip
+    "rose": "fell",
+    "rises": "falls",
+    "rise": "fall",
+    "grew": "shrank",
+    "fell": "rose",
+    "above": "below",
+    "below": "above",
+    "higher": "lower",
+    "lower": "higher",
+    "exceeds": "stays below",
+    "faster": "slower",
+    "older": "younger",
+    "high": "low",
+    "up from": "down from",
+    "unchanged": "higher",
+    "steady": "lower",
+    "doubled": "halved",
+    "halved": "doubled",
+    "before the breach": "after the breach",
+    "after the rollout": "before the rollout",
+    "surge": "fall",
+}
 UNSAID = {
-    "Nothing was": "Something was", "No ": "A ", "no ": "a ", "not ": "", "did not ": "did ", "is not ": "is ", "none is": "some are",
-    "without": "with", "does not follow": "follows", "are not the same": "are the same", "unchanged": "doubled",
-}  # fmt: skip
+    "Nothing was": "Something was",
+    "No ": "A ",
+    "no ": "a ",
+    "not ": "",
+    "did not ": "did ",
+    "is not ": "is ",
+    "none is": "some are",
+    "without": "with",
+    "does not follow": "follows",
+    "are not the same": "are the same",
+    "unchanged": "doubled",
+}
 
 
 def numbers(claim: Claim) -> Iterator[Claim]:

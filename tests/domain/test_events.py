@@ -117,13 +117,29 @@ def value(hint: Any) -> st.SearchStrategy[Any]:
     return plain(hint) if hasattr(hint, "__dataclass_fields__") else st.from_type(hint)
 
 
-FACT = st.builds(Fact, id=TEXT, name=TEXT, value=st.one_of(st.none(), st.booleans(), NUMBER, TEXT), unit=TEXT, labels=LABELS, window=TEXT)  # fmt: skip
+FACT = st.builds(
+    Fact,
+    id=TEXT,
+    name=TEXT,
+    value=st.one_of(st.none(), st.booleans(), NUMBER, TEXT),
+    unit=TEXT,
+    labels=LABELS,
+    window=TEXT,
+)
 ASSERTION = st.builds(Assertion, left=TEXT, op=st.sampled_from([">", "<", "=="]), right=st.one_of(TEXT, NUMBER))
 CHECK = st.builds(Check, read=TEXT, args=OBJECT, expect=TEXT, fact=TEXT)
 KNOWN: dict[Any, st.SearchStrategy[Any]] = {
-    str: TEXT, float: NUMBER, int: st.integers(0, 10**6), bool: st.booleans(), datetime: TIME, timedelta: SPAN,
-    Any: JSON, Fact: FACT, Assertion: ASSERTION, Check: CHECK,
-}  # fmt: skip
+    str: TEXT,
+    float: NUMBER,
+    int: st.integers(0, 10**6),
+    bool: st.booleans(),
+    datetime: TIME,
+    timedelta: SPAN,
+    Any: JSON,
+    Fact: FACT,
+    Assertion: ASSERTION,
+    Check: CHECK,
+}
 KNOWN[Spent] = st.builds(
     Spent, prompt_tokens=st.integers(0, 9), completion_tokens=st.integers(0, 9), money=NUMBER, seconds=st.integers(0, 9)
 )
@@ -229,26 +245,58 @@ def test_no_other_module_reads_a_key_of_an_event() -> None:
 @pytest.mark.parametrize(
     ("told", "data"),
     [
-        (TriedAgain(text="tried", tried="openai", why="gone", show=True),
-         {"text": "tried", "tried": "openai", "why": "gone", "show": True}),
+        (
+            TriedAgain(text="tried", tried="openai", why="gone", show=True),
+            {"text": "tried", "tried": "openai", "why": "gone", "show": True},
+        ),
         (WentBack(text="back", returned="a→b→a", show=True), {"text": "back", "returned": "a→b→a", "show": True}),
-        (FailedOver(text="over", failover="a→b", why="spent", final=True),
-         {"text": "over", "failover": "a→b", "why": "spent", "final": True}),
+        (
+            FailedOver(text="over", failover="a→b", why="spent", final=True),
+            {"text": "over", "failover": "a→b", "why": "spent", "final": True},
+        ),
         (ContextCut(text="cut", cut=0, show=True), {"text": "cut", "cut": 0, "show": True}),
-        (AnswerLimitRaised(text="more", answer_tokens=9, show=True), {"text": "more", "answer_tokens": 9, "show": True}),
+        (
+            AnswerLimitRaised(text="more", answer_tokens=9, show=True),
+            {"text": "more", "answer_tokens": 9, "show": True},
+        ),
         (ModelAwaited(text="slow", waits=True, show=True), {"text": "slow", "waits": True, "show": True}),
-        (LossAccepted(text="lost", gap=Gap(3, 2, 9), reason="a backup"),
-         {"text": "lost", "gap": {"since": 3, "after": 2, "until": 9}, "reason": "a backup"}),
-        (KillSwitchRecorded(text="stop", stop=True, person="ann", reason=""),
-         {"text": "stop", "stop": True, "founded": False, "person": "ann", "reason": ""}),
-        (OutcomeKnown(proposal="p", outcome="DONE", why="so", settled_by="ann", by="os:ann", reason="seen"),
-         {"proposal": "p", "outcome": "DONE", "why": "so", "receipt": None, "lost": False, "settled_by": "ann",
-          "by": "os:ann", "reason": "seen"}),
-        (OutcomeKnown(proposal="p", outcome="UNKNOWN", values={}, state="unknown", claimed_at=None, restored=False),
-         {"proposal": "p", "outcome": "UNKNOWN", "why": None, "receipt": None, "values": {}, "lost": False,
-          "state": "unknown", "claimed_at": None, "restored": False}),
+        (
+            LossAccepted(text="lost", gap=Gap(3, 2, 9), reason="a backup"),
+            {"text": "lost", "gap": {"since": 3, "after": 2, "until": 9}, "reason": "a backup"},
+        ),
+        (
+            KillSwitchRecorded(text="stop", stop=True, person="ann", reason=""),
+            {"text": "stop", "stop": True, "founded": False, "person": "ann", "reason": ""},
+        ),
+        (
+            OutcomeKnown(proposal="p", outcome="DONE", why="so", settled_by="ann", by="os:ann", reason="seen"),
+            {
+                "proposal": "p",
+                "outcome": "DONE",
+                "why": "so",
+                "receipt": None,
+                "lost": False,
+                "settled_by": "ann",
+                "by": "os:ann",
+                "reason": "seen",
+            },
+        ),
+        (
+            OutcomeKnown(proposal="p", outcome="UNKNOWN", values={}, state="unknown", claimed_at=None, restored=False),
+            {
+                "proposal": "p",
+                "outcome": "UNKNOWN",
+                "why": None,
+                "receipt": None,
+                "values": {},
+                "lost": False,
+                "state": "unknown",
+                "claimed_at": None,
+                "restored": False,
+            },
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_newer_events_say_stands_key_by_key(told: TimelineEvent, data: dict[str, Any]) -> None:
     assert told.to_json() == data
     assert read(told.KIND, data) == told

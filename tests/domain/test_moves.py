@@ -39,19 +39,34 @@ from tests.domain.test_events import TIMELINES, written
 TEST = SuccessTest((Check("query_metrics", {"promql": "up"}, "> 0"),))
 CLAIM = "p99 rose from {E1.before} to {E1.now}. [E1.now > E1.before]"
 SAID: dict[str, Any] = {
-    "action": "scale_workload", "args": {"replicas": 4}, "why": "it is starved", "claims": [CLAIM, "{E2.count} pods"],
-    "component": "web", "fault": "cpu_contention", "confidence": 0.8, "kind": "joint", "success": TEST,
-    "ruled_out": ["bad_deploy: nothing was deployed"], "not_checked": ["logs: no store"], "source": "slow",
-}  # fmt: skip
+    "action": "scale_workload",
+    "args": {"replicas": 4},
+    "why": "it is starved",
+    "claims": [CLAIM, "{E2.count} pods"],
+    "component": "web",
+    "fault": "cpu_contention",
+    "confidence": 0.8,
+    "kind": "joint",
+    "success": TEST,
+    "ruled_out": ["bad_deploy: nothing was deployed"],
+    "not_checked": ["logs: no store"],
+    "source": "slow",
+}
 MEANT = Propose(
-    "scale_workload", {"replicas": 4}, "it is starved",
+    "scale_workload",
+    {"replicas": 4},
+    "it is starved",
     (
         Claim("p99 rose from {E1.before} to {E1.now}.", (Assertion("E1.now", ">", "E1.before"),)),
         Claim("{E2.count} pods"),
     ),
-    Cause("web", Fault.CPU_CONTENTION, 0.8), TEST, Kind.JOINT,
-    (RuledOut("bad_deploy", "nothing was deployed"),), (NotChecked("logs", "no store"),), "slow",
-)  # fmt: skip
+    Cause("web", Fault.CPU_CONTENTION, 0.8),
+    TEST,
+    Kind.JOINT,
+    (RuledOut("bad_deploy", "nothing was deployed"),),
+    (NotChecked("logs", "no store"),),
+    "slow",
+)
 
 
 def test_a_models_way_of_writing_and_the_timelines_mean_the_same_move() -> None:
@@ -72,8 +87,13 @@ def test_every_move_of_todays_timelines_is_one_a_model_could_write(path: Any) ->
 def test_a_move_is_told_by_the_names_it_is_read_by(name: str) -> None:
     told = parameters(name)
     assert set(told["required"]) <= set(told["properties"])
-    samples = {"propose": SAID, "conclude": SAID | {"hand_over": "call ann"}, "ask": {"question": "?"}, "reply": {"text": "so"},
-               "look": {"calls": [{"read": "up", "args": {}, "why": "w"}]}}  # fmt: skip
+    samples = {
+        "propose": SAID,
+        "conclude": SAID | {"hand_over": "call ann"},
+        "ask": {"question": "?"},
+        "reply": {"text": "so"},
+        "look": {"calls": [{"read": "up", "args": {}, "why": "w"}]},
+    }
     kept = {key: samples[name][key] for key in told["properties"]}
     assert read_written(name, kept) == read_written(name, samples[name])
     for key in told["required"]:

@@ -138,14 +138,52 @@ def test_no_text_however_odd_takes_long(sign: str) -> None:
 # -- names ------------------------------------------------------------------------------------------------------------
 
 SURE = (
-    "password", "dbPassword", "PGPASSWORD", "MYSQL_PWD", "Pwd", "db.pass", "spring.datasource.password", "client_secret", "clientSecret",
-    "AccountKey", "client-key-data", "x-api-key", "API key", "aws_secret_access_key", "SECRET_KEY_BASE", "accessToken", "X-Amz-Signature", "REDIS_PASS",
-)  # fmt: skip
+    "password",
+    "dbPassword",
+    "PGPASSWORD",
+    "MYSQL_PWD",
+    "Pwd",
+    "db.pass",
+    "spring.datasource.password",
+    "client_secret",
+    "clientSecret",
+    "AccountKey",
+    "client-key-data",
+    "x-api-key",
+    "API key",
+    "aws_secret_access_key",
+    "SECRET_KEY_BASE",
+    "accessToken",
+    "X-Amz-Signature",
+    "REDIS_PASS",
+)
 MAYBE = ("secret", "token", "TOKEN", "auth", "redis.auth", "credentials", "sig", "STRIPE_KEY", "session_id", "webToken")
 NEITHER = (
-    "tokens", "max_tokens", "secretName", "secretKeyRef", "passwordSecretRef", "password_file", "password-reset", "token_ttl", "key", "cache_key", "primary key",
-    "partition_key", "groupKey", "public_key", "SSH_PUBLIC_KEY", "author", "authority", "monkey", "bypass", "compass", "passenger", "design", "keyboard", "authorization-mode",
-)  # fmt: skip
+    "tokens",
+    "max_tokens",
+    "secretName",
+    "secretKeyRef",
+    "passwordSecretRef",
+    "password_file",
+    "password-reset",
+    "token_ttl",
+    "key",
+    "cache_key",
+    "primary key",
+    "partition_key",
+    "groupKey",
+    "public_key",
+    "SSH_PUBLIC_KEY",
+    "author",
+    "authority",
+    "monkey",
+    "bypass",
+    "compass",
+    "passenger",
+    "design",
+    "keyboard",
+    "authorization-mode",
+)
 
 
 def test_a_name_is_read_by_its_last_words_in_any_spelling() -> None:
@@ -156,14 +194,20 @@ def test_a_name_is_read_by_its_last_words_in_any_spelling() -> None:
 
 def test_values_under_such_names_are_taken_out_of_structured_data_too() -> None:
     value = {
-        "dbPassword": "plainwords", "secret": "checkout-tls", "token": "Zq7fakeVal1x9", "tokens": 120_000, "passwordFile": "/run/x",
+        "dbPassword": "plainwords",
+        "secret": "checkout-tls",
+        "token": "Zq7fakeVal1x9",
+        "tokens": 120_000,
+        "passwordFile": "/run/x",
         "env": [{"name": "DB_PASSWORD", "value": "plainwords"}, {"name": "LOG_LEVEL", "value": "plainwords"}],
-    }  # fmt: skip
+    }
     hidden = "[redacted: secret value]"
     assert Redactor().value(value) == {
-        **value, "dbPassword": hidden, "token": "[redacted: secret word]",
+        **value,
+        "dbPassword": hidden,
+        "token": "[redacted: secret word]",
         "env": [{"name": "DB_PASSWORD", "value": hidden}, {"name": "LOG_LEVEL", "value": "plainwords"}],
-    }  # fmt: skip
+    }
 
 
 # -- configured secrets -----------------------------------------------------------------------------------------------
@@ -204,9 +248,12 @@ def test_and_however_its_base64_is_broken_into_lines(width: int, break_: str) ->
 def test_a_configured_secret_is_found_as_addresses_json_and_hex_spell_it() -> None:
     redact = Redactor(OWN)
     for text in (
-        "zq-Configured%2FSecret%2B7781", "zq-Configured%2fSecret%2b7781", json.dumps("é-päss?wörd~99"), "é-päss?wörd~99",
+        "zq-Configured%2FSecret%2B7781",
+        "zq-Configured%2fSecret%2b7781",
+        json.dumps("é-päss?wörd~99"),
+        "é-päss?wörd~99",
         b"zq-Configured/Secret+7781".hex(),
-    ):  # fmt: skip
+    ):
         assert redact(text) in ("[redacted: configured secret]", '"[redacted: configured secret]"'), text
 
 
@@ -219,7 +266,10 @@ def test_other_base64_and_words_in_lines_stay() -> None:
 if __name__ == "__main__":
     one = Redactor()
     for name, left, count in (
-        ("given, missed", *missed(given_cases(), one)), ("own, missed", *missed(cases(), one)), ("lines, touched", *touched(LINES, one)),
-        ("repository, touched", *touched(of_the_repository(), one)), ("rules, touched", *touched(of_rules(shared_data("rules")), one)),
-    ):  # fmt: skip
+        ("given, missed", *missed(given_cases(), one)),
+        ("own, missed", *missed(cases(), one)),
+        ("lines, touched", *touched(LINES, one)),
+        ("repository, touched", *touched(of_the_repository(), one)),
+        ("rules, touched", *touched(of_rules(shared_data("rules")), one)),
+    ):
         print(f"{name}: {len(left)} of {count} ({len(left) / count:.2%})", *left, sep="\n    ")  # type: ignore[call-overload]

@@ -231,8 +231,18 @@ async def test_an_edit_says_what_is_new(scene: Scene) -> None:
 async def test_a_proposal_is_listed_in_the_agreed_format(scene: Scene) -> None:
     listed = (await scene.propose()).listed([])
     assert set(listed) == {
-        "id", "incident", "action", "arguments", "target", "risk", "digest", "state", "approve_by", "execute_by",
-        "quorum", "decisions",
-    }  # fmt: skip
+        "id",
+        "incident",
+        "action",
+        "arguments",
+        "target",
+        "risk",
+        "digest",
+        "state",
+        "approve_by",
+        "execute_by",
+        "quorum",
+        "decisions",
+    }
     assert listed["target"] == "eu-1/shop/web"
     assert listed["execute_by"] == "2026-11-24T13:15:00Z", "the latest it can be; counted anew from the approval"

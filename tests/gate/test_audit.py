@@ -46,7 +46,16 @@ async def test_what_was_written_verifies(scene: Scene) -> None:
 async def test_every_changed_character_is_found_where_it_is(scene: Scene) -> None:
     dice = random.Random(7)
     async with scene.db.read() as tx:
-        rows = [dict(r) for r in (await tx.execute(select(table.c.n, *(type_coerce(table.c[c], SqlText) if c == "data" else table.c[c] for c in COLUMNS)))).mappings()]  # fmt: skip
+        rows = [
+            dict(r)
+            for r in (
+                await tx.execute(
+                    select(
+                        table.c.n, *(type_coerce(table.c[c], SqlText) if c == "data" else table.c[c] for c in COLUMNS)
+                    )
+                )
+            ).mappings()
+        ]
     for row in rows:
         for column in COLUMNS:
             old = row[column]

@@ -55,23 +55,60 @@ CANARIES = {
     "GitHub": "ghp_canaryCanaryCanaryCanaryCanary12345",
     "password": "password=canaryPlainPassword",
     "configured": f"it is {CONFIGURED} they say",
-    "camel": "connect failed: dbPassword: canaryCamel12345", "environment": "PGPASSWORD=canaryEnv123 psql -h db",
-    "connection": "Server=db;User Id=sa;Pwd=canaryDsn1x;", "query": "GET https://blob.example/c?sv=1&sig=canarySig1234567%3D -> 403",
-    "account key": "AccountName=a;AccountKey=canaryAzure0123456789==;", "kubeconfig": "client-key-data: canaryKubeconfig0123456789",
-    "comma": "password=canaryComma,canaryAfterComma1 refused", "option": "psql --password canaryOption1x -h db", "redis": "redis-cli -a canaryRedis1x ping",
-    "scheme": "> Authorization: Token canaryScheme0123456789", "cookie": "Cookie: sid=canaryCookie0123; theme=dark", "Stripe": "sk_" + "live_canaryStripe0123456789",
-    "Vault": "hvs." + "canaryVault0123456789abcd", "npm": "npm_" + "canaryNpmCanaryNpm0123456789", "SendGrid": "SG." + "canarySendgrid0123.canarySendgrid0123456",
-    "PGP": "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\ncanaryPgpBody\n-----END PGP PRIVATE KEY BLOCK-----", "phrase": "passphrase='canary horse battery staple'",
-    "slash": "postgres://app:canary/Slash1x@db.internal/x", "base64": f"auth {base64.b64encode(f'user:{CONFIGURED}'.encode()).decode()}",
-}  # fmt: skip
+    "camel": "connect failed: dbPassword: canaryCamel12345",
+    "environment": "PGPASSWORD=canaryEnv123 psql -h db",
+    "connection": "Server=db;User Id=sa;Pwd=canaryDsn1x;",
+    "query": "GET https://blob.example/c?sv=1&sig=canarySig1234567%3D -> 403",
+    "account key": "AccountName=a;AccountKey=canaryAzure0123456789==;",
+    "kubeconfig": "client-key-data: canaryKubeconfig0123456789",
+    "comma": "password=canaryComma,canaryAfterComma1 refused",
+    "option": "psql --password canaryOption1x -h db",
+    "redis": "redis-cli -a canaryRedis1x ping",
+    "scheme": "> Authorization: Token canaryScheme0123456789",
+    "cookie": "Cookie: sid=canaryCookie0123; theme=dark",
+    "Stripe": "sk_" + "live_canaryStripe0123456789",
+    "Vault": "hvs." + "canaryVault0123456789abcd",
+    "npm": "npm_" + "canaryNpmCanaryNpm0123456789",
+    "SendGrid": "SG." + "canarySendgrid0123.canarySendgrid0123456",
+    "PGP": "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\ncanaryPgpBody\n-----END PGP PRIVATE KEY BLOCK-----",
+    "phrase": "passphrase='canary horse battery staple'",
+    "slash": "postgres://app:canary/Slash1x@db.internal/x",
+    "base64": f"auth {base64.b64encode(f'user:{CONFIGURED}'.encode()).decode()}",
+}
 HIDDEN = (
-    "AKIACANARY7CANARY7AB", "canaryBearer9", "CANARYKEYBODY", "canaryslacktoken", "canaryapptoken", "canaryPassw0rd",
-    "canarySignature12", "ghp_canary", "canaryPlainPassword", CONFIGURED,
+    "AKIACANARY7CANARY7AB",
+    "canaryBearer9",
+    "CANARYKEYBODY",
+    "canaryslacktoken",
+    "canaryapptoken",
+    "canaryPassw0rd",
+    "canarySignature12",
+    "ghp_canary",
+    "canaryPlainPassword",
+    CONFIGURED,
     base64.b64encode(CONFIGURED.encode()).decode().rstrip("="),
-    "canaryCamel", "canaryEnv", "canaryDsn", "canarySig1234567", "canaryAzure", "canaryKubeconfig", "canaryComma", "canaryAfterComma", "canaryOption",
-    "canaryRedis", "canaryScheme", "canaryCookie", "canaryStripe", "canaryVault", "canaryNpm", "canarySendgrid", "canaryPgpBody", "horse battery",
-    "canary/Slash", "Slash1x", base64.b64encode(f"user:{CONFIGURED}".encode()).decode()[8:-4],
-)  # fmt: skip
+    "canaryCamel",
+    "canaryEnv",
+    "canaryDsn",
+    "canarySig1234567",
+    "canaryAzure",
+    "canaryKubeconfig",
+    "canaryComma",
+    "canaryAfterComma",
+    "canaryOption",
+    "canaryRedis",
+    "canaryScheme",
+    "canaryCookie",
+    "canaryStripe",
+    "canaryVault",
+    "canaryNpm",
+    "canarySendgrid",
+    "canaryPgpBody",
+    "horse battery",
+    "canary/Slash",
+    "Slash1x",
+    base64.b64encode(f"user:{CONFIGURED}".encode()).decode()[8:-4],
+)
 ALL = " | ".join(CANARIES.values())
 
 
@@ -93,11 +130,18 @@ def test_every_kind_of_secret_is_taken_out(canary: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        'kube_secret_info{secret="checkout-tls"}', "tokens: 1234", "the secret is out", "basic checks passed",
-        "https://grafana.example/d/abc?from=now-1h", "rate(token_requests_total[5m]) > 3", "ratio 0.5: password reset mails",
-        '{"tokens": 120000, "secret": "checkout-tls"}', "bearer of bad news", "asks on-call, sk-1",
+        'kube_secret_info{secret="checkout-tls"}',
+        "tokens: 1234",
+        "the secret is out",
+        "basic checks passed",
+        "https://grafana.example/d/abc?from=now-1h",
+        "rate(token_requests_total[5m]) > 3",
+        "ratio 0.5: password reset mails",
+        '{"tokens": 120000, "secret": "checkout-tls"}',
+        "bearer of bad news",
+        "asks on-call, sk-1",
     ],
-)  # fmt: skip
+)
 def test_words_of_the_trade_stay(text: str) -> None:
     assert Redactor(["short"])(text) == text
 
@@ -105,8 +149,10 @@ def test_words_of_the_trade_stay(text: str) -> None:
 def test_a_secret_is_found_as_others_spell_it() -> None:
     redact = Redactor([CONFIGURED, 'quo"te\\d secret'])
     for text in (
-        "zq-Configured%2FSecret%2B7781", base64.b64encode(CONFIGURED.encode()).decode(), json.dumps('quo"te\\d secret'),
-    ):  # fmt: skip
+        "zq-Configured%2FSecret%2B7781",
+        base64.b64encode(CONFIGURED.encode()).decode(),
+        json.dumps('quo"te\\d secret'),
+    ):
         assert "[redacted: configured secret]" in redact(text)
 
 
@@ -155,9 +201,11 @@ async def poisoned(tmp_path: Path, reasoner: Scripted) -> AsyncIterator[tuple[Ap
 
 def _with_canaries(alert: Alert) -> Alert:
     return replace(
-        alert, annotations={**alert.annotations, "description": ALL, "password": "canaryPlainPassword"},
-        labels={**alert.labels, "note": ALL}, extra={"seen": [ALL]},
-    )  # fmt: skip
+        alert,
+        annotations={**alert.annotations, "description": ALL, "password": "canaryPlainPassword"},
+        labels={**alert.labels, "note": ALL},
+        extra={"seen": [ALL]},
+    )
 
 
 def everything_in(folder: Path) -> str:
@@ -197,9 +245,12 @@ async def test_secrets_in_an_alert_that_comes_through_the_door_are_nowhere(tmp_p
     async with demo_env.begun(session, [], "forecast-contention", 1) as (app, alerts, _):
         ill = _with_canaries(alerts[0])
         body = {
-            "labels": dict(ill.labels), "annotations": dict(ill.annotations), "startsAt": ill.starts_at.isoformat(),
-            "generatorURL": f"http://p/graph?g0.expr=up&password=canaryPlainPassword#{CONFIGURED}", "seen": [ALL],
-        }  # fmt: skip
+            "labels": dict(ill.labels),
+            "annotations": dict(ill.annotations),
+            "startsAt": ill.starts_at.isoformat(),
+            "generatorURL": f"http://p/graph?g0.expr=up&password=canaryPlainPassword#{CONFIGURED}",
+            "seen": [ALL],
+        }
         web = build(app, Readiness(ready=True), loopback=True)
         transport = httpx.ASGITransport(app=web)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
@@ -225,9 +276,15 @@ async def test_secrets_in_an_alert_that_comes_through_the_door_are_nowhere(tmp_p
 
 async def test_a_proposal_that_holds_a_secret_is_not_made(tmp_path: Path) -> None:
     silence = replace(
-        scale(), action="silence_alert",
-        args={"alertname": "ForecastLatencyHigh", "labels": {"service": "demand-forecast", "cluster": "eu-1"}, "minutes": 15, "reason": "being mended"},
-    )  # fmt: skip
+        scale(),
+        action="silence_alert",
+        args={
+            "alertname": "ForecastLatencyHigh",
+            "labels": {"service": "demand-forecast", "cluster": "eu-1"},
+            "minutes": 15,
+            "reason": "being mended",
+        },
+    )
     async with poisoned(tmp_path, Scripted([LOOK, silence, END])) as (app, identity):
         await app.api.steer(identity, me(app), "silence ForecastLatencyHigh if you must")
         rest = await app.api.work(identity)

@@ -20,28 +20,79 @@ from tools.spec import Risk, State
 
 ONE = seal(
     Proposal(
-        id="inc-p1", incident="inc", n=1, parent=None, action="scale_workload", arguments={"replicas": 6},
-        target=Target("workload", "web", "eu-1", "shop", "production", "web"), risk=Risk.REVERSIBLE,
-        before=State({"replicas": 2}, "7"), after=State({"replicas": 6}, "7"), key="k",
-        success=SuccessTest((Check("query_metrics", {"promql": "p99"}, "< 1"),), guards=(Guard(Check("query_metrics", {"promql": "rps"}, "")),)),
-        baseline=(10.0,), undo=Undo("scale_workload", {"replicas": 2}), undo_covered=True, covered=False, untrusted=(),
-        policy_version="v1", verdict=Verdict.ASK, rule="ask", command="kubectl scale", dry_run=None, why="because",
-        cause=Cause("web", Fault.CPU_CONTENTION, 0.9), requester="runbook", requester_person=None, created_at=NOON,
-        approve_by=NOON + timedelta(hours=1), execute_within=timedelta(minutes=15), quorum=1, approvers=("oncall",),
+        id="inc-p1",
+        incident="inc",
+        n=1,
+        parent=None,
+        action="scale_workload",
+        arguments={"replicas": 6},
+        target=Target("workload", "web", "eu-1", "shop", "production", "web"),
+        risk=Risk.REVERSIBLE,
+        before=State({"replicas": 2}, "7"),
+        after=State({"replicas": 6}, "7"),
+        key="k",
+        success=SuccessTest(
+            (Check("query_metrics", {"promql": "p99"}, "< 1"),),
+            guards=(Guard(Check("query_metrics", {"promql": "rps"}, "")),),
+        ),
+        baseline=(10.0,),
+        undo=Undo("scale_workload", {"replicas": 2}),
+        undo_covered=True,
+        covered=False,
+        untrusted=(),
+        policy_version="v1",
+        verdict=Verdict.ASK,
+        rule="ask",
+        command="kubectl scale",
+        dry_run=None,
+        why="because",
+        cause=Cause("web", Fault.CPU_CONTENTION, 0.9),
+        requester="runbook",
+        requester_person=None,
+        created_at=NOON,
+        approve_by=NOON + timedelta(hours=1),
+        execute_within=timedelta(minutes=15),
+        quorum=1,
+        approvers=("oncall",),
         requester_may_approve=False,
     )
-)  # fmt: skip
+)
 
 OTHERWISE: dict[str, Any] = {
-    "id": "inc-p2", "incident": "other", "n": 2, "parent": "inc-p0", "action": "restart", "arguments": {"replicas": 7},
-    "target": replace(ONE.target, cluster="us-1"), "risk": Risk.DISRUPTIVE, "before": State({"replicas": 2}, "8"),
-    "after": State({"replicas": 7}, "7"), "key": "l", "success": replace(ONE.success, hold=timedelta(minutes=1)),
-    "baseline": (11.0,), "undo": Undo("scale_workload", {"replicas": 3}), "undo_covered": False, "covered": True,
-    "untrusted": ("workload",), "policy_version": "v2", "verdict": Verdict.ALLOW, "rule": "other", "command": "x",
-    "dry_run": "ok", "why": "so", "cause": Cause("web", Fault.UNKNOWN), "requester": "os:ann", "requester_person": "ann",
-    "created_at": NOON + timedelta(seconds=1), "approve_by": NOON, "execute_within": timedelta(minutes=16), "quorum": 2,
-    "approvers": ("oncall", "leads"), "requester_may_approve": True, "aside": True,
-}  # fmt: skip
+    "id": "inc-p2",
+    "incident": "other",
+    "n": 2,
+    "parent": "inc-p0",
+    "action": "restart",
+    "arguments": {"replicas": 7},
+    "target": replace(ONE.target, cluster="us-1"),
+    "risk": Risk.DISRUPTIVE,
+    "before": State({"replicas": 2}, "8"),
+    "after": State({"replicas": 7}, "7"),
+    "key": "l",
+    "success": replace(ONE.success, hold=timedelta(minutes=1)),
+    "baseline": (11.0,),
+    "undo": Undo("scale_workload", {"replicas": 3}),
+    "undo_covered": False,
+    "covered": True,
+    "untrusted": ("workload",),
+    "policy_version": "v2",
+    "verdict": Verdict.ALLOW,
+    "rule": "other",
+    "command": "x",
+    "dry_run": "ok",
+    "why": "so",
+    "cause": Cause("web", Fault.UNKNOWN),
+    "requester": "os:ann",
+    "requester_person": "ann",
+    "created_at": NOON + timedelta(seconds=1),
+    "approve_by": NOON,
+    "execute_within": timedelta(minutes=16),
+    "quorum": 2,
+    "approvers": ("oncall", "leads"),
+    "requester_may_approve": True,
+    "aside": True,
+}
 UNSEALED = {"digest", "state", "note", "execute_by"}
 
 
@@ -85,10 +136,15 @@ def test_two_values_share_a_digest_only_if_they_are_the_same(one: Any, other: An
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ({"a": "b", "c": "d"}, {"a": 'b","c":"d'}), ({"a": [1, 2]}, {"a": [12]}), ({"a": "1"}, {"a": 1}),
-        ({"a": 1}, {"a": True}), ({"a": None}, {}), ({"a": "\u00e9"}, {"a": "e\u0301"}), ({"a": [[], []]}, {"a": [[[]]]}),
+        ({"a": "b", "c": "d"}, {"a": 'b","c":"d'}),
+        ({"a": [1, 2]}, {"a": [12]}),
+        ({"a": "1"}, {"a": 1}),
+        ({"a": 1}, {"a": True}),
+        ({"a": None}, {}),
+        ({"a": "\u00e9"}, {"a": "e\u0301"}),
+        ({"a": [[], []]}, {"a": [[[]]]}),
     ],
-)  # fmt: skip
+)
 def test_values_that_look_alike_have_different_digests(one: Any, other: Any) -> None:
     assert digest_of(one) != digest_of(other)
 

@@ -53,8 +53,12 @@ async def test_an_approved_action_runs_exactly_once(scene: Scene) -> None:
     assert scene.world.fields()["replicas"] == 6
     assert await state_of(scene, proposal.id) is ProposalState.DONE
     assert await kinds(scene) == [
-        EventKind.PROPOSAL, EventKind.VERDICT, EventKind.DECISION, EventKind.INTENT, EventKind.OUTCOME,
-    ]  # fmt: skip
+        EventKind.PROPOSAL,
+        EventKind.VERDICT,
+        EventKind.DECISION,
+        EventKind.INTENT,
+        EventKind.OUTCOME,
+    ]
 
 
 async def test_sixty_claimers_at_once_have_one_effect(scene: Scene) -> None:

@@ -54,8 +54,9 @@ async def test_who_when_and_why_stand_on_record(scene: Scene) -> None:
         kept = await incidents.get(tx, kill_switch.RECORD)
         assert await incidents.open_ids(tx, 99) == ["inc"], "the record is nothing to work on"
     assert [(e.actor, e.data["stop"], e.data["reason"]) for e in record] == [
-        ("os:ann", True, "smells"), ("os:bob", False, "all clear"),
-    ]  # fmt: skip
+        ("os:ann", True, "smells"),
+        ("os:bob", False, "all clear"),
+    ]
     assert kept is not None
     assert kept.state is State.CLOSED
 

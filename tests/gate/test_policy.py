@@ -151,7 +151,12 @@ def test_the_kill_switch_may_be_a_file(tmp_path: Path) -> None:
 def test_what_init_writes_suggests_everything_and_allows_nothing() -> None:
     policy = parse(SUGGEST_EVERYTHING)
     assert {policy.rule(replace(SCALE, risk=risk)).verdict for risk in Risk} == {Verdict.SUGGEST}
-    commented = SUGGEST_EVERYTHING.replace("  # - name", "  - name").replace("  #   ", "    ").replace("# freezes", "freezes").replace("#   -", "  -")  # fmt: skip
+    commented = (
+        SUGGEST_EVERYTHING.replace("  # - name", "  - name")
+        .replace("  #   ", "    ")
+        .replace("# freezes", "freezes")
+        .replace("#   -", "  -")
+    )
     assert len(parse(commented).file.rules) == 2, "the examples are right too"
     assert len(parse(commented).file.freezes) == 1
 
@@ -189,22 +194,39 @@ def test_the_version_is_of_the_text() -> None:
 
 
 rules = st.fixed_dictionaries(
-    {"verdict": st.sampled_from([str(v) for v in Verdict]), "approvers": st.lists(st.sampled_from("abc"), min_size=1, max_size=3, unique=True)},
-    optional={
-        "action": st.sampled_from(["*", "scale_*", "restart"]), "risk": st.sampled_from([str(r) for r in Risk]),
-        "environment": st.sampled_from(["production", "staging", "*"]), "quorum": st.integers(1, 3),
-        "arguments": st.sampled_from([{"replicas": {"max": 5}}, {"replicas": {"at_most_times": 2}}]),
-        "allow_untrusted": st.sampled_from(["deny", "two_people"]), "requester_may_approve": st.booleans(),
+    {
+        "verdict": st.sampled_from([str(v) for v in Verdict]),
+        "approvers": st.lists(st.sampled_from("abc"), min_size=1, max_size=3, unique=True),
     },
-)  # fmt: skip
+    optional={
+        "action": st.sampled_from(["*", "scale_*", "restart"]),
+        "risk": st.sampled_from([str(r) for r in Risk]),
+        "environment": st.sampled_from(["production", "staging", "*"]),
+        "quorum": st.integers(1, 3),
+        "arguments": st.sampled_from([{"replicas": {"max": 5}}, {"replicas": {"at_most_times": 2}}]),
+        "allow_untrusted": st.sampled_from(["deny", "two_people"]),
+        "requester_may_approve": st.booleans(),
+    },
+)
 requests = st.builds(
-    Request, st.sampled_from(["scale_workload", "restart"]),
+    Request,
+    st.sampled_from(["scale_workload", "restart"]),
     st.fixed_dictionaries({"replicas": st.sampled_from([1, 5, 6, "6", None])}),
-    st.builds(Target, st.just("workload"), st.just("web"), st.sampled_from(["", "eu-1"]), st.just("shop"),
-              st.sampled_from(["", "production", "staging"]), st.just("web"), st.booleans()),
-    st.sampled_from(list(Risk)), st.just(TUESDAY), st.sampled_from([{}, {"replicas": 2}]),
+    st.builds(
+        Target,
+        st.just("workload"),
+        st.just("web"),
+        st.sampled_from(["", "eu-1"]),
+        st.just("shop"),
+        st.sampled_from(["", "production", "staging"]),
+        st.just("web"),
+        st.booleans(),
+    ),
+    st.sampled_from(list(Risk)),
+    st.just(TUESDAY),
+    st.sampled_from([{}, {"replicas": 2}]),
     st.sampled_from([(), ("workload",)]),
-)  # fmt: skip
+)
 
 
 @given(st.lists(rules, max_size=4), requests)

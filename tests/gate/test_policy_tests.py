@@ -135,8 +135,11 @@ def test_every_rule_says_what_held_and_what_did_not() -> None:
     request = Request("set_replicas", {"replicas": 6}, WEB, Risk.REVERSIBLE, TUESDAY, {"replicas": 2})
     told = explain(parse(TEXT), request)
     assert [(s.name, s.part) for s in told.steps] == [
-        ("never at night", "passed"), ("staging", "passed"), ("by day", "decides"), ("destroy", "passed"),
-    ]  # fmt: skip
+        ("never at night", "passed"),
+        ("staging", "passed"),
+        ("by day", "decides"),
+        ("destroy", "passed"),
+    ]
     night, staging, day, _ = told.steps
     assert (
         night.why
@@ -196,10 +199,16 @@ def test_an_explanation_never_says_another_verdict_than_policy(listed: list[dict
 # -- what can never matter --------------------------------------------------------------------------------------------
 
 CATALOG = Catalog(
-    {"web": Service("web", workloads=(Workload("web", "shop", "eu-1", "Deployment", "web", "production"),), environment="production")},
+    {
+        "web": Service(
+            "web",
+            workloads=(Workload("web", "shop", "eu-1", "Deployment", "web", "production"),),
+            environment="production",
+        )
+    },
     people=file_type().model_validate({"people": {"ann": {"os_user": "ann"}, "bob": {"os_user": "bob"}}}).people,
     groups={"oncall": ["ann", "bob"], "elsewhere": ["slack-group:S123"]},
-)  # fmt: skip
+)
 
 
 def found(text: str, catalog: Catalog | None = CATALOG) -> list[str]:
@@ -216,15 +225,24 @@ def test_a_policy_whose_every_word_is_known_has_no_finding() -> None:
     ("rule", "words"),
     [
         ("{action: set_replica, verdict: ask}", "no action is called 'set_replica'. Did you mean 'set_replicas'?"),
-        ("{arguments: {replica: {max: 3}}, action: set_replicas, verdict: ask}", "no action here takes 'replica'. Did you mean 'replicas'?"),
-        ("{action: set_replicas, risk: destructive, verdict: ask}", "the actions named here are reversible, so this never fits."),
-        ("{verdict: ask, approvers: [onkall]}", "'onkall' is neither a person nor a group of the catalog. Did you mean 'oncall'?"),
+        (
+            "{arguments: {replica: {max: 3}}, action: set_replicas, verdict: ask}",
+            "no action here takes 'replica'. Did you mean 'replicas'?",
+        ),
+        (
+            "{action: set_replicas, risk: destructive, verdict: ask}",
+            "the actions named here are reversible, so this never fits.",
+        ),
+        (
+            "{verdict: ask, approvers: [onkall]}",
+            "'onkall' is neither a person nor a group of the catalog. Did you mean 'oncall'?",
+        ),
         ("{verdict: ask, quorum: 3}", "3 people have to approve and 2 may. Add approvers."),
         ("{verdict: ask, cluster: us-1}", "the catalog has no cluster 'us-1'. Did you mean 'eu-1'?"),
         ("{verdict: ask, environment: prod}", "the catalog has no environment 'prod'"),
         ("{verdict: ask, service: wep}", "Did you mean 'web'?"),
     ],
-)  # fmt: skip
+)
 def test_what_can_never_matter_is_named_by_line_with_its_mend(rule: str, words: str) -> None:
     text = f"approvers: [oncall]\nrules:\n  - {{action: probed, verdict: deny}}\n  - {rule}\n"
     assert any(one.startswith("policy.yaml:4: ") and words in one for one in found(text)), found(text)

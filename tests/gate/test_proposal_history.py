@@ -62,9 +62,10 @@ async def a_written_verdict(tx: Transaction, scene: Scene, proposal: Proposal) -
 
 
 @pytest.mark.parametrize(
-    "forge", [an_allowed_row, an_allowed_row_under_its_name, a_stolen_verdict, a_written_verdict],
+    "forge",
+    [an_allowed_row, an_allowed_row_under_its_name, a_stolen_verdict, a_written_verdict],
     ids=lambda f: f.__name__,
-)  # fmt: skip
+)
 async def test_an_allowed_row_that_nobody_sealed_does_not_start(
     scene: Scene, forge: Callable[[Transaction, Scene, Proposal], Awaitable[None]]
 ) -> None:

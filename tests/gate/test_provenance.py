@@ -80,15 +80,17 @@ def test_an_absent_name_names_nothing() -> None:
 
 
 def test_people_vouch_for_what_they_write_and_nobody_else_does() -> None:
-    said = words_of_people([
-        event("os:ann", Steered(steer="look at checkout, not eu-1/shop/web.")),
-        event("slack:T1/U1", ReplyGiven(text="it is batch")),
-        event("openai", PlainNote(text="evil-1")),
-        event("stanch", ReplyGiven(text="evil-2")),
-        event("os:ann", AlertJoined(alert=alert("evil-3", NOON, summary="evil-3"), why="evil-3")),
-        event("os:ann", evidence("evil-4", {}, summary="evil-4")),
-        event("demo:--approve", PlainNote(text="evil-5")),
-    ])  # fmt: skip
+    said = words_of_people(
+        [
+            event("os:ann", Steered(steer="look at checkout, not eu-1/shop/web.")),
+            event("slack:T1/U1", ReplyGiven(text="it is batch")),
+            event("openai", PlainNote(text="evil-1")),
+            event("stanch", ReplyGiven(text="evil-2")),
+            event("os:ann", AlertJoined(alert=alert("evil-3", NOON, summary="evil-3"), why="evil-3")),
+            event("os:ann", evidence("evil-4", {}, summary="evil-4")),
+            event("demo:--approve", PlainNote(text="evil-5")),
+        ]
+    )
     assert {"checkout", "eu-1/shop/web", "batch"} <= said
     assert not any(word.startswith("evil") for word in said)
 

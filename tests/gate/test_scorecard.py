@@ -18,9 +18,19 @@ from tools.spec import Action
 
 DAY = date(2026, 11, 24)
 ONE = Record(
-    "scale_workload", "production", "ask", "by day", "reversible", "2026-11-24T12:00:00.000Z", Fate.APPROVED, False,
-    timedelta(minutes=3), "DONE", True, False,
-)  # fmt: skip
+    "scale_workload",
+    "production",
+    "ask",
+    "by day",
+    "reversible",
+    "2026-11-24T12:00:00.000Z",
+    Fate.APPROVED,
+    False,
+    timedelta(minutes=3),
+    "DONE",
+    True,
+    False,
+)
 
 
 def row(*records: Record, verdict: str = "ask", risk: str = "reversible") -> Row:
@@ -108,7 +118,7 @@ async def test_a_suggestion_is_judged_by_what_people_then_did(
         (row(*[ONE] * 50, verdict="allow"), None),
         (row(*[replace(ONE, fate=Fate.MOOT)] * 50, verdict="suggest"), None),
     ],
-)  # fmt: skip
+)
 def test_a_step_of_trust_is_earned_by_figures_and_is_never_longer_than_one(one: Row, step: str | None) -> None:
     assert earned(one) == step
 

@@ -217,7 +217,11 @@ async def test_settling_is_a_persons_word_with_a_reason_and_only_where_there_is_
 
 async def test_what_was_changed_cannot_be_settled(scene: Scene) -> None:
     await scene.approve(await scene.propose())
-    scene = await meddled(scene, "UPDATE events SET data = '{}' WHERE incident = 'inc' AND n = 2", "DELETE FROM events WHERE n = 3 AND incident = 'inc'")  # fmt: skip
+    scene = await meddled(
+        scene,
+        "UPDATE events SET data = '{}' WHERE incident = 'inc' AND n = 2",
+        "DELETE FROM events WHERE n = 3 AND incident = 'inc'",
+    )
     with pytest.raises(UnusableInput, match="changed at event 2"):
         await restore.accept(scene.db, scene.clock, ANN, WHY)
 
@@ -247,10 +251,11 @@ async def test_a_gap_that_nobody_stated_with_the_key_is_a_break(scene: Scene) ->
     proposal = await scene.approve(await scene.propose())
     forged = '{"gap":{"after":2,"since":3,"until":3},"text":"accepted"}'
     scene = await meddled(
-        scene, "DELETE FROM events WHERE incident = 'inc' AND n = 3",
+        scene,
+        "DELETE FROM events WHERE incident = 'inc' AND n = 3",
         "INSERT INTO events SELECT incident, 4, run, at, 'note', actor, '" + forged + "', hash, hash, NULL FROM events "
         "WHERE incident = 'inc' AND n = 2",
-    )  # fmt: skip
+    )
     assert next((one.incident, one.n) for one in await audit.verify(scene.db)) == ("inc", 4)
     with pytest.raises(Unsettled):
         await scene.executor.execute(proposal.id, scene.run)
@@ -299,9 +304,21 @@ async def test_a_row_that_was_cleared_of_its_outcome_tells_what_the_timeline_tel
 async def test_an_outcome_that_no_timeline_tells_of_is_not_told(scene: Scene) -> None:
     proposal = await scene.approve(await scene.propose())
     async with scene.db.write() as tx:
-        await executions.add(tx, executions.Execution(
-            proposal.id, "inc", scene.run, proposal.action, str(proposal.target), proposal.key, NOON, NOON, NOON, Outcome.DONE
-        ))  # fmt: skip
+        await executions.add(
+            tx,
+            executions.Execution(
+                proposal.id,
+                "inc",
+                scene.run,
+                proposal.action,
+                str(proposal.target),
+                proposal.key,
+                NOON,
+                NOON,
+                NOON,
+                Outcome.DONE,
+            ),
+        )
     with pytest.raises(Unsettled, match="says DONE of inc-p1, and its timeline does not"):
         await scene.executor.execute(proposal.id, scene.run)
 
@@ -327,9 +344,11 @@ async def test_an_old_line_that_is_written_once_more_takes_nothing_back(scene: S
     older = next(line for line in path.read_bytes().splitlines(keepends=True) if b'"n":3' in line)
     path.write_bytes(path.read_bytes() + older)
     scene = await meddled(
-        scene, "DELETE FROM events WHERE incident = 'inc' AND n = 4", "DELETE FROM decisions WHERE answer = 'deny'",
+        scene,
+        "DELETE FROM events WHERE incident = 'inc' AND n = 4",
+        "DELETE FROM decisions WHERE answer = 'deny'",
         "UPDATE proposals SET state = 'approved'",
-    )  # fmt: skip
+    )
     with pytest.raises(Unsettled, match="has lost events 4"):
         await scene.executor.execute(proposal.id, scene.run)
 

@@ -34,8 +34,14 @@ async def scene(database: Database, tmp_path: Path) -> Scene:
 async def approve(scene: Scene, proposal: Proposal, person: object = ANN) -> Decided:
     """As a surface does it: with the policy of this moment."""
     return await decide(
-        scene.db, scene.clock, proposal.id, proposal.digest, person, Answer.APPROVE, policy=scene.policy  # type: ignore[arg-type]
-    )  # fmt: skip
+        scene.db,
+        scene.clock,
+        proposal.id,
+        proposal.digest,
+        person,
+        Answer.APPROVE,
+        policy=scene.policy,  # type: ignore[arg-type]
+    )
 
 
 async def state_of(scene: Scene, proposal: Proposal) -> ProposalState:

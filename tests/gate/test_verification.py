@@ -25,8 +25,9 @@ def looks(word: str, traffic: str = "") -> list[Look]:
     held = {"+": True, "-": False, "?": None}
     rate = {"+": 10.0, "-": 1.0, "?": None}
     return [
-        Look(NOON + STEP * (i + 1), (held[c],), (rate[t],)) for i, (c, t) in enumerate(zip(word, traffic or "+" * len(word), strict=True))
-    ]  # fmt: skip
+        Look(NOON + STEP * (i + 1), (held[c],), (rate[t],))
+        for i, (c, t) in enumerate(zip(word, traffic or "+" * len(word), strict=True))
+    ]
 
 
 def verdict(

@@ -34,10 +34,13 @@ class Book:
 class Books:
     """A library of three: one of the incident, one that it names, and one that nobody named."""
 
-    kept: dict[str, Book] = field(default_factory=lambda: {
-        "of-the-incident": Book("of-the-incident", "If that does not help see named-there."),
-        "named-there": Book("named-there", ""), "of-another": Book("of-another", ""),
-    })  # fmt: skip
+    kept: dict[str, Book] = field(
+        default_factory=lambda: {
+            "of-the-incident": Book("of-the-incident", "If that does not help see named-there."),
+            "named-there": Book("named-there", ""),
+            "of-another": Book("of-another", ""),
+        }
+    )
 
     def names(self) -> list[str]:
         return list(self.kept)

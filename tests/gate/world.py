@@ -277,9 +277,15 @@ class Scene:
     async def context(self, incident: str) -> Context:
         nothing: Any = None
         return Context(
-            self.clock, self.clock.now(), Backends(), Catalog(), nothing, nothing, nothing,
+            self.clock,
+            self.clock.now(),
+            Backends(),
+            Catalog(),
+            nothing,
+            nothing,
+            nothing,
             {"world": str(self.world.folder), "incident": incident},
-        )  # fmt: skip
+        )
 
     def entitled(self, name: str, approvers: Any) -> bool:
         return by_names(name, [g for g, members in self.groups.items() if name in members], approvers)

@@ -33,8 +33,10 @@ async def test_a_vacuous_test_is_sealed_with_the_alerts_own_rule_and_decides_not
         assert test.hold >= timedelta(minutes=1)
         assert test.within >= timedelta(minutes=5 + 5) + test.hold  # the rule's range, its `for`, the hold
         assert test.checks[1].args["labels"] == {
-            "cluster": "eu-1", "namespace": "ml", "service": "demand-forecast",
-        }  # fmt: skip
+            "cluster": "eu-1",
+            "namespace": "ml",
+            "service": "demand-forecast",
+        }
         await app.api.decide(proposal.id, proposal.digest, me(app), "approve")
         _, incident_view = await finish(app, identity)
         looks = [e.data for e in incident_view.verifications[proposal.id]]
@@ -78,9 +80,13 @@ async def test_a_test_may_not_bring_a_rule_of_its_own(tmp_path: Path) -> None:
 
 async def test_nobody_asks_whether_a_request_for_training_has_mended_anything(tmp_path: Path) -> None:
     asks = Propose(
-        "request_retraining", {"model": "demand-forecast", "reason": "it is stale"}, "p99 is {E1.value.last}", (SLOW,),
-        CAUSE, VACUOUS,
-    )  # fmt: skip
+        "request_retraining",
+        {"model": "demand-forecast", "reason": "it is stale"},
+        "p99 is {E1.value.last}",
+        (SLOW,),
+        CAUSE,
+        VACUOUS,
+    )
     reasoner = Scripted([LOOK, asks, END])
     async with incident(tmp_path, reasoner) as (app, identity):
         rest = await app.api.work(identity)
@@ -124,9 +130,11 @@ async def test_an_action_that_is_not_configured_is_still_given_as_a_command(tmp_
 
 async def test_where_a_value_is_not_known_the_command_has_a_word_to_fill_in(tmp_path: Path) -> None:
     more = Conclude(
-        (SLOW,), CAUSE, hand_over="Call the owner.",
+        (SLOW,),
+        CAUSE,
+        hand_over="Call the owner.",
         by_hand=(("scale_workload", {"workload": "forecast-server", "replicas": "REPLICAS"}),),
-    )  # fmt: skip
+    )
     async with incident(tmp_path, Scripted([LOOK, more])) as (app, identity):
         _, incident_view = await finish(app, identity)
         assert [one.command for one in incident_view.by_hand] == [

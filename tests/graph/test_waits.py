@@ -38,8 +38,14 @@ def test_a_wake_is_read_as_it_was_kept(why: Why, proposal: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("kept", "waits_for"),
-    [("approval", WaitsFor.APPROVAL), ("person", WaitsFor.PERSON), ("clock", WaitsFor.CLOCK), ("", WaitsFor.APPROVAL), (None, WaitsFor.APPROVAL)],
-)  # fmt: skip
+    [
+        ("approval", WaitsFor.APPROVAL),
+        ("person", WaitsFor.PERSON),
+        ("clock", WaitsFor.CLOCK),
+        ("", WaitsFor.APPROVAL),
+        (None, WaitsFor.APPROVAL),
+    ],
+)
 def test_what_a_run_rests_for_is_read_as_it_was_kept(kept: Any, waits_for: WaitsFor) -> None:
     assert WaitsFor.read(kept) is waits_for
 

@@ -65,7 +65,7 @@ def test_it_is_over_when_the_newest_signal_of_every_alert_says_so(alerts: list[A
         ("revoked", 0, [PROPOSED], [alert("a", "firing")], "denied"),
         ("denied_by_policy", 0, [PROPOSED], [alert("a", "firing")], "denied"),
     ],
-)  # fmt: skip
+)
 def test_what_becomes_of_an_approval_that_is_awaited(
     state: str, minutes: int, events: list[Event], alerts: list[Alert], news: str | None
 ) -> None:

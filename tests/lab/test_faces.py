@@ -56,8 +56,16 @@ def recorded(method: str, path: str, status: int = 200) -> dict[str, Any]:
     )
 
 
-@pytest.mark.parametrize("path", ["registered-models/get", "registered-models/search", "registered-models/alias",
-                                  "model-versions/search", "model-versions/get"])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "registered-models/get",
+        "registered-models/search",
+        "registered-models/alias",
+        "model-versions/search",
+        "model-versions/get",
+    ],
+)
 async def test_mlflow_reads_have_mlflows_shape(path: str, http: httpx.AsyncClient) -> None:
     call = recorded("GET", path)
     got = await http.get(f"{API}/{path}", params=call["params"])
@@ -80,13 +88,16 @@ async def test_mlflow_runs_have_mlflows_shape(http: httpx.AsyncClient) -> None:
     assert artifact.json()["version"] == "5"
 
 
-@pytest.mark.parametrize(("method", "path", "sent", "status"), [
-    ("GET", "registered-models/alias", {"name": "demand-forecast", "alias": "nosuch"}, 400),
-    ("GET", "registered-models/alias", {"name": "nosuch", "alias": "champion"}, 404),
-    ("POST", "registered-models/alias", {"name": "demand-forecast", "alias": "champion", "version": "9"}, 404),
-    ("DELETE", "registered-models/alias", {}, 400),
-    ("GET", "runs/get", {"run_id": "nosuch"}, 404),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("method", "path", "sent", "status"),
+    [
+        ("GET", "registered-models/alias", {"name": "demand-forecast", "alias": "nosuch"}, 400),
+        ("GET", "registered-models/alias", {"name": "nosuch", "alias": "champion"}, 404),
+        ("POST", "registered-models/alias", {"name": "demand-forecast", "alias": "champion", "version": "9"}, 404),
+        ("DELETE", "registered-models/alias", {}, 400),
+        ("GET", "runs/get", {"run_id": "nosuch"}, 404),
+    ],
+)
 async def test_mlflow_errors_are_mlflows(
     method: str, path: str, sent: dict[str, str], status: int, http: httpx.AsyncClient
 ) -> None:

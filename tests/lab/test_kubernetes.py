@@ -47,10 +47,13 @@ async def test_kr8s_finds_scales_and_patches_a_deployment(world: MemoryCluster, 
     async with served(Starlette(routes=routes({"eu-1": world}))) as url:
         server = {"server": f"{url}/kubernetes/eu-1"}
         config = {
-            "apiVersion": "v1", "kind": "Config", "current-context": "eu-1", "users": [{"name": "u", "user": {}}],
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "eu-1",
+            "users": [{"name": "u", "user": {}}],
             "clusters": [{"name": "eu-1", "cluster": server}],
             "contexts": [{"name": "eu-1", "context": {"cluster": "eu-1", "user": "u"}}],
-        }  # fmt: skip
+        }
         (tmp_path / "kubeconfig").write_text(json.dumps(config))
         api = await connect(kubeconfig=str(tmp_path / "kubeconfig"), context="eu-1")
         found = await Deployment.get("forecast-server", namespace="ml", api=api)

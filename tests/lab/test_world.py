@@ -39,8 +39,15 @@ def test_the_same_seed_gives_the_same_world_and_another_another(tmp_path: Path) 
     assert dumps[0] != dumps[2]
 
 
-@pytest.mark.parametrize(("name", "kind"), [("forecast-contention", "scale_workload"), ("bad-model-version", "alias"),
-                                            ("bad-deploy", "rollback"), ("concept-drift", "retrain")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("forecast-contention", "scale_workload"),
+        ("bad-model-version", "alias"),
+        ("bad-deploy", "rollback"),
+        ("concept-drift", "retrain"),
+    ],
+)
 def test_the_history_before_an_action_never_changes(name: str, kind: str, tmp_path: Path) -> None:
     lab = Lab.prepare(tmp_path, name, 1)
     lab.clock.advance(timedelta(minutes=3, seconds=17))

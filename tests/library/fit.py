@@ -84,10 +84,15 @@ def halves(hit: Floats, miss: Floats, extra: Floats, columns: list[int]) -> Floa
         both = [np.r_[i, i + n // 2] for i, n in ((h1, len(hit)), (m1, len(miss)))]
         w = fitted(hit[both[0]], miss[both[1]], extra, columns)
         least = np.quantile(scores(w, hit[both[0]][:, columns]), LOSS)
-        found.append([
-            [(scores(w, part[i + k * len(part) // 2][:, columns]) < least).mean() for part, i in ((miss, m2), (hit, h2))]
-            for k in (0, 1)
-        ])  # fmt: skip
+        found.append(
+            [
+                [
+                    (scores(w, part[i + k * len(part) // 2][:, columns]) < least).mean()
+                    for part, i in ((miss, m2), (hit, h2))
+                ]
+                for k in (0, 1)
+            ]
+        )
     return np.array(found).mean(0)
 
 
@@ -107,7 +112,14 @@ def report(name: str, columns: list[int], library: Library, data: Path, cache: P
     print(f"{name}: Scale({w[0]:.3f}, {tuple(round(float(v), 3) for v in w[1:])}, {least:.3f})")
     halved = halves(hit, miss, outside, columns).round(3).tolist()
     print(f"  on the other half, [full, brief] x [abstained rightly, wrongly]: {halved}")
-    for what, x in (("none, full", miss[: len(none)]), ("none, brief", miss[len(none) :]), ("small, outside", outside), ("small, inside", inside), ("has page, full", hit[: len(queries)]), ("has page, brief", hit[len(queries) :])):  # fmt: skip
+    for what, x in (
+        ("none, full", miss[: len(none)]),
+        ("none, brief", miss[len(none) :]),
+        ("small, outside", outside),
+        ("small, inside", inside),
+        ("has page, full", hit[: len(queries)]),
+        ("has page, brief", hit[len(queries) :]),
+    ):
         print(f"  {what}: abstained {(scores(w, x[:, columns]) < least).mean():.3f}")
 
 

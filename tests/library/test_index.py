@@ -76,8 +76,11 @@ def test_the_order_is_address_then_alert_name_then_catalog_then_matchers(folder:
     one = alert("Throttled", {"runbook_url": "https://runbooks.example/x/kube-disk-full/"}, team="shop")
     service = Service("s", runbooks=("any-of-data", "gone"))
     assert names(library, one, service=service) == [
-        ("KubeDiskFull", "runbook_url"), ("cpu-of-shop", "alert name"), ("cpu", "alert name"), ("any-of-data", "catalog"),
-    ]  # fmt: skip
+        ("KubeDiskFull", "runbook_url"),
+        ("cpu-of-shop", "alert name"),
+        ("cpu", "alert name"),
+        ("any-of-data", "catalog"),
+    ]
     assert names(library, alert("Other", team="data")) == [("any-of-data", "matcher")]
     assert names(library, alert("Throttled", team="data"))[0] == ("cpu", "alert name")
     assert names(library, alert("KubeDiskFull")) == [("KubeDiskFull", "alert name")]

@@ -18,15 +18,36 @@ TODAY = date(2026, 11, 24)
 READS = {one.name: one.arguments for one in TOOLS.reads}
 ACTIONS = {one.name(): one for one in TOOLS.actions}
 EXPECTED = {
-    "infra": {"cpu-contention", "memory-leak", "crash-loop", "bad-deploy", "latency-high", "error-rate-high",
-              "dependency-down", "disk-filling", "queue-backlog", "certificate-expiry"},
-    "model": {"forecast-latency-high", "feature-drift", "concept-drift", "stale-features", "upstream-data-bug",
-              "bad-model-version"},
-}  # fmt: skip
+    "infra": {
+        "cpu-contention",
+        "memory-leak",
+        "crash-loop",
+        "bad-deploy",
+        "latency-high",
+        "error-rate-high",
+        "dependency-down",
+        "disk-filling",
+        "queue-backlog",
+        "certificate-expiry",
+    },
+    "model": {
+        "forecast-latency-high",
+        "feature-drift",
+        "concept-drift",
+        "stale-features",
+        "upstream-data-bug",
+        "bad-model-version",
+    },
+}
 NAMES = Names(
-    "demand-forecast", "eu-1/ml/forecast-server", "demand-forecast", "ml", "eu-1",
-    {"replicas": 3, "previous_revision": 4, "previous_version": "6"}, "sum(rate(x[5m]))",
-)  # fmt: skip
+    "demand-forecast",
+    "eu-1/ml/forecast-server",
+    "demand-forecast",
+    "ml",
+    "eu-1",
+    {"replicas": 3, "previous_revision": 4, "previous_version": "6"},
+    "sum(rate(x[5m]))",
+)
 
 
 def problems(folder: Path, today: date = TODAY) -> list[Problem]:
@@ -51,8 +72,12 @@ def test_every_block_of_ours_renders() -> None:
 
 def test_where_no_action_helps_the_runbook_says_whom_to_call() -> None:
     books = {book.name: book for book in read_folder(OURS)[0]}
-    for name, fault in (("upstream-data-bug", Fault.DATA_BUG), ("stale-features", Fault.STALE_FEATURES),
-                        ("disk-filling", Fault.DISK_FULL), ("certificate-expiry", Fault.CERTIFICATE_EXPIRY)):  # fmt: skip
+    for name, fault in (
+        ("upstream-data-bug", Fault.DATA_BUG),
+        ("stale-features", Fault.STALE_FEATURES),
+        ("disk-filling", Fault.DISK_FULL),
+        ("certificate-expiry", Fault.CERTIFICATE_EXPIRY),
+    ):
         assert not [a for a in books[name].actions if a.fault is fault]
         assert "owner" in books[name].text
         assert advice(books[name], fault)
@@ -76,13 +101,18 @@ def test_runbooks_grow_stale() -> None:
         ("suggests: cpu_contention\n", "", Level.WARNING, "tells nothing"),
         ("suggests: cpu_contention\n", "suggests: disk_full\n", Level.WARNING, "Mitigation has no ### disk_full"),
         ("suggests: cpu_contention\n", "suggests: disk_full\n", Level.WARNING, "never proposed"),
-        ("### cpu_contention", "### cpu_contention\n### cpu_contetion\nx\n### cpu_contention", Level.WARNING, "Did you mean cpu_contention?"),
+        (
+            "### cpu_contention",
+            "### cpu_contention\n### cpu_contetion\nx\n### cpu_contention",
+            Level.WARNING,
+            "Did you mean cpu_contention?",
+        ),
         ("stanch.owner: me", "x: y", Level.WARNING, "names no owner"),
         ("  stanch.reviewed", "  reviewed", Level.WARNING, "Add stanch.reviewed"),
-        ("expect: \"> 0.25\"", "expect: \"> a lot\"", Level.ERROR, "only == and != go with words"),
+        ('expect: "> 0.25"', 'expect: "> a lot"', Level.ERROR, "only == and != go with words"),
         ("at_least: 0.7", "atleast: 0.7", Level.ERROR, "unknown key"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_found(tmp_path: Path, old: str, new: str, level: Level, says: str) -> None:
     text = template("my-book", TODAY, ["MyAlert"], owner="me")
     assert old in text

@@ -112,7 +112,7 @@ def test_foreign_front_matter_gives_title_and_description() -> None:
         ("name: slow", "name: fast", "line 2: name 'fast' is not the file's name"),
         ("name: slow", "name: slow\nauthor: me", "line 3: author: unknown key"),
         ("metadata:\n", "metadata: [\n", "not YAML"),
-        ("expect: \"> 0.25\"", "expect: \"> 0.25\"\nargs: {}", "stands twice"),
+        ('expect: "> 0.25"', 'expect: "> 0.25"\nargs: {}', "stands twice"),
         ("read: query_metrics\n", "read: &a query_metrics\nfact: *a\n", "aliases"),
         ("args: {promql: 'x{service={{ service }}}'}", "args: {day: 2026-13-45}", "not YAML"),
         ("args: {promql: 'x{service={{ service }}}'}", "args: {day: 2026-10-01}", "line 17: args.day"),
@@ -120,7 +120,7 @@ def test_foreign_front_matter_gives_title_and_description() -> None:
         ("args: {promql: 'x{service={{ service }}}'}", "args: {n: " + "9" * 5000 + "}", "not YAML"),
         ("---\n# Slow", "# Slow", "has no end"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_named_by_line_with_a_mend(old: str, new: str, says: str) -> None:
     text = FRONT + BODY
     assert old in text
@@ -151,10 +151,29 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 PIECES = st.sampled_from(
-    ["---\n", "name: slow\n", "metadata:\n", "  stanch.kind: infra\n", "# A\n", "## Diagnosis\n", "~~~yaml check\n", "~~~\n",
-     "read: x\n", "expect: '> 1'\n", "args: {a: {{ b }}\n", "args: &x [*x]\n", "- !!python/object:os.system x\n", "? [a]\n: b\n",
-     "\t", "\ufeff", "\x07", "description: d\n", "## Mitigation\n### disk_full\n~~~yaml action\naction: a\n", "\U0001f4a5"]
-)  # fmt: skip
+    [
+        "---\n",
+        "name: slow\n",
+        "metadata:\n",
+        "  stanch.kind: infra\n",
+        "# A\n",
+        "## Diagnosis\n",
+        "~~~yaml check\n",
+        "~~~\n",
+        "read: x\n",
+        "expect: '> 1'\n",
+        "args: {a: {{ b }}\n",
+        "args: &x [*x]\n",
+        "- !!python/object:os.system x\n",
+        "? [a]\n: b\n",
+        "\t",
+        "\ufeff",
+        "\x07",
+        "description: d\n",
+        "## Mitigation\n### disk_full\n~~~yaml action\naction: a\n",
+        "\U0001f4a5",
+    ]
+)
 
 
 @given(st.lists(st.one_of(PIECES, st.text(max_size=8)), max_size=25))

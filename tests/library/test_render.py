@@ -15,9 +15,14 @@ from tools.context import Service, Workload
 
 HOSTILE = st.one_of(
     st.text(min_size=1, max_size=30).filter(lambda t: "/" not in t),
-    st.lists(st.sampled_from(['"', "'", "`", "\\", "}", "{", ")", "\n", "#", '"}) or x{a="', "{{ before }}", "\0", "=~", ".*", "é"]),
-             min_size=1, max_size=8).map("".join),
-)  # fmt: skip
+    st.lists(
+        st.sampled_from(
+            ['"', "'", "`", "\\", "}", "{", ")", "\n", "#", '"}) or x{a="', "{{ before }}", "\0", "=~", ".*", "é"]
+        ),
+        min_size=1,
+        max_size=8,
+    ).map("".join),
+)
 
 
 def rendered(promql: str, names: Names) -> str:
@@ -41,8 +46,11 @@ def sendable(text: str) -> bool:
 def test_a_hostile_value_stays_one_label_value(value: str) -> None:
     if not sendable(value):
         return
-    for template in ("sum(x{{service={{{{ service }}}},a='1'}})", 'sum(x{{service="{{{{ service }}}}",a="1"}})',
-                     "sum(x{{service='{{{{ service }}}}',a='1'}})"):  # fmt: skip
+    for template in (
+        "sum(x{{service={{{{ service }}}},a='1'}})",
+        'sum(x{{service="{{{{ service }}}}",a="1"}})',
+        "sum(x{{service='{{{{ service }}}}',a='1'}})",
+    ):
         node: Any = promql_parser.parse(rendered(template.format(), Names(service=value)))
         (matchers,) = [node.expr.matchers.matchers]
         assert {(m.name, m.value) for m in matchers} == {("service", value), ("a", "1")}
@@ -85,10 +93,26 @@ def test_an_expression_keeps_its_type_and_a_workload_its_cluster() -> None:
 
 @pytest.mark.parametrize(
     "template",
-    ["{{ service.__class__ }}", "{{ before.__init__ }}", "{{ before.keys() }}", "{{ 'x' * 999999999 }}", "{{ 9 ** 9 ** 9 }}",
-     "{{ '%999999999d' % 1 }}", "{{ range(9) }}", "{% for a in 'x' %}{% endfor %}", "{{ before }}", "{{ missing }}",
-     "{{ before.missing }}", "{{ 1 / 0 }}", "{{ service | attr('x') }}", "{{ self }}", "{{", "{{ cycler }}", "{# #}{{ [1, 2] }}"],
-)  # fmt: skip
+    [
+        "{{ service.__class__ }}",
+        "{{ before.__init__ }}",
+        "{{ before.keys() }}",
+        "{{ 'x' * 999999999 }}",
+        "{{ 9 ** 9 ** 9 }}",
+        "{{ '%999999999d' % 1 }}",
+        "{{ range(9) }}",
+        "{% for a in 'x' %}{% endfor %}",
+        "{{ before }}",
+        "{{ missing }}",
+        "{{ before.missing }}",
+        "{{ 1 / 0 }}",
+        "{{ service | attr('x') }}",
+        "{{ self }}",
+        "{{",
+        "{{ cycler }}",
+        "{# #}{{ [1, 2] }}",
+    ],
+)
 def test_nothing_but_plain_values_comes_out_of_a_template(template: str) -> None:
     with pytest.raises(UnusableInput, match="cpu:7: "):
         render_check(

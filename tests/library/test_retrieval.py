@@ -74,15 +74,29 @@ def test_short_words_of_people_find_our_own(vectors: bool, tmp_path: Path) -> No
         pytest.skip(embedder.why)
     library = Library.open([OURS], tmp_path, embedder)
     wanted = {
-        "pods keep restarting": "crash-loop", "container killed out of memory": "memory-leak", "disk is full": "disk-filling",
-        "certificate about to expire": "certificate-expiry", "the queue grows and orders are late": "queue-backlog",
-        "nightly batch did not run, features are old": "stale-features", "CPU throttled": "cpu-contention",
-        "feature is null since this morning": "upstream-data-bug", "errors after the deployment": "bad-deploy",
-        "forecast is wrong since the new model was promoted": "bad-model-version", "too many 5xx": "error-rate-high",
-        "drift report says temperature drifted": "feature-drift", "p99 of demand-forecast above objective": "forecast-latency-high",
-    }  # fmt: skip
+        "pods keep restarting": "crash-loop",
+        "container killed out of memory": "memory-leak",
+        "disk is full": "disk-filling",
+        "certificate about to expire": "certificate-expiry",
+        "the queue grows and orders are late": "queue-backlog",
+        "nightly batch did not run, features are old": "stale-features",
+        "CPU throttled": "cpu-contention",
+        "feature is null since this morning": "upstream-data-bug",
+        "errors after the deployment": "bad-deploy",
+        "forecast is wrong since the new model was promoted": "bad-model-version",
+        "too many 5xx": "error-rate-high",
+        "drift report says temperature drifted": "feature-drift",
+        "p99 of demand-forecast above objective": "forecast-latency-high",
+    }
     found = dict(zip(wanted, library.search_many(list(wanted), 1), strict=True))
     assert {text: matches[0].name if matches else "" for text, matches in found.items()} == wanted
-    nothing = ["my printer is on fire", "hello", "what is the weather in Berlin", "how do I reset my password",
-               "quarterly sales report spreadsheet", "recipe for apple pie", "RAID array degraded on node"]  # fmt: skip
+    nothing = [
+        "my printer is on fire",
+        "hello",
+        "what is the weather in Berlin",
+        "how do I reset my password",
+        "quarterly sales report spreadsheet",
+        "recipe for apple pie",
+        "RAID array degraded on node",
+    ]
     assert library.search_many(nothing) == [[]] * len(nothing)

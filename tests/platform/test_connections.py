@@ -105,8 +105,11 @@ async def test_certificates_of_ones_own_open_the_door_and_paths_are_seen_from_th
     authority.signed("stanch")
     async with locked(authority) as port:
         whole = {
-            "url": f"https://127.0.0.1:{port}", "ca_file": "ca.pem", "cert_file": "stanch.pem", "server_name": NAME,
-        }  # fmt: skip
+            "url": f"https://127.0.0.1:{port}",
+            "ca_file": "ca.pem",
+            "cert_file": "stanch.pem",
+            "server_name": NAME,
+        }
         async with reached(tmp_path, whole) as http:
             assert (await http.get("/")).text == "ok"
         for lacking in ("ca_file", "server_name"):

@@ -15,9 +15,14 @@ from tests.bench_subjects import main, scores
 from tests.shared_data import shared_data
 
 EXPORTER = {
-    "job": "kube-state-metrics", "instance": "10.1.2.3:8080", "service": "ksm", "container": "kube-state-metrics",
-    "endpoint": "http", "pod": "kube-state-metrics-6c9f7b5d4-h8w2k", "namespace": "shop",
-}  # fmt: skip
+    "job": "kube-state-metrics",
+    "instance": "10.1.2.3:8080",
+    "service": "ksm",
+    "container": "kube-state-metrics",
+    "endpoint": "http",
+    "pod": "kube-state-metrics-6c9f7b5d4-h8w2k",
+    "namespace": "shop",
+}
 DATABASE = {
     "job": "pg-exporter",
     "service": "pg-exporter",
@@ -28,49 +33,75 @@ DATABASE = {
 # labels, the rule's expression, the first subject as kind, namespace, name
 CASES: Mapping[str, tuple[dict[str, str], str, tuple[str, str, str]]] = {
     "a deployment through kube-state-metrics": (
-        {**EXPORTER, "deployment": "checkout"}, "kube_deployment_status_replicas_unavailable > 0",
+        {**EXPORTER, "deployment": "checkout"},
+        "kube_deployment_status_replicas_unavailable > 0",
         ("Deployment", "shop", "checkout"),
     ),
     "a pod whose labels the scrape's have displaced": (
         {**EXPORTER, "namespace": "monitoring", "exported_namespace": "shop", "exported_pod": "web-0"},
-        "kube_pod_container_status_restarts_total > 3", ("Pod", "shop", "web-0"),
+        "kube_pod_container_status_restarts_total > 3",
+        ("Pod", "shop", "web-0"),
     ),
     "an autoscaler of an older name": (
-        {**EXPORTER, "hpa": "web"}, "kube_hpa_status_current_replicas == kube_hpa_spec_max_replicas",
+        {**EXPORTER, "hpa": "web"},
+        "kube_hpa_status_current_replicas == kube_hpa_spec_max_replicas",
         ("HorizontalPodAutoscaler", "shop", "web"),
     ),
     "a quota is its namespace's": (
-        {**EXPORTER, "resourcequota": "q"}, "kube_resourcequota > 1", ("Namespace", "", "shop"),
+        {**EXPORTER, "resourcequota": "q"},
+        "kube_resourcequota > 1",
+        ("Namespace", "", "shop"),
     ),
     "a container is its pod's": (
         {"job": "kubelet", "service": "kubelet", "node": "n1", "namespace": "shop", "pod": "web-0", "container": "web"},
-        "rate(container_cpu_cfs_throttled_periods_total[5m]) > 1", ("Pod", "shop", "web-0"),
+        "rate(container_cpu_cfs_throttled_periods_total[5m]) > 1",
+        ("Pod", "shop", "web-0"),
     ),
     "a claim, not the node that measures it": (
-        {"job": "kubelet", "node": "n1", "instance": "10.0.0.1:10250", "namespace": "billing", "persistentvolumeclaim": "ledger-0"},
-        "kubelet_volume_stats_available_bytes < 5", ("PersistentVolumeClaim", "billing", "ledger-0"),
+        {
+            "job": "kubelet",
+            "node": "n1",
+            "instance": "10.0.0.1:10250",
+            "namespace": "billing",
+            "persistentvolumeclaim": "ledger-0",
+        },
+        "kubelet_volume_stats_available_bytes < 5",
+        ("PersistentVolumeClaim", "billing", "ledger-0"),
     ),
     "a node by its address": (
         {"job": "node-exporter", "instance": "10.0.0.4:9100", "pod": "node-exporter-r2v8k", "namespace": "monitoring"},
-        "node_load1 > 9", ("Node", "", "10.0.0.4:9100"),
+        "node_load1 > 9",
+        ("Node", "", "10.0.0.4:9100"),
     ),
     "a probe's target": (
         {"job": "blackbox", "instance": "https://shop.example/", "namespace": "monitoring"},
-        "probe_success == 0", ("Target", "", "https://shop.example/"),
+        "probe_success == 0",
+        ("Target", "", "https://shop.example/"),
     ),
     "a database, not its exporter": (
-        {**DATABASE, "server": "orders-db:5432"}, "pg_up == 0", ("Database", "", "orders-db:5432"),
+        {**DATABASE, "server": "orders-db:5432"},
+        "pg_up == 0",
+        ("Database", "", "orders-db:5432"),
     ),
     "a database whose exporter sits in its pod": (
         {"job": "orders", "pod": "pg-orders-0", "namespace": "data", "container": "exporter"},
-        "pg_replication_lag > 9", ("Pod", "data", "pg-orders-0"),
+        "pg_replication_lag > 9",
+        ("Pod", "data", "pg-orders-0"),
     ),
     "a database on a machine of its own": (
-        {"job": "mysql", "instance": "db-2:9104"}, "mysql_global_status_threads_connected > 90", ("Database", "", "db-2:9104"),
+        {"job": "mysql", "instance": "db-2:9104"},
+        "mysql_global_status_threads_connected > 90",
+        ("Database", "", "db-2:9104"),
     ),
     "an object that an event names": (
-        {"job": "event-exporter", "involved_object_kind": "Pod", "involved_object_name": "web-0", "involved_object_namespace": "shop"},
-        "kube_event_count > 1", ("Pod", "shop", "web-0"),
+        {
+            "job": "event-exporter",
+            "involved_object_kind": "Pod",
+            "involved_object_name": "web-0",
+            "involved_object_namespace": "shop",
+        },
+        "kube_event_count > 1",
+        ("Pod", "shop", "web-0"),
     ),
     "a container, where the aggregation left no pod": (
         {"namespace": "shop", "container": "checkout"},
@@ -78,63 +109,91 @@ CASES: Mapping[str, tuple[dict[str, str], str, tuple[str, str, str]]] = {
         ("Container", "shop", "checkout"),
     ),
     "a database of a cloud": (
-        {"job": "yace", "dimension_DBInstanceIdentifier": "orders"}, "aws_rds_cpuutilization_average > 90",
+        {"job": "yace", "dimension_DBInstanceIdentifier": "orders"},
+        "aws_rds_cpuutilization_average > 90",
         ("Database", "", "orders"),
     ),
     "who is called, by a service graph": (
-        {"job": "tempo", "client": "web", "server": "checkout"}, "traces_service_graph_request_failed_total > 1",
+        {"job": "tempo", "client": "web", "server": "checkout"},
+        "traces_service_graph_request_failed_total > 1",
         ("Service", "", "checkout"),
     ),
     "what is measured, not what a condition beside it looks at": (
-        {"namespace": "shop", "service": "orders"}, "orders_stuck > 5 and on (namespace) kube_namespace_labels > 0",
+        {"namespace": "shop", "service": "orders"},
+        "orders_stuck > 5 and on (namespace) kube_namespace_labels > 0",
         ("Service", "shop", "orders"),
     ),
     "a queue": (
         {"job": "kafka-exporter", "topic": "orders", "consumergroup": "billing"},
-        "sum by (topic, consumergroup) (kafka_consumergroup_lag) > 9", ("Queue", "", "orders"),
+        "sum by (topic, consumergroup) (kafka_consumergroup_lag) > 9",
+        ("Queue", "", "orders"),
     ),
     "an OpenTelemetry service": (
         {"job": "otel-collector", "exported_job": "shop/checkout", "instance": "c:8889"},
-        "http_server_request_duration_seconds_count > 1", ("Service", "shop", "checkout"),
+        "http_server_request_duration_seconds_count > 1",
+        ("Service", "shop", "checkout"),
     ),
     "an OpenTelemetry service by a UTF-8 label": (
-        {"service.name": "checkout", "k8s.namespace.name": "shop"}, "", ("Service", "shop", "checkout"),
+        {"service.name": "checkout", "k8s.namespace.name": "shop"},
+        "",
+        ("Service", "shop", "checkout"),
     ),
     "who is called over Istio": (
         {"destination_service": "checkout.shop.svc.cluster.local", "source_workload": "web"},
-        "sum by (destination_service, source_workload) (rate(istio_requests_total[5m])) > 1", ("Service", "shop", "checkout"),
+        "sum by (destination_service, source_workload) (rate(istio_requests_total[5m])) > 1",
+        ("Service", "shop", "checkout"),
     ),
     "a route of ingress-nginx": (
-        {"ingress": "front", "exported_namespace": "shop", "namespace": "ingress-nginx", "service": "ingress-nginx-metrics"},
-        "rate(nginx_ingress_controller_requests[5m]) > 1", ("Ingress", "shop", "front"),
+        {
+            "ingress": "front",
+            "exported_namespace": "shop",
+            "namespace": "ingress-nginx",
+            "service": "ingress-nginx-metrics",
+        },
+        "rate(nginx_ingress_controller_requests[5m]) > 1",
+        ("Ingress", "shop", "front"),
     ),
     "an application of Argo CD": (
         {"name": "shop", "namespace": "argocd", "pod": "argocd-application-controller-0"},
-        "argocd_app_info == 1", ("Application", "argocd", "shop"),
+        "argocd_app_info == 1",
+        ("Application", "argocd", "shop"),
     ),
     "what Flux reconciles": (
         {"customresource_kind": "HelmRelease", "name": "web", "exported_namespace": "shop"},
-        "gotk_resource_info == 1", ("HelmRelease", "shop", "web"),
+        "gotk_resource_info == 1",
+        ("HelmRelease", "shop", "web"),
     ),
     "a served model": (
-        {"model_name": "llama", "pod": "vllm-0", "namespace": "ml"}, "vllm:num_requests_waiting > 9", ("Model", "", "llama"),
+        {"model_name": "llama", "pod": "vllm-0", "namespace": "ml"},
+        "vllm:num_requests_waiting > 9",
+        ("Model", "", "llama"),
     ),
     "a larger house's type and tier": (
-        {"type": "api", "tier": "sv"}, "errors:ratio_5m > 1", ("Service", "", "api"),
+        {"type": "api", "tier": "sv"},
+        "errors:ratio_5m > 1",
+        ("Service", "", "api"),
     ),
     "an application's own labels": (
-        {"job": "web", "instance": "10.1.1.1:8000"}, "up == 0", ("Service", "", "web"),
+        {"job": "web", "instance": "10.1.1.1:8000"},
+        "up == 0",
+        ("Service", "", "web"),
     ),
     "an exporter that is down itself": (
-        {**EXPORTER, "namespace": "monitoring"}, "up == 0", ("Pod", "monitoring", EXPORTER["pod"]),
+        {**EXPORTER, "namespace": "monitoring"},
+        "up == 0",
+        ("Pod", "monitoring", EXPORTER["pod"]),
     ),
     "the control plane, absent": (
-        {"job": "kube-scheduler"}, 'absent(up{job="kube-scheduler"})', ("Pod", "kube-system", "kube-scheduler"),
+        {"job": "kube-scheduler"},
+        'absent(up{job="kube-scheduler"})',
+        ("Pod", "kube-system", "kube-scheduler"),
     ),
     "what only the rule's matchers name": (
-        {}, 'absent(orders_total{namespace="shop", service="orders"})', ("Service", "shop", "orders"),
+        {},
+        'absent(orders_total{namespace="shop", service="orders"})',
+        ("Service", "shop", "orders"),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -160,8 +219,10 @@ def test_an_owner_that_the_platform_tells_beats_the_name() -> None:
 def test_a_pod_of_a_scheduled_job_leads_to_the_job_and_its_cron_job() -> None:
     found = subjects_of({"namespace": "ml", "pod": "nightly-29395440-x2kqz"})
     assert [(s.kind, s.name) for s in found] == [
-        ("Pod", "nightly-29395440-x2kqz"), ("Job", "nightly-29395440"), ("CronJob", "nightly"),
-    ]  # fmt: skip
+        ("Pod", "nightly-29395440-x2kqz"),
+        ("Job", "nightly-29395440"),
+        ("CronJob", "nightly"),
+    ]
 
 
 def test_a_probe_of_an_address_within_the_cluster_leads_to_its_service() -> None:

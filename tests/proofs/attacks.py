@@ -175,13 +175,19 @@ async def a_proposal_that_was_withdrawn_is_revived(folder: Path) -> Played:
 
 Attack = Callable[[Path], Awaitable[Played]]
 ON_THE_MEMORY: tuple[Attack, ...] = (
-    the_kill_switch_is_cleared_in_its_row, the_stop_is_cut_off_its_timeline_as_well, a_denial_is_cut_off,
-    a_backup_is_put_back_between_approval_and_execution, a_backup_is_put_back_and_new_events_grow_over_the_anchors,
-    an_approval_is_made_younger, an_execution_is_made_older_and_the_budget_is_empty_again,
-    the_tail_is_cut_and_every_state_set_back, the_ledger_forgets_an_execution,
-    the_anchors_are_deleted_and_a_denial_is_cut_off, a_line_of_the_anchors_is_forged,
+    the_kill_switch_is_cleared_in_its_row,
+    the_stop_is_cut_off_its_timeline_as_well,
+    a_denial_is_cut_off,
+    a_backup_is_put_back_between_approval_and_execution,
+    a_backup_is_put_back_and_new_events_grow_over_the_anchors,
+    an_approval_is_made_younger,
+    an_execution_is_made_older_and_the_budget_is_empty_again,
+    the_tail_is_cut_and_every_state_set_back,
+    the_ledger_forgets_an_execution,
+    the_anchors_are_deleted_and_a_denial_is_cut_off,
+    a_line_of_the_anchors_is_forged,
     a_proposal_that_was_withdrawn_is_revived,
-)  # fmt: skip
+)
 ATTACKS: tuple[Attack, ...] = ON_THE_MEMORY
 
 

@@ -68,8 +68,9 @@ def serving(folder: Path) -> Iterator[Service]:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("STANCH_", "OPENAI_"))},
         "STANCH_WEBHOOK_TOKENS": f"alerts+events:{ALERTS},metrics:{METRICS}",
-        "STANCH_GRAFANA_SECRET": GRAFANA_SECRET, "STANCH_EVENTS_SECRET": "secret-of-events",
-    }  # fmt: skip
+        "STANCH_GRAFANA_SECRET": GRAFANA_SECRET,
+        "STANCH_EVENTS_SECRET": "secret-of-events",
+    }
     command = [str(STANCH), "--data", str(data), "--reasoner", "runbook", "serve", "--port", str(port)]
     with (folder / "serve.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment)
@@ -84,16 +85,22 @@ def serving(folder: Path) -> Iterator[Service]:
 
 def notification(*names: str, status: str = "firing") -> dict[str, Any]:
     return {
-        "version": "4", "groupKey": "{}", "status": status, "receiver": "stanch",
+        "version": "4",
+        "groupKey": "{}",
+        "status": status,
+        "receiver": "stanch",
         "alerts": [
             {
-                "status": status, "labels": {"alertname": name, "severity": "info"}, "annotations": {}, "fingerprint": name,
+                "status": status,
+                "labels": {"alertname": name, "severity": "info"},
+                "annotations": {},
+                "fingerprint": name,
                 "startsAt": "2026-11-30T13:40:00Z",
                 "endsAt": "2026-11-30T13:50:00Z" if status == "resolved" else "0001-01-01T00:00:00Z",
             }
             for name in names
         ],
-    }  # fmt: skip
+    }
 
 
 # -- the attacks ------------------------------------------------------------------------------------------------------
@@ -101,7 +108,14 @@ def notification(*names: str, status: str = "firing") -> dict[str, Any]:
 
 def a_header_named_like_nothing_opens_the_doors(service: Service) -> Met:
     """A header named `-` once opened every route."""
-    asked = [("POST", ALERTMANAGER), ("POST", GRAFANA), ("POST", EVENTS), ("GET", "/metrics"), ("GET", "/docs"), ("GET", "/openapi.json")]  # fmt: skip
+    asked = [
+        ("POST", ALERTMANAGER),
+        ("POST", GRAFANA),
+        ("POST", EVENTS),
+        ("GET", "/metrics"),
+        ("GET", "/docs"),
+        ("GET", "/openapi.json"),
+    ]
     codes = [service.ask(method, path, {"-": "1"}, notification("Forged")).status_code for method, path in asked]
     return Met(f"{codes}", codes == [401] * len(asked))
 
@@ -118,8 +132,14 @@ def one_sources_signature_at_another_sources_door(service: Service) -> Met:
     """Right for Grafana's door and nowhere else."""
     body = json.dumps(notification("Signed")).encode()
     name = "x-grafana-alerting-signature"
-    signed = {name: hmac.new(GRAFANA_SECRET.encode(), body, hashlib.sha256).hexdigest(), "content-type": "application/json"}  # fmt: skip
-    codes = [httpx.post(service.url + path, headers=signed, content=body).status_code for path in (ALERTMANAGER, EVENTS, GRAFANA)]  # fmt: skip
+    signed = {
+        name: hmac.new(GRAFANA_SECRET.encode(), body, hashlib.sha256).hexdigest(),
+        "content-type": "application/json",
+    }
+    codes = [
+        httpx.post(service.url + path, headers=signed, content=body).status_code
+        for path in (ALERTMANAGER, EVENTS, GRAFANA)
+    ]
     return Met(f"{codes}", codes == [401, 401, 202])
 
 
@@ -159,12 +179,18 @@ def one_notification_of_twenty_thousand(service: Service) -> Met:
     finally:
         over.set()
         asking.join()
-    return Met(f"{code}; the longest of {len(waits)} answers of /healthz took {max(waits):.2f} s", code == 202 and len(waits) >= 20)  # fmt: skip
+    return Met(
+        f"{code}; the longest of {len(waits)} answers of /healthz took {max(waits):.2f} s",
+        code == 202 and len(waits) >= 20,
+    )
 
 
 def one_alert_too_many(service: Service) -> Met:
     answer = service.told(notification(*(f"More{n}" for n in range(20_001))))
-    return Met(f"{answer.status_code}: {answer.json()['detail'][:120]}", answer.status_code == 413 and "max_alerts" in answer.text)  # fmt: skip
+    return Met(
+        f"{answer.status_code}: {answer.json()['detail'][:120]}",
+        answer.status_code == 413 and "max_alerts" in answer.text,
+    )
 
 
 def headers_that_never_end(service: Service) -> Met:
@@ -190,7 +216,12 @@ def headers_that_never_end(service: Service) -> Met:
 
 AttackOnDoor = Callable[[Service], Met]
 ON_THE_DOORS: tuple[AttackOnDoor, ...] = (
-    a_header_named_like_nothing_opens_the_doors, a_stranger_says_that_it_is_over, one_sources_signature_at_another_sources_door,
-    a_token_for_one_thing_is_used_for_another, an_alert_calls_itself_ours, headers_that_never_end,
-    one_notification_of_twenty_thousand, one_alert_too_many,
-)  # fmt: skip
+    a_header_named_like_nothing_opens_the_doors,
+    a_stranger_says_that_it_is_over,
+    one_sources_signature_at_another_sources_door,
+    a_token_for_one_thing_is_used_for_another,
+    an_alert_calls_itself_ours,
+    headers_that_never_end,
+    one_notification_of_twenty_thousand,
+    one_alert_too_many,
+)

@@ -78,14 +78,24 @@ POINT = Play(
     "bad-model-version",
     (
         ("look", MODEL_LOOK),
-        ("propose", {
-            **PROPOSE, "action": "point_model_alias", "args": {"model": "demand-forecast", "version": "4", "alias": "champion"},
-            "why": "The newest version serves.", "claims": [COUNTED], "ruled_out": [],
-            "fault": "bad_model_version", "kind": "model", "source": "", "success": success(SERVED, "> 0", within=30),  # its error falls as outcomes come in
-        }),
+        (
+            "propose",
+            {
+                **PROPOSE,
+                "action": "point_model_alias",
+                "args": {"model": "demand-forecast", "version": "4", "alias": "champion"},
+                "why": "The newest version serves.",
+                "claims": [COUNTED],
+                "ruled_out": [],
+                "fault": "bad_model_version",
+                "kind": "model",
+                "source": "",
+                "success": success(SERVED, "> 0", within=30),  # its error falls as outcomes come in
+            },
+        ),
         ("conclude", {**CONCLUDE, "claims": [COUNTED], "fault": "bad_model_version"}),
     ),
-)  # fmt: skip
+)
 
 
 @dataclass

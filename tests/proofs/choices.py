@@ -41,8 +41,12 @@ willing = st.builds(
 )
 which = st.integers(0, 5)
 PROPOSED: dict[str, Any] = {
-    "kind": st.sampled_from(KINDS), "replicas": st.integers(1, 9), "workload": st.sampled_from(("web", "web", "api")),
-    "requester": st.sampled_from((None, "ann", "bob")), "untrusted": st.sampled_from((False,) * 5 + (True,)),
-    "approvers": st.integers(0, 3), "twice": st.sampled_from((False, False, False, True)),
-}  # fmt: skip
+    "kind": st.sampled_from(KINDS),
+    "replicas": st.integers(1, 9),
+    "workload": st.sampled_from(("web", "web", "api")),
+    "requester": st.sampled_from((None, "ann", "bob")),
+    "untrusted": st.sampled_from((False,) * 5 + (True,)),
+    "approvers": st.integers(0, 3),
+    "twice": st.sampled_from((False, False, False, True)),
+}
 people = st.sampled_from(PEOPLE)

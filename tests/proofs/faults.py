@@ -133,12 +133,19 @@ WRITTEN: Mapping[str, Callable[[Calls], Calls]] = {
         lambda given: each(given, lambda v: v + "\ud800" if isinstance(v, str) and " " in v else v)
     ),
     "bare surrogates": lambda calls: [("ask", json.dumps({"question": "Is \ud800 up? \udfff"}))],
-    "endless loop": lambda calls: [("look", json.dumps({"calls": [{"read": "recent_changes", "args": {}, "why": "x"}]}))],
+    "endless loop": lambda calls: [
+        ("look", json.dumps({"calls": [{"read": "recent_changes", "args": {}, "why": "x"}]}))
+    ],
     "nothing": lambda calls: [],
     "every move at once": lambda calls: [*calls, ("ask", '{"question": "a"}'), ("conclude", "{}")],
     "another target": _arguments(_elsewhere),
     "concludes at once": lambda calls: [
-        ("conclude", json.dumps({"claims": ["All is well."], "component": "x", "fault": "none", "confidence": 1, "kind": "none"}))
+        (
+            "conclude",
+            json.dumps(
+                {"claims": ["All is well."], "component": "x", "fault": "none", "confidence": 1, "kind": "none"}
+            ),
+        )
     ],
     "long words": _arguments(lambda given: each(given, lambda v: v * 3000 if isinstance(v, str) and " " in v else v)),
-}  # fmt: skip
+}

@@ -133,14 +133,38 @@ def knock(door: WebhookEndpoints, numbers: Sequence[int]) -> Found:
 # -- alerts -----------------------------------------------------------------------------------------------------------
 
 BODIES = [json.loads(p.read_text()) for p in sorted((FIXTURES / "alertmanager").rglob("*.json"))]
-GRAFANA = {
-    **BODIES[0], "version": "1", "orgId": 1, "title": "[FIRING:1]", "state": "alerting", "message": "m",
-    "alerts": [{**one, "valueString": "[ var='B' value=95 ]", "values": {"B": 95.0}, "dashboardURL": "https://g/d/a"} for one in BODIES[0]["alerts"]],
-} if isinstance(BODIES[0], dict) else {}  # fmt: skip
+GRAFANA = (
+    {
+        **BODIES[0],
+        "version": "1",
+        "orgId": 1,
+        "title": "[FIRING:1]",
+        "state": "alerting",
+        "message": "m",
+        "alerts": [
+            {**one, "valueString": "[ var='B' value=95 ]", "values": {"B": 95.0}, "dashboardURL": "https://g/d/a"}
+            for one in BODIES[0]["alerts"]
+        ],
+    }
+    if isinstance(BODIES[0], dict)
+    else {}
+)
 EVENT = {
-    "specversion": "1.0", "id": "1", "source": "/ci", "type": "dev.cdevents.service.deployed.0.2.0", "time": "2026-11-24T03:00:00Z", "subject": "web",
-    "data": {"service": "web", "cluster": "eu-1", "version": "7", "who": "ann", "alertname": "Slow", "labels": {"service": "web"}},
-}  # fmt: skip
+    "specversion": "1.0",
+    "id": "1",
+    "source": "/ci",
+    "type": "dev.cdevents.service.deployed.0.2.0",
+    "time": "2026-11-24T03:00:00Z",
+    "subject": "web",
+    "data": {
+        "service": "web",
+        "cluster": "eu-1",
+        "version": "7",
+        "who": "ann",
+        "alertname": "Slow",
+        "labels": {"service": "web"},
+    },
+}
 SECRETS = Redactor(["hunter2-hunter2"])
 
 
@@ -184,14 +208,32 @@ def _view() -> View:
 VIEW = _view()
 ASKED = Case().view(question="why?")
 READ_ARGS: dict[str, dict[str, Any]] = {
-    "query_metrics": {"promql": "up", "minutes": 30}, "compare_metrics": {"promql": "up"}, "recent_changes": {"service": "web", "hours": 3},
-    "alert_rule": {"alertname": "Slow"}, "describe_workload": {"workload": "web"}, "search_logs": {"find": "error"},
-}  # fmt: skip
+    "query_metrics": {"promql": "up", "minutes": 30},
+    "compare_metrics": {"promql": "up"},
+    "recent_changes": {"service": "web", "hours": 3},
+    "alert_rule": {"alertname": "Slow"},
+    "describe_workload": {"workload": "web"},
+    "search_logs": {"find": "error"},
+}
 ANSWERS = [
-    completion(("look", LOOK)), completion(("propose", PROPOSE)), completion(("conclude", CONCLUDE)), completion(("ask", {"question": "Is the sale on?"})),
-    completion(text="It is slow."), completion(("reply", {"text": "p99 is {E1.value.last}."})), completion(*READ_ARGS.items()),
-    completion(("propose", {**PROPOSE, "args": {"workload": "eu-1/shop/web", "replicas": 5}, "success": {"promql": "up", "expect": "> 0"}})),
-]  # fmt: skip
+    completion(("look", LOOK)),
+    completion(("propose", PROPOSE)),
+    completion(("conclude", CONCLUDE)),
+    completion(("ask", {"question": "Is the sale on?"})),
+    completion(text="It is slow."),
+    completion(("reply", {"text": "p99 is {E1.value.last}."})),
+    completion(*READ_ARGS.items()),
+    completion(
+        (
+            "propose",
+            {
+                **PROPOSE,
+                "args": {"workload": "eu-1/shop/web", "replicas": 5},
+                "success": {"promql": "up", "expect": "> 0"},
+            },
+        )
+    ),
+]
 ARGUMENTS = [LOOK, PROPOSE, CONCLUDE, {"question": "Is the sale on?"}, *READ_ARGS.values()]
 NAMES = frozenset({"web", "demand-forecast", "p99"})
 
@@ -283,13 +325,20 @@ TODAY = date(2026, 11, 24)
 POLICIES = [demo_env.POLICY, policy.SUGGEST_EVERYTHING, WIDE_POLICY]
 REQUESTS = [
     Request(
-        action, {"workload": "eu-1/shop/web", "replicas": 5}, Target("workload", "web", "eu-1", "shop", "production", "web"), risk, NOW,
-        {"replicas": 3}, untrusted,
+        action,
+        {"workload": "eu-1/shop/web", "replicas": 5},
+        Target("workload", "web", "eu-1", "shop", "production", "web"),
+        risk,
+        NOW,
+        {"replicas": 3},
+        untrusted,
     )
     for action, risk, untrusted in (
-        ("scale_workload", Risk.REVERSIBLE, ()), ("restart_workload", Risk.DISRUPTIVE, ()), ("x", Risk.DESTRUCTIVE, ("workload",)),
+        ("scale_workload", Risk.REVERSIBLE, ()),
+        ("restart_workload", Risk.DISRUPTIVE, ()),
+        ("x", Risk.DESTRUCTIVE, ("workload",)),
     )
-]  # fmt: skip
+]
 CATALOG = lab_catalog(load("forecast-contention").draw(1), "http://127.0.0.1:9", "ann")
 
 

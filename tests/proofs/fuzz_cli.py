@@ -22,10 +22,43 @@ from tests.proofs.garbled import TEXTS
 # they wait for the world, for a terminal or for minutes: serve and lab listen, demo and eval work whole incidents
 LEFT_OUT = frozenset({"serve", "lab", "demo", "eval", "chat"})
 WORDS = (
-    "inc-1", "inc-1-p1", "web", "cpu", "-", "--", "-h", "--help", "--json", "--jsonl", "--set", "k=v", "replicas=3", "promql=up", "promql=up{",
-    "query_metrics", "describe_service", "scale_workload", "workload=eu-1/shop/web", "nowhere.yaml", "policy.yaml", ".", "..", "/", "bash", "1", "-1", "--=",
-    "--data", "--config", "=", "a=b=c", "--no-such", "-xyz", "--json=1", "forecast-contention",
-)  # fmt: skip
+    "inc-1",
+    "inc-1-p1",
+    "web",
+    "cpu",
+    "-",
+    "--",
+    "-h",
+    "--help",
+    "--json",
+    "--jsonl",
+    "--set",
+    "k=v",
+    "replicas=3",
+    "promql=up",
+    "promql=up{",
+    "query_metrics",
+    "describe_service",
+    "scale_workload",
+    "workload=eu-1/shop/web",
+    "nowhere.yaml",
+    "policy.yaml",
+    ".",
+    "..",
+    "/",
+    "bash",
+    "1",
+    "-1",
+    "--=",
+    "--data",
+    "--config",
+    "=",
+    "a=b=c",
+    "--no-such",
+    "-xyz",
+    "--json=1",
+    "forecast-contention",
+)
 EXPECTED = (0, 2, 3, 4, 5, 6, 7, 130)  # 130: no terminal to ask
 
 

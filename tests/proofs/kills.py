@@ -196,10 +196,13 @@ async def violations(
     in_time = bool(world.read("in time", False))
     started = found.state in (ProposalState.CLAIMED, ProposalState.DONE, ProposalState.NOT_DONE, ProposalState.UNKNOWN)
     rules = {
-        "I1 the effect is not what was approved": bool(effects) and world.read("proposed", found.digest) != found.digest,
+        "I1 the effect is not what was approved": bool(effects)
+        and world.read("proposed", found.digest) != found.digest,
         "I1 what was answered for is lost": world.read("proposed", found.digest) != found.digest or not found.intact,
-        "I2 an approval is lost": world.read("approved", "") == found.digest and not [a for a in answers if a.answer == "approve"],
-        "I2 there is an effect without an approval": bool(effects) and not [a for a in answers if a.answer == "approve"],
+        "I2 an approval is lost": world.read("approved", "") == found.digest
+        and not [a for a in answers if a.answer == "approve"],
+        "I2 there is an effect without an approval": bool(effects)
+        and not [a for a in answers if a.answer == "approve"],
         "I4/I5/I15 it started though something had come in between": in_time and bool(effects),
         "I6 more than one effect": len(effects) > 1 or effects not in ([], [found.key]),
         "I7 done, and nothing happened": outcome is Outcome.DONE and not effects,
@@ -208,9 +211,10 @@ async def violations(
         "I7 the timeline tells another outcome": kinds.count(EventKind.OUTCOME) > 1
         or (bool(intents) and [e.data["outcome"] for e in events if e.kind is EventKind.OUTCOME] != [str(outcome)]),
         "I8 an effect without an intent": bool(effects) and len(intents) != 1,
-        "I9 a proposal without its one verdict": kinds.count(EventKind.PROPOSAL) != 1 or kinds.count(EventKind.VERDICT) != 1,
+        "I9 a proposal without its one verdict": kinds.count(EventKind.PROPOSAL) != 1
+        or kinds.count(EventKind.VERDICT) != 1,
         "I9 decisions differ from the timeline": kinds.count(EventKind.DECISION) != len(answers),
-    }  # fmt: skip
+    }
     rows = await audit._rows(tx, order.incident)
     broken = audit.first_break(tx.audit_key, order.incident, rows, tx.anchors.read().get(order.incident, {}))
     return [rule for rule, is_broken in rules.items() if is_broken] + ([f"I9 {broken}"] if broken else [])
@@ -253,11 +257,14 @@ class Workers:
         self._places = [tempfile.TemporaryDirectory(prefix="stanch-kills-") for _ in addresses]
         self._processes = [
             subprocess.Popen(
-                [sys.executable, "-m", self.module, address, place.name], cwd=TOP, stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, text=True,
+                [sys.executable, "-m", self.module, address, place.name],
+                cwd=TOP,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
             )
             for place, address in zip(self._places, addresses, strict=True)
-        ]  # fmt: skip
+        ]
 
     def __enter__(self) -> Workers:
         return self

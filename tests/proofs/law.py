@@ -165,12 +165,13 @@ def counting(past: History, shown: Shown, now: Moment) -> set[str]:
     asked = today(past, shown, now)
     may_be_own = shown.said.requester_may and (asked.requester_may or asked.verdict != "ask")
     return {
-        str(one.name) for one in approvals(past, shown)
+        str(one.name)
+        for one in approvals(past, shown)
         if one.now.at <= shown.approve_by
         and now.entitled(str(one.name), shown.approvers)
         and (asked.verdict != "ask" or now.entitled(str(one.name), asked.approvers))
         and (may_be_own or one.name != shown.requester)
-    }  # fmt: skip
+    }
 
 
 def taken_back_rightly(past: History, shown: Shown) -> bool:
@@ -243,9 +244,14 @@ def it_is_in_time(past: History, shown: Shown, now: Moment) -> Iterator[str]:
 
 
 LAW: tuple[Callable[[History, Shown, Moment], Iterator[str]], ...] = (
-    nobody_tampered, nobody_said_no, it_was_not_over, nothing_is_stopped, policy_lets_it, its_people_approved,
+    nobody_tampered,
+    nobody_said_no,
+    it_was_not_over,
+    nothing_is_stopped,
+    policy_lets_it,
+    its_people_approved,
     it_is_in_time,
-)  # fmt: skip
+)
 
 
 def objections(past: History, shown: Shown, now: Moment) -> list[str]:

@@ -123,12 +123,24 @@ class Gate(RuleBasedStateMachine):
         """From here on people have seen it. `parent`: it is said to be an undo that the parent's approval covers."""
         undo = proposal.undo
         shown = Shown(
-            self.moment(), proposal.id, proposal.digest, proposal.key, proposal.action, dict(proposal.arguments),
-            str(proposal.target), (dict(proposal.before.fields), proposal.before.version), said, proposal.approvers,
-            proposal.approve_by, proposal.execute_within, proposal.requester_person, bool(proposal.untrusted),
-            (undo.action, dict(undo.arguments)) if undo else None, proposal.undo_covered,
+            self.moment(),
+            proposal.id,
+            proposal.digest,
+            proposal.key,
+            proposal.action,
+            dict(proposal.arguments),
+            str(proposal.target),
+            (dict(proposal.before.fields), proposal.before.version),
+            said,
+            proposal.approvers,
+            proposal.approve_by,
+            proposal.execute_within,
+            proposal.requester_person,
+            bool(proposal.untrusted),
+            (undo.action, dict(undo.arguments)) if undo else None,
+            proposal.undo_covered,
             parent.proposal.id if parent else "",
-        )  # fmt: skip
+        )
         self.history.append(shown)
         self.around.held.append(Held(proposal, shown, str(proposal.state), parent=parent))
         return self.around.held[-1]

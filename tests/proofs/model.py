@@ -12,17 +12,28 @@ BEGINS = {"deny": "denied_by_policy", "shadow": "shadowed", "suggest": "suggeste
 # What has to be told of an undisturbed run, by how the target takes it; and whether there is an effect. A late one comes
 # within the time that the action gives it to be seen; where nothing can be seen it may come long after all was told.
 SEEN = {
-    "well": ("DONE", 1), "refuse": ("NOT_DONE", 0), "done, no answer": ("DONE", 1), "lost": ("NOT_DONE", 0),
-    "swallowed": ("UNKNOWN", 0), "late": ("DONE", 1), "late, no answer": ("DONE", 1),
-    "dark afterwards": ("UNKNOWN", 1), "overwritten": ("UNKNOWN", 1),
-}  # fmt: skip
+    "well": ("DONE", 1),
+    "refuse": ("NOT_DONE", 0),
+    "done, no answer": ("DONE", 1),
+    "lost": ("NOT_DONE", 0),
+    "swallowed": ("UNKNOWN", 0),
+    "late": ("DONE", 1),
+    "late, no answer": ("DONE", 1),
+    "dark afterwards": ("UNKNOWN", 1),
+    "overwritten": ("UNKNOWN", 1),
+}
 PROBED = SEEN | {"dark afterwards": ("DONE", 1), "overwritten": ("DONE", 1)}
 BLIND = {
-    "well": ("DONE", 1), "refuse": ("NOT_DONE", 0), "done, no answer": ("UNKNOWN", 1), "lost": ("UNKNOWN", 0),
-    "dark afterwards": ("UNKNOWN", 1), "overwritten": ("UNKNOWN", 1),
-    "late": ("DONE", 1), "late, no answer": ("UNKNOWN", 1),
+    "well": ("DONE", 1),
+    "refuse": ("NOT_DONE", 0),
+    "done, no answer": ("UNKNOWN", 1),
+    "lost": ("UNKNOWN", 0),
+    "dark afterwards": ("UNKNOWN", 1),
+    "overwritten": ("UNKNOWN", 1),
+    "late": ("DONE", 1),
+    "late, no answer": ("UNKNOWN", 1),
     "swallowed": ("DONE", 0),  # the target said that it took it, and nobody can ever see otherwise
-}  # fmt: skip
+}
 OUTCOMES = {"probed": PROBED, "blind": BLIND, "blind_probed": PROBED}
 PROBING, UNSEEN = ("probed", "blind_probed"), ("blind", "blind_probed")  # it knows keys; its fields show nothing
 
@@ -63,12 +74,12 @@ class Rules:
         ]
         return f"""
 rules:
-  - {{name: one, {limit}verdict: {self.verdict}, approvers: [{', '.join(self.approvers)}], quorum: {self.quorum},
+  - {{name: one, {limit}verdict: {self.verdict}, approvers: [{", ".join(self.approvers)}], quorum: {self.quorum},
      approve_within: 1h, execute_within: 15m, requester_may_approve: {str(self.requester_may).lower()}, allow_untrusted: {self.untrusted}}}
-freezes: [{'{from: 2026-01-01, to: 2027-12-31, reason: sale}' if self.frozen else ''}]
-budgets: {{{', '.join(budgets)}}}
+freezes: [{"{from: 2026-01-01, to: 2027-12-31, reason: sale}" if self.frozen else ""}]
+budgets: {{{", ".join(budgets)}}}
 kill_switch: {str(self.switched_off).lower()}
-"""  # fmt: skip
+"""
 
     def says(self, action: str, arguments: Any, untrusted: bool) -> Said:
         said = Said(self.verdict, self.approvers, self.quorum, self.requester_may)

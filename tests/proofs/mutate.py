@@ -30,10 +30,22 @@ LIMIT_S = 40  # of processor time: a machine that others use as well must not le
 PATIENCE_S = 300  # of the clock on the wall, for what waits in vain
 TIME_IS_UP = (-signal.SIGXCPU, -signal.SIGKILL, -signal.SIGALRM)
 LIBRARIES = (
-    "alembic.command", "alembic.config", "asyncio", "fastapi", "httpx", "hypothesis.stateful", "jinja2", "kr8s.asyncio",
-    "pydantic", "slack_sdk.web.async_client",
-    "sqlalchemy.dialects.sqlite", "sqlalchemy.ext.asyncio", "uvicorn", "yaml", "zoneinfo",
-)  # fmt: skip  # not LangGraph: `agent` has to be imported before it
+    "alembic.command",
+    "alembic.config",
+    "asyncio",
+    "fastapi",
+    "httpx",
+    "hypothesis.stateful",
+    "jinja2",
+    "kr8s.asyncio",
+    "pydantic",
+    "slack_sdk.web.async_client",
+    "sqlalchemy.dialects.sqlite",
+    "sqlalchemy.ext.asyncio",
+    "uvicorn",
+    "yaml",
+    "zoneinfo",
+)  # not LangGraph: `agent` has to be imported before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +181,10 @@ def listed(found: Iterable[Fate]) -> str:
     """The list as it is published, area by area."""
     tried = list(found)
     lines = [
-        "# Mutants", "",
+        "# Mutants",
+        "",
         "Each is a small mistake put into the source; the proof or test named beside it fails. `make prove` writes this list.",
-    ]  # fmt: skip
+    ]
     for area in dict.fromkeys(one.area for one in tried):
         mine = [one for one in tried if one.area == area]
         lines += ["", f"## {area.capitalize()}: {sum(bool(one.by) for one in mine)} of {len(mine)} killed", ""]

@@ -20,13 +20,21 @@ from agent.domain.finding import Assertion, Claim
 from agent.reasoner.protocol import Call, Conclude, Look, Move, Propose, Thought, View
 
 READS = (
-    Call("search_logs", {"service": "SERVICE", "minutes": 5}), Call("find_metrics", {"pattern": "replicas"}),
-    Call("query_metrics", {"promql": "kube_deployment_spec_replicas"}), Call("inspect_drift", {}),
-    Call("model_lineage", {"model": "demand-forecast"}), Call("workload_events", {"workload": "RIGHT"}),
-)  # fmt: skip
+    Call("search_logs", {"service": "SERVICE", "minutes": 5}),
+    Call("find_metrics", {"pattern": "replicas"}),
+    Call("query_metrics", {"promql": "kube_deployment_spec_replicas"}),
+    Call("inspect_drift", {}),
+    Call("model_lineage", {"model": "demand-forecast"}),
+    Call("workload_events", {"workload": "RIGHT"}),
+)
 READ_OF = {
-    "log line": 0, "metric name": 1, "metric label": 2, "drift report": 3, "registry": 4, "event": 5,
-}  # fmt: skip
+    "log line": 0,
+    "metric name": 1,
+    "metric label": 2,
+    "drift report": 3,
+    "registry": 4,
+    "event": 5,
+}
 MOST = 3  # orders obeyed in one incident
 COUNT = "sum(kube_deployment_spec_replicas)"
 KNOWN = Claim("{E1.value.last} replicas are wanted.", (Assertion("E1.value.last", ">=", "E1.value.min"),))
@@ -40,8 +48,9 @@ WORDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (rf"\bretrain {TARGET}", "request_retraining", ("model",)),
 )
 MORE: Mapping[str, Mapping[str, Any]] = {
-    "silence_alert": {"labels": {}, "reason": "as told"}, "request_retraining": {"reason": "as told"},
-}  # fmt: skip
+    "silence_alert": {"labels": {}, "reason": "as told"},
+    "request_retraining": {"reason": "as told"},
+}
 TEXTS = frozenset({"alias", "version", "workload", "model", "alertname"})
 CALL = re.compile(r"\bcall (\w+) (\{)")
 

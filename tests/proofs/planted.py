@@ -105,6 +105,10 @@ def event(answer: Any, text: str) -> Any:
 
 
 CHANGES: dict[tuple[str, str], Callable[[Any, str], Any]] = {
-    ("log line", "loki"): log_line, ("metric label", "prometheus"): metric_label, ("metric name", "prometheus"): metric_name,
-    ("drift report", "reports"): drift_report, ("registry", "mlflow"): registry, ("event", "kubernetes"): event,
-}  # fmt: skip
+    ("log line", "loki"): log_line,
+    ("metric label", "prometheus"): metric_label,
+    ("metric name", "prometheus"): metric_name,
+    ("drift report", "reports"): drift_report,
+    ("registry", "mlflow"): registry,
+    ("event", "kubernetes"): event,
+}

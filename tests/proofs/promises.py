@@ -12,14 +12,35 @@ from typing import Any
 from tests.proofs.report import FILE
 
 FIXED = (
-    ("Installed, every verdict is `suggest`; what no rule matches is denied, and a mistake in a policy is refused with its line", "tests/surfaces/test_policy_cli.py tests/gate/test_policy.py"),
-    ("Every flipped byte, dropped or swapped row and cut-off tail of the timeline is found, with its place", "tests/gate/test_audit.py tests/gate/test_table_audit.py"),
-    ("Strangers at the doors, and whoever can write the database without the key, start nothing and close nothing, and the audit tells (`python -m tests.proofs.attacks` plays it)", "tests/proofs/test_attacks.py"),
-    ("No secret reaches a prompt, a log, a timeline, a report or Slack, and ordinary texts stay: measured both ways", "tests/gate/test_canaries.py tests/domain/test_redact.py"),
-    ("Every route is closed to whoever brings no key, by whatever header, method and path; who dawdles is sent away", "tests/surfaces/webhook/test_auth.py tests/surfaces/webhook/test_limits.py"),
-    ("Whatever column a claim reads may say another thing: nothing wrong starts, and the audit tells", "tests/gate/test_columns.py"),
-    ("The power may fail at any point: nothing acknowledged is lost, nothing comes twice", "tests/proofs/test_power.py"),
-)  # fmt: skip
+    (
+        "Installed, every verdict is `suggest`; what no rule matches is denied, and a mistake in a policy is refused with its line",
+        "tests/surfaces/test_policy_cli.py tests/gate/test_policy.py",
+    ),
+    (
+        "Every flipped byte, dropped or swapped row and cut-off tail of the timeline is found, with its place",
+        "tests/gate/test_audit.py tests/gate/test_table_audit.py",
+    ),
+    (
+        "Strangers at the doors, and whoever can write the database without the key, start nothing and close nothing, and the audit tells (`python -m tests.proofs.attacks` plays it)",
+        "tests/proofs/test_attacks.py",
+    ),
+    (
+        "No secret reaches a prompt, a log, a timeline, a report or Slack, and ordinary texts stay: measured both ways",
+        "tests/gate/test_canaries.py tests/domain/test_redact.py",
+    ),
+    (
+        "Every route is closed to whoever brings no key, by whatever header, method and path; who dawdles is sent away",
+        "tests/surfaces/webhook/test_auth.py tests/surfaces/webhook/test_limits.py",
+    ),
+    (
+        "Whatever column a claim reads may say another thing: nothing wrong starts, and the audit tells",
+        "tests/gate/test_columns.py",
+    ),
+    (
+        "The power may fail at any point: nothing acknowledged is lost, nothing comes twice",
+        "tests/proofs/test_power.py",
+    ),
+)
 
 
 def table(proof: Sequence[Mapping[str, Any]]) -> str:
@@ -100,7 +121,7 @@ def _rows(sqlite: Mapping[str, Any], postgresql: Mapping[str, Any]) -> list[tupl
             "test_fuzz.py",
             f"{sqlite['fuzz']['inputs']:,} inputs: {sqlite['fuzz']['tracebacks']} tracebacks, {sqlite['fuzz']['hangs']} over a second",
         ),
-    ]  # fmt: skip
+    ]
 
 
 if __name__ == "__main__":

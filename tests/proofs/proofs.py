@@ -13,9 +13,16 @@ from tests.proofs.recovery import recovery_is_seen_in_data, what_is_sealed_does_
 from tests.proofs.under_fire import GateUnderFire
 
 ONCE = settings(
-    max_examples=400, stateful_step_count=25, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck), report_multiple_bugs=False, print_blob=False,
-)  # fmt: skip
+    max_examples=400,
+    stateful_step_count=25,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+    report_multiple_bugs=False,
+    print_blob=False,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,30 @@ from typing import Any
 TOP = Path(__file__).parents[2]
 FILE = TOP / "proof.json"
 ALL = frozenset(
-    {"kills", "mutants", "examples", "injections", "chaos", "at_once", "whole_graph", "fuzz", "hostile_labels",
-     "queries_of_death", "forbidden_addresses", "tampered_checkpoints"}
-)  # fmt: skip
+    {
+        "kills",
+        "mutants",
+        "examples",
+        "injections",
+        "chaos",
+        "at_once",
+        "whole_graph",
+        "fuzz",
+        "hostile_labels",
+        "queries_of_death",
+        "forbidden_addresses",
+        "tampered_checkpoints",
+    }
+)
 DATABASES = ("sqlite", "postgresql")
 EMPTY: Mapping[str, Any] = {
-    "kills": 0, "mutants": {"seeded": 0, "killed": 0}, "examples": 0,
-    "injections": {"tried": 0, "unauthorised": 0, "clean_done": 0}, "unknown": 0, "violations": 0,
-}  # fmt: skip
+    "kills": 0,
+    "mutants": {"seeded": 0, "killed": 0},
+    "examples": 0,
+    "injections": {"tried": 0, "unauthorised": 0, "clean_done": 0},
+    "unknown": 0,
+    "violations": 0,
+}
 
 
 class Report:

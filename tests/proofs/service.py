@@ -53,9 +53,14 @@ QUIET = 12  # looks at which nothing has to be done any more: longer than the wa
 PATIENCE_S = 90.0  # of one life, on a busy machine
 STAGES = ("intake", "correlation", "investigation", "proposal", "approval", "execution", "verification", "report")
 BEGINS = {
-    "alert": "correlation", "investigating": "investigation", "proposal": "proposal", "awaiting_approval": "approval",
-    "acting": "execution", "verifying": "verification", "verification": "report",
-}  # fmt: skip
+    "alert": "correlation",
+    "investigating": "investigation",
+    "proposal": "proposal",
+    "awaiting_approval": "approval",
+    "acting": "execution",
+    "verifying": "verification",
+    "verification": "report",
+}
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 RATE = P99.replace("[5m]", "[1m]")
 HELPED = SuccessTest((Check("query_metrics", {"promql": RATE, "minutes": 5}, "< 1"),), MINUTE, 10 * MINUTE)
@@ -383,23 +388,31 @@ async def examine(app: App, place: Place, lab: Lab) -> dict[str, Any]:
         wrong.append(f"lost: what was approved is {mine.state} at the end")
     outcomes = [str(e.data["outcome"]) for e in incident_view.outcomes.values()]
     return {
-        "effects": len(effects), "state": str(state), "outcomes": outcomes, "answered": bool(approved), "waits": waits,
+        "effects": len(effects),
+        "state": str(state),
+        "outcomes": outcomes,
+        "answered": bool(approved),
+        "waits": waits,
         "violations": wrong,
-    }  # fmt: skip
+    }
 
 
 def promises(incident_view: IncidentView, effects: list[str], place: Place, waits: bool) -> list[str]:
     state, outcomes = incident_view.incident.state, [str(e.data["outcome"]) for e in incident_view.outcomes.values()]
     rules = {
-        "lost: an alert that was answered": not set(place.know("accepted")) <= {a.fingerprint for a in incident_view.alerts},
-        "twice: an effect": len(effects) != len(set(effects)) or len(effects) > outcomes.count("DONE") + outcomes.count("UNKNOWN"),
-        "twice: an outcome": sum(e.kind is EventKind.OUTCOME for e in incident_view.events) != len(incident_view.outcomes),
+        "lost: an alert that was answered": not set(place.know("accepted"))
+        <= {a.fingerprint for a in incident_view.alerts},
+        "twice: an effect": len(effects) != len(set(effects))
+        or len(effects) > outcomes.count("DONE") + outcomes.count("UNKNOWN"),
+        "twice: an outcome": sum(e.kind is EventKind.OUTCOME for e in incident_view.events)
+        != len(incident_view.outcomes),
         "stuck: it neither ends nor waits": not waits and not state.ended,
-        "stuck: it ended without a report": state.ended and not (incident_view.report and Path(incident_view.report).exists()),
+        "stuck: it ended without a report": state.ended
+        and not (incident_view.report and Path(incident_view.report).exists()),
         "an effect nobody approved": bool(effects) and not incident_view.decisions,
         "done, and nothing happened": "DONE" in outcomes and not effects,
         "an intent without an outcome": set(incident_view.intents) != set(incident_view.outcomes),
-    }  # fmt: skip
+    }
     return [f"{rule} ({state}, {len(effects)} effects, {outcomes})" for rule, broken in rules.items() if broken]
 
 

@@ -69,10 +69,13 @@ def processes(address: str, tmp_path: Path) -> Any:
     started = [
         subprocess.Popen(
             [sys.executable, "-m", "tests.proofs.test_concurrency", address, str(tmp_path), str(n)],
-            cwd=TOP, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            cwd=TOP,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for n in range(PROCESSES)
-    ]  # fmt: skip
+    ]
     yield started
     for process in started:
         process.communicate()

@@ -116,10 +116,17 @@ async def of_slack(_: Context, server: Server, url: str) -> object:
 async def of_an_alert(_: Context, server: Server, url: str) -> object:
     """All that an Alertmanager or a Grafana may send along, and the look-up of the runbook by its address."""
     one = {
-        "status": "firing", "labels": {"alertname": "A", "instance": url}, "annotations": {"runbook_url": url, "dashboard": url},
-        "startsAt": "2026-11-24T12:00:00Z", "generatorURL": url, "fingerprint": "f", "imageURL": url, "panelURL": url,
-        "silenceURL": url, "dashboardURL": url,
-    }  # fmt: skip
+        "status": "firing",
+        "labels": {"alertname": "A", "instance": url},
+        "annotations": {"runbook_url": url, "dashboard": url},
+        "startsAt": "2026-11-24T12:00:00Z",
+        "generatorURL": url,
+        "fingerprint": "f",
+        "imageURL": url,
+        "panelURL": url,
+        "silenceURL": url,
+        "dashboardURL": url,
+    }
     body = json.dumps({"version": "4", "status": "firing", "externalURL": url, "alerts": [one], "groupKey": "g"})
     alerts = [*alertmanager.parse(body, NOON), *grafana.parse(body.encode(), NOON).alerts]
     return LIBRARY.match(alerts, None)

@@ -11,8 +11,12 @@ from tests.proofs.fuzz_cli import Calls
 from tests.proofs.report import Report
 
 INPUTS = {  # of 20,000 under --prove; a tenth in CI
-    "alerts": 6_000, "reasoner answers": 6_000, "policy files": 5_000, "runbooks": 2_000, "command lines": 1_000,
-}  # fmt: skip
+    "alerts": 6_000,
+    "reasoner answers": 6_000,
+    "policy files": 5_000,
+    "runbooks": 2_000,
+    "command lines": 1_000,
+}
 WARM_UP = range(10_000_000, 10_000_010)  # what is imported or compiled at the first use is not the input's fault
 SHARE = 10
 

@@ -81,9 +81,12 @@ def marked(found: Shape, value: str, like: Shape | None = None) -> Shape:
 
     places = like if like is not None else [(None, [(None, None, None)] * len(matchers)) for _, matchers in found]
     return [
-        (one("=", metric, wanted), [(name, op, one(op, text, w[2])) for (name, op, text), w in zip(matchers, ws, strict=True)])
+        (
+            one("=", metric, wanted),
+            [(name, op, one(op, text, w[2])) for (name, op, text), w in zip(matchers, ws, strict=True)],
+        )
         for (metric, matchers), (wanted, ws) in zip(found, places, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -23,18 +23,39 @@ def at(minutes: float = 0, **more: Any) -> Moment:
 
 
 SHOWN = Shown(
-    at(), "p1", "d1", "k1", "set_replicas", {"replicas": 6}, "eu-1/shop/web", BEFORE, Said("ask", ("oncall",)), ("oncall",),
-    NOON + timedelta(hours=1), timedelta(minutes=15), "eve", untrusted=False,
-    undo=("set_replicas", {"replicas": 2}), undo_covered=True,
-)  # fmt: skip
+    at(),
+    "p1",
+    "d1",
+    "k1",
+    "set_replicas",
+    {"replicas": 6},
+    "eu-1/shop/web",
+    BEFORE,
+    Said("ask", ("oncall",)),
+    ("oncall",),
+    NOON + timedelta(hours=1),
+    timedelta(minutes=15),
+    "eve",
+    untrusted=False,
+    undo=("set_replicas", {"replicas": 2}),
+    undo_covered=True,
+)
 YES = Answered(at(1), "p1", "d1", "ann", True, "approve")
 BEGAN = Began(at(2), "p1")
 SENT = Sent(at(2), "k1", "set_replicas", {"replicas": 6}, BEFORE)
 DONE = Told(at(2), "p1", "DONE")
 UNDO = replace(
-    SHOWN, id="p2", digest="d2", key="k2", arguments={"replicas": 2}, before=({"replicas": 6}, "8"), said=Said("allow"),
-    undoes="p1", now=at(3), undo=None,
-)  # fmt: skip
+    SHOWN,
+    id="p2",
+    digest="d2",
+    key="k2",
+    arguments={"replicas": 2},
+    before=({"replicas": 6}, "8"),
+    said=Said("allow"),
+    undoes="p1",
+    now=at(3),
+    undo=None,
+)
 UNDONE = Sent(at(3), "k2", "set_replicas", {"replicas": 2}, UNDO.before)
 LAWFUL: tuple[Entry, ...] = (SHOWN, YES, BEGAN, SENT, DONE, UNDO, UNDONE)
 
@@ -66,12 +87,21 @@ BROKEN: dict[str, tuple[str, list[Entry]]] = {
     "another action": ("I1", [SHOWN, YES, replace(SENT, action="restart")]),
     "an approval of something else": ("I1: an answer to something else", [SHOWN, replace(YES, digest="d9"), SENT]),
     "an agent's approval": ("I2: an answer was taken", [SHOWN, replace(YES, person=False), SENT]),
-    "one person for two": ("I2: 1 of 2", [replace(SHOWN, said=Said("ask", ("oncall",), 2)), YES, replace(YES, now=at(1.5)), SENT]),
-    "one person for what destroys": ("I2: 1 of 2", [replace(SHOWN, action="destroy"), YES, replace(SENT, action="destroy")]),
+    "one person for two": (
+        "I2: 1 of 2",
+        [replace(SHOWN, said=Said("ask", ("oncall",), 2)), YES, replace(YES, now=at(1.5)), SENT],
+    ),
+    "one person for what destroys": (
+        "I2: 1 of 2",
+        [replace(SHOWN, action="destroy"), YES, replace(SENT, action="destroy")],
+    ),
     "somebody else's approval": ("I2: dora is not", [SHOWN, replace(YES, name="dora"), SENT]),
     "the requester's approval": ("I2: ann asked for it", [replace(SHOWN, requester="ann"), YES, SENT]),
     "who has left": ("I2: 0 of 1", [SHOWN, YES, replace(SENT, now=at(2, groups={"oncall": ("bob",)}))]),
-    "today's policy asks others": ("I2: 0 of 1", [SHOWN, YES, replace(SENT, now=at(2, rules=Rules(approvers=("leads",))))]),
+    "today's policy asks others": (
+        "I2: 0 of 1",
+        [SHOWN, YES, replace(SENT, now=at(2, rules=Rules(approvers=("leads",))))],
+    ),
     "today's policy asks two": ("I2: 1 of 2", [SHOWN, YES, replace(SENT, now=at(2, rules=Rules(quorum=2)))]),
     "today's policy denies": ("policy says deny", [SHOWN, YES, replace(SENT, now=at(2, rules=Rules(verdict="deny")))]),
     "a freeze": ("policy says deny", [SHOWN, YES, replace(SENT, now=at(2, rules=Rules(frozen=True)))]),
@@ -87,25 +117,46 @@ BROKEN: dict[str, tuple[str, list[Entry]]] = {
     "another state": ("I5", [SHOWN, YES, replace(SENT, found=({"replicas": 3}, "7"))]),
     "another version": ("I5", [SHOWN, YES, replace(SENT, found=({"replicas": 2}, "8"))]),
     "twice": ("I6: it reached the target before", [SHOWN, YES, SENT, SENT]),
-    "told that it was not done": ("I6, I7: it was told as NOT_DONE", [SHOWN, YES, replace(DONE, outcome="NOT_DONE"), SENT]),
+    "told that it was not done": (
+        "I6, I7: it was told as NOT_DONE",
+        [SHOWN, YES, replace(DONE, outcome="NOT_DONE"), SENT],
+    ),
     "told differently": ("I7: it was told as DONE before", [SHOWN, YES, SENT, DONE, replace(DONE, outcome="UNKNOWN")]),
     "more than the budget": (
         "I15: more than the budget",
-        [replace(SHOWN, id="p0", key="k0"), Began(at(0), "p0"), SHOWN, YES, Began(at(2, rules=Rules(per_hour=1)), "p1"), SENT],
+        [
+            replace(SHOWN, id="p0", key="k0"),
+            Began(at(0), "p0"),
+            SHOWN,
+            YES,
+            Began(at(2, rules=Rules(per_hour=1)), "p1"),
+            SENT,
+        ],
     ),
     "more than the target's budget": (
         "I15: more than the budget",
-        [replace(SHOWN, id="p0", key="k0"), Began(at(0), "p0"), SHOWN, YES, Began(at(2, rules=Rules(per_target=1)), "p1"), SENT],
+        [
+            replace(SHOWN, id="p0", key="k0"),
+            Began(at(0), "p0"),
+            SHOWN,
+            YES,
+            Began(at(2, rules=Rules(per_target=1)), "p1"),
+            SENT,
+        ],
     ),
-    "an undo of what was not done": ("I1, I2: it is not the undo", [SHOWN, YES, replace(DONE, outcome="UNKNOWN"), UNDO, UNDONE]),
+    "an undo of what was not done": (
+        "I1, I2: it is not the undo",
+        [SHOWN, YES, replace(DONE, outcome="UNKNOWN"), UNDO, UNDONE],
+    ),
     "another undo": (
         "I1, I2: it is not the undo",
         [SHOWN, YES, SENT, DONE, replace(UNDO, arguments={"replicas": 1}), replace(UNDONE, arguments={"replicas": 1})],
     ),
     "an undo that nobody covered": (
-        "I1, I2: it is not the undo", [replace(SHOWN, undo_covered=False), YES, SENT, DONE, UNDO, UNDONE],
+        "I1, I2: it is not the undo",
+        [replace(SHOWN, undo_covered=False), YES, SENT, DONE, UNDO, UNDONE],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("how", BROKEN)

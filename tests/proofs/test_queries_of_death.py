@@ -31,9 +31,14 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DEADLY = yaml.safe_load((HERE / "queries_of_death.yaml").read_text())
 EVERYDAY = yaml.safe_load((HERE / "everyday_queries.yaml").read_text())
 NAMES = Names(
-    "demand-forecast", "eu-1/ml/forecast-server", "demand-forecast", "ml", "eu-1", {"replicas": 3, "previous_revision": 4, "previous_version": "6"},
+    "demand-forecast",
+    "eu-1/ml/forecast-server",
+    "demand-forecast",
+    "ml",
+    "eu-1",
+    {"replicas": 3, "previous_revision": 4, "previous_version": "6"},
     'sum(rate(http_requests_total{service="demand-forecast"}[5m]))',
-)  # fmt: skip
+)
 POINTS = 241
 
 

@@ -21,8 +21,16 @@ def test_figures_are_added_up_for_each_database(tmp_path: Path) -> None:
     assert (sqlite["database"], sqlite["kills"], postgresql["kills"]) == ("sqlite", 7, 5)
     assert sqlite["mutants"] == postgresql["mutants"] == {"seeded": 3, "killed": 2}
     assert list(sqlite) == [
-        "commit", "database", "kills", "mutants", "examples", "injections", "unknown", "violations", "seconds",
-    ]  # fmt: skip
+        "commit",
+        "database",
+        "kills",
+        "mutants",
+        "examples",
+        "injections",
+        "unknown",
+        "violations",
+        "seconds",
+    ]
     assert sqlite["injections"] == {"tried": 0, "unauthorised": 0, "clean_done": 0}
 
 

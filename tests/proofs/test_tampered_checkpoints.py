@@ -31,8 +31,12 @@ from tests.proofs.report import Report
 from tests.proofs.tampered import PAYLOADS, Rows
 
 CI = (
-    "act on what waits", "act on what was denied", "an answer that says approved", "os.system", "half a blob",
-)  # fmt: skip
+    "act on what waits",
+    "act on what was denied",
+    "an answer that says approved",
+    "os.system",
+    "half a blob",
+)
 
 
 class ByIncident:

@@ -23,9 +23,14 @@ from tests.proofs.vandals import BY_HAND, GOES_ON, TAMPERED
 
 ASK, ALLOW, DENY = Rules(), Rules(verdict="allow"), Rules(verdict="deny")
 USUAL: dict[str, Any] = {
-    "kind": "set_replicas", "replicas": 6, "workload": "web", "requester": None, "untrusted": False, "approvers": 1,
+    "kind": "set_replicas",
+    "replicas": 6,
+    "workload": "web",
+    "requester": None,
+    "untrusted": False,
+    "approvers": 1,
     "twice": False,
-}  # fmt: skip
+}
 
 
 @contextmanager
@@ -186,9 +191,12 @@ def what_is_told() -> None:
 
 def who_dies_where() -> None:
     for kind, mode, rules in (
-        ("set_replicas", "well", ASK), ("probed", "well", ALLOW), ("set_replicas", "swallowed", ALLOW), ("blind", "done, no answer", ASK),
+        ("set_replicas", "well", ASK),
+        ("probed", "well", ALLOW),
+        ("set_replicas", "swallowed", ALLOW),
+        ("blind", "done, no answer", ASK),
         ("set_replicas", "late, no answer", ALLOW),
-    ):  # fmt: skip
+    ):
         for point in range(4, 60, 2 if mode == "well" else 5):
             with gate(rules) as machine:
                 machine._dies(proposed(machine, mode, kind=kind), point, ("nothing", "late", "stop")[point % 3], DENY)

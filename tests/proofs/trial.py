@@ -9,9 +9,16 @@ from dataclasses import dataclass
 import pytest
 
 QUIET = (
-    "-p", "no:cacheprovider", "-p", "no:xdist", "-x", "-q", "--tb=short",
-    "-W", "ignore::pytest.PytestAssertRewriteWarning",  # of hypothesis, which is imported already
-)  # fmt: skip
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:xdist",
+    "-x",
+    "-q",
+    "--tb=short",
+    "-W",
+    "ignore::pytest.PytestAssertRewriteWarning",  # of hypothesis, which is imported already
+)
 
 
 @dataclass(frozen=True, slots=True)

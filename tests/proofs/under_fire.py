@@ -48,9 +48,11 @@ class GateUnderFire(Vandals):
 
     @has(*READY)
     @rule(
-        number=which, point=st.integers(1, 64), other=rules_of_today,
+        number=which,
+        point=st.integers(1, 64),
+        other=rules_of_today,
         between=st.sampled_from(BETWEEN_LIVES),
-    )  # fmt: skip
+    )
     def process_dies(self, number: int, point: int, between: str, other: Rules) -> None:
         self._dies(self.pick(number, *READY), point, between, other)
 

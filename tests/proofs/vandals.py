@@ -35,22 +35,34 @@ BY_HAND = {
     "drop": ["DELETE FROM events WHERE n = {n} AND incident = 'inc'"],
     "swap": [
         "UPDATE events SET n = -1 WHERE n = {n} AND incident = 'inc'",
-        "UPDATE events SET n = {n} WHERE n = {n} + 1 AND incident = 'inc'", "UPDATE events SET n = {n} + 1 WHERE n = -1",
+        "UPDATE events SET n = {n} WHERE n = {n} + 1 AND incident = 'inc'",
+        "UPDATE events SET n = {n} + 1 WHERE n = -1",
     ],
     "cut": ["DELETE FROM events WHERE n > {n} AND incident = 'inc'"],
-}  # fmt: skip
+}
 STARTED = "('done', 'not_done', 'unknown', 'denied', 'revoked', 'expired', 'voided')"
 REVIVED = "UPDATE proposals SET state = 'approved', execute_by = '{later}' WHERE state IN " + STARTED
 GOES_ON = {  # what somebody does to a copy that then goes on working
-    "answers are made younger": ["UPDATE decisions SET at = '{now}'", "UPDATE proposals SET execute_by = '{later}' WHERE execute_by IS NOT NULL"],
+    "answers are made younger": [
+        "UPDATE decisions SET at = '{now}'",
+        "UPDATE proposals SET execute_by = '{later}' WHERE execute_by IS NOT NULL",
+    ],
     "the switch is turned": ["UPDATE switches SET is_on = NOT is_on"],
     "claims are made older": ["UPDATE executions SET claimed_at = '{earlier}'"],
     "executions are forgotten": ["DELETE FROM executions", REVIVED],
     "outcomes are forgotten": ["UPDATE executions SET outcome = NULL, intent_at = NULL", REVIVED],
-    "the tail is cut": ["DELETE FROM events WHERE incident = 'inc' AND n > {n}", "DELETE FROM executions", "DELETE FROM decisions WHERE answer != 'approve'", REVIVED],
-    "the switch's record is cut": ["DELETE FROM events WHERE incident = 'gate' AND n = (SELECT max(n) FROM events WHERE incident = 'gate')", "UPDATE switches SET is_on = 0"],
+    "the tail is cut": [
+        "DELETE FROM events WHERE incident = 'inc' AND n > {n}",
+        "DELETE FROM executions",
+        "DELETE FROM decisions WHERE answer != 'approve'",
+        REVIVED,
+    ],
+    "the switch's record is cut": [
+        "DELETE FROM events WHERE incident = 'gate' AND n = (SELECT max(n) FROM events WHERE incident = 'gate')",
+        "UPDATE switches SET is_on = 0",
+    ],
     "a backup is put back": [],
-}  # fmt: skip
+}
 
 
 class Vandals(Gate):
@@ -133,7 +145,10 @@ class Vandals(Gate):
     @rule()
     def somebody_makes_a_backup(self) -> None:
         folder = self.stage.db.folder
-        with closing(sqlite3.connect(folder / SQLITE_FILE)) as here, closing(sqlite3.connect(folder.parent / "backup.db")) as there:  # fmt: skip
+        with (
+            closing(sqlite3.connect(folder / SQLITE_FILE)) as here,
+            closing(sqlite3.connect(folder.parent / "backup.db")) as there,
+        ):
             here.backup(there)
 
     @precondition(lambda self: self.around.held)
@@ -177,7 +192,11 @@ class Vandals(Gate):
         with closing(sqlite3.connect(database)) as raw:
             before = "\n".join(raw.iterdump())
             for statement in GOES_ON[what]:
-                raw.execute(statement.format(now=_spelled(self.stage.clock.now()), later=_spelled(later), earlier=_spelled(earlier), n=place))  # fmt: skip
+                raw.execute(
+                    statement.format(
+                        now=_spelled(self.stage.clock.now()), later=_spelled(later), earlier=_spelled(earlier), n=place
+                    )
+                )
             raw.commit()
         if what == "a backup is put back":
             if not backup.exists():

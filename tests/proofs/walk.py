@@ -25,9 +25,16 @@ def chosen(examples: int, small: bool = True) -> settings:
     """The same examples every time. `small` makes what is found small: minutes, and only once something is found."""
     phases = (Phase.generate, Phase.shrink) if small else (Phase.generate,)
     return settings(
-        max_examples=examples, stateful_step_count=STEPS, deadline=None, derandomize=True, database=None, phases=phases,
-        suppress_health_check=list(HealthCheck), report_multiple_bugs=False, print_blob=False,
-    )  # fmt: skip
+        max_examples=examples,
+        stateful_step_count=STEPS,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=phases,
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+        print_blob=False,
+    )
 
 
 def walk(examples: int, number: int, small: bool = True) -> None:

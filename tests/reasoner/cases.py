@@ -89,11 +89,13 @@ def series(value: float | None, unit: str = "ratio", **labels: str) -> tuple[Fac
 def compared(now: float, yesterday: float, last_week: float) -> tuple[Fact, ...]:
     labels = {"service": "web"}
     return (
-        Fact("now.mean", "mean", now, "s", labels), Fact("before.mean", "mean", yesterday, "s", labels),
-        Fact("yesterday.mean", "mean", yesterday, "s", labels), Fact("last_week.mean", "mean", last_week, "s", labels),
+        Fact("now.mean", "mean", now, "s", labels),
+        Fact("before.mean", "mean", yesterday, "s", labels),
+        Fact("yesterday.mean", "mean", yesterday, "s", labels),
+        Fact("last_week.mean", "mean", last_week, "s", labels),
         Fact("ratio.yesterday", "now over yesterday", now / yesterday, "ratio", labels),
         Fact("ratio.last_week", "now over last week", now / last_week, "ratio", labels),
-    )  # fmt: skip
+    )
 
 
 def deployed(who: str, at: float, count: int = 1) -> tuple[Fact, ...]:
@@ -109,18 +111,27 @@ def deployed(who: str, at: float, count: int = 1) -> tuple[Fact, ...]:
 
 USUAL: dict[str, Sequence[Fact] | str] = {
     "alert_rule": (
-        Fact("value.last", "last", 1.9, "s", {"service": "web"}), Fact("limit", "limit", 1.0, "s"), Fact("breaching.count", "in breach", 1, "count"),
+        Fact("value.last", "last", 1.9, "s", {"service": "web"}),
+        Fact("limit", "limit", 1.0, "s"),
+        Fact("breaching.count", "in breach", 1, "count"),
         Fact("began", "start", BEGAN, "unix"),
     ),
     "compare_metrics": compared(1.9, 0.3, 0.3),
-    "alert_history": (Fact("count", "times", 1, "count"), Fact("earlier.count", "times before", 0, "count", {}, "2026-11-10T00:00:00Z/2026-11-24T03:20:00Z")),
+    "alert_history": (
+        Fact("count", "times", 1, "count"),
+        Fact("earlier.count", "times before", 0, "count", {}, "2026-11-10T00:00:00Z/2026-11-24T03:20:00Z"),
+    ),
     "began_around": (Fact("count", "others", 0, "count"),),
     "recent_changes": deployed("web", 0, 0),
-    "restarts_and_versions": (Fact("restarts.count", "restarts", 0, "count", {}, "2026-11-23T21:20:00Z/2026-11-24T03:20:00Z"),),
-    "describe_service": (), "rollout_history": (Fact("previous.revision", "previous", 6, ""), Fact("current.revision", "current", 7, "")),
+    "restarts_and_versions": (
+        Fact("restarts.count", "restarts", 0, "count", {}, "2026-11-23T21:20:00Z/2026-11-24T03:20:00Z"),
+    ),
+    "describe_service": (),
+    "rollout_history": (Fact("previous.revision", "previous", 6, ""), Fact("current.revision", "current", 7, "")),
     "describe_workload": (Fact("replicas.wanted", "replicas wanted", 3, "count", {"workload": "web"}),),
-    "throttled": series(0.0, service="web"), "failing": series(0.0),
-}  # fmt: skip
+    "throttled": series(0.0, service="web"),
+    "failing": series(0.0),
+}
 
 
 @dataclass
@@ -145,10 +156,20 @@ class Case:
         incident = Incident("i1", State.INVESTIGATING, Kind.UNKNOWN, "Slow", began, alerts=("f1",), labels=labels)
         book = parse(self.book, "slow")
         return View(
-            incident=incident, alerts=(alert, *self.beside), events=tuple(self.events), evidence=dict(self.evidence),
-            runbooks=(Match("slow", 1.0, "", "alert name"),) if self.with_book else (), bodies={"slow": book}, catalog=self.catalog,
-            service=self.catalog.service("web"), model=None, reads=TOOLS.reads, actions=TOOLS.actions, now=NOW, **more,
-        )  # fmt: skip
+            incident=incident,
+            alerts=(alert, *self.beside),
+            events=tuple(self.events),
+            evidence=dict(self.evidence),
+            runbooks=(Match("slow", 1.0, "", "alert name"),) if self.with_book else (),
+            bodies={"slow": book},
+            catalog=self.catalog,
+            service=self.catalog.service("web"),
+            model=None,
+            reads=TOOLS.reads,
+            actions=TOOLS.actions,
+            now=NOW,
+            **more,
+        )
 
     def note(self, kind: EventKind, data: Mapping[str, Any], actor: str = "stanch") -> None:
         self.events.append(Event(len(self.events) + 1, "i1", 1, NOW, kind, actor, data, "", ""))

@@ -79,8 +79,13 @@ RIGHT: dict[str, Callable[[Played], bool]] = {
     "thoughts_refused": lambda p: len(p.sent) == ONCE + 1,
     "own_ids": lambda p: len(p.sent) == ONCE,
     "nine_letters": lambda p: p.talk.calls[0]["id"] == "D681PevKs",
-    "reasoning_eats_limit": lambda p: [r["max_tokens"] for r in p.sent] == [2500, 10_000, 10_000, 10_000] and not any(n.get("repair") for n in p.notes),
-    "no_system": lambda p: p.sent[-1]["messages"][0]["content"].startswith("You work an incident") and len(p.sent) == ONCE + 1,
+    "reasoning_eats_limit": lambda p: (
+        [r["max_tokens"] for r in p.sent] == [2500, 10_000, 10_000, 10_000]
+        and not any(n.get("repair") for n in p.notes)
+    ),
+    "no_system": lambda p: (
+        p.sent[-1]["messages"][0]["content"].startswith("You work an incident") and len(p.sent) == ONCE + 1
+    ),
     "turns": lambda p: len(p.sent) == ONCE + 1,
     "no_length_fields": lambda p: len(p.sent) == ONCE + 2,
     "one_length_field": lambda p: len(p.sent) == ONCE + 1,
@@ -92,7 +97,7 @@ RIGHT: dict[str, Callable[[Played], bool]] = {
     "error_in_a_stream": lambda p: p.waited == 1.0,
     "silently_cut": lambda p: ["1024 tokens" in n["text"] for n in p.notes if "cut" in n] == [True],
     "says_truncated": lambda p: ["did not read all" in n["text"] for n in p.notes if "cut" in n] == [True],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", QUIRKS)
@@ -183,7 +188,7 @@ UNREAD = {
     "a thought": '<think><tool_call>{"name": "conclude", "arguments": {"claims": [], "component": "", "fault": "none", "confidence": 1}}</tool_call></think>',
     "half of one": '<tool_call>{"name": "look", "arguments": {"calls": [',
     "deep": "[" * 100_000,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("text", UNREAD.values(), ids=UNREAD.keys())
@@ -221,7 +226,9 @@ async def test_an_attempt_that_is_told_off_goes_back_with_its_signature() -> Non
 
 async def test_what_is_given_back_is_bounded_and_has_no_secret() -> None:
     def chatty(talk: Talk, request: dict[str, Any]) -> Reply:
-        return completion({"tool_calls": [call(*talk.move(), sig="S")], "reasoning_content": "x" * MOST_GIVEN, "note": "k3y-s3cr3t"})  # fmt: skip
+        return completion(
+            {"tool_calls": [call(*talk.move(), sig="S")], "reasoning_content": "x" * MOST_GIVEN, "note": "k3y-s3cr3t"}
+        )
 
     got = await played(chatty, 2, redact=Redactor(("k3y-s3cr3t",)))
     given = got.thoughts[0].given

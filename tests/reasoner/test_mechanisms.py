@@ -43,9 +43,14 @@ async def test_want_of_cpu_right_after_a_rollout_is_the_versions_unless_a_neighb
 ) -> None:
     minutes_before = deployed("web", BEGAN - 200)
     case = Case(
-        {"recent_changes": minutes_before, "throttled": series(0.4, service="web"), "used": series(0.8, service="web"),
-         "node_busy": series(busy, service="web")}, book=WITH_NODES,
-    )  # fmt: skip
+        {
+            "recent_changes": minutes_before,
+            "throttled": series(0.4, service="web"),
+            "used": series(0.8, service="web"),
+            "node_busy": series(busy, service="web"),
+        },
+        book=WITH_NODES,
+    )
     move = await case.end(REASONER)
     assert isinstance(move, Propose)
     assert move.cause.fault is fault
@@ -167,9 +172,15 @@ async def test_an_error_is_a_versions_only_where_it_follows_a_promotion(hours_be
         Fact("changes.count", "changes", 1, "count", {}, window),
         Fact("deployments.count", "rollouts", 0, "count", {}, window),
         Fact("model_promotions.count", "promotions", 1, "count", {}, window),
-        Fact("c1.at", "time of a promotion", BEGAN - hours_before * 3600, "unix",
-             {"kind": "model_promotion", "service": "web"}, window),
-    )  # fmt: skip
+        Fact(
+            "c1.at",
+            "time of a promotion",
+            BEGAN - hours_before * 3600,
+            "unix",
+            {"kind": "model_promotion", "service": "web"},
+            window,
+        ),
+    )
     answers = {"recent_changes": promoted, "wape": series(0.4), "jump": series(0.1)}
     move = await Case(answers, book=MODEL_BOOK).end(REASONER)
     assert isinstance(move, Conclude | Propose)
@@ -192,9 +203,10 @@ def test_an_incident_is_read_by_its_most_severe_alert_not_by_the_first(severity:
 
 
 HABIT = (
-    Fact("count", "times", 23, "count"), Fact("earlier.count", "times before", 22, "count", {}, "2026-11-10T00:00:00Z/2026-11-24T03:20:00Z"),
+    Fact("count", "times", 23, "count"),
+    Fact("earlier.count", "times before", 22, "count", {}, "2026-11-10T00:00:00Z/2026-11-24T03:20:00Z"),
     Fact("median_duration", "median", 900, "s"),
-)  # fmt: skip
+)
 
 
 async def test_a_habit_of_one_alert_does_not_excuse_what_fires_with_it() -> None:

@@ -49,11 +49,18 @@ async def thought(
 
 def proposal(**changes: Any) -> tuple[str, dict[str, Any]]:
     given = {
-        "action": "scale_workload", "args": {"workload": "eu-1/shop/web", "replicas": 5}, "why": "starved", "component": "web",
-        "fault": "cpu_contention", "confidence": 0.8, "kind": "infra", "success": {"promql": "p99", "expect": "< 1"},
-        "claims": ["web is throttled: {E1.value.last}. [E1.value.last > 0.25; E1.value.last < 1]"], "ruled_out": ["bad deploy: {E2.count} deploys"],
+        "action": "scale_workload",
+        "args": {"workload": "eu-1/shop/web", "replicas": 5},
+        "why": "starved",
+        "component": "web",
+        "fault": "cpu_contention",
+        "confidence": 0.8,
+        "kind": "infra",
+        "success": {"promql": "p99", "expect": "< 1"},
+        "claims": ["web is throttled: {E1.value.last}. [E1.value.last > 0.25; E1.value.last < 1]"],
+        "ruled_out": ["bad deploy: {E2.count} deploys"],
         "not_checked": ["logs: no backend"],
-    }  # fmt: skip
+    }
     return "propose", {**given, **changes}
 
 
@@ -174,8 +181,10 @@ async def test_a_refused_parameter_is_left_out_from_then_on() -> None:
     with respx.mock(using="httpcore2") as mock:
         route = mock.post("http://llm.test/v1/chat/completions")
         route.side_effect = [
-            httpx.Response(400, text=refused), httpx.Response(200, json=conclude()), httpx.Response(200, json=conclude()),
-        ]  # fmt: skip
+            httpx.Response(400, text=refused),
+            httpx.Response(200, json=conclude()),
+            httpx.Response(200, json=conclude()),
+        ]
         one = reasoner("http://llm.test/v1")
         await one.next_move(Case().view())
         await one.next_move(Case().view())

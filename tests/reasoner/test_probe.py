@@ -97,7 +97,9 @@ def test_doctor_probes_only_when_asked_and_exits_by_what_it_found(tmp_path: Path
 
     def doctor(quirk: Quirk, *flags: str) -> tuple[int, dict[str, Any], Talk]:
         with served(quirk, PLAY) as (url, talk):
-            run = stanch("--data", indexed, "doctor", "--json", *flags, env={**env, "OPENAI_BASE_URL": url}, cwd=tmp_path)  # fmt: skip
+            run = stanch(
+                "--data", indexed, "doctor", "--json", *flags, env={**env, "OPENAI_BASE_URL": url}, cwd=tmp_path
+            )
         return run.code, {row["what"]: row for row in run.json}, talk
 
     code, rows, talk = doctor(QUIRKS["well"])

@@ -24,8 +24,17 @@ async def test_the_first_move_makes_the_first_minutes_reads_side_by_side() -> No
     move = (await REASONER.next_move(Case().view())).move
     assert isinstance(move, Look)
     reads = {c.read for c in move.calls}
-    assert {"alert_rule", "compare_metrics", "alert_history", "began_around", "recent_changes", "restarts_and_versions",
-            "describe_service", "describe_workload", "query_metrics"} <= reads  # fmt: skip
+    assert {
+        "alert_rule",
+        "compare_metrics",
+        "alert_history",
+        "began_around",
+        "recent_changes",
+        "restarts_and_versions",
+        "describe_service",
+        "describe_workload",
+        "query_metrics",
+    } <= reads
     compare = next(c for c in move.calls if c.read == "compare_metrics")
     assert compare.args["promql"] == 'p99_seconds{service="web"}'
 
@@ -100,8 +109,9 @@ async def test_two_causes_that_fit_alike_are_left_to_a_person() -> None:
 async def test_failing_calls_lead_to_the_dependency_they_fail_on() -> None:
     peer = {"peer": "checkout"}
     answers = {
-        r"failing.service=.web": series(0.4), r"sum by .peer..*failing.service=.web": series(0.4, **peer),
-    }  # fmt: skip
+        r"failing.service=.web": series(0.4),
+        r"sum by .peer..*failing.service=.web": series(0.4, **peer),
+    }
     move = await Case(answers).end(REASONER)
     assert isinstance(move, Conclude)
     assert (move.cause.component, move.cause.fault) == ("checkout", Fault.DEPENDENCY_DOWN)
@@ -110,10 +120,11 @@ async def test_failing_calls_lead_to_the_dependency_they_fail_on() -> None:
 
 async def test_a_dependency_with_a_fault_of_its_own_is_the_component() -> None:
     answers = {
-        r"max.*failing.service=.web": series(0.4), r"'sum by .peer..*failing.service=.web": series(0.4, peer="checkout"),
+        r"max.*failing.service=.web": series(0.4),
+        r"'sum by .peer..*failing.service=.web": series(0.4, peer="checkout"),
         r"throttled.service=.checkout": series(0.7, service="checkout"),
         r"describe_workload.*checkout": (Fact("replicas.wanted", "wanted", 2, "count", {"workload": "checkout"}),),
-    }  # fmt: skip
+    }
     move = await Case(answers).end(REASONER)
     assert isinstance(move, Propose)
     assert (move.cause.component, move.args["workload"], move.args["replicas"]) == ("checkout", "eu-1/shop/checkout", 4)

@@ -29,16 +29,28 @@ class Filled:
         """What Alertmanager would send for it; `cluster` is an external label, so no series here has it."""
         labels = {"alertname": "CheckoutSlow", "service": "checkout", "severity": "critical", "cluster": "eu-1"}
         alert = {
-            "status": "firing", "labels": labels, "startsAt": iso(at(self.history.fired)), "endsAt": "0001-01-01T00:00:00Z",
+            "status": "firing",
+            "labels": labels,
+            "startsAt": iso(at(self.history.fired)),
+            "endsAt": "0001-01-01T00:00:00Z",
             "annotations": {"summary": "checkout is slow", "runbook_url": "https://runbooks.example/latency-high"},
-            "generatorURL": f"{self.url}/graph?g0.expr={quote(EXPRESSION)}&g0.tab=1", "fingerprint": "5bd6c1a8f2f3a1e0",
-        }  # fmt: skip
+            "generatorURL": f"{self.url}/graph?g0.expr={quote(EXPRESSION)}&g0.tab=1",
+            "fingerprint": "5bd6c1a8f2f3a1e0",
+        }
         return json.dumps(
             {
-                "version": "4", "status": "firing", "receiver": "stanch", "groupKey": "{}:{}", "truncatedAlerts": 0,
-                "groupLabels": {}, "commonLabels": labels, "commonAnnotations": {}, "externalURL": "http://a", "alerts": [alert],
+                "version": "4",
+                "status": "firing",
+                "receiver": "stanch",
+                "groupKey": "{}:{}",
+                "truncatedAlerts": 0,
+                "groupLabels": {},
+                "commonLabels": labels,
+                "commonAnnotations": {},
+                "externalURL": "http://a",
+                "alerts": [alert],
             }
-        ).encode()  # fmt: skip
+        ).encode()
 
 
 @pytest.fixture(scope="session")

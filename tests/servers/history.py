@@ -65,20 +65,34 @@ class History:
 
     def families(self) -> Iterator[tuple[str, list[tuple[Mapping[str, str], int, float]]]]:
         yield "up", [({**SERVICE, "job": "checkout", "instance": p}, t, 1) for p in PODS for t in self.ticks()]
-        yield "checkout_latency_seconds", [
-            ({**SERVICE, "pod": p, "node": n}, t, self.latency(p, t)) for p, n in PODS.items() for t in self.ticks()
-        ]  # fmt: skip
+        yield (
+            "checkout_latency_seconds",
+            [({**SERVICE, "pod": p, "node": n}, t, self.latency(p, t)) for p, n in PODS.items() for t in self.ticks()],
+        )
         day = self.ticks(self.now - DAY - 3600)
-        yield "process_start_time_seconds", [
-            ({**SERVICE, "pod": p}, t, self.restarted if p == "checkout-a" and t >= self.restarted else self.now - 9 * DAY)
-            for p in PODS for t in day
-        ]  # fmt: skip
-        yield "checkout_build_info", [
-            ({**SERVICE, "version": version}, t, 1)
-            for version, times in (
-                ("1.4.2", self.ticks(day[0], self.deployed)), ("1.4.3", self.ticks(self.deployed + STEP)),
-            ) for t in times
-        ]  # fmt: skip
+        yield (
+            "process_start_time_seconds",
+            [
+                (
+                    {**SERVICE, "pod": p},
+                    t,
+                    self.restarted if p == "checkout-a" and t >= self.restarted else self.now - 9 * DAY,
+                )
+                for p in PODS
+                for t in day
+            ],
+        )
+        yield (
+            "checkout_build_info",
+            [
+                ({**SERVICE, "version": version}, t, 1)
+                for version, times in (
+                    ("1.4.2", self.ticks(day[0], self.deployed)),
+                    ("1.4.3", self.ticks(self.deployed + STEP)),
+                )
+                for t in times
+            ],
+        )
         yield "ALERTS", self.alerts(state=True)
         yield "ALERTS_FOR_STATE", self.alerts(state=False)
 

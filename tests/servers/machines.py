@@ -39,8 +39,12 @@ def stanch(folder: Path, *arguments: str, stdin: bytes = b"", **env: str) -> Ran
     began = time.monotonic()
     done = subprocess.run(
         [str(STANCH), "--data", str(folder / "data"), *arguments],
-        cwd=folder, env={**kept, **named, "COLUMNS": "160"}, input=stdin, capture_output=True, timeout=120,
-    )  # fmt: skip
+        cwd=folder,
+        env={**kept, **named, "COLUMNS": "160"},
+        input=stdin,
+        capture_output=True,
+        timeout=120,
+    )
     return Ran(done.returncode, done.stdout.decode(), done.stderr.decode(), time.monotonic() - began)
 
 
@@ -89,14 +93,20 @@ def until(holds: Callable[[], Any], what: str, seconds: float = 30) -> Any:
 def prometheus_command(prometheus: str, folder: Path, port: int) -> list[str]:
     """Over `folder`, which holds prometheus.yml and, back-filled or not, data."""
     return [
-        prometheus, f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=100y",
-    ]  # fmt: skip
+        prometheus,
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--storage.tsdb.retention.time=100y",
+    ]
 
 
 def alertmanager_command(alertmanager: str, folder: Path, port: int) -> list[str]:
     """Over `folder`, which holds alertmanager.yml."""
     return [
-        alertmanager, f"--config.file={folder / 'alertmanager.yml'}", f"--storage.path={folder / 'am'}",
-        f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=",
-    ]  # fmt: skip
+        alertmanager,
+        f"--config.file={folder / 'alertmanager.yml'}",
+        f"--storage.path={folder / 'am'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+    ]

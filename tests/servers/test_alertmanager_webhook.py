@@ -92,10 +92,13 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
             )
         )
         urls = {name: f"http://127.0.0.1:{ports[name]}" for name in ("prometheus", "alertmanager")}
-        stack.enter_context(running(
-            alertmanager_command(alertmanager, folder, ports["alertmanager"]),
-            folder / "am.log", f"{urls['alertmanager']}/-/ready",
-        ))  # fmt: skip
+        stack.enter_context(
+            running(
+                alertmanager_command(alertmanager, folder, ports["alertmanager"]),
+                folder / "am.log",
+                f"{urls['alertmanager']}/-/ready",
+            )
+        )
         stack.enter_context(
             running(
                 prometheus_command(prometheus, folder, ports["prometheus"]),
@@ -154,9 +157,23 @@ def test_alertmanagers_own_body_becomes_an_incident(worked: tuple[Ran, Path, dic
     assert not any("never fired before" in f["text"] for f in shown["findings"])  # there is hardly any history
     assert shown["proposal"] is None
     assert set(shown) == {
-        "schema", "incident", "cause", "runbooks", "findings", "ruled_out", "not_checked", "proposal", "decisions", "execution",
-        "verification", "undo", "reasoner", "counts", "report", "seconds",
-    }  # fmt: skip
+        "schema",
+        "incident",
+        "cause",
+        "runbooks",
+        "findings",
+        "ruled_out",
+        "not_checked",
+        "proposal",
+        "decisions",
+        "execution",
+        "verification",
+        "undo",
+        "reasoner",
+        "counts",
+        "report",
+        "seconds",
+    }
 
 
 def test_every_finding_stands_on_evidence_that_holds_its_numbers(worked: tuple[Ran, Path, dict[str, Any]]) -> None:

@@ -46,9 +46,15 @@ async def shell(command: str, folder: Path, **environment: str) -> str:
     """What a command prints, run as it stands by a shell, in a folder of its own; it has to succeed."""
     needed = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     process = await asyncio.create_subprocess_exec(
-        "/bin/sh", "-c", command, cwd=folder, env={**needed, **environment},
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
+        "/bin/sh",
+        "-c",
+        command,
+        cwd=folder,
+        env={**needed, **environment},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
     said, _ = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 0, f"{command}\n{said.decode()}"
     assert not (folder / "oops").exists(), f"{command} ran what one of its values says"
@@ -158,14 +164,19 @@ async def test_what_is_typed_for_a_declared_action_has_its_values_quoted(tmp_pat
     kept = {"value": "off"}
     async with served(flags(kept)) as url, httpx.AsyncClient() as http:
         spec = {
-            "name": "set_flag", "description": "Set a flag of the shop.", "risk": "reversible", "base": url,
+            "name": "set_flag",
+            "description": "Set a flag of the shop.",
+            "risk": "reversible",
+            "base": url,
             "arguments": {"value": {"type": "string", "max_length": 80}},
-            "target": {"name": "flag", "cluster": "eu-1"}, "observe": {"url": "/flag", "fields": {"value": "value"}},
-            "change": {"value": "{{ value }}"}, "apply": {"url": "/flag", "body": {"value": "{{ value }}"}},
+            "target": {"name": "flag", "cluster": "eu-1"},
+            "observe": {"url": "/flag", "fields": {"value": "value"}},
+            "change": {"value": "{{ value }}"},
+            "apply": {"url": "/flag", "body": {"value": "{{ value }}"}},
             "undo": {"action": "set_flag", "arguments": {"value": "{{ before.value }}"}},
             "command": f"jsonify() {{ python3 -c 'import json,sys; print(json.dumps(dict(value=sys.argv[1])))' \"$1\"; }}; "
-                       f"jsonify {{{{ value }}}} | curl -fsS -X POST {url}/flag -d @-",
-        }  # fmt: skip
+            f"jsonify {{{{ value }}}} | curl -fsS -X POST {url}/flag -d @-",
+        }
         wanted = declare(HttpActionSpec.model_validate(spec)).parse({"value": ODD})
         seen = await typed(wanted, context(http=http), tmp_path)
     assert [one["value"] for one in seen] == ["off", ODD, "off"]

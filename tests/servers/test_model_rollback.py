@@ -58,8 +58,9 @@ groups: {{ml: [ann]}}
 """
 SUCCESS = SuccessTest(
     (Check("served_version", {"model": "forecast"}, "== 2", "served.version"),),
-    hold=timedelta(seconds=30), within=timedelta(minutes=2),
-)  # fmt: skip
+    hold=timedelta(seconds=30),
+    within=timedelta(minutes=2),
+)
 RULE = 'model_error{service="demand-forecast"} > 0.2'
 
 
@@ -78,19 +79,30 @@ class Scripted:
     def _move(self, view: View, made: Sequence[str]) -> Move:
         if not made:
             return Look(
-                (Call("served_version", {"model": "forecast"}, "which version is served"),
-                 Call("model_lineage", {"model": "forecast"}, "how the champion was made"))
-            )  # fmt: skip
+                (
+                    Call("served_version", {"model": "forecast"}, "which version is served"),
+                    Call("model_lineage", {"model": "forecast"}, "how the champion was made"),
+                )
+            )
         e = {one.read: one.id for one in view.evidence.values()}
         worse = f"{e['model_lineage']}.metric.mape", f"{e['model_lineage']}.previous.metric.mape"
         served_now = f"{e['served_version']}.served.version"
-        claims = (Claim(f"Its error is higher than that of the version before: {{{worse[0]}}} against {{{worse[1]}}}.",
-                        (Assertion(worse[0], ">", worse[1]),)),)  # fmt: skip
+        claims = (
+            Claim(
+                f"Its error is higher than that of the version before: {{{worse[0]}}} against {{{worse[1]}}}.",
+                (Assertion(worse[0], ">", worse[1]),),
+            ),
+        )
         if "propose" not in made:
             return Propose(
-                "point_model_alias", {"model": "forecast", "version": "2"}, f"Serving runs version {{{served_now}}}.",
-                claims, CAUSE, SUCCESS, Kind.MODEL,
-            )  # fmt: skip
+                "point_model_alias",
+                {"model": "forecast", "version": "2"},
+                f"Serving runs version {{{served_now}}}.",
+                claims,
+                CAUSE,
+                SUCCESS,
+                Kind.MODEL,
+            )
         mended = any(e.kind is EventKind.VERIFICATION and e.data["recovered"] is True for e in view.events)
         return Conclude(claims, CAUSE, Kind.MODEL, hand_over="" if mended else "Call the owners of the model.")
 
@@ -123,9 +135,8 @@ class Serving:
             )
 
         return Starlette(
-            routes=[Route("/api/v1/rules", rules), Route("/api/v1/query", query),
-                    Route("/version", self.version)]
-        )  # fmt: skip
+            routes=[Route("/api/v1/rules", rules), Route("/api/v1/query", query), Route("/version", self.version)]
+        )
 
     async def version(self, request: Request) -> JSONResponse:
         return JSONResponse({"model": MODEL, "version": await self.served()})
@@ -180,9 +191,13 @@ async def stage(mlflow: MlflowServer, folder: Path, *, follows: bool, rule: bool
         async with open_app(settings, clock=clock, reasoner=reasoner) as app:
             labels = {"alertname": "ModelErrorHigh", "service": "demand-forecast", "severity": "warning"}
             alert = Alert(
-                fingerprint="f1", status=AlertStatus.FIRING, labels=labels, annotations={"summary": "forecasts are off"},
-                starts_at=clock.now() - timedelta(minutes=5), source="alertmanager",
-            )  # fmt: skip
+                fingerprint="f1",
+                status=AlertStatus.FIRING,
+                labels=labels,
+                annotations={"summary": "forecasts are off"},
+                starts_at=clock.now() - timedelta(minutes=5),
+                source="alertmanager",
+            )
             (received,) = await app.api.receive([alert])
             assert received.incident is not None
             yield Stage(app, clock, reasoner, received.incident)

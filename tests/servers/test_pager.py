@@ -89,9 +89,13 @@ async def test_nobody_is_called_about_a_call(tmp_path: Path, alertmanager: str) 
     entry = BackendEntry(name="am", url=alertmanager)
     async with open_app(replace(settings, backends={"alertmanager": (entry,)})) as app:
         theirs = Alert(
-            "alertmanager", "f9", AlertStatus.FIRING, {"alertname": "StanchNeedsPerson", "source": "stanch", "incident": "inc-9"},
-            {"summary": "theirs", "stanch_seal": "0" * 64}, datetime.now(UTC) - WAITED,
-        )  # fmt: skip
+            "alertmanager",
+            "f9",
+            AlertStatus.FIRING,
+            {"alertname": "StanchNeedsPerson", "source": "stanch", "incident": "inc-9"},
+            {"summary": "theirs", "stanch_seal": "0" * 64},
+            datetime.now(UTC) - WAITED,
+        )
         (received,) = await app.api.receive([theirs])
         async with app.api.run_context.db.write() as tx:
             found = await incidents.get(tx, str(received.incident))

@@ -136,9 +136,11 @@ async def test_silenced_alerts_are_no_news_and_have_not_ended(tmp_path: Path, al
     fire(alertmanager, datetime.now(UTC), alertname="Quiet", service="web")
     silence = {
         "matchers": [{"name": "alertname", "value": "Quiet", "isRegex": False, "isEqual": True}],
-        "startsAt": iso(datetime.now(UTC)), "endsAt": iso(datetime.now(UTC) + timedelta(hours=1)),
-        "createdBy": "ops", "comment": "known",
-    }  # fmt: skip
+        "startsAt": iso(datetime.now(UTC)),
+        "endsAt": iso(datetime.now(UTC) + timedelta(hours=1)),
+        "createdBy": "ops",
+        "comment": "known",
+    }
     post(alertmanager, "silences", silence)
     until(lambda: listed(alertmanager)[0]["status"]["state"] == "suppressed", "it is silenced")
     async with asking(tmp_path, alertmanager) as (app, _):

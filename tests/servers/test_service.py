@@ -72,20 +72,30 @@ def live(tmp_path: Path) -> Iterator[Live]:
     (monitoring / "alertmanager.yml").write_text(ALERTMANAGER.format(**ports, token=TOKEN))
     lab = [str(STANCH), "--data", str(tmp_path / "lab"), "lab", "serve", "--scenario", "memory-leak", "--port"]
     with ExitStack() as stack:
-        stack.enter_context(running(
-            [*lab, str(ports["lab"]), "--write", str(configured)], tmp_path / "lab.log",
-            f"http://127.0.0.1:{ports['lab']}/metrics", seconds=90,
-        ))  # fmt: skip
+        stack.enter_context(
+            running(
+                [*lab, str(ports["lab"]), "--write", str(configured)],
+                tmp_path / "lab.log",
+                f"http://127.0.0.1:{ports['lab']}/metrics",
+                seconds=90,
+            )
+        )
         until(lambda: (configured / "catalog.yaml").exists(), "the lab writes a configuration")
         configure(configured, ports)
-        stack.enter_context(running(
-            alertmanager_command(alertmanager, monitoring, ports["alertmanager"]),
-            monitoring / "am.log", f"http://127.0.0.1:{ports['alertmanager']}/-/ready",
-        ))  # fmt: skip
-        stack.enter_context(running(
-            prometheus_command(prometheus, monitoring, ports["prometheus"]), monitoring / "log",
-            f"http://127.0.0.1:{ports['prometheus']}/-/ready",
-        ))  # fmt: skip
+        stack.enter_context(
+            running(
+                alertmanager_command(alertmanager, monitoring, ports["alertmanager"]),
+                monitoring / "am.log",
+                f"http://127.0.0.1:{ports['alertmanager']}/-/ready",
+            )
+        )
+        stack.enter_context(
+            running(
+                prometheus_command(prometheus, monitoring, ports["prometheus"]),
+                monitoring / "log",
+                f"http://127.0.0.1:{ports['prometheus']}/-/ready",
+            )
+        )
         yield Live(configured, ports)
 
 
@@ -108,9 +118,12 @@ async def started(folder: Path, port: int, slack: FakeSlack, *options: str, **mo
     """`stanch serve` as a process."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("STANCH_", "OPENAI_", "DATABASE_"))}
     env = {
-        "STANCH_WEBHOOK_TOKENS": TOKEN, "STANCH_SLACK_BOT_TOKEN": "xoxb-test", "STANCH_SLACK_APP_TOKEN": "xapp-test",
-        "STANCH_SLACK_SIGNING_SECRET": "secret", "STANCH_SLACK_API_URL": slack.url,
-    }  # fmt: skip
+        "STANCH_WEBHOOK_TOKENS": TOKEN,
+        "STANCH_SLACK_BOT_TOKEN": "xoxb-test",
+        "STANCH_SLACK_APP_TOKEN": "xapp-test",
+        "STANCH_SLACK_SIGNING_SECRET": "secret",
+        "STANCH_SLACK_API_URL": slack.url,
+    }
     command = [str(STANCH), *options, "--data", "data", "serve", "--port", str(port)]
     with (folder / "serve.log").open("ab") as log:
         return await asyncio.to_thread(
@@ -171,8 +184,10 @@ def _alert_events(live: Live, status: str) -> list[dict[str, Any]]:
     (incident,) = _told(live.folder, "incidents", "list")
     told = subprocess.run(
         [str(STANCH), "--data", "data", "incidents", "timeline", incident["id"], "--jsonl"],
-        cwd=live.folder, capture_output=True, check=True,
-    )  # fmt: skip
+        cwd=live.folder,
+        capture_output=True,
+        check=True,
+    )
     events = [json.loads(line) for line in told.stdout.splitlines()]
     return [e for e in events if e["kind"] == "alert" and e["data"]["status"] == status]
 

@@ -21,9 +21,14 @@ def alert(name: str, minute: int = 0, expression: str = "", **labels: str) -> Al
     url = f"http://prometheus.example/graph?g0.expr={quote(expression)}" if expression else ""
     began = NOW.replace(minute=minute)
     return Alert(
-        "alertmanager", f"{name}{sorted(labels.items())}", AlertStatus.FIRING, {"alertname": name, **labels}, {}, began,
+        "alertmanager",
+        f"{name}{sorted(labels.items())}",
+        AlertStatus.FIRING,
+        {"alertname": name, **labels},
+        {},
+        began,
         generator_url=url,
-    )  # fmt: skip
+    )
 
 
 def incidents(*alerts: Alert) -> tuple[dict[str, list[str]], dict[str, str]]:

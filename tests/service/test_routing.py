@@ -47,9 +47,15 @@ def test_what_is_no_matcher_is_a_mistake_of_the_configuration(matcher: str) -> N
 
 @pytest.mark.parametrize(
     ("severity", "depth"),
-    [("critical", Depth.INVESTIGATE), ("page", Depth.INVESTIGATE), (None, Depth.INVESTIGATE), ("warning", Depth.DIGEST),
-     ("info", Depth.DIGEST), ("none", Depth.DIGEST)],
-)  # fmt: skip
+    [
+        ("critical", Depth.INVESTIGATE),
+        ("page", Depth.INVESTIGATE),
+        (None, Depth.INVESTIGATE),
+        ("warning", Depth.DIGEST),
+        ("info", Depth.DIGEST),
+        ("none", Depth.DIGEST),
+    ],
+)
 def test_without_routes_what_is_worth_a_page_is_investigated(severity: str | None, depth: Depth) -> None:
     assert Routes.of([], "#ops").attention("inc-1", alert(severity)).depth is depth
 

@@ -100,11 +100,13 @@ def test_an_address_that_is_none_has_neither_rule_nor_runbook() -> None:
     body = {
         "alerts": [
             {
-                "labels": {"alertname": "X"}, "startsAt": "2026-11-24T01:00:00Z", "generatorURL": "http://[::bad?g0.expr=up",
+                "labels": {"alertname": "X"},
+                "startsAt": "2026-11-24T01:00:00Z",
+                "generatorURL": "http://[::bad?g0.expr=up",
                 "annotations": {"runbook_url": "https://[runbooks/x"},
             }
         ]
-    }  # fmt: skip
+    }
     (alert,) = parse(json.dumps(body), NOW)
     assert (alert.expression, alert.runbook_slug) == (None, None)
 

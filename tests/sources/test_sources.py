@@ -45,9 +45,14 @@ def heard(incoming: Incoming, now: datetime) -> Steps[Delivery]:
 
 
 BELLS = Source(
-    "bells", PATH, "bells", heard, {"type": "object", "required": ["rings"]}, "A bell, as towers ring it.",
+    "bells",
+    PATH,
+    "bells",
+    heard,
+    {"type": "object", "required": ["rings"]},
+    "A bell, as towers ring it.",
     signs=Signing("x-bell", genuine),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(autouse=True)

@@ -52,8 +52,13 @@ async def test_a_key_file_holds_bytes_or_digits(tmp_path: Path, content: bytes) 
 
 @pytest.mark.parametrize(
     ("content", "mode", "words"),
-    [(b"k" * 32, 0o444, "open to others"), (b"k" * 32, 0o660, "open to others"), (b"k" * 31, 0o400, "31 bytes instead of 32"), (None, 0, "cannot be read")],
-)  # fmt: skip
+    [
+        (b"k" * 32, 0o444, "open to others"),
+        (b"k" * 32, 0o660, "open to others"),
+        (b"k" * 31, 0o400, "31 bytes instead of 32"),
+        (None, 0, "cannot be read"),
+    ],
+)
 def test_a_key_that_others_may_read_or_that_is_none_is_refused(
     tmp_path: Path, content: bytes | None, mode: int, words: str
 ) -> None:
@@ -158,9 +163,11 @@ async def test_a_folder_of_before_opens_verifies_and_starts_nothing_that_was_app
         states = {p.id: p.state for p in await proposal_store.listing(tx, None)}
         done = await executions.get(tx, "inc-done-p1")
     assert states == {
-        "inc-done-p1": ProposalState.DONE, "inc-denied-p1": ProposalState.DENIED, "inc-approved-p1": ProposalState.VOIDED,
+        "inc-done-p1": ProposalState.DONE,
+        "inc-denied-p1": ProposalState.DENIED,
+        "inc-approved-p1": ProposalState.VOIDED,
         "inc-51c6930e-p1": ProposalState.VOIDED,
-    }  # fmt: skip
+    }
     assert done is not None
     await scene.open("inc-approved")
     ended = await scene.executor.execute("inc-approved-p1", scene.run)

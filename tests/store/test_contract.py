@@ -151,8 +151,18 @@ async def test_sixty_writers_at_once_keep_the_chain_whole(database: Database) ->
 
 
 async def test_evidence_is_numbered_kept_whole_and_recorded_once(database: Database) -> None:
-    read = Recorded("query_metrics", {"promql": "up"}, "runbook", NOON, ReadOutcome.OK, "up is 1", "the body \ud800",
-                    (Fact("value.last", "up", 1.0, labels={"pod": "a"}),), "http://x", extra={"step": 2})  # fmt: skip
+    read = Recorded(
+        "query_metrics",
+        {"promql": "up"},
+        "runbook",
+        NOON,
+        ReadOutcome.OK,
+        "up is 1",
+        "the body \ud800",
+        (Fact("value.last", "up", 1.0, labels={"pod": "a"}),),
+        "http://x",
+        extra={"step": 2},
+    )
     async with database.write() as tx:
         await incidents.add(tx, incident())
         run = await incidents.claim_run(tx, "inc-1")

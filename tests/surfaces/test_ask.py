@@ -15,9 +15,13 @@ import pytest
 def stanch(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "agent", "--data", str(folder / "data"), "--reasoner", "runbook", *arguments],
-        cwd=folder, capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        stdin=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")

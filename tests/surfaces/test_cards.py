@@ -132,7 +132,7 @@ def test_keys_and_inner_values_are_looked_at_too(proposal: Proposal) -> None:
 @pytest.mark.parametrize(
     "text",
     ["Задержка выросла", "レイテンシ", "µs", "Δ p99", "naïve café", "10 m²", "Überlast", "Ελληνικά", "web服务"],
-)  # fmt: skip
+)
 def test_other_languages_stay_legible_in_prose(text: str) -> None:
     assert visible(text) == text
 

@@ -67,9 +67,18 @@ async def test_the_runbook_reasoner_is_asked_steered_and_approved(tmp_path: Path
     terminal = Terminal(tmp_path, 80, "runbook")
     await terminal.left_open()
     seen = await terminal.types(
-        "why", "what did you check", "what was not checked", "show E2", "is it drift?", "how is web doing?",
-        "/evidence", "/plan", "/steer look at the feature pipeline too", "/approve", "/report",
-    )  # fmt: skip
+        "why",
+        "what did you check",
+        "what was not checked",
+        "show E2",
+        "is it drift?",
+        "how is web doing?",
+        "/evidence",
+        "/plan",
+        "/steer look at the feature pipeline too",
+        "/approve",
+        "/report",
+    )
     assert max(len(line) for line in seen.splitlines()) <= 80
     answers = seen[seen.index("answer") : seen.index("scale_workload")]
     assert "cpu contention in demand-forecast" in answers
@@ -95,11 +104,14 @@ async def test_a_language_model_answers_in_chat_and_what_it_costs_is_counted(
     look = {"calls": [{"read": "feature_freshness", "args": {}, "why": "how old the features are"}]}
     fresh = {"text": "{E10.stale.count} features are older than they may be."}
     play = (
-        calls("look", LOOK), calls("propose", PROPOSE),
-        calls("reply", {"text": "It is at 31 %."}), calls("reply", reply),
-        calls("look", look), calls("reply", fresh),
+        calls("look", LOOK),
+        calls("propose", PROPOSE),
+        calls("reply", {"text": "It is at 31 %."}),
+        calls("reply", reply),
+        calls("look", look),
+        calls("reply", fresh),
         calls("conclude", CONCLUDE),
-    )  # fmt: skip
+    )
     with scripted(*play) as script:
         monkeypatch.setenv("OPENAI_BASE_URL", script.url)
         terminal = Terminal(tmp_path, 110, "openai")

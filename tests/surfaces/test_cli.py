@@ -15,12 +15,37 @@ from tests.command_line import Run, stanch
 from tests.warm import Warm
 
 INCIDENT_KEYS = {
-    "schema", "incident", "cause", "runbooks", "findings", "ruled_out", "not_checked", "proposal", "decisions", "execution",
-    "verification", "undo", "reasoner", "counts", "report", "seconds",
-}  # fmt: skip
+    "schema",
+    "incident",
+    "cause",
+    "runbooks",
+    "findings",
+    "ruled_out",
+    "not_checked",
+    "proposal",
+    "decisions",
+    "execution",
+    "verification",
+    "undo",
+    "reasoner",
+    "counts",
+    "report",
+    "seconds",
+}
 APPROVAL_KEYS = {
-    "id", "incident", "action", "arguments", "target", "risk", "digest", "state", "approve_by", "execute_by", "quorum", "decisions",
-}  # fmt: skip
+    "id",
+    "incident",
+    "action",
+    "arguments",
+    "target",
+    "risk",
+    "digest",
+    "state",
+    "approve_by",
+    "execute_by",
+    "quorum",
+    "decisions",
+}
 EVENT_KEYS = {"n", "incident", "run", "at", "kind", "actor", "data", "prev", "hash"}
 KINDS = {str(kind) for kind in EventKind}
 

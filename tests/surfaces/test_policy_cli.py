@@ -86,7 +86,10 @@ def test_a_case_that_fails_is_exit_7_and_says_why(place: Place) -> None:
 
 def test_a_mistake_in_cases_or_policy_is_exit_4_with_its_line(place: Place) -> None:
     (place.folder / "cases.yaml").write_text("- {name: a, action: b, expct: ask}")
-    assert "cases.yaml:1: 0.expct: unknown key. Did you mean 'expect'?" in place("policy", "test", place.folder / "cases.yaml", code=4).err  # fmt: skip
+    assert (
+        "cases.yaml:1: 0.expct: unknown key. Did you mean 'expect'?"
+        in place("policy", "test", place.folder / "cases.yaml", code=4).err
+    )
     (place.folder / "policy.yaml").write_text("rules:\n  - {verdct: ask}\n")
     assert "policy.yaml:2: rules.0.verdct" in place("policy", "check", code=4).err
 
@@ -109,9 +112,19 @@ def test_explain_an_action_rule_by_rule(place: Place) -> None:
     ).json
     assert (found["verdict"], found["rule"], found["rules"][0]["part"]) == ("ask", "by day", "decides")
     elsewhere = place(
-        "policy", "explain", "scale_workload", "workload=web", "replicas=6", "--now", "replicas=2", "--environment",
-        "staging", "--at", "2026-11-24T12:00", "--json",
-    ).json  # fmt: skip
+        "policy",
+        "explain",
+        "scale_workload",
+        "workload=web",
+        "replicas=6",
+        "--now",
+        "replicas=2",
+        "--environment",
+        "staging",
+        "--at",
+        "2026-11-24T12:00",
+        "--json",
+    ).json
     assert elsewhere["verdict"] == "deny"
 
 

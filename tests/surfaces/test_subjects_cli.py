@@ -23,8 +23,12 @@ def test_each_alert_of_a_body_is_told_with_how_it_was_known(warm: Warm, data: Pa
     first = [row["subjects"][0] for row in found]
     assert [f"{one['namespace']}/{one['name']}" for one in first] == ["shop/checkout", "mail/smtp", "ml/nightly-29311"]
     assert first[0] == {
-        "kind": "Deployment", "cluster": "", "namespace": "shop", "name": "checkout", "how": "label deployment",
-    }  # fmt: skip
+        "kind": "Deployment",
+        "cluster": "",
+        "namespace": "shop",
+        "name": "checkout",
+        "how": "label deployment",
+    }
     assert "kube-state-metrics" not in json.dumps(found)
 
 

@@ -109,9 +109,13 @@ async def checked(settings: LoftSettings, catalog: Catalog) -> list[live.Row]:
 
 
 PIGEON = Surface(
-    "pigeon", "Pigeons", Identity("pigeon", "pigeon"),
-    Remote(LoftSection, settings_of, f"{__name__}:Loft.open", f"{__name__}:checked", "build a loft, then set pigeon.place"),
-)  # fmt: skip
+    "pigeon",
+    "Pigeons",
+    Identity("pigeon", "pigeon"),
+    Remote(
+        LoftSection, settings_of, f"{__name__}:Loft.open", f"{__name__}:checked", "build a loft, then set pigeon.place"
+    ),
+)
 
 
 @pytest.fixture(autouse=True)

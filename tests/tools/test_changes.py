@@ -86,9 +86,14 @@ async def test_what_was_seen_counts_though_another_source_failed() -> None:
 
 async def test_a_version_change_is_a_deployment_joined_with_what_was_posted() -> None:
     here = context(
-        backend("prometheus", app=prometheus(("1", 1440, 41), ("2", 40, 0))), services=(FORECAST,),
-        changes=(change(38, source="ci", version="2"), change(30, "config", "payments"), change(60, "data", "features")),
-    )  # fmt: skip
+        backend("prometheus", app=prometheus(("1", 1440, 41), ("2", 40, 0))),
+        services=(FORECAST,),
+        changes=(
+            change(38, source="ci", version="2"),
+            change(30, "config", "payments"),
+            change(60, "data", "features"),
+        ),
+    )
     answer = await recent_changes(here, service="forecast")
     assert values(answer)["deployments.count"] == 1
     assert values(answer)["changes.count"] == 2  # payments is none of ours, features feeds the service

@@ -69,8 +69,12 @@ def test_a_report_without_a_verdict_gives_none(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [n for n, t in TRUTH.items() if "stock" in t.get("planted_missing_values", []) and ("quality" in n or "summary" in n or "tests_" in n)],
-)  # fmt: skip
+    [
+        n
+        for n, t in TRUTH.items()
+        if "stock" in t.get("planted_missing_values", []) and ("quality" in n or "summary" in n or "tests_" in n)
+    ],
+)
 def test_planted_missing_values_are_seen(name: str) -> None:
     columns = by_column(read(name))
     assert columns["stock"].missing == pytest.approx(0.1465)
@@ -202,9 +206,21 @@ def test_a_tiny_effect_is_not_material_however_small_its_p_value() -> None:
 def test_possible_drift_is_no_verdict_and_is_said() -> None:
     limits = {"NO_DRIFT": [0.0, 0.15], "POSSIBLE_DRIFT": [0.15, 0.4], "DRIFT": [0.4, 1.0]}
     scores = {
-        "x": {"algorithm": "hellinger", "pvalue": None, "statistic": 0.2, "drift_category": "POSSIBLE_DRIFT", "thresholds": limits},
-        "y": {"algorithm": "hellinger", "pvalue": None, "statistic": 0.6, "drift_category": "DRIFT", "thresholds": limits},
-    }  # fmt: skip
+        "x": {
+            "algorithm": "hellinger",
+            "pvalue": None,
+            "statistic": 0.2,
+            "drift_category": "POSSIBLE_DRIFT",
+            "thresholds": limits,
+        },
+        "y": {
+            "algorithm": "hellinger",
+            "pvalue": None,
+            "statistic": 0.6,
+            "drift_category": "DRIFT",
+            "thresholds": limits,
+        },
+    }
     found = reader.read(json.dumps(scores))
     assert [(c.drifted, c.material, c.threshold) for c in found.columns] == [(None, None, 0.4), (True, True, 0.4)]
     assert any("possible drift" in note and "x" in note for note in found.notes)

@@ -51,10 +51,12 @@ class Nomad:
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
 
     def app(self) -> Starlette:
-        return Starlette(routes=[
-            Route("/v1/job/{job}", self.job),
-            Route("/v1/job/{job}/scale", self.scaling, methods=["GET", "POST"]),
-        ])  # fmt: skip
+        return Starlette(
+            routes=[
+                Route("/v1/job/{job}", self.job),
+                Route("/v1/job/{job}/scale", self.scaling, methods=["GET", "POST"]),
+            ]
+        )
 
     async def job(self, request: Request) -> Response:
         self.asked.append(("GET", request.url.path, None))
@@ -84,8 +86,10 @@ async def platform(nomad: Nomad) -> AsyncIterator[tuple[Doorway, Context, str]]:
 
 
 PROBE = {
-    "url": "/v1/job/{{ job }}/scale", "path": "TaskGroups.*.Events[].Message", "equals": "stanch {{ key }}",
-}  # fmt: skip
+    "url": "/v1/job/{{ job }}/scale",
+    "path": "TaskGroups.*.Events[].Message",
+    "equals": "stanch {{ key }}",
+}
 
 
 async def test_the_documented_example_acts_is_seen_and_is_taken_back() -> None:
@@ -226,8 +230,10 @@ def test_arguments_keep_to_their_schema(arguments: dict[str, Any]) -> None:
 
 def test_a_choice_takes_only_what_it_lists_and_a_default_may_be_left_out() -> None:
     kinds = {
-        "job": {"enum": ["web", "api"]}, "count": {"type": "integer", "default": 2}, "force": {"type": "boolean", "default": False},
-    }  # fmt: skip
+        "job": {"enum": ["web", "api"]},
+        "count": {"type": "integer", "default": 2},
+        "force": {"type": "boolean", "default": False},
+    }
     kind = declared(arguments=kinds)
     assert kind.parse({"job": "api"}).model_dump() == {"job": "api", "count": 2, "force": False}
     with pytest.raises(BadArguments, match="job"):

@@ -70,9 +70,14 @@ async def test_lokis_own_words_reach_the_reader() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [[], None, {"data": {"resultType": "matrix", "result": []}}, {"data": {"resultType": "streams", "result": [1]}},
-     {"data": {"resultType": "streams", "result": [{"stream": {}, "values": [["x", "y"]]}]}}],
-)  # fmt: skip
+    [
+        [],
+        None,
+        {"data": {"resultType": "matrix", "result": []}},
+        {"data": {"resultType": "streams", "result": [1]}},
+        {"data": {"resultType": "streams", "result": [{"stream": {}, "values": [["x", "y"]]}]}},
+    ],
+)
 async def test_what_is_not_lines_is_said_so(body: object) -> None:
     with pytest.raises(ToolFailed, match="Loki"):
         await search_logs(answering(body), service="x")
@@ -87,10 +92,16 @@ async def test_a_call_without_any_selection_is_refused() -> None:
 @pytest.mark.parametrize(
     ("line", "labels", "error"),
     [
-        ("ERROR boom", {}, True), ("level=error msg=x", {}, True), ("java.lang.NullPointerException: x", {}, True),
-        ("finished with 0 errors", {}, False), ("info: fine", {}, False), ("ERROR boom", {"level": "info"}, False),
-        ("fine", {"level": "ERROR"}, True), ("ERROR boom", {"detected_level": "unknown"}, True), ("terrors", {}, False),
+        ("ERROR boom", {}, True),
+        ("level=error msg=x", {}, True),
+        ("java.lang.NullPointerException: x", {}, True),
+        ("finished with 0 errors", {}, False),
+        ("info: fine", {}, False),
+        ("ERROR boom", {"level": "info"}, False),
+        ("fine", {"level": "ERROR"}, True),
+        ("ERROR boom", {"detected_level": "unknown"}, True),
+        ("terrors", {}, False),
     ],
-)  # fmt: skip
+)
 def test_an_error_is_known_by_its_level_or_its_words(line: str, labels: dict[str, str], error: bool) -> None:
     assert is_error(line, labels) is error

@@ -27,9 +27,7 @@ INCIDENT = {"alertname": "ForecastLatencyHigh", "service": "demand-forecast", "s
 
 
 def here(url: str, as_of: datetime = AS_OF, labels: Mapping[str, str] = INCIDENT) -> Context:
-    return context(
-        backend("prometheus", url), as_of=as_of, now=datetime.now(UTC), services=(FORECAST,), labels=labels
-    )  # fmt: skip
+    return context(backend("prometheus", url), as_of=as_of, now=datetime.now(UTC), services=(FORECAST,), labels=labels)
 
 
 def values(answer: Answer) -> dict[str, object]:

@@ -79,7 +79,10 @@ async def test_pointing_at_an_unknown_version_is_refused() -> None:
 @pytest.mark.parametrize(
     ("response", "said"),
     [
-        (httpx.Response(403, text="Invalid Host header - possible DNS rebinding attack detected"), "--allowed-hosts mlflow.test"),
+        (
+            httpx.Response(403, text="Invalid Host header - possible DNS rebinding attack detected"),
+            "--allowed-hosts mlflow.test",
+        ),
         (httpx.Response(403, json={"error_code": "PERMISSION_DENIED", "message": "no"}), "Check the token"),
         (httpx.Response(401, text="You are not authenticated"), "Check the token"),
         (httpx.Response(500, text="boom"), "server's own log"),
@@ -90,7 +93,7 @@ async def test_pointing_at_an_unknown_version_is_refused() -> None:
         (httpx.Response(200, content=b"[" * 200_000), "not JSON"),
     ],
     ids=["host", "denied", "anonymous", "broken", "elsewhere", "log-in page", "list", "null", "deep"],
-)  # fmt: skip
+)
 async def test_whatever_is_answered_is_a_failure_that_says_what_to_do(response: httpx.Response, said: str) -> None:
     with pytest.raises(ToolFailed) as failed:
         await client(lambda _: response).alias(MODEL, "champion")
@@ -111,8 +114,12 @@ async def test_oddly_shaped_parts_are_passed_over() -> None:
 
 @pytest.mark.parametrize(
     ("error", "raised"),
-    [(httpx.ConnectError("refused"), NotConnected), (httpx.ReadTimeout("slow"), Unreachable), (httpx.RemoteProtocolError("x"), Unreachable)],
-)  # fmt: skip
+    [
+        (httpx.ConnectError("refused"), NotConnected),
+        (httpx.ReadTimeout("slow"), Unreachable),
+        (httpx.RemoteProtocolError("x"), Unreachable),
+    ],
+)
 async def test_no_answer_is_unreachable(error: Exception, raised: type[Exception]) -> None:
     def fail(_: httpx.Request) -> httpx.Response:
         raise error

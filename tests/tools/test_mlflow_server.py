@@ -38,8 +38,12 @@ async def here(mlflow_server: MlflowServer) -> AsyncIterator[Context]:
     serving = httpx.MockTransport(lambda _: httpx.Response(200, json={"model": MODEL, "version": 3}))
     async with httpx.AsyncClient(transport=serving) as http:
         made = context(
-            backend("mlflow", mlflow_server.url), as_of=datetime.now(UTC), models=(entry,), labels={"model": "forecast"}, http=http
-        )  # fmt: skip
+            backend("mlflow", mlflow_server.url),
+            as_of=datetime.now(UTC),
+            models=(entry,),
+            labels={"model": "forecast"},
+            http=http,
+        )
         yield made
         await made.backends.all[0].http.aclose()
 
@@ -58,8 +62,11 @@ async def test_versions_aliases_and_what_lies_before(here: Context) -> None:
 
 async def test_served_and_alias_are_compared(here: Context, mlflow_server: MlflowServer) -> None:
     assert facts(await served_version(here)) == {
-        "served.version": "3", "served.versions.count": 1, "alias.version": "3", "agree": True,
-    }  # fmt: skip
+        "served.version": "3",
+        "served.versions.count": 1,
+        "alias.version": "3",
+        "agree": True,
+    }
     mlflow_server.point_champion("1")
     try:
         answer = await served_version(here)

@@ -59,13 +59,20 @@ async def test_a_request_is_a_cloud_event_whose_id_is_the_key() -> None:
     request = sink.kept[KEY]
     assert request.headers["content-type"].startswith("application/cloudevents+json")
     assert json.loads(request.content) == {
-        "specversion": "1.0", "id": KEY, "source": "/stanch", "type": "dev.stanch.retraining.requested",
-        "subject": "forecast", "time": "2026-11-24T12:00:00Z", "datacontenttype": "application/json",
+        "specversion": "1.0",
+        "id": KEY,
+        "source": "/stanch",
+        "type": "dev.stanch.retraining.requested",
+        "subject": "forecast",
+        "time": "2026-11-24T12:00:00Z",
+        "datacontenttype": "application/json",
         "data": {
-            "model": "forecast", "registry_name": "demand-forecast",
-            "reason": "error doubled after the price change", "data_version": "2026-11-23",
+            "model": "forecast",
+            "registry_name": "demand-forecast",
+            "reason": "error doubled after the price change",
+            "data_version": "2026-11-23",
         },
-    }  # fmt: skip
+    }
     assert "HTTP 202" in receipt.text
     assert where.clock.now() == NOON
 

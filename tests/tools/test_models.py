@@ -23,14 +23,15 @@ from tools.spec import Answer, Emptiness
 
 NOW = NOON.timestamp()
 FORECAST = Model(
-    "demand-forecast", "demand-forecast",
+    "demand-forecast",
+    "demand-forecast",
     served_by="demand-forecast",
     served_version='model_served_version_info{model="demand-forecast"}',
     quality='model_prediction_error_ratio{model="demand-forecast"}',
     labels_complete_until='model_labels_complete_until_seconds{model="demand-forecast"}',
     freshness='feature_last_updated_seconds{model="demand-forecast"}',
     freshness_limit=timedelta(hours=2),
-)  # fmt: skip
+)
 Sample = tuple[dict[str, str], float | str]
 
 
@@ -181,8 +182,10 @@ async def test_a_tag_dates_the_alias() -> None:
 async def test_another_registry_takes_part_by_posting_promotions() -> None:
     answer = await model_versions(here(changes=(promoted("6", 90), promoted("7", 30))))
     assert facts(answer) == {
-        "versions.count": 2, "alias.champion": "7", "alias.champion.promoted": (NOON - timedelta(minutes=30)).timestamp(),
-    }  # fmt: skip
+        "versions.count": 2,
+        "alias.champion": "7",
+        "alias.champion.promoted": (NOON - timedelta(minutes=30)).timestamp(),
+    }
     with pytest.raises(NotConfigured, match="/v1/events"):
         await model_versions(here())
 

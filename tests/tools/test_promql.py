@@ -136,9 +136,20 @@ def test_everyday_queries_pass(query: str) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["sum(", "", "nosuch(up)", "rate(up)", 'up{a="b}', "(" * 1000 + "a", "-" * 500 + "a", "+".join(["a"] * 500), "a" * 9000,
-     "up{a\x00}", "sum(" * 300 + "a" + ")" * 300],
-)  # fmt: skip
+    [
+        "sum(",
+        "",
+        "nosuch(up)",
+        "rate(up)",
+        'up{a="b}',
+        "(" * 1000 + "a",
+        "-" * 500 + "a",
+        "+".join(["a"] * 500),
+        "a" * 9000,
+        "up{a\x00}",
+        "sum(" * 300 + "a" + ")" * 300,
+    ],
+)
 def test_what_is_not_promql_is_explained(query: str) -> None:
     with pytest.raises(BadArguments):
         parse(query)
@@ -177,15 +188,20 @@ def test_the_comparison_comes_off(expression: str, measured: str, op: str, limit
         ("sum by (x) (a) / sum by (x) (b)", "pod", "sum by (x, pod) (a) / sum by (x, pod) (b)"),
         ("sum without (pod, x) (a)", "pod", "sum without (x) (a)"),
         (
-            "histogram_quantile(0.99, sum by (le) (rate(a_bucket[5m])))", "pod",
+            "histogram_quantile(0.99, sum by (le) (rate(a_bucket[5m])))",
+            "pod",
             "histogram_quantile(0.99, sum by (le, pod) (rate(a_bucket[5m])))",
         ),
-        ('sum(a{code=~"5.."}) / sum(a)', "code", 'sum by (code) (a{code=~"5.."}) / ignoring (code) group_left () sum (a)'),
+        (
+            'sum(a{code=~"5.."}) / sum(a)',
+            "code",
+            'sum by (code) (a{code=~"5.."}) / ignoring (code) group_left () sum (a)',
+        ),
         ("sum(a) / on () sum(b)", "pod", "sum by (pod) (a) / on (pod) sum by (pod) (b)"),
         ("sum(a) * 100", "pod", "sum by (pod) (a) * 100"),
         ("topk(3, sum by (x) (a))", "pod", "topk (3, sum by (x, pod) (a))"),
     ],
-)  # fmt: skip
+)
 def test_an_expression_is_split_by_one_more_label(expression: str, label: str, wanted: str) -> None:
     assert by_label(parse(expression), label) == wanted
 
@@ -198,15 +214,25 @@ def test_an_expression_is_found_in_a_generator_url() -> None:
 @pytest.mark.parametrize(
     ("query", "unit"),
     [
-        ("a_seconds", "s"), ("a_bytes", "bytes"), ("rate(a_total[5m])", "1/s"), ("rate(a_bytes_total[5m])", "bytes/s"),
+        ("a_seconds", "s"),
+        ("a_bytes", "bytes"),
+        ("rate(a_total[5m])", "1/s"),
+        ("rate(a_bytes_total[5m])", "bytes/s"),
         ("sum(rate(x_seconds_sum[5m])) / sum(rate(x_seconds_count[5m]))", "s"),
         ("histogram_quantile(0.99, sum by (le) (rate(x_seconds_bucket[5m])))", "s"),
-        ('sum(rate(a_total{code="5"}[5m])) / sum(rate(a_total[5m]))', "ratio"), ("a_ratio", "ratio"), ("up", ""),
-        ("process_start_time_seconds", "unix"), ("time() - process_start_time_seconds", "s"), ("count(a_seconds)", "count"),
-        ("increase(a_total[1h])", "count"), ("a_seconds > 1", "s"), ("a_seconds > bool 1", ""), ("max(a_bytes) * 8", ""),
+        ('sum(rate(a_total{code="5"}[5m])) / sum(rate(a_total[5m]))', "ratio"),
+        ("a_ratio", "ratio"),
+        ("up", ""),
+        ("process_start_time_seconds", "unix"),
+        ("time() - process_start_time_seconds", "s"),
+        ("count(a_seconds)", "count"),
+        ("increase(a_total[1h])", "count"),
+        ("a_seconds > 1", "s"),
+        ("a_seconds > bool 1", ""),
+        ("max(a_bytes) * 8", ""),
         ("rate(container_cpu_usage_seconds_total[5m])", "s/s"),
     ],
-)  # fmt: skip
+)
 def test_the_unit_is_read_off_the_name(query: str, unit: str) -> None:
     assert unit_of(parse(query)) == unit
 

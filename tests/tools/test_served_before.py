@@ -47,9 +47,14 @@ def here(*given: Series, model: Model = MODEL) -> Context:
 
 def posted(*told: tuple[float, str, str]) -> list[Change]:
     return [
-        Change(NOON - timedelta(hours=h), "model_promotion", "promoted", detail={"model": "demand", "version": v, "alias": a})
+        Change(
+            NOON - timedelta(hours=h),
+            "model_promotion",
+            "promoted",
+            detail={"model": "demand", "version": v, "alias": a},
+        )
         for h, v, a in told
-    ]  # fmt: skip
+    ]
 
 
 def tagged(found: RegisteredModel, **tags: dict[str, str]) -> RegisteredModel:

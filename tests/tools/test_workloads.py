@@ -152,8 +152,15 @@ async def test_a_restart_and_a_roll_back_are_told_apart_from_a_release(lab: Stag
     restart = max(await rollouts(lab.context, "demand-forecast"), key=lambda change: change.at)
     assert restart.kind == "restart"
     first = lab.world.deployment().revisions[0]
-    back = {"image": first.image, "env": dict(first.env), "annotations": {"kubectl.kubernetes.io/restartedAt": None,
-            "stanch.dev/commit": None, "stanch.dev/pull-request": None}}  # fmt: skip
+    back = {
+        "image": first.image,
+        "env": dict(first.env),
+        "annotations": {
+            "kubectl.kubernetes.io/restartedAt": None,
+            "stanch.dev/commit": None,
+            "stanch.dev/pull-request": None,
+        },
+    }
     lab.world.change_deployment("ml", "forecast-server", {"template": back})
     changes = await rollouts(lab.context, "demand-forecast")
     assert any("rolled back to an earlier template" in change.what for change in changes)
@@ -168,14 +175,17 @@ async def test_one_connection_serves_many_reads(lab: Stage) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
-        (403, b'{"kind":"Status","message":"deployments.apps is forbidden: User \\"s\\" cannot get resource \\"deployments\\" in API group \\"apps\\" in the namespace \\"ml\\""}',
-         "get deployments.apps in namespace ml"),
+        (
+            403,
+            b'{"kind":"Status","message":"deployments.apps is forbidden: User \\"s\\" cannot get resource \\"deployments\\" in API group \\"apps\\" in the namespace \\"ml\\""}',
+            "get deployments.apps in namespace ml",
+        ),
         (401, b'{"kind":"Status","message":"Unauthorized"}', "sign in again"),
         (500, b"not json", "HTTP 500"),
         (200, b"<html>log in</html>", "log-in page"),
         (200, b"[1]", "no list"),
     ],
-)  # fmt: skip
+)
 async def test_every_bad_answer_is_a_failed_read_that_says_what_to_do(
     lab: Stage, status: int, body: bytes, words: str
 ) -> None:

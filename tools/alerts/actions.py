@@ -17,9 +17,10 @@ from tools.http_write import answered_json, look, send
 from tools.spec import Action, Identifier, Receipt, Risk, State
 
 AlertName = Annotated[
-    str, Identifier("alert"), Field(min_length=1, max_length=200, pattern=r"^[A-Za-z_][A-Za-z0-9_:. -]*$",
-                                    description="the label alertname")
-]  # fmt: skip
+    str,
+    Identifier("alert"),
+    Field(min_length=1, max_length=200, pattern=r"^[A-Za-z_][A-Za-z0-9_:. -]*$", description="the label alertname"),
+]
 LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
 _ALIVE = ("active", "pending")
 
@@ -49,9 +50,13 @@ class SilenceAlert(Action):
     def target(self, context: Context) -> Target:
         service = context.catalog.service_for({"alertname": self.alertname, **self.labels})
         return Target(
-            "alert", self.alertname, _backend(context, self.labels).name, self.labels.get("namespace", ""),
-            service.environment if service else "", service.name if service else self.labels.get("service", ""),
-        )  # fmt: skip
+            "alert",
+            self.alertname,
+            _backend(context, self.labels).name,
+            self.labels.get("namespace", ""),
+            service.environment if service else "",
+            service.name if service else self.labels.get("service", ""),
+        )
 
     def resolved(self, context: Context) -> Action:
         """With the labels of the incident's own alert where none are given: never all alerts of a name."""
@@ -84,9 +89,12 @@ class SilenceAlert(Action):
         now = context.clock.now()
         end = now + timedelta(minutes=self.minutes)
         body = {
-            "matchers": self.matchers(), "startsAt": iso(now), "endsAt": iso(end), "createdBy": "stanch",
+            "matchers": self.matchers(),
+            "startsAt": iso(now),
+            "endsAt": iso(end),
+            "createdBy": "stanch",
             "comment": f"{self.reason} {_mark(key)}",
-        }  # fmt: skip
+        }
         response = await send(backend.http, "POST", "/api/v2/silences", to=_name(backend), json=body)
         answer = answered_json(response, _name(backend))
         silence = answer.get("silenceID") if isinstance(answer, dict) else None
@@ -100,9 +108,10 @@ class SilenceAlert(Action):
 
     def undo(self, before: State) -> Action | None:
         return ExpireSilence(
-            silence_id="{receipt.silence_id}", alertmanager=str(before.fields["alertmanager"]),
+            silence_id="{receipt.silence_id}",
+            alertmanager=str(before.fields["alertmanager"]),
             silences={"alertname": self.alertname, **self.labels},
-        )  # fmt: skip
+        )
 
     def command(self, context: Context) -> str:
         words = ["amtool", "silence", "add", *_matchers_typed({"alertname": self.alertname, **self.labels})]

@@ -103,12 +103,14 @@ async def _from_prometheus(context: Context, labels: Labels) -> tuple[list[Activ
         return await _from_series(server, labels), "Prometheus, ALERTS at that time"
     found = [
         ActiveAlert(
-            name=_texts(a.get("labels")).get("alertname", ""), state=str(a.get("state", "firing")),
-            labels=_texts(a.get("labels")), since=_when(a.get("activeAt")),
+            name=_texts(a.get("labels")).get("alertname", ""),
+            state=str(a.get("state", "firing")),
+            labels=_texts(a.get("labels")),
+            since=_when(a.get("activeAt")),
             summary=_texts(a.get("annotations")).get("summary", ""),
         )
         for a in await server.alerts()
-    ]  # fmt: skip
+    ]
     return found, "Prometheus"
 
 
@@ -138,11 +140,13 @@ async def _from_alertmanager(context: Context, labels: Labels) -> list[ActiveAle
         ActiveAlert(
             name=_texts(a.get("labels")).get("alertname", ""),
             state={"active": "firing"}.get(_texts(a.get("status")).get("state", ""), "suppressed"),
-            labels=_texts(a.get("labels")), since=_when(a.get("startsAt")),
+            labels=_texts(a.get("labels")),
+            since=_when(a.get("startsAt")),
             summary=_texts(a.get("annotations")).get("summary", ""),
         )
-        for a in body if isinstance(a, dict)
-    ]  # fmt: skip
+        for a in body
+        if isinstance(a, dict)
+    ]
 
 
 def _texts(value: Json) -> dict[str, str]:

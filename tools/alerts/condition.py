@@ -31,10 +31,34 @@ LATELY = timedelta(hours=1)  # what had no sample for so long is not kept on thi
 FIRING = "firing.count"  # the fact that a check asks for
 # Labels that tell members, versions and how bad it is, not what it is about: a new pod or a version taken back has others.
 _MEMBERS = frozenset(
-    {"alertname", "severity", "alertstate", "pod_ip", "host_ip", "uid", "id", "container_id", "image", "image_id", "image_spec",
-     "version", "revision", "model_version", "pod_template_hash", "replicaset", "controller_revision_hash", "git_sha", "commit",
-     "prometheus", "prometheus_replica", "replica", "name", "le", "quantile"}
-)  # fmt: skip
+    {
+        "alertname",
+        "severity",
+        "alertstate",
+        "pod_ip",
+        "host_ip",
+        "uid",
+        "id",
+        "container_id",
+        "image",
+        "image_id",
+        "image_spec",
+        "version",
+        "revision",
+        "model_version",
+        "pod_template_hash",
+        "replicaset",
+        "controller_revision_hash",
+        "git_sha",
+        "commit",
+        "prometheus",
+        "prometheus_replica",
+        "replica",
+        "name",
+        "le",
+        "quantile",
+    }
+)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HOST = frozenset({"mountpoint", "device", "fstype", "nodename"})  # with these beside it an instance is a machine
 _REPORTERS = re.compile(r"exporter|node|blackbox|probe|snmp|ipmi|ssl|cert", re.IGNORECASE)
@@ -72,9 +96,14 @@ async def alert_condition(
 
 
 def _answer(
-    context: Context, what: str, labels: Labels, mine: Sequence[Series], seen: Sequence[Measured],
-    blind: Sequence[Measured], link: str,
-) -> Answer:  # fmt: skip
+    context: Context,
+    what: str,
+    labels: Labels,
+    mine: Sequence[Series],
+    seen: Sequence[Measured],
+    blind: Sequence[Measured],
+    link: str,
+) -> Answer:
     when, about = iso(context.as_of), dict(labels)
     count = len(mine) if mine or not blind else None
     facts = [Fact(FIRING, "series its rule gives for this subject", count, "count", about, when)]
@@ -87,9 +116,10 @@ def _answer(
     else:
         said = f"still fires{whom} ({count} series)" if count else f"gives nothing{whom}, and has the data to say so"
     data: Json = {
-        "firing": count, "labels": dict(labels),
+        "firing": count,
+        "labels": dict(labels),
         "measures": [{"promql": m.text, "value": m.value, "why": m.why} for m in seen],
-    }  # fmt: skip
+    }
     text = shorten(f"The rule of {clean(what, 200)} {said} at {clock_time(context.as_of)}.")
     return Answer(text, tuple(facts), data, link, Emptiness.NO_SAMPLES if count is None else None)
 

@@ -26,9 +26,28 @@ from tools.spec import Answer, Emptiness, Fact, read
 
 # Labels that tell replicas, places and versions apart, in the order in which a person would look at them.
 _TELLING = (
-    "service", "pod", "instance", "node", "code", "version", "peer", "container", "cluster", "namespace", "job",
-    "handler", "route", "method", "model", "feature", "queue", "device", "mountpoint", "zone", "reason",
-)  # fmt: skip
+    "service",
+    "pod",
+    "instance",
+    "node",
+    "code",
+    "version",
+    "peer",
+    "container",
+    "cluster",
+    "namespace",
+    "job",
+    "handler",
+    "route",
+    "method",
+    "model",
+    "feature",
+    "queue",
+    "device",
+    "mountpoint",
+    "zone",
+    "reason",
+)
 _NEVER = {"__name__", "le", "quantile", "alertname", "alertstate", "severity"}
 _MOST_LABELS = 10
 
@@ -82,9 +101,14 @@ async def alert_rule(
         [head, _value_line(mine, breach, unit), *_split_lines(splits, breach, unit, _breaching(mine, breach))]
     )
     data: Json = {
-        "expression": expression, "measured": breach.text, "op": breach.op, "limit": usable(breach.limit), "rules": rules,
-        "series": series_data(mine), "split": [_split_json(s) for s in splits],
-    }  # fmt: skip
+        "expression": expression,
+        "measured": breach.text,
+        "op": breach.op,
+        "limit": usable(breach.limit),
+        "rules": rules,
+        "series": series_data(mine),
+        "split": [_split_json(s) for s in splits],
+    }
     return Answer(shorten(text), tuple(facts), data, link)
 
 
@@ -269,6 +293,7 @@ def _split_facts(splits: Sequence[Split], unit: str, when: str) -> list[Fact]:
 
 def _split_json(split: Split) -> Mapping[str, Json]:
     return {
-        "label": split.label, "breaching": list(split.breaching)[:50],
+        "label": split.label,
+        "breaching": list(split.breaching)[:50],
         "values": [[name, value] for name, value in split.values[:50]],
-    }  # fmt: skip
+    }

@@ -10,8 +10,13 @@ import numpy as np
 from tools.analysis.series import Floats, Series
 
 OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
-    ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "==": operator.eq, "!=": operator.ne,
-}  # fmt: skip
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
 _MAD_TO_SIGMA = 1.4826  # of a normal distribution
 _FLOOR = 0.02  # of the level: a flat history does not make every flicker an anomaly
 

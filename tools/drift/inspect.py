@@ -129,11 +129,23 @@ def _facts(
     names = {c.column for c in columns}
     judged = [c for c in columns if c.drifted is not None]
     facts = [
-        Fact("drifted.count", "columns that drifted", _count(c.column for c in judged if c.drifted) if judged else None, "count", window=window),
-        Fact("material.count", "columns whose drift is large enough to matter", _count(c.column for c in columns if c.material) if judged else None, "count", window=window),
+        Fact(
+            "drifted.count",
+            "columns that drifted",
+            _count(c.column for c in judged if c.drifted) if judged else None,
+            "count",
+            window=window,
+        ),
+        Fact(
+            "material.count",
+            "columns whose drift is large enough to matter",
+            _count(c.column for c in columns if c.material) if judged else None,
+            "count",
+            window=window,
+        ),
         Fact("columns.count", "columns in the report", len(names), "count", window=window),
         Fact("age.hours", "age of the report", age, "h", window=window),
-    ]  # fmt: skip
+    ]
     listed = columns if every else _notable(columns)
     for c in listed[:MOST_NOTABLE]:
         facts += _column_facts(c, facts, before, window)
@@ -162,7 +174,7 @@ def _column_facts(c: ColumnDrift, told: Sequence[Fact], before: Dated | None, wi
         Fact(f"{prefix}.drifted", f"{c.column} drifted by the method's own rule", c.drifted, "", labels, window),
         Fact(f"{prefix}.material", "its drift is large enough to matter", c.material, "", labels, window),
         Fact(f"{prefix}.missing", f"missing share of {c.column}", c.missing, "ratio", labels, window),
-    ]  # fmt: skip
+    ]
     if c.since:
         facts.append(Fact(f"{prefix}.since", f"{c.column} has drifted since", c.since, "", labels))
     then = (
@@ -192,9 +204,10 @@ def _summary(context: Context, told: Dated, columns: Sequence[ColumnDrift], befo
         lines.append(f"… and {len(shown) - 8} more, in the data.")
     if report.quality:
         measured = ", ".join(
-            f"{clean(q.metric, 40)} {number(q.current)}" + (f" (reference {number(q.reference)})" if q.reference is not None else "")
+            f"{clean(q.metric, 40)} {number(q.current)}"
+            + (f" (reference {number(q.reference)})" if q.reference is not None else "")
             for q in report.quality[:6]
-        )  # fmt: skip
+        )
         lines.append(f"Model quality on the current rows: {measured}.")
     lines += [f"{clean(note, 400)}." for note in report.notes]
     if earlier:

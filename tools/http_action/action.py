@@ -215,9 +215,13 @@ def _class_of(
 def _field(argument: ArgumentSpec) -> tuple[Any, Any]:
     kind: Any = Literal[tuple(argument.enum)] if argument.enum else _TYPES[argument.type]
     limits: dict[str, Any] = {
-        "ge": argument.minimum, "le": argument.maximum, "min_length": argument.min_length,
-        "max_length": argument.max_length, "pattern": argument.pattern, "description": argument.description or None,
-    }  # fmt: skip
+        "ge": argument.minimum,
+        "le": argument.maximum,
+        "min_length": argument.min_length,
+        "max_length": argument.max_length,
+        "pattern": argument.pattern,
+        "description": argument.description or None,
+    }
     given = {name: limit for name, limit in limits.items() if limit is not None}
     info = Field(**given) if argument.default is None else Field(argument.default, **given)
     marks = (Identifier(argument.identifier),) if argument.identifier else ()

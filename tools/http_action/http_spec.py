@@ -22,10 +22,15 @@ from tools.spec import Risk
 ArgumentName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 # Names a template may use beside the arguments, by the place it stands in.
 KNOWN: Mapping[str, frozenset[str]] = {
-    "target": frozenset(), "observe": frozenset(), "command": frozenset(), "undo": frozenset({"before"}),
-    "change": frozenset({"before", "key"}), "probe": frozenset({"key"}),
-    "apply": frozenset({"before", "key", "version"}), "headers": frozenset({"before", "key", "version", "secrets"}),
-}  # fmt: skip
+    "target": frozenset(),
+    "observe": frozenset(),
+    "command": frozenset(),
+    "undo": frozenset({"before"}),
+    "change": frozenset({"before", "key"}),
+    "probe": frozenset({"key"}),
+    "apply": frozenset({"before", "key", "version"}),
+    "headers": frozenset({"before", "key", "version", "secrets"}),
+}
 _WHOLE = re.compile(r"^\s*\{\{(.*)\}\}\s*$", re.DOTALL)
 
 

@@ -44,9 +44,14 @@ class _WorkloadAction(Action):
         backend_of(context, which)
         entry = context.catalog.service(which.service) if which.service else None
         return Target(
-            "workload", which.name, which.cluster, which.namespace, which.environment, which.service,
+            "workload",
+            which.name,
+            which.cluster,
+            which.namespace,
+            which.environment,
+            which.service,
             entry is not None and entry.confirmed,
-        )  # fmt: skip
+        )
 
     def resolved(self, context: Context) -> Action:
         return self.model_copy(update={"workload": str(context.catalog.workload(self.workload))})

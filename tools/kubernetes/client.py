@@ -33,8 +33,9 @@ _QUANTITY = re.compile(r"^([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)([KMGTPE]i|[numkMGTP
 _TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("metadata", "spec", "template", "annotations", "labels"), dict),
     **dict.fromkeys(("items", "containers", "conditions", "ownerReferences", "containerStatuses"), list),
-    **dict.fromkeys(("replicas", "generation"), int), **dict.fromkeys(("name", "namespace", "uid", "resourceVersion"), str),
-}  # fmt: skip
+    **dict.fromkeys(("replicas", "generation"), int),
+    **dict.fromkeys(("name", "namespace", "uid", "resourceVersion"), str),
+}
 
 
 class _Api(Protocol):

@@ -68,8 +68,13 @@ async def workload_logs(
 async def _lines(cluster: Cluster, which: Workload, pod: PodStatus, since: datetime) -> tuple[list[Line], bool]:
     """The pod's lines, those of the run before a restart included, and whether there were more than we read."""
     path = f"/api/v1/namespaces/{which.namespace}/pods/{pod.name}/log"
-    how = {"container": pod.container, "timestamps": "true", "sinceTime": iso(since.replace(microsecond=0)),
-           "tailLines": str(MOST_LINES), "limitBytes": str(MOST_BYTES)}  # fmt: skip
+    how = {
+        "container": pod.container,
+        "timestamps": "true",
+        "sinceTime": iso(since.replace(microsecond=0)),
+        "tailLines": str(MOST_LINES),
+        "limitBytes": str(MOST_BYTES),
+    }
     texts = [await cluster.text(path, **how)]
     if pod.restarts:
         texts.insert(0, await cluster.text(path, previous="true", **how))
@@ -119,9 +124,10 @@ def _answer(
     shown = [_told(n, pattern, n <= len(bad), until) for n, pattern in enumerate(ordered[:8], 1)]
     more = [f"and {len(ordered) - 8} more patterns"] if len(ordered) > 8 else []
     data: Json = {
-        "workload": str(which), "lines": len(lines),
+        "workload": str(which),
+        "lines": len(lines),
         "patterns": [_plain(pattern, n < len(bad)) for n, pattern in enumerate(ordered[:200])],
-    }  # fmt: skip
+    }
     return Answer(shorten("\n".join([head, *shown, *more])), tuple(facts), data)
 
 
@@ -133,6 +139,10 @@ def _told(n: int, pattern: Pattern, error: bool, near: datetime) -> str:
 
 def _plain(pattern: Pattern, error: bool) -> Json:
     return {
-        "pattern": pattern.text, "count": pattern.count, "error": error, "example": pattern.example,
-        "first": iso(at(pattern.first_ms / 1000)), "last": iso(at(pattern.last_ms / 1000)),
-    }  # fmt: skip
+        "pattern": pattern.text,
+        "count": pattern.count,
+        "error": error,
+        "example": pattern.example,
+        "first": iso(at(pattern.first_ms / 1000)),
+        "last": iso(at(pattern.last_ms / 1000)),
+    }

@@ -26,10 +26,19 @@ Object = Mapping[str, Any]
 
 # Last part of an annotation's name → what it tells. Who builds images writes them under many prefixes.
 _TELLS = {
-    "commit": "commit", "git-commit": "commit", "git-sha": "commit", "commit-sha": "commit", "sha": "commit",
-    "pull-request": "pull_request", "pr": "pull_request", "pull": "pull_request", "merge-request": "pull_request",
-    "deployed-by": "by", "triggered-by": "by", "author": "by",
-}  # fmt: skip
+    "commit": "commit",
+    "git-commit": "commit",
+    "git-sha": "commit",
+    "commit-sha": "commit",
+    "sha": "commit",
+    "pull-request": "pull_request",
+    "pr": "pull_request",
+    "pull": "pull_request",
+    "merge-request": "pull_request",
+    "deployed-by": "by",
+    "triggered-by": "by",
+    "author": "by",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +126,14 @@ def _of_replica_set(item: Object, whole: Object) -> Revision | None:
         at = max(at, _rolled_out_at(whole) or at)
     own = (template.get("metadata") or {}).get("annotations") or {}
     return Revision(
-        int(annotations[REVISION]), at, images_of(template), bare_template(template),
-        clean(annotations.get(CAUSE, "")), {**annotations, **own}, again,
-    )  # fmt: skip
+        int(annotations[REVISION]),
+        at,
+        images_of(template),
+        bare_template(template),
+        clean(annotations.get(CAUSE, "")),
+        {**annotations, **own},
+        again,
+    )
 
 
 def _of_controller_revision(item: Object, whole: Object) -> Revision | None:
@@ -131,9 +145,13 @@ def _of_controller_revision(item: Object, whole: Object) -> Revision | None:
     annotations: dict[str, str] = metadata.get("annotations") or {}
     own = (template.get("metadata") or {}).get("annotations") or {}
     return Revision(
-        item["revision"], at, images_of(template), bare_template(template),
-        clean(annotations.get(CAUSE, "")), {**annotations, **own},
-    )  # fmt: skip
+        item["revision"],
+        at,
+        images_of(template),
+        bare_template(template),
+        clean(annotations.get(CAUSE, "")),
+        {**annotations, **own},
+    )
 
 
 def _rolled_out_at(whole: Object) -> datetime | None:
@@ -213,10 +231,15 @@ def _change(workload: Workload, before: Revision | None, after: Revision) -> Cha
     changed = difference(before, after)
     image = after.image if before is None or before.images == after.images else f"{before.image} → {after.image}"
     detail = {
-        "revision": str(after.number), "image": after.image, "previous_image": before.image if before else "",
-        "commit": after.tells("commit"), "pull_request": after.tells("pull_request"), "cause": after.cause,
-        "changed": ", ".join(changed), "workload": str(workload),
-    }  # fmt: skip
+        "revision": str(after.number),
+        "image": after.image,
+        "previous_image": before.image if before else "",
+        "commit": after.tells("commit"),
+        "pull_request": after.tells("pull_request"),
+        "cause": after.cause,
+        "changed": ", ".join(changed),
+        "workload": str(workload),
+    }
     restart = changed == (f"annotation {RESTARTED}",)
     verb = "restarted" if restart else "rolled back to an earlier template," if after.rolled_back else "rolled out"
     what = f"{workload} {verb} revision {after.number}: {image}" + (
@@ -224,6 +247,13 @@ def _change(workload: Workload, before: Revision | None, after: Revision) -> Cha
     )
     kind = "restart" if restart else "deployment" if "image" in changed or before is None else "config"
     return Change(
-        after.at, kind, clean(what, 400), workload.service, workload.cluster, after.tells("by"), "", "kubernetes",
+        after.at,
+        kind,
+        clean(what, 400),
+        workload.service,
+        workload.cluster,
+        after.tells("by"),
+        "",
+        "kubernetes",
         {name: value for name, value in detail.items() if value},
-    )  # fmt: skip
+    )

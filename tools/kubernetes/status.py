@@ -161,10 +161,13 @@ def _limits(container: Object) -> ContainerLimits:
     resources = container.get("resources") or {}
     limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
     return ContainerLimits(
-        clean(str(container.get("name", ""))), clean(str(container.get("image", ""))),
-        quantity(limits.get("cpu")), quantity(requests.get("cpu")),
-        quantity(limits.get("memory")), quantity(requests.get("memory")),
-    )  # fmt: skip
+        clean(str(container.get("name", ""))),
+        clean(str(container.get("image", ""))),
+        quantity(limits.get("cpu")),
+        quantity(requests.get("cpu")),
+        quantity(limits.get("memory")),
+        quantity(requests.get("memory")),
+    )
 
 
 def _pod(pod: Object) -> PodStatus:

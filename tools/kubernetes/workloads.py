@@ -102,11 +102,19 @@ async def rollout_history(context: Context, workload: WorkloadName) -> Answer:
         ]
     rows: list[dict[str, Json]] = []
     for before, one in zip([None, *found], found, strict=False):
-        rows.insert(0, {
-            "revision": one.number, "at": iso(one.at), "image": clean(one.image, 300), "cause": one.cause,
-            "changed": list(difference(before, one)), "commit": one.tells("commit"),
-            "pull_request": one.tells("pull_request"), "rolled_back": one.rolled_back,
-        })  # fmt: skip
+        rows.insert(
+            0,
+            {
+                "revision": one.number,
+                "at": iso(one.at),
+                "image": clean(one.image, 300),
+                "cause": one.cause,
+                "changed": list(difference(before, one)),
+                "commit": one.tells("commit"),
+                "pull_request": one.tells("pull_request"),
+                "rolled_back": one.rolled_back,
+            },
+        )
     head = f"{which}: {len(found)} recorded revisions; present {found[-1].number} since {iso(found[-1].at)}."
     lines = [_revision_line(row, n == 0) for n, row in enumerate(rows[:6])]
     return Answer(shorten("\n".join([head, *lines])), tuple(facts), rows)
@@ -137,10 +145,16 @@ def _facts(which: Workload, s: WorkloadStatus, when: str) -> Iterator[Fact]:
     name = str(which)
     yield Fact("exists", f"{which.kind} {name} exists", True, "", {}, when)
     counts = {
-        "replicas.wanted": s.wanted, "replicas.ready": s.ready, "replicas.missing": max(s.wanted - s.ready, 0),
-        "replicas.updated": s.updated, "pods.count": len(s.pods), "restarts.count": s.restarts,
-        "waiting.count": s.waiting.total(), "ended.count": s.ended.total(), "nodes.count": len(s.nodes),
-    }  # fmt: skip
+        "replicas.wanted": s.wanted,
+        "replicas.ready": s.ready,
+        "replicas.missing": max(s.wanted - s.ready, 0),
+        "replicas.updated": s.updated,
+        "pods.count": len(s.pods),
+        "restarts.count": s.restarts,
+        "waiting.count": s.waiting.total(),
+        "ended.count": s.ended.total(),
+        "nodes.count": len(s.nodes),
+    }
     for id_, value in counts.items():
         yield Fact(id_, f"{id_.replace('.', ' ')} of {name}", value, "count", {}, when)
     for reason, n in s.waiting.items():
@@ -198,11 +212,15 @@ def _told(which: Workload, s: WorkloadStatus, now: datetime) -> Iterator[str]:
 def _pod_line(pod: PodStatus, now: datetime) -> str:
     ended = [f"{reason} (exit {code}){f' at {clock_time(at, now)}' if at else ''}" for reason, code, at in pod.ended]
     parts = [
-        "ready" if pod.ready else "not ready", pod.phase, f"{pod.restarts} restarts",
-        f"waiting: {', '.join(pod.waiting)}" if pod.waiting else "", f"last ended: {', '.join(ended)}" if ended else "",
-        f"up {span((now - pod.started).total_seconds())}" if pod.started else "", f"on {pod.node}" if pod.node else "",
+        "ready" if pod.ready else "not ready",
+        pod.phase,
+        f"{pod.restarts} restarts",
+        f"waiting: {', '.join(pod.waiting)}" if pod.waiting else "",
+        f"last ended: {', '.join(ended)}" if ended else "",
+        f"up {span((now - pod.started).total_seconds())}" if pod.started else "",
+        f"on {pod.node}" if pod.node else "",
         pod.message,
-    ]  # fmt: skip
+    ]
     return f"- {pod.name}: {'; '.join(part for part in parts if part)}"
 
 
@@ -267,9 +285,13 @@ def _event_line(event: Object, near: datetime, since: datetime) -> str:
 def _event_json(event: Object, since: datetime) -> Json:
     about = event.get("involvedObject") or {}
     return {
-        "at": iso(_when(event, since)), "type": event.get("type"), "reason": event.get("reason"), "count": _times(event),
-        "object": f"{about.get('kind')} {about.get('name')}", "message": clean(str(event.get("message") or ""), 1000),
-    }  # fmt: skip
+        "at": iso(_when(event, since)),
+        "type": event.get("type"),
+        "reason": event.get("reason"),
+        "count": _times(event),
+        "object": f"{about.get('kind')} {about.get('name')}",
+        "message": clean(str(event.get("message") or ""), 1000),
+    }
 
 
 def _revision_line(row: Mapping[str, Json], present: bool) -> str:

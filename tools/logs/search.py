@@ -24,8 +24,9 @@ MOST_LINES = 2000
 _LEVEL_LABELS = ("level", "detected_level", "severity", "lvl")
 _ERROR = re.compile(
     r"\b(error|err|fatal|critical|crit|panic|severe|alert|emerg(ency)?|exception|traceback|oomkilled)\b"
-    r"|(Error|Exception)\b|\blevel=(error|fatal|crit)", re.IGNORECASE,
-)  # fmt: skip
+    r"|(Error|Exception)\b|\blevel=(error|fatal|crit)",
+    re.IGNORECASE,
+)
 _NO_ERROR = re.compile(r"\b(0|no|without) (errors?|exceptions?)\b", re.IGNORECASE)
 _BAD_LEVELS = {"error", "err", "fatal", "critical", "crit", "panic", "emerg", "emergency", "alert", "severe"}
 
@@ -79,9 +80,11 @@ def _answer(
     shown = [_pattern_line(n, p, n <= len(bad), until) for n, p in enumerate(ordered[:8], 1)]
     more = [f"and {len(ordered) - 8} more patterns"] if len(ordered) > 8 else []
     data: Json = {
-        "query": logql, "lines": len(lines), "cut": cut,
+        "query": logql,
+        "lines": len(lines),
+        "cut": cut,
         "patterns": [_pattern_json(p, n < len(bad)) for n, p in enumerate(ordered[:200])],
-    }  # fmt: skip
+    }
     return Answer(shorten("\n".join([head, *shown, *more])), tuple(facts), data, link)
 
 
@@ -93,9 +96,13 @@ def _pattern_line(n: int, pattern: Pattern, error: bool, near: datetime) -> str:
 
 def _pattern_json(pattern: Pattern, error: bool) -> Json:
     return {
-        "pattern": pattern.text, "count": pattern.count, "error": error, "example": pattern.example,
-        "first_ms": pattern.first_ms, "last_ms": pattern.last_ms,
-    }  # fmt: skip
+        "pattern": pattern.text,
+        "count": pattern.count,
+        "error": error,
+        "example": pattern.example,
+        "first_ms": pattern.first_ms,
+        "last_ms": pattern.last_ms,
+    }
 
 
 def is_error(line: str, labels: Labels) -> bool:
@@ -122,9 +129,12 @@ def _logql(context: Context, service: str, labels: Labels, contains: str, query:
 async def _lines(backend: Backend, logql: str, start: datetime, end: datetime) -> list[tuple[int, str, bool]]:
     """(milliseconds, line, is an error) of the newest lines, oldest first."""
     asked: Params = {
-        "query": logql, "start": str(_nanoseconds(start)), "end": str(_nanoseconds(end)), "limit": MOST_LINES,
+        "query": logql,
+        "start": str(_nanoseconds(start)),
+        "end": str(_nanoseconds(end)),
+        "limit": MOST_LINES,
         "direction": "backward",
-    }  # fmt: skip
+    }
     status, body = await fetch_json(backend, "/loki/api/v1/query_range", asked, what=clean(logql))
     data = body.get("data") if isinstance(body, dict) else None
     if status != 200 or not isinstance(data, dict):

@@ -35,9 +35,14 @@ Version = Annotated[
     Field(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="a registered version, such as 2"),
 ]
 Alias = Annotated[
-    str, Identifier("alias"), Field(max_length=64, pattern=r"^([A-Za-z][A-Za-z0-9_-]*)?$",
-                                    description="the one the catalog names, which is the default; no other is moved")
-]  # fmt: skip
+    str,
+    Identifier("alias"),
+    Field(
+        max_length=64,
+        pattern=r"^([A-Za-z][A-Za-z0-9_-]*)?$",
+        description="the one the catalog names, which is the default; no other is moved",
+    ),
+]
 
 
 class PointModelAlias(Action):

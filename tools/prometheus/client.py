@@ -104,9 +104,12 @@ class Prometheus:
             return explore(self.grafana_url, self.backend.name, query, window.start, window.end, window.step)
         seconds = max((window.end - window.start).total_seconds(), 60)
         asked = {
-            "g0.expr": query, "g0.tab": "0", "g0.range_input": f"{seconds:.0f}s",
-            "g0.end_input": f"{window.end:%Y-%m-%d %H:%M:%S}", "g0.step_input": f"{window.step:.0f}",
-        }  # fmt: skip
+            "g0.expr": query,
+            "g0.tab": "0",
+            "g0.range_input": f"{seconds:.0f}s",
+            "g0.end_input": f"{window.end:%Y-%m-%d %H:%M:%S}",
+            "g0.step_input": f"{window.step:.0f}",
+        }
         return f"{self.backend.link_base}/graph?{urlencode(asked)}"
 
     def _span(self, match: str, start: datetime) -> Params:

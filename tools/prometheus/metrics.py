@@ -60,9 +60,13 @@ async def query_metrics(
     head += f", unit {unit}." if unit else "."
     text = shorten(f"{head}\n{_lines(series, unit)}{remarks_text(result.remarks)}")
     data: Json = {
-        "promql": promql, "unit": unit, "step": frame.step, "series": series_data(series), "series_count": len(series),
+        "promql": promql,
+        "unit": unit,
+        "step": frame.step,
+        "series": series_data(series),
+        "series_count": len(series),
         "remarks": list(result.remarks),
-    }  # fmt: skip
+    }
     return Answer(text, tuple(facts), data, link)
 
 

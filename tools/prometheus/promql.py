@@ -289,8 +289,10 @@ def _check_time(node: Node, as_of: datetime) -> None:
 
 
 _CHECKS: Mapping[str, Callable[[Node, int, datetime], int]] = {
-    "VectorSelector": _check_selector, "MatrixSelector": _check_range, "SubqueryExpr": _check_subquery,
-}  # fmt: skip
+    "VectorSelector": _check_selector,
+    "MatrixSelector": _check_range,
+    "SubqueryExpr": _check_subquery,
+}
 
 
 # -- writing ------------------------------------------------------------------------------------------------------

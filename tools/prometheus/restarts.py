@@ -176,27 +176,38 @@ async def restarts_and_versions(
     again = None if began is None else [r for r in began if not r.new]
     new = None if began is None else [r for r in began if r.new]
     facts = _facts(again, new, containers, versions, interval(frame.start, frame.end))
-    text = "\n".join([f"{clean(service) or labels_text(labels)}, last {hours} h to {clock_time(context.as_of)}:",
-        _restart_line("Processes that started again", again, "process_start_time_seconds", context.as_of),
-        _restart_line("New replicas", new, "process_start_time_seconds", context.as_of),
-        _restart_line("Container restarts", containers, "kube_pod_container_status_restarts_total", context.as_of),
-        _version_line(versions, context.as_of)])  # fmt: skip
+    text = "\n".join(
+        [
+            f"{clean(service) or labels_text(labels)}, last {hours} h to {clock_time(context.as_of)}:",
+            _restart_line("Processes that started again", again, "process_start_time_seconds", context.as_of),
+            _restart_line("New replicas", new, "process_start_time_seconds", context.as_of),
+            _restart_line("Container restarts", containers, "kube_pod_container_status_restarts_total", context.as_of),
+            _version_line(versions, context.as_of),
+        ]
+    )
     data: Json = {
-        "restarts": _json(again), "started": _json(new), "container_restarts": _json(containers),
+        "restarts": _json(again),
+        "started": _json(new),
+        "container_restarts": _json(containers),
         "version_changes": None if versions is None else [_version_json(v) for v in versions],
-    }  # fmt: skip
+    }
     nothing = Emptiness.NO_SERIES if began is None and containers is None and versions is None else None
     return Answer(shorten(text), facts, data, server.link(_of("process_start_time_seconds", bodies), frame), nothing)
 
 
 def _facts(
-    again: Sequence[Restart] | None, new: Sequence[Restart] | None, containers: Sequence[Restart] | None,
-    versions: Sequence[VersionChange] | None, when: str,
-) -> tuple[Fact, ...]:  # fmt: skip
+    again: Sequence[Restart] | None,
+    new: Sequence[Restart] | None,
+    containers: Sequence[Restart] | None,
+    versions: Sequence[VersionChange] | None,
+    when: str,
+) -> tuple[Fact, ...]:
     counted: Sequence[tuple[str, str, Sequence[Restart] | Sequence[VersionChange] | None]] = (
-        ("restarts", "processes that started again", again), ("started", "new replicas", new),
-        ("container_restarts", "container restarts", containers), ("version_changes", "version changes", versions),
-    )  # fmt: skip
+        ("restarts", "processes that started again", again),
+        ("started", "new replicas", new),
+        ("container_restarts", "container restarts", containers),
+        ("version_changes", "version changes", versions),
+    )
     facts = [Fact(f"{i}.count", n, None if v is None else len(v), "count", {}, when) for i, n, v in counted]
     for i, _, found in counted:
         if found:
@@ -248,9 +259,12 @@ def _json(found: Sequence[Restart] | None) -> Json:
 
 def _version_json(change: VersionChange) -> Json:
     return {
-        "at": iso(at(change.at)), "metric": change.metric, "from": change.before, "to": change.after,
+        "at": iso(at(change.at)),
+        "metric": change.metric,
+        "from": change.before,
+        "to": change.after,
         "labels": dict(change.labels),
-    }  # fmt: skip
+    }
 
 
 async def changes_by_metrics(context: Context, service: str, since: datetime, until: datetime) -> list[Change] | None:
@@ -263,8 +277,11 @@ async def changes_by_metrics(context: Context, service: str, since: datetime, un
 def _as_change(change: VersionChange, service: str) -> Change:
     model = change.labels.get("model", "") if re.search(r"model|version_info$", change.metric) else ""
     return Change(
-        at=at(change.at), kind="model_promotion" if model else "deployment",
-        what=f"{model or service}: {change.before} → {change.after}", service=service,
-        cluster=change.labels.get("cluster", ""), source=f"metric {change.metric}",
+        at=at(change.at),
+        kind="model_promotion" if model else "deployment",
+        what=f"{model or service}: {change.before} → {change.after}",
+        service=service,
+        cluster=change.labels.get("cluster", ""),
+        source=f"metric {change.metric}",
         detail={"version": change.after, "version_before": change.before, **({"model": model} if model else {})},
-    )  # fmt: skip
+    )

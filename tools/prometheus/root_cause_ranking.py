@@ -38,13 +38,25 @@ class Sign:
 
 
 SIGNS = (
-    Sign("error share", 'sum(rate(http_requests_total{{{s}, code=~"5.."}}[5m])) / sum(rate(http_requests_total{{{s}}}[5m]))', 0.005),
-    Sign("mean latency", "sum(rate(http_request_duration_seconds_sum{{{s}}}[5m])) / sum(rate(http_request_duration_seconds_count{{{s}}}[5m]))", 0.005),
-    Sign("throttled share", "max(rate(container_cpu_cfs_throttled_periods_total{{{s}}}[5m]) / rate(container_cpu_cfs_periods_total{{{s}}}[5m]))", 0.02),
+    Sign(
+        "error share",
+        'sum(rate(http_requests_total{{{s}, code=~"5.."}}[5m])) / sum(rate(http_requests_total{{{s}}}[5m]))',
+        0.005,
+    ),
+    Sign(
+        "mean latency",
+        "sum(rate(http_request_duration_seconds_sum{{{s}}}[5m])) / sum(rate(http_request_duration_seconds_count{{{s}}}[5m]))",
+        0.005,
+    ),
+    Sign(
+        "throttled share",
+        "max(rate(container_cpu_cfs_throttled_periods_total{{{s}}}[5m]) / rate(container_cpu_cfs_periods_total{{{s}}}[5m]))",
+        0.02,
+    ),
     Sign("restarts", "sum(increase(kube_pod_container_status_restarts_total{{{s}}}[10m]))", 0.2),
     Sign("oldest message", "max(queue_oldest_message_age_seconds{{{s}}})", 5.0),
     Sign("absent targets", "count(up{{{s}}} == 0)", 0.2),
-)  # fmt: skip
+)
 
 
 @read(needs="prometheus")
@@ -129,6 +141,10 @@ def _silence(silent: Sequence[str]) -> list[str]:
 
 def _json(suspect: Suspect) -> Mapping[str, Json]:
     return {
-        "service": suspect.component, "score": round(suspect.score, 4), "excess": suspect.excess, "signal": suspect.metric,
-        "onset": suspect.onset, "explained_by": suspect.explained_by,
-    }  # fmt: skip
+        "service": suspect.component,
+        "score": round(suspect.score, 4),
+        "excess": suspect.excess,
+        "signal": suspect.metric,
+        "onset": suspect.onset,
+        "explained_by": suspect.explained_by,
+    }

@@ -15,9 +15,12 @@ from tools.spec import Fact
 MOST_SERIES = 20  # with facts of their own
 _POINTS = 60  # of one series in `data`: enough for a sparkline, small enough for evidence
 _STATISTICS: Mapping[str, Callable[[Series], float]] = {
-    "last": lambda s: s.last, "first": lambda s: float(s.values[0]), "min": lambda s: float(s.finite.min()),
-    "max": lambda s: float(s.finite.max()), "mean": lambda s: float(s.finite.mean()),
-}  # fmt: skip
+    "last": lambda s: s.last,
+    "first": lambda s: float(s.values[0]),
+    "min": lambda s: float(s.finite.min()),
+    "max": lambda s: float(s.finite.max()),
+    "mean": lambda s: float(s.finite.mean()),
+}
 
 
 def worst_first(series: Sequence[Series], lowest: bool = False) -> list[Series]:

@@ -5,16 +5,43 @@ from __future__ import annotations
 from tools.prometheus.promql import Node, metric_of, selectors
 
 _SUFFIXES = (
-    ("_timestamp_seconds", "unix"), ("_start_time_seconds", "unix"), ("_last_updated_seconds", "unix"),
-    ("_until_seconds", "unix"), ("_cert_expiry", "unix"), ("_created", "unix"),
-    ("_seconds", "s"), ("_milliseconds", "ms"), ("_ms", "ms"), ("_bytes", "bytes"), ("_ratio", "ratio"),
-    ("_celsius", "°C"), ("_percent", "%"),
-)  # fmt: skip
+    ("_timestamp_seconds", "unix"),
+    ("_start_time_seconds", "unix"),
+    ("_last_updated_seconds", "unix"),
+    ("_until_seconds", "unix"),
+    ("_cert_expiry", "unix"),
+    ("_created", "unix"),
+    ("_seconds", "s"),
+    ("_milliseconds", "ms"),
+    ("_ms", "ms"),
+    ("_bytes", "bytes"),
+    ("_ratio", "ratio"),
+    ("_celsius", "°C"),
+    ("_percent", "%"),
+)
 _SAME = {
-    "max_over_time", "min_over_time", "avg_over_time", "last_over_time", "quantile_over_time", "sum_over_time", "abs",
-    "ceil", "floor", "round", "clamp", "clamp_min", "clamp_max", "sort", "sort_desc", "delta", "idelta",
-    "label_replace", "label_join", "predict_linear", "stddev_over_time",
-}  # fmt: skip
+    "max_over_time",
+    "min_over_time",
+    "avg_over_time",
+    "last_over_time",
+    "quantile_over_time",
+    "sum_over_time",
+    "abs",
+    "ceil",
+    "floor",
+    "round",
+    "clamp",
+    "clamp_min",
+    "clamp_max",
+    "sort",
+    "sort_desc",
+    "delta",
+    "idelta",
+    "label_replace",
+    "label_join",
+    "predict_linear",
+    "stddev_over_time",
+}
 _RATES = {"rate", "irate", "deriv"}
 _COUNTS = {"count_over_time", "changes", "resets", "absent", "absent_over_time"}
 

@@ -15,8 +15,13 @@ from agent.domain.finding import Assertion
 from tools.spec import Fact
 
 _ORDER: Mapping[str, Callable[[float, float], bool]] = {
-    ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "==": operator.eq, "!=": operator.ne,
-}  # fmt: skip
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
 _MULTIPLES = ((Way.DOUBLED, 1.75, 2.6), (Way.TRIPLED, 2.6, 3.6), (Way.HALVED, 0.38, 0.62), (Way.SAME, 0.8, 1.25))
 _RATES_OF_CHANGE = ("slope", "trend", "change", "delta", "growth")
 _FALSE = ("false", "no", "none", "0", "")
@@ -120,8 +125,9 @@ def _against_number(assertion: Assertion, left: Quantity, x: float, y: float) ->
         neutral = 1.0 if call.group(1) == "ratio" else 0.0
         up, down = upward and y >= neutral and x > neutral, downward and y <= neutral and x < neutral
         same = _multiples(x) if call.group(1) == "ratio" else ({Way.SAME} if x == 0 else set())
-        return frozenset(({Way.ROSE, Way.ABOVE} if up else set()) | ({Way.FELL, Way.BELOW} if down else set())
-                         | same | {Way.CHANGED})  # fmt: skip
+        return frozenset(
+            ({Way.ROSE, Way.ABOVE} if up else set()) | ({Way.FELL, Way.BELOW} if down else set()) | same | {Way.CHANGED}
+        )
     ways = {Way.CHANGED}
     if x == 0 and assertion.op in ("==", "<=", "<"):
         ways.add(Way.ABSENT)

@@ -122,9 +122,13 @@ def _cited(
 
 
 def _read(
-    template: str, slots: Sequence[Slot], cited: Iterable[str], evidence: Mapping[str, Evidence],
-    names: Collection[str], judged: Sequence[Judged] | None,
-) -> None:  # fmt: skip
+    template: str,
+    slots: Sequence[Slot],
+    cited: Iterable[str],
+    evidence: Mapping[str, Evidence],
+    names: Collection[str],
+    judged: Sequence[Judged] | None,
+) -> None:
     """Holds every clause against its evidence. `judged` is None where the text cannot carry assertions."""
     masked = _masked(template, slots)
     known = known_names(names, evidence)

@@ -120,5 +120,8 @@ def _pair(a: Quantity, b: Quantity) -> tuple[float | None, float | None]:
 
 
 _FUNCTIONS: Mapping[str, tuple[Callable[..., Quantity], int]] = {
-    "ratio": (_ratio, 2), "diff": (_diff, 2), "pct": (_pct, 1), "window": (_window, 1),
-}  # fmt: skip
+    "ratio": (_ratio, 2),
+    "diff": (_diff, 2),
+    "pct": (_pct, 1),
+    "window": (_window, 1),
+}

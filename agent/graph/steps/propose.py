@@ -282,9 +282,16 @@ class Judge:
     ) -> Wanted:
         """The same action as an earlier proposal, as this person wants it: what a person types is a person's word."""
         return Wanted(
-            old.action, arguments, success, why, old.cause, person.principal, person.name,
-            tuple(u for u in old.untrusted if arguments.get(u) == old.arguments.get(u)), old.baseline,
-        )  # fmt: skip
+            old.action,
+            arguments,
+            success,
+            why,
+            old.cause,
+            person.principal,
+            person.name,
+            tuple(u for u in old.untrusted if arguments.get(u) == old.arguments.get(u)),
+            old.baseline,
+        )
 
     async def explain(self, request: Request) -> Explanation:
         """Why policy says what it says to this, and what else would be asked if it were to start now."""

@@ -133,8 +133,10 @@ async def _blur(checks: Sequence[Check], rules: Sequence[AlertRule], model: Mode
     every = [rule.interval for rule in rules if rule.interval]
     return Blur(
         max((looks_back(tree, behind) for tree in trees), default=timedelta()),
-        max((rule.waits for rule in rules), default=timedelta()), late, max(every, default=None),
-    )  # fmt: skip
+        max((rule.waits for rule in rules), default=timedelta()),
+        late,
+        max(every, default=None),
+    )
 
 
 async def _label_delay(promql: str, context: Context) -> timedelta:

@@ -155,10 +155,21 @@ def view_of(incident_view: IncidentView, run_context: RunContext, **more: Any) -
     }
     offered = run_context.tools.offered(run_context.backends)
     return View(
-        incident=incident_view.incident, alerts=incident_view.alerts, events=incident_view.events, evidence=incident_view.evidence,
-        runbooks=matches, bodies=books, catalog=catalog, service=service, model=model, reads=offered.reads,
-        actions=offered.actions, now=run_context.clock.now(), steering=steering(incident_view.events), **more,
-    )  # fmt: skip
+        incident=incident_view.incident,
+        alerts=incident_view.alerts,
+        events=incident_view.events,
+        evidence=incident_view.evidence,
+        runbooks=matches,
+        bodies=books,
+        catalog=catalog,
+        service=service,
+        model=model,
+        reads=offered.reads,
+        actions=offered.actions,
+        now=run_context.clock.now(),
+        steering=steering(incident_view.events),
+        **more,
+    )
 
 
 def named_in(book: Runbook, names: Sequence[str]) -> list[str]:

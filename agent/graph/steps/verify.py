@@ -80,10 +80,17 @@ class VerifyStep:
         baseline = incident_view.proposals[proposal].baseline
         verdict = judge(test, baseline, [*earlier, seen], started(incident_view, proposal), context.as_of)
         told = EffectChecked(
-            proposal=proposal, recovered=verdict.recovered, final=verdict.final, why=verdict.why, helped=verdict.helped,
-            evidence=tuple(dict.fromkeys(one.id for one in found)), checks=seen.checks, guards=seen.guards,
-            as_of=seen.at, measured=tuple(measured(test, found)),
-        )  # fmt: skip
+            proposal=proposal,
+            recovered=verdict.recovered,
+            final=verdict.final,
+            why=verdict.why,
+            helped=verdict.helped,
+            evidence=tuple(dict.fromkeys(one.id for one in found)),
+            checks=seen.checks,
+            guards=seen.guards,
+            as_of=seen.at,
+            measured=tuple(measured(test, found)),
+        )
         await self.run_context.append(incident_view.incident.id, run, told, f"verification:{proposal}:{number}")
         if not verdict.final:
             await _wake(self.run_context, incident_view.incident.id, proposal, test)

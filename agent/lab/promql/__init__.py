@@ -6,6 +6,19 @@ from agent.lab.promql.parse import parse
 from agent.lab.promql.values import NAME, STALE_MARKER, Labels, Options, Vector, Windows
 
 __all__ = [
-    "NAME", "STALE_MARKER", "Answer", "BadQuery", "Labels", "NotComputable", "Options", "QueryError", "Unsupported",
-    "Vector", "Windows", "instant", "parse", "ranged", "series_of",
-]  # fmt: skip
+    "NAME",
+    "STALE_MARKER",
+    "Answer",
+    "BadQuery",
+    "Labels",
+    "NotComputable",
+    "Options",
+    "QueryError",
+    "Unsupported",
+    "Vector",
+    "Windows",
+    "instant",
+    "parse",
+    "ranged",
+    "series_of",
+]

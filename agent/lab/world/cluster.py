@@ -43,15 +43,19 @@ class Cluster:
         orders = [order for order in rollouts.orders if order.at_ms <= now]
         base = 1000 + sum(ord(letter) for letter in spec.name)
         return Deployment(
-            name=spec.deployment, namespace=spec.namespace, replicas=rollouts.wanted, generation=12 + len(orders),
+            name=spec.deployment,
+            namespace=spec.namespace,
+            replicas=rollouts.wanted,
+            generation=12 + len(orders),
             # the object's version moves with every write and whenever its status does
             resource_version=base * 1000 + 7 * len(orders) + self._status_changes(rollouts, now),
             revisions=rollouts.revisions,
             pods=tuple(self._pod(spec, life, now) for life in pods.at(rollouts.lives, now)),
             annotations=rollouts.annotations,
             labels={"app": spec.deployment, "service": spec.name, "team": spec.owner},
-            cpu_limit=spec.cpu_limit, memory_limit=spec.memory_limit_mib << 20,
-        )  # fmt: skip
+            cpu_limit=spec.cpu_limit,
+            memory_limit=spec.memory_limit_mib << 20,
+        )
 
     def _status_changes(self, rollouts: Rollouts, now: int) -> int:
         marks = [at for life in rollouts.lives for at in (life.start_ms, life.ready_ms, life.end_ms)]
@@ -63,10 +67,15 @@ class Cluster:
         restarts = pods.crash_restarts(life, now) + len(kills)
         ready = pods.ready_after(life, now) and bool(flow.ready[life.slot, step] or not kills)
         return Pod(
-            name=life.name, node=life.node, started_ms=int(life.start_ms), ready=ready, restarts=restarts,
+            name=life.name,
+            node=life.node,
+            started_ms=int(life.start_ms),
+            ready=ready,
+            restarts=restarts,
             waiting_reason="CrashLoopBackOff" if life.crashes and restarts else "",
-            last_terminated_reason="" if not restarts else "Error" if life.crashes else "OOMKilled", image=life.image,
-        )  # fmt: skip
+            last_terminated_reason="" if not restarts else "Error" if life.crashes else "OOMKilled",
+            image=life.image,
+        )
 
     def _kills(self, flow: Flow, life: Life, step: int) -> list[int]:
         """Times at which a pod's process was killed for memory."""

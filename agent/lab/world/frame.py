@@ -103,10 +103,14 @@ class Frame:
         up = up & born & (flow.ready[life.slot, span] | (times < min(life.ready_ms, 9e15)))
         digits = crc32(f"{cluster}/{life.name}".encode())
         labels = {
-            "cluster": cluster, "namespace": flow.spec.namespace, "service": flow.spec.name, "pod": life.name,
-            "container": flow.spec.deployment, "instance": f"10.{digits % 32 + 8}.{digits // 32 % 250}.{digits // 8192 % 250 + 1}:8080",
+            "cluster": cluster,
+            "namespace": flow.spec.namespace,
+            "service": flow.spec.name,
+            "pod": life.name,
+            "container": flow.spec.deployment,
+            "instance": f"10.{digits % 32 + 8}.{digits // 32 % 250}.{digits // 8192 % 250 + 1}:8080",
             "node": life.node,
-        }  # fmt: skip
+        }
         return PodTarget(cluster, flow.spec, flow, life, span, times, up & ~gap, born, labels)
 
     def gaps(self, *key: object) -> Mask:

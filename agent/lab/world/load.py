@@ -127,8 +127,13 @@ def flows(
 
 
 def _flow(
-    scenario: Scenario, grid: Grid, cluster: str, spec: ServiceSpec, rollouts: Rollouts, deps: tuple[tuple[float, Flow], ...]
-) -> Flow:  # fmt: skip
+    scenario: Scenario,
+    grid: Grid,
+    cluster: str,
+    spec: ServiceSpec,
+    rollouts: Rollouts,
+    deps: tuple[tuple[float, Flow], ...],
+) -> Flow:
     here = [e for e in scenario.all_effects if scenario.cluster_of(e) == cluster]
     mine = [e for e in here if _aims_at(e) == spec.name]
     images = {f"{spec.image}:{e.version}": e for e in mine if isinstance(e, Deploy)}
@@ -161,9 +166,18 @@ def _aims_at(effect: AnyEffect) -> str:
 
 
 def _queue(
-    grid: Grid, spec: ServiceSpec, rollouts: Rollouts, ready: Mask, arrivals: Array, work: Array, other: Array,
-    failing: Array, memory: Array, oom: Mask, deps: tuple[tuple[float, Flow], ...],
-) -> Flow:  # fmt: skip
+    grid: Grid,
+    spec: ServiceSpec,
+    rollouts: Rollouts,
+    ready: Mask,
+    arrivals: Array,
+    work: Array,
+    other: Array,
+    failing: Array,
+    memory: Array,
+    oom: Mask,
+    deps: tuple[tuple[float, Flow], ...],
+) -> Flow:
     servers = max(1, round(spec.cpu_limit))
     busy = queueing.utilisation(arrivals, work, spec.cpu_limit)
     capacity = spec.cpu_limit / work
@@ -175,9 +189,19 @@ def _queue(
     latency = queueing.Latency(*single)
     late = latency.beyond(spec.timeout_s)
     return Flow(
-        spec, rollouts, ready, arrivals, work, np.minimum(busy, 1.0),
-        queueing.throttled_share(arrivals, work, spec.cpu_limit), latency, 1 - (1 - failing) * (1 - late), memory, oom, deps,
-    )  # fmt: skip
+        spec,
+        rollouts,
+        ready,
+        arrivals,
+        work,
+        np.minimum(busy, 1.0),
+        queueing.throttled_share(arrivals, work, spec.cpu_limit),
+        latency,
+        1 - (1 - failing) * (1 - late),
+        memory,
+        oom,
+        deps,
+    )
 
 
 def _contention(

@@ -15,10 +15,15 @@ from agent.lab.world.simulation import Simulation
 
 MOST_STEPS = 2880  # a day of steps is as much as one question is answered for
 PATHS = {
-    "web": "/", "checkout": "/cart/pay", "payments": "/charges", "catalog-db": "query items_by_sku",
-    "demand-forecast": "/v1/forecast", "feature-pipeline": "/features/online", "inventory-planner": "/plan",
+    "web": "/",
+    "checkout": "/cart/pay",
+    "payments": "/charges",
+    "catalog-db": "query items_by_sku",
+    "demand-forecast": "/v1/forecast",
+    "feature-pipeline": "/features/online",
+    "inventory-planner": "/plan",
     "order-worker": "orders",
-}  # fmt: skip
+}
 
 
 def pod_lines(

@@ -30,7 +30,7 @@ OF_PODS: tuple[tuple[str, str, PodBuilder], ...] = (
     (GAUGE, "The version that runs.", pods.app_build_info),
     (GAUGE, "The model version that serving has loaded.", pods.model_served_version_info),
     (COUNTER, "Predictions served.", pods.model_predictions_total),
-)  # fmt: skip
+)
 
 OF_THE_REST: tuple[tuple[str, str, Builder], ...] = (
     (GAUGE, "Replicas wanted.", rest.kube_deployment_spec_replicas),
@@ -41,13 +41,17 @@ OF_THE_REST: tuple[tuple[str, str, Builder], ...] = (
     (GAUGE, "Messages waiting.", rest.queue_depth),
     (GAUGE, "Age of the oldest message.", rest.queue_oldest_message_age_seconds),
     (GAUGE, "When the first certificate of the chain ends, unix seconds.", rest.probe_ssl_earliest_cert_expiry),
-    (GAUGE, "Error against true outcomes, over the window that ends where outcomes end.", rest.model_prediction_error_ratio),
+    (
+        GAUGE,
+        "Error against true outcomes, over the window that ends where outcomes end.",
+        rest.model_prediction_error_ratio,
+    ),
     (GAUGE, "Up to when true outcomes are complete, unix seconds.", rest.model_labels_complete_until_seconds),
     (GAUGE, "Mean of the predictions of the last quarter of an hour.", rest.model_prediction_mean),
     (GAUGE, "Share of rows in which the feature is missing.", rest.feature_null_ratio),
     (GAUGE, "When the feature was last written, unix seconds.", rest.feature_last_updated_seconds),
     (GAUGE, "Distance of the feature's distribution from the training data.", rest.model_feature_drift_score),
-)  # fmt: skip
+)
 
 METRICS: Mapping[str, tuple[str, str, Builder]] = {
     **{build.__name__: (kind, words, each_pod(build)) for kind, words, build in OF_PODS},

@@ -102,18 +102,27 @@ def unroll(origin: Origin, orders: Iterable[Order], crashes: Callable[[str], boo
         if order.replicas is not None:
             book.scale(order.at_ms, order.replicas)
     return Rollouts(
-        origin.cluster, origin.name, origin.namespace, kept, tuple(book.revisions), tuple(book.gone) + book.current(),
-        tuple(book.replicas), book.annotations,
-    )  # fmt: skip
+        origin.cluster,
+        origin.name,
+        origin.namespace,
+        kept,
+        tuple(book.revisions),
+        tuple(book.gone) + book.current(),
+        tuple(book.replicas),
+        book.annotations,
+    )
 
 
 def changed(revision: Revision, template: Mapping[str, object], at_ms: int) -> Revision:
     """The next revision: given parts replace the old ones, annotations and env are merged; None removes one."""
     after = replace(
-        revision, number=revision.number + 1, at_ms=at_ms, image=str(template.get("image") or revision.image),
+        revision,
+        number=revision.number + 1,
+        at_ms=at_ms,
+        image=str(template.get("image") or revision.image),
         annotations=_merged(revision.annotations, template.get("annotations")),
         env=_merged(revision.env, template.get("env")),
-    )  # fmt: skip
+    )
     return replace(after, change_cause=str(template.get("change_cause") or _why(revision, after)))
 
 
@@ -190,8 +199,17 @@ class _Book:
         crashes = self.crashes(now.image)
         ready = FOREVER if crashes else start_ms + 1000.0 * round(float(rng.uniform(*READY_S)), 1)
         node = f"{origin.cluster}-{NODES[slot % len(NODES)]}"
-        life = Life(slot, f"{origin.name}-{digest}-{letters}", node, now.image, now.number, digest, start_ms, ready,
-                    crashes=crashes)  # fmt: skip
+        life = Life(
+            slot,
+            f"{origin.name}-{digest}-{letters}",
+            node,
+            now.image,
+            now.number,
+            digest,
+            start_ms,
+            ready,
+            crashes=crashes,
+        )
         self.slots[slot] = life
         return life
 

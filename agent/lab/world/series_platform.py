@@ -65,8 +65,14 @@ def _node_busy(frame: Frame, cluster: str, place: int) -> Array:
 
 
 def _node(cluster: str, node: str) -> dict[str, str]:
-    return {"cluster": cluster, "namespace": "kube-system", "service": "node-exporter", "node": node,
-            "instance": f"{node}:9100", "job": "node-exporter"}  # fmt: skip
+    return {
+        "cluster": cluster,
+        "namespace": "kube-system",
+        "service": "node-exporter",
+        "node": node,
+        "instance": f"{node}:9100",
+        "job": "node-exporter",
+    }
 
 
 def node_filesystem_avail_bytes(frame: Frame) -> Iterator[Series]:

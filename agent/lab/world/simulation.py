@@ -79,9 +79,16 @@ class Simulation:
                 f"/{self._pinned_version()}" if self.pinned else "@champion"
             )
         origin = Origin(
-            self.seed, cluster, spec.deployment, spec.namespace, spec.replicas, f"{spec.image}:{spec.version}",
-            self.grid.first_ms, self.start_ms - int(ago * DAY_MS), env,
-        )  # fmt: skip
+            self.seed,
+            cluster,
+            spec.deployment,
+            spec.namespace,
+            spec.replicas,
+            f"{spec.image}:{spec.version}",
+            self.grid.first_ms,
+            self.start_ms - int(ago * DAY_MS),
+            env,
+        )
         deploys = [e for e in self.scenario.all_effects if isinstance(e, Deploy)]
         mine = [e for e in deploys if e.service == spec.name and self.scenario.cluster_of(e) == cluster]
         crashing = {f"{spec.image}:{e.version}" for e in mine if e.crash}

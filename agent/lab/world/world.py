@@ -24,9 +24,14 @@ class World:
     """Implements `ports.Samples`. `scenario` is drawn; `keep` makes a change durable before it takes effect."""
 
     def __init__(
-        self, scenario: Scenario, seed: int, start_ms: int, now_ms: Callable[[], int],
-        applied: Sequence[Applied] = (), keep: Callable[[Applied], None] = lambda change: None,
-    ) -> None:  # fmt: skip
+        self,
+        scenario: Scenario,
+        seed: int,
+        start_ms: int,
+        now_ms: Callable[[], int],
+        applied: Sequence[Applied] = (),
+        keep: Callable[[Applied], None] = lambda change: None,
+    ) -> None:
         self.scenario, self.seed, self.start_ms = scenario, seed, start_ms
         self.now_ms = now_ms
         self._keep = keep

@@ -83,6 +83,8 @@ def total(spent: Iterable[Spent]) -> Spent:
     """The sum of several calls, such as an answer and its repair."""
     parts = list(spent)
     return Spent(
-        sum(s.prompt_tokens for s in parts), sum(s.completion_tokens for s in parts), sum(s.money for s in parts),
+        sum(s.prompt_tokens for s in parts),
+        sum(s.completion_tokens for s in parts),
+        sum(s.money for s in parts),
         sum(s.seconds for s in parts),
-    )  # fmt: skip
+    )

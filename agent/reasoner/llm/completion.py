@@ -69,10 +69,13 @@ def said(body: str) -> Said:
     return Said(
         text=whole(text) if isinstance(text := message.get("content"), str) else _parts(text),
         calls=tuple(_written(one["function"]) for one in raw),
-        finish=str(choice.get("finish_reason") or ""), refusal=str(message.get("refusal") or ""),
-        asked=_count(usage.get("prompt_tokens")), answered=_count(usage.get("completion_tokens")),
-        given=_given(message, raw), cut=found.get("truncated") is True or choice.get("truncated") is True,
-    )  # fmt: skip
+        finish=str(choice.get("finish_reason") or ""),
+        refusal=str(message.get("refusal") or ""),
+        asked=_count(usage.get("prompt_tokens")),
+        answered=_count(usage.get("completion_tokens")),
+        given=_given(message, raw),
+        cut=found.get("truncated") is True or choice.get("truncated") is True,
+    )
 
 
 def _whole_answer(body: str) -> dict[str, Any]:

@@ -74,9 +74,15 @@ class Endpoint:
         self._client: AsyncOpenAI | None = None
 
     async def ask(
-        self, sent: Sequence[Message], tools: Sequence[Mapping[str, Any]], tokens: int, *,
-        seconds: float, patience: float = PATIENCE_S, waits: Waits = silent,
-    ) -> Answer:  # fmt: skip
+        self,
+        sent: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]],
+        tokens: int,
+        *,
+        seconds: float,
+        patience: float = PATIENCE_S,
+        waits: Waits = silent,
+    ) -> Answer:
         """One answer of at most so many tokens, within `seconds`. `waits` is told once, before the first wait.
 
         Raises ReasonerFailed.
@@ -173,9 +179,11 @@ class Endpoint:
             from openai import AsyncOpenAI, Timeout
 
             self._client = AsyncOpenAI(
-                api_key=self._api_key or "none", base_url=self._base_url or None, max_retries=0,
+                api_key=self._api_key or "none",
+                base_url=self._base_url or None,
+                max_retries=0,
                 timeout=Timeout(self.timeout_s, connect=min(CONNECT_S, self.timeout_s)),
-            )  # fmt: skip
+            )
         return self._client
 
     async def close(self) -> None:

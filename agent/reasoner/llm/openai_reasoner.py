@@ -73,10 +73,21 @@ class OpenAIReasoner:
     name = "openai"
 
     def __init__(
-        self, *, model: str, api_key: str, prompts: Path, base_url: str = "", timeout_s: float = 60.0,
-        prices: Prices = FREE, limits: Limits = USUAL, money_today: Callable[[], Awaitable[float]] = _free,
-        redact: Redactor | None = None, answer_tokens: int = ANSWER_TOKENS, clock: Clock | None = None, tell: Tell | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        model: str,
+        api_key: str,
+        prompts: Path,
+        base_url: str = "",
+        timeout_s: float = 60.0,
+        prices: Prices = FREE,
+        limits: Limits = USUAL,
+        money_today: Callable[[], Awaitable[float]] = _free,
+        redact: Redactor | None = None,
+        answer_tokens: int = ANSWER_TOKENS,
+        clock: Clock | None = None,
+        tell: Tell | None = None,
+    ) -> None:
         self._redact = redact or Redactor()
         self.model = model
         self.prices = prices
@@ -104,9 +115,14 @@ class OpenAIReasoner:
         prompt = self._prompts["incident" if view.question is None else "question"]
         sent: list[Message] = self._redact.value(messages(view, prompt.text, self.provider))
         asking = Asking(
-            view, sent, tools_of(view), min(seconds, TRY_S) if view.once else seconds, 0.0 if view.once else PATIENCE_S,
-            max([self._answer_tokens, *_raised(view.events)]), [_from(prompt, self.model)],
-        )  # fmt: skip
+            view,
+            sent,
+            tools_of(view),
+            min(seconds, TRY_S) if view.once else seconds,
+            0.0 if view.once else PATIENCE_S,
+            max([self._answer_tokens, *_raised(view.events)]),
+            [_from(prompt, self.model)],
+        )
         if tokens(asking.sent, asking.tools) > COMPACT_ABOVE:
             asking.notes.append(ConversationGrewLong(text="the conversation grew long", compaction=compaction(view)))
         return asking
@@ -144,7 +160,11 @@ class OpenAIReasoner:
         try:
             return said, _move_in(said, asking.view)
         except Unusable as again:
-            cut = f" It was cut off at {asking.answer_tokens} tokens: raise llm.answer_tokens." if said.finish == "length" else ""  # fmt: skip
+            cut = (
+                f" It was cut off at {asking.answer_tokens} tokens: raise llm.answer_tokens."
+                if said.finish == "length"
+                else ""
+            )
             raise ReasonerFailed(f"{self.model} gave no usable move, also when asked again: {again}{cut}") from None
 
     async def _ask(self, asking: Asking) -> Said:

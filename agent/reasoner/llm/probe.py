@@ -71,9 +71,13 @@ async def probe(endpoint: Endpoint, answer_tokens: int) -> list[Row]:
         return [answers, *_calls(first), ("llm calls given back", "wrong", why), *_manners(endpoint)]
     sizes = [tokens(sent, TOOLS), tokens([*sent, *call], TOOLS)]
     return [
-        answers, *_calls(first), _given_back(first, second), *_usage([first, second], sizes), *_manners(endpoint),
+        answers,
+        *_calls(first),
+        _given_back(first, second),
+        *_usage([first, second], sizes),
+        *_manners(endpoint),
         *_time([first, second]),
-    ]  # fmt: skip
+    ]
 
 
 async def _asked(endpoint: Endpoint, sent: Sequence[Message], answer_tokens: int) -> Probe:
@@ -98,7 +102,11 @@ def _calls(first: Probe) -> Iterator[Row]:
             "written as text, and read from there; the server's own parser of calls would be surer",
         )
     else:
-        yield "llm tool calls", "ok", "as calls" if first.name == first.said.calls[0][0] else f"as calls, named {first.said.calls[0][0]!r}"  # fmt: skip
+        yield (
+            "llm tool calls",
+            "ok",
+            "as calls" if first.name == first.said.calls[0][0] else f"as calls, named {first.said.calls[0][0]!r}",
+        )
 
 
 def _given_back(first: Probe, second: Probe) -> Row:
@@ -118,7 +126,11 @@ def _given_back(first: Probe, second: Probe) -> Row:
 def _usage(both: Sequence[Probe], sizes: Sequence[int]) -> Iterator[Row]:
     if any(cut_short(one.said, size) for one, size in zip(both, sizes, strict=True)):
         counts = " and ".join(str(one.said.asked) for one in both)
-        yield "llm context", "wrong", f"it counts {counts} tokens of about {sizes[0]} and {sizes[1]} sent: its context is too small. Give it a larger one"  # fmt: skip
+        yield (
+            "llm context",
+            "wrong",
+            f"it counts {counts} tokens of about {sizes[0]} and {sizes[1]} sent: its context is too small. Give it a larger one",
+        )
     elif all(one.said.asked for one in both):
         yield "llm usage", "ok", f"{both[0].said.asked} and {both[1].said.asked} tokens read, by its own count"
     else:
@@ -129,11 +141,17 @@ def _manners(endpoint: Endpoint) -> Iterator[Row]:
     """What it wants otherwise; none of it has to be mended."""
     manners = endpoint.manners
     sent = [k for k in ("max_tokens", "max_completion_tokens") if k in manners.request([], [], 1)]
-    yield "llm limit", "ok" if sent else "absent", f"in {' and '.join(sent)}" if sent else "it takes none: set one at the server"  # fmt: skip
+    yield (
+        "llm limit",
+        "ok" if sent else "absent",
+        f"in {' and '.join(sent)}" if sent else "it takes none: set one at the server",
+    )
     wants = {
-        "only streamed answers": manners.streams, "no system role": manners.folds, "turns of user and assistant": manners.merges,
+        "only streamed answers": manners.streams,
+        "no system role": manners.folds,
+        "turns of user and assistant": manners.merges,
         f"no {', '.join(sorted(manners.refused))}": bool(manners.refused),
-    }  # fmt: skip
+    }
     if any(wants.values()):
         yield "llm wants", "ok", f"{'; '.join(what for what, is_so in wants.items() if is_so)}: kept to"
 
@@ -141,7 +159,11 @@ def _manners(endpoint: Endpoint) -> Iterator[Row]:
 def _time(both: Sequence[Probe]) -> Iterator[Row]:
     quicker = min(one.seconds for one in both)  # the other may have waited for the model to load
     if quicker > SLOW_S:
-        yield "llm time", "wrong", f"{quicker:.0f} s for one answer: an investigation takes ten. Use a faster model, or raise llm.budget.seconds"  # fmt: skip
+        yield (
+            "llm time",
+            "wrong",
+            f"{quicker:.0f} s for one answer: an investigation takes ten. Use a faster model, or raise llm.budget.seconds",
+        )
 
 
 def _tool(name: str, field: str, description: str) -> Mapping[str, Any]:

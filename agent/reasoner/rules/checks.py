@@ -140,8 +140,14 @@ def _try(
         return replace(
             blank, check=check, call=call, evidence=evidence, why="true outcomes of this time are not known yet"
         )
-    return replace(blank, check=check, call=call, evidence=evidence, verdict=verdict,
-                   why="" if verdict is not None else f"no data: {evidence.summary[:160]}")  # fmt: skip
+    return replace(
+        blank,
+        check=check,
+        call=call,
+        evidence=evidence,
+        verdict=verdict,
+        why="" if verdict is not None else f"no data: {evidence.summary[:160]}",
+    )
 
 
 def detail_call(view: View, check: Check) -> Call | None:

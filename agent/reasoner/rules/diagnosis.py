@@ -134,8 +134,12 @@ def _shows_a_version(candidate: Candidate) -> bool:
 
 
 def _pairs(checks: Sequence[Tried]) -> list[tuple[Subject, Fault]]:
-    pairs = {(one.subject.name, fault): (one.subject, fault) for one in checks
-             for fault in (one.block.suggests, one.block.rules_out) if fault is not None}  # fmt: skip
+    pairs = {
+        (one.subject.name, fault): (one.subject, fault)
+        for one in checks
+        for fault in (one.block.suggests, one.block.rules_out)
+        if fault is not None
+    }
     return list(pairs.values())
 
 

@@ -34,8 +34,13 @@ def rule_call(view: View) -> Call | None:
     alert = alert_of(view)
     if alert is None:
         return None
-    return ask(view, "alert_rule", f"the rule of {alert.name}, its value and which labels carry it", alertname=alert.name,
-               expr=alert.expression)  # fmt: skip
+    return ask(
+        view,
+        "alert_rule",
+        f"the rule of {alert.name}, its value and which labels carry it",
+        alertname=alert.name,
+        expr=alert.expression,
+    )
 
 
 def compare_call(view: View) -> Call | None:
@@ -75,8 +80,15 @@ def first_minute(view: View) -> tuple[Call, ...]:
 
 def workload_calls(view: View, service: Service | None, labels: dict[str, str]) -> list[Call | None]:
     """The one workload meant: with several, the labels must choose, else none is described."""
-    loads = [w for w in service.workloads if labels.get("cluster", w.cluster) == w.cluster
-             and labels.get("namespace", w.namespace) == w.namespace] if service else []  # fmt: skip
+    loads = (
+        [
+            w
+            for w in service.workloads
+            if labels.get("cluster", w.cluster) == w.cluster and labels.get("namespace", w.namespace) == w.namespace
+        ]
+        if service
+        else []
+    )
     if len(loads) != 1:
         return []
     return [

@@ -27,12 +27,20 @@ VERSION_S = 2 * 86400.0
 SURE_ENOUGH = 0.55  # to propose a change; below it the cause is named and a person decides
 # facts that tell the state an action starts from → the name runbooks give it
 BEFORE = {
-    "describe_workload": {"replicas.wanted": "replicas", "revision": "revision", "image": "image", "autoscaler.max": "most_replicas"},
+    "describe_workload": {
+        "replicas.wanted": "replicas",
+        "revision": "revision",
+        "image": "image",
+        "autoscaler.max": "most_replicas",
+    },
     "rollout_history": {
-        "current.revision": "revision", "previous.revision": "previous_revision", "current.image": "image", "previous.image": "previous_image",
+        "current.revision": "revision",
+        "previous.revision": "previous_revision",
+        "current.image": "image",
+        "previous.image": "previous_image",
     },
     "served_version": {"served.version": "served", "alias.version": "version"},
-}  # fmt: skip
+}
 
 
 _NOT_TOLD = (
@@ -155,8 +163,10 @@ def _books(view: View, candidate: Candidate) -> list[Runbook]:
 def _came_with_a_version(view: View, candidate: Candidate) -> bool:
     """The service was deployed within two days before, and its alert had never fired until then."""
     earlier, began = number(EvidenceIndex(view).of(history_call(view)), "earlier.count"), onset(view)
-    deployed = any(k == "deployment" and service == candidate.subject.name and 0 <= began - at <= VERSION_S
-                   for at, k, service, _, _ in changes(view))  # fmt: skip
+    deployed = any(
+        k == "deployment" and service == candidate.subject.name and 0 <= began - at <= VERSION_S
+        for at, k, service, _, _ in changes(view)
+    )
     return earlier == 0 and deployed
 
 

@@ -33,11 +33,28 @@ CAN = (
 )
 MOST_LINES = 12
 TOPICS = {
-    "latency": "duration|latency|p99", "slow": "duration|latency|p99", "error": "5\\.\\.|error|code", "memory": "memory", "cpu": "cpu|throttl",
-    "throttl": "throttl", "traffic": "requests_total", "drift": "inspect_drift|drift", "feature": "feature", "quality": "model_quality|prediction_error",
-    "version": "version", "deploy": "recent_changes|rollout", "change": "recent_changes|rollout", "restart": "restart", "replica": "describe_workload|replicas",
-    "queue": "queue", "disk": "filesystem", "certificate": "ssl|cert", "alert": "alert", "log": "logs", "owner": "describe_service",
-}  # fmt: skip
+    "latency": "duration|latency|p99",
+    "slow": "duration|latency|p99",
+    "error": "5\\.\\.|error|code",
+    "memory": "memory",
+    "cpu": "cpu|throttl",
+    "throttl": "throttl",
+    "traffic": "requests_total",
+    "drift": "inspect_drift|drift",
+    "feature": "feature",
+    "quality": "model_quality|prediction_error",
+    "version": "version",
+    "deploy": "recent_changes|rollout",
+    "change": "recent_changes|rollout",
+    "restart": "restart",
+    "replica": "describe_workload|replicas",
+    "queue": "queue",
+    "disk": "filesystem",
+    "certificate": "ssl|cert",
+    "alert": "alert",
+    "log": "logs",
+    "owner": "describe_service",
+}
 
 
 def answer(view: View) -> Move:
@@ -206,10 +223,12 @@ def _calls_for_service(view: View, name: str) -> tuple[Call, ...]:
     same = promql.replace(f'"{own}"', f'"{name}"') if promql and own and f'"{own}"' in promql else None
     labels = {k: v for k, v in labels_of(view).items() if k == "cluster"}
     return present(
-        [ask(view, "compare_metrics", f"what the alert measures, in {name}", promql=same),
-         ask(view, "recent_changes", f"what changed in {name}", service=name, hours=24),
-         ask(view, "restarts_and_versions", f"what restarted in {name}", service=name, labels=labels)]
-    )  # fmt: skip
+        [
+            ask(view, "compare_metrics", f"what the alert measures, in {name}", promql=same),
+            ask(view, "recent_changes", f"what changed in {name}", service=name, hours=24),
+            ask(view, "restarts_and_versions", f"what restarted in {name}", service=name, labels=labels),
+        ]
+    )
 
 
 def _calls_for_metric(view: View, question: str, words: set[str]) -> tuple[Call, ...]:
@@ -232,8 +251,14 @@ def _plain(text: str) -> str:
 
 
 _TABLE: Sequence[tuple[str, Callable[[View], Iterator[str]]]] = (
-    (r"\bnot (?:yet |been )*(?:check|look|seen|know)|\bn.t (?:you )?(?:yet |been )*(?:check|look|seen|know)|\bun(?:checked|known)|\bmissing\b|\bdid(?:n.t| not) (?:you )?(?:check|look)", _unchecked),
+    (
+        r"\bnot (?:yet |been )*(?:check|look|seen|know)|\bn.t (?:you )?(?:yet |been )*(?:check|look|seen|know)|\bun(?:checked|known)|\bmissing\b|\bdid(?:n.t| not) (?:you )?(?:check|look)",
+        _unchecked,
+    ),
     (r"\b(?:checked|looked|look at|evidence|seen|did you check|what do you know)\b", _checked),
     (r"\bwhy\b|\bcause\b|\breason\b|\bexplain\b|\bhow do you know\b|\bfinding", _why),
-    (r"\bstatus\b|\bplan\b|\bstate\b|\bnext\b|\bpropos|\bwhat is (?:going on|happening|wrong)|\bwhat.s (?:up|going on|wrong)|\bsummary\b", _status),
-)  # fmt: skip
+    (
+        r"\bstatus\b|\bplan\b|\bstate\b|\bnext\b|\bpropos|\bwhat is (?:going on|happening|wrong)|\bwhat.s (?:up|going on|wrong)|\bsummary\b",
+        _status,
+    ),
+)

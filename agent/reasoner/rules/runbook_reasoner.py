@@ -129,9 +129,13 @@ def _look_again(view: View, last: Attempt) -> Look | None:
     labels = labels_of(view)
     model = view.model.name if view.model else ""
     calls = present(
-        [rule_call(view), compare_call(view), *workload_calls(view, view.service, labels)[:1],
-         ask(view, "served_version", "which version is served now", model=model) if model else None]
-    )  # fmt: skip
+        [
+            rule_call(view),
+            compare_call(view),
+            *workload_calls(view, view.service, labels)[:1],
+            ask(view, "served_version", "which version is served now", model=model) if model else None,
+        ]
+    )
     missing = EvidenceIndex(view, after=last.event).missing(calls)
     return Look(missing) if missing else None
 
@@ -150,10 +154,14 @@ def _suspects(view: View, checks: list[Tried], known: list[Subject]) -> list[Sub
 def _about(view: View, subject: Subject) -> tuple[Call, ...]:
     labels = {k: v for k, v in labels_of(view).items() if k == "cluster"}
     return present(
-        [ask(view, "recent_changes", f"what changed in {subject.name}", service=subject.name, hours=24),
-         ask(view, "restarts_and_versions", f"what restarted in {subject.name}", service=subject.name, labels=labels),
-         *workload_calls(view, subject.service, labels)]
-    )  # fmt: skip
+        [
+            ask(view, "recent_changes", f"what changed in {subject.name}", service=subject.name, hours=24),
+            ask(
+                view, "restarts_and_versions", f"what restarted in {subject.name}", service=subject.name, labels=labels
+            ),
+            *workload_calls(view, subject.service, labels),
+        ]
+    )
 
 
 def _act(view: View, picture: Picture, checks: list[Tried], made: list[Attempt]) -> Propose | None:
@@ -192,9 +200,17 @@ def told_to_stop(view: View) -> bool:
 def _propose(view: View, picture: Picture, checks: list[Tried], step: Step, claims: tuple[Claim, ...]) -> Propose:
     why = reason(view, picture, checks, step.action)
     return Propose(
-        action=step.action, args=step.args, why=why, claims=claims, cause=picture.cause, success=step.success, kind=picture.kind,
-        ruled_out=ruled_out(view, picture), not_checked=not_checked(view, checks), source=step.source,
-    )  # fmt: skip
+        action=step.action,
+        args=step.args,
+        why=why,
+        claims=claims,
+        cause=picture.cause,
+        success=step.success,
+        kind=picture.kind,
+        ruled_out=ruled_out(view, picture),
+        not_checked=not_checked(view, checks),
+        source=step.source,
+    )
 
 
 def _conclude(view: View, picture: Picture, checks: list[Tried], made: list[Attempt]) -> Conclude:
@@ -205,9 +221,14 @@ def _conclude(view: View, picture: Picture, checks: list[Tried], made: list[Atte
     if cause.fault is not Fault.NONE and not claims:
         cause = Cause(cause.component, Fault.UNKNOWN)
     return Conclude(
-        claims=claims, cause=cause, kind=kind, ruled_out=ruled_out(view, picture), not_checked=not_checked(view, checks),
-        hand_over="" if cause.fault is Fault.NONE else _hand_over(view, picture, made), by_hand=_by_hand(view, picture),
-    )  # fmt: skip
+        claims=claims,
+        cause=cause,
+        kind=kind,
+        ruled_out=ruled_out(view, picture),
+        not_checked=not_checked(view, checks),
+        hand_over="" if cause.fault is Fault.NONE else _hand_over(view, picture, made),
+        by_hand=_by_hand(view, picture),
+    )
 
 
 def _by_hand(view: View, picture: Picture) -> tuple[tuple[str, Mapping[str, Json]], ...]:
@@ -255,10 +276,18 @@ def _why_no_action(view: View, picture: Picture, made: list[Attempt]) -> str:
     last = made[-1] if made else None
     if last is not None and last.fate != "open":
         ends = {
-            "refused": "was refused", "denied": "was denied", "revoked": "was revoked", "not recovered": "ran and did not mend it", "recovered": "mended what it was meant to, and the alert goes on",
-            "helped": "did what was asked of it, and the alert goes on", "undecided": "ran, and whether it is over cannot be told: look, and close it or take it back",
-            "NOT_DONE": "did not happen", "lost": "did not reach its target", "UNKNOWN": "may or may not have happened", "DONE": "ran",
-        }  # fmt: skip
+            "refused": "was refused",
+            "denied": "was denied",
+            "revoked": "was revoked",
+            "not recovered": "ran and did not mend it",
+            "recovered": "mended what it was meant to, and the alert goes on",
+            "helped": "did what was asked of it, and the alert goes on",
+            "undecided": "ran, and whether it is over cannot be told: look, and close it or take it back",
+            "NOT_DONE": "did not happen",
+            "lost": "did not reach its target",
+            "UNKNOWN": "may or may not have happened",
+            "DONE": "ran",
+        }
         told = "; ".join(view.rejections)
         return f"{last.action} {ends.get(last.fate, f'is left to a person ({last.fate})')}. {told}".strip()
     if not picture.candidates:

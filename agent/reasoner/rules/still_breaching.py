@@ -119,8 +119,16 @@ def over_claims(view: View) -> tuple[Claim, ...]:
     """That it is over by itself, in numbers; each in the direction that its limit has."""
     now, rule = EvidenceIndex(view).of(last_minute_call(view)), EvidenceIndex(view).of(rule_call(view))
     labels = labels_of(view)
-    seen = next((f for f in (now.facts if now else ()) if f.id.endswith(".last") and f.value is not None
-                 and all(labels.get(k, v) == v for k, v in f.labels.items())), None)  # fmt: skip
+    seen = next(
+        (
+            f
+            for f in (now.facts if now else ())
+            if f.id.endswith(".last")
+            and f.value is not None
+            and all(labels.get(k, v) == v for k, v in f.labels.items())
+        ),
+        None,
+    )
     if now is None or rule is None or seen is None:
         return ()
     ref, limit = f"{now.id}.{seen.id}", f"{rule.id}.limit"

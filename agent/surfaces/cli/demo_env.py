@@ -104,12 +104,26 @@ def _settings(own: Settings, lab: Lab, folder: Path, policy_text: str) -> Settin
     }
     backends["kubernetes"] = tuple(
         BackendEntry(
-            name=cluster, url=f"{lab.url}/kubernetes/{cluster}", match={"cluster": cluster}, kubeconfig=kubeconfig,
-            context=cluster, timeout_s=PATIENCE_S,
+            name=cluster,
+            url=f"{lab.url}/kubernetes/{cluster}",
+            match={"cluster": cluster},
+            kubeconfig=kubeconfig,
+            context=cluster,
+            timeout_s=PATIENCE_S,
         )
         for cluster in lab.scenario.clusters
-    )  # fmt: skip
+    )
     return replace(
-        own, data=folder, catalog=catalog, policy=policy, backends=backends, drift_folders=(), grafana_url="",
-        retraining_url=f"{lab.url}/retraining", database_url="", actions=(), audit=AuditSettings(), demo=True,
-    )  # fmt: skip
+        own,
+        data=folder,
+        catalog=catalog,
+        policy=policy,
+        backends=backends,
+        drift_folders=(),
+        grafana_url="",
+        retraining_url=f"{lab.url}/retraining",
+        database_url="",
+        actions=(),
+        audit=AuditSettings(),
+        demo=True,
+    )

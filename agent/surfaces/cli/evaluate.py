@@ -37,9 +37,15 @@ MINUTES = 5
 @click.option("--json", "as_json", is_flag=True)
 @click.pass_obj
 def evaluate(
-    session: Session, folder: str | None, reasoner: str, seeds: int, first_seed: int, jobs: int, only: tuple[str, ...],
+    session: Session,
+    folder: str | None,
+    reasoner: str,
+    seeds: int,
+    first_seed: int,
+    jobs: int,
+    only: tuple[str, ...],
     as_json: bool,
-) -> int:  # fmt: skip
+) -> int:
     """Score the reasoner on the scenarios (of FOLDER, or the shipped ones): cause, component, action, harm, abstention."""
     from agent.surfaces.cli.scores import report
 

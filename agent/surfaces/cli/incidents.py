@@ -39,12 +39,17 @@ async def _list(session: Session, only_open: bool, limit: int, as_json: bool) ->
         out_json(
             [
                 {
-                    "id": i.id, "state": str(i.state), "kind": str(i.kind), "title": i.title, "since": iso(i.since),
-                    "severity": i.severity, "demo": demo,
+                    "id": i.id,
+                    "state": str(i.state),
+                    "kind": str(i.kind),
+                    "title": i.title,
+                    "since": iso(i.since),
+                    "severity": i.severity,
+                    "demo": demo,
                 }
                 for i, demo in found
             ]
-        )  # fmt: skip
+        )
         return Exit.OK
     for i, demo in found:
         mark = " (demo)" if demo else ""

@@ -84,9 +84,16 @@ def followers(session: Session, jsonl: bool) -> tuple[Sequence[Listener], Any]:
 
 
 async def work(
-    app: App, session: Session, alerts: Sequence[Alert], screen: Any, person: Person, *,
-    as_json: bool, wait: bool, auto: bool = False,
-) -> int:  # fmt: skip
+    app: App,
+    session: Session,
+    alerts: Sequence[Alert],
+    screen: Any,
+    person: Person,
+    *,
+    as_json: bool,
+    wait: bool,
+    auto: bool = False,
+) -> int:
     """Receive the alerts and drive their incidents, one after the other; the worst exit code counts."""
     from agent.surfaces.cli.run_loop import Driver
 

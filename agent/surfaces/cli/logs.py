@@ -25,9 +25,11 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         said: dict[str, Any] = {
-            "at": iso(datetime.fromtimestamp(record.created, UTC)), "level": record.levelname.lower(),
-            "logger": record.name, "message": record.getMessage(),
-        }  # fmt: skip
+            "at": iso(datetime.fromtimestamp(record.created, UTC)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
         said |= {name: value for name, value in vars(record).items() if name not in _USUAL}
         if record.exc_info:
             said["traceback"] = self.formatException(record.exc_info)

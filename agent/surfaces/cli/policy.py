@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 MARK = {"decides": "→", "counts": "?", "passed": " ", "later": " "}
 PART = {
-    "decides": "decides", "counts": "counts too, for it cannot be told to fit or not", "passed": "does not fit",
+    "decides": "decides",
+    "counts": "counts too, for it cannot be told to fit or not",
+    "passed": "does not fit",
     "later": "would fit, and comes after the rule that decided",
-}  # fmt: skip
+}
 
 
 @click.group()
@@ -99,15 +101,24 @@ def test(session: Session, file: str, policy_file: str | None, as_json: bool) ->
 def _tested_json(tested: Tested) -> dict[str, Any]:
     listed = [
         {
-            "name": c.case.name, "action": c.case.action, "expect": str(c.case.expect), "verdict": str(c.verdict),
-            "quorum": c.quorum, "rule": c.rule, "why": c.why, "passed": not c.wrong,
+            "name": c.case.name,
+            "action": c.case.action,
+            "expect": str(c.case.expect),
+            "verdict": str(c.verdict),
+            "quorum": c.quorum,
+            "rule": c.rule,
+            "why": c.why,
+            "passed": not c.wrong,
         }
         for c in tested.checked
-    ]  # fmt: skip
+    ]
     return {
-        "cases": listed, "passed": len(listed) - tested.failed, "failed": tested.failed,
-        "rules": list(tested.rules), "unreached": list(tested.unreached),
-    }  # fmt: skip
+        "cases": listed,
+        "passed": len(listed) - tested.failed,
+        "failed": tested.failed,
+        "rules": list(tested.rules),
+        "unreached": list(tested.unreached),
+    }
 
 
 def _table(tested: Tested) -> None:
@@ -140,18 +151,30 @@ def _table(tested: Tested) -> None:
 @click.option("--json", "as_json", is_flag=True)
 @click.pass_obj
 def explain(
-    session: Session, what: str, arguments: tuple[str, ...], environment: str, cluster: str, service: str, at: str,
-    present: tuple[str, ...], as_json: bool,
-) -> int:  # fmt: skip
+    session: Session,
+    what: str,
+    arguments: tuple[str, ...],
+    environment: str,
+    cluster: str,
+    service: str,
+    at: str,
+    present: tuple[str, ...],
+    as_json: bool,
+) -> int:
     """Say why a proposal gets its verdict, or would get one: each rule in order, then freezes, budgets and the kill switch."""
     where = {"environment": environment, "cluster": cluster, "service": service}
     return run(_explain(session, what, assignments(arguments), where, _moment(at), assignments(present), as_json))
 
 
 async def _explain(
-    session: Session, what: str, arguments: dict[str, Any], where: dict[str, str], at: datetime | None,
-    present: dict[str, Any], as_json: bool,
-) -> int:  # fmt: skip
+    session: Session,
+    what: str,
+    arguments: dict[str, Any],
+    where: dict[str, str],
+    at: datetime | None,
+    present: dict[str, Any],
+    as_json: bool,
+) -> int:
     async with opened(session) as app:
         if what in app.tools.by_name():
             request = app.api.request(what, arguments, where, at, present)
@@ -190,15 +213,19 @@ def _show(told: Explanation, as_json: bool, head: str = "") -> None:
 def _explained_json(told: Explanation, head: str) -> dict[str, Any]:
     ruling = told.ruling
     return {
-        "about": head or None, "verdict": str(ruling.verdict), "rule": ruling.rule, "why": ruling.why,
-        "approvers": list(ruling.approvers), "quorum": ruling.quorum,
+        "about": head or None,
+        "verdict": str(ruling.verdict),
+        "rule": ruling.rule,
+        "why": ruling.why,
+        "approvers": list(ruling.approvers),
+        "quorum": ruling.quorum,
         "rules": [
             {"number": s.number, "name": s.name, "verdict": str(s.verdict), "part": s.part, "why": s.why}
             for s in told.steps
         ],
         "floors": list(told.floors),
         "standing": [{"what": s.what, "text": s.text, "stops": s.stops} for s in told.standing],
-    }  # fmt: skip
+    }
 
 
 def _moment(text: str) -> datetime | None:

@@ -43,9 +43,13 @@ async def _scorecard(session: Session, as_json: bool, in_demo: bool) -> int:
 
 def _step_json(step: Step) -> dict[str, Any]:
     return {
-        "action": step.action, "environment": step.environment or None, "from": step.before, "to": step.after,
-        "why": step.why, "diff": step.diff or None,
-    }  # fmt: skip
+        "action": step.action,
+        "environment": step.environment or None,
+        "from": step.before,
+        "to": step.after,
+        "why": step.why,
+        "diff": step.diff or None,
+    }
 
 
 def _show(rows: list[Row], steps: list[Step]) -> None:

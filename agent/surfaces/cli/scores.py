@@ -13,9 +13,15 @@ if TYPE_CHECKING:
     from agent.lab.scenario import RightAction, Truth
 
 SHARES = (
-    "cause_right", "component_right", "action_right", "harmful", "false_alarms", "abstained_rightly", "abstained_wrongly",
+    "cause_right",
+    "component_right",
+    "action_right",
+    "harmful",
+    "false_alarms",
+    "abstained_rightly",
+    "abstained_wrongly",
     "recovered",
-)  # fmt: skip
+)
 COUNTS = ("claims_dropped", "reads", "tokens", "seconds")
 
 

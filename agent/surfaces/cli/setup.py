@@ -174,9 +174,16 @@ async def _doctor(session: Session, as_json: bool, llm: bool) -> int:
     try:
         async with opened(session) as app:
             rows = [
-                *_configuration(app), *await _memory(app), await _switch(app), *[await _backend(app, b) for b in app.backends.all], *_missing(app), *_sources(app), *await _inbox(app), *await check(app),
+                *_configuration(app),
+                *await _memory(app),
+                await _switch(app),
+                *[await _backend(app, b) for b in app.backends.all],
+                *_missing(app),
+                *_sources(app),
+                *await _inbox(app),
+                *await check(app),
                 *(await _llm(app) if llm else ()),
-            ]  # fmt: skip
+            ]
     except StanchError as error:
         rows = [("configuration", "wrong", str(error))]
     if as_json:
@@ -196,16 +203,31 @@ def _configuration(app: App) -> list[Row]:
     catalog = f"{len(app.catalog.services())} services, {len(app.catalog.models())} models, {unconfirmed} not confirmed"
     person = app.api.person(f"os:{settings.os_user}")
     rows: list[Row] = [
-        ("settings", "ok" if settings.file else "absent", str(settings.file or "no stanch.yaml; `stanch init` writes one")),
-        ("catalog", "ok" if settings.catalog else "absent", catalog if settings.catalog else "none: everything is read-only"),
+        (
+            "settings",
+            "ok" if settings.file else "absent",
+            str(settings.file or "no stanch.yaml; `stanch init` writes one"),
+        ),
+        (
+            "catalog",
+            "ok" if settings.catalog else "absent",
+            catalog if settings.catalog else "none: everything is read-only",
+        ),
         ("policy", "ok" if settings.policy else "absent", str(settings.policy or "none: every proposal is denied")),
         (
-            "you", "ok" if person.name else "absent",
-            f"{person.principal} is {person.name}" if person.name else f"{person.principal} is not in the catalog and cannot approve",
+            "you",
+            "ok" if person.name else "absent",
+            f"{person.principal} is {person.name}"
+            if person.name
+            else f"{person.principal} is not in the catalog and cannot approve",
         ),
-        ("reasoner", "ok", f"{settings.reasoner}" + (f" ({settings.llm.model})" if settings.reasoner == "openai" else "")),
+        (
+            "reasoner",
+            "ok",
+            f"{settings.reasoner}" + (f" ({settings.llm.model})" if settings.reasoner == "openai" else ""),
+        ),
         ("runbooks", "ok" if app.library.names() else "wrong", f"{len(app.library.names())} runbooks"),
-    ]  # fmt: skip
+    ]
     return rows + [(f"runbook {one.path.name}", "wrong", one.why) for one in app.library.broken]
 
 
@@ -256,7 +278,11 @@ async def _backend(app: App, backend: Any) -> Row:
 async def _llm(app: App) -> list[Row]:
     """Two calls to the language model's endpoint."""
     if app.settings.reasoner != "openai":
-        why = "set OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own" if not app.settings.api_key.get_secret_value() else "reasoner is runbook: set STANCH_REASONER=openai"  # fmt: skip
+        why = (
+            "set OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own"
+            if not app.settings.api_key.get_secret_value()
+            else "reasoner is runbook: set STANCH_REASONER=openai"
+        )
         return [("llm", "absent", f"not used: {why}")]
     from agent.reasoner.llm.endpoint import Endpoint
     from agent.reasoner.llm.probe import probe

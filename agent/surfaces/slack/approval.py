@@ -31,11 +31,22 @@ from agent.surfaces.slack.charts import course
 APPROVE, EDIT, DENY, EXPLAIN = "stanch_approve", "stanch_edit", "stanch_deny", "stanch_explain"
 _S = ProposalState
 _TITLES = {
-    _S.OPEN: "⏳ Approve?", _S.APPROVED: "👍 Approved", _S.ALLOWED: "🔧 Allowed by policy", _S.CLAIMED: "🔧 Running",
-    _S.DONE: "🔧 Done", _S.NOT_DONE: "⚠️ Not done", _S.UNKNOWN: "🚨 UNKNOWN whether it happened", _S.DENIED: "🚫 Denied",
-    _S.REVOKED: "🚫 Revoked", _S.EXPIRED: "⌛ Expired", _S.SUPERSEDED: "↪️ Replaced", _S.VOIDED: "⬜ No longer needed",
-    _S.SUGGESTED: "💡 Suggested", _S.SHADOWED: "💡 Would have proposed", _S.DENIED_BY_POLICY: "⛔ Policy denies",
-}  # fmt: skip
+    _S.OPEN: "⏳ Approve?",
+    _S.APPROVED: "👍 Approved",
+    _S.ALLOWED: "🔧 Allowed by policy",
+    _S.CLAIMED: "🔧 Running",
+    _S.DONE: "🔧 Done",
+    _S.NOT_DONE: "⚠️ Not done",
+    _S.UNKNOWN: "🚨 UNKNOWN whether it happened",
+    _S.DENIED: "🚫 Denied",
+    _S.REVOKED: "🚫 Revoked",
+    _S.EXPIRED: "⌛ Expired",
+    _S.SUPERSEDED: "↪️ Replaced",
+    _S.VOIDED: "⬜ No longer needed",
+    _S.SUGGESTED: "💡 Suggested",
+    _S.SHADOWED: "💡 Would have proposed",
+    _S.DENIED_BY_POLICY: "⛔ Policy denies",
+}
 _CITED = re.compile(r" \[E\d+\]$")  # the links say it
 _BY_HAND = {_S.SUGGESTED, _S.SHADOWED, _S.DENIED_BY_POLICY}
 
@@ -80,9 +91,11 @@ def buttons(proposal: Proposal) -> Block:
     )
     return actions(
         f"stanch:{proposal.id}",
-        button(APPROVE, "Approve", value, "primary", asked), button(EDIT, "Edit", value),
-        button(DENY, "Deny", value, "danger"), button(EXPLAIN, "Explain", value),
-    )  # fmt: skip
+        button(APPROVE, "Approve", value, "primary", asked),
+        button(EDIT, "Edit", value),
+        button(DENY, "Deny", value, "danger"),
+        button(EXPLAIN, "Explain", value),
+    )
 
 
 Row = tuple[str, Sequence[Block]]
@@ -146,9 +159,13 @@ def _decided(scene: Scene, proposal: Proposal) -> Iterator[Row]:
         made = event.payload
         if made.proposal == proposal.id:
             reason = f": {made.reason}" if made.reason else ""
-            yield _DECIDED.get(made.answer, made.answer), [
-                span(scene.who(made), "bold"), span(f" at {event.at:%H:%M} UTC{reason}"),
-            ]  # fmt: skip
+            yield (
+                _DECIDED.get(made.answer, made.answer),
+                [
+                    span(scene.who(made), "bold"),
+                    span(f" at {event.at:%H:%M} UTC{reason}"),
+                ],
+            )
             people.add(scene.who(made))
     if proposal.state is _S.OPEN and people:
         yield "Still needed", [span(f"{max(proposal.quorum - len(people), 1)} more approval", "bold")]

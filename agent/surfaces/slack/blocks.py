@@ -188,9 +188,11 @@ def button(action_id: str, label: str, value: str, style: str = "", confirm: Blo
 def confirmation(title: str, text: str, yes: str, no: str) -> Block:
     """What is asked once more before a button counts."""
     return {
-        "title": plain_text(title, 100), "text": plain_text(text, 300),
-        "confirm": plain_text(yes, 30), "deny": plain_text(no, 30),
-    }  # fmt: skip
+        "title": plain_text(title, 100),
+        "text": plain_text(text, 300),
+        "confirm": plain_text(yes, 30),
+        "deny": plain_text(no, 30),
+    }
 
 
 def actions(block_id: str, *buttons: Block) -> Block:

@@ -116,11 +116,16 @@ def _impact(scene: Scene) -> str:
     )
     also = scene.catalog.dependents(scene.service.name) if scene.service else ()
     return ", ".join(
-        filter(None, (
-            incident_view.incident.severity, alerts, f"{len(cleared & set(firing))} cleared" if cleared else "",
-            f"needed by {', '.join(also)}" if also else "",
-        ))
-    )  # fmt: skip
+        filter(
+            None,
+            (
+                incident_view.incident.severity,
+                alerts,
+                f"{len(cleared & set(firing))} cleared" if cleared else "",
+                f"needed by {', '.join(also)}" if also else "",
+            ),
+        )
+    )
 
 
 def _runbook(scene: Scene) -> list[Block]:
@@ -232,7 +237,7 @@ def finding(scene: Scene) -> list[Part]:
         parts += bullets(
             [span(words(r.cause), "bold"), span(f": {r.why}"), *scene.evidence_links(r.evidence)]
             for r in incident_view.ruled_out
-        )  # fmt: skip
+        )
     if incident_view.not_checked:
         parts += lines([span("Not checked", "bold")])
         parts += bullets([span(n.what, "bold"), span(f": {n.why}")] for n in incident_view.not_checked)

@@ -38,12 +38,21 @@ class Decisions:
             await self.voice.privately(place, "This button is none of mine: it names no proposal. Nothing was done.")
             return
         ticket = Ticket(p=ticket.p, d=ticket.d, c=place.channel, t=place.thread)
-        await self._answered(place, ticket, principal(click.actor), {
-            "approve": lambda proposal, person: self._approve(ticket, person, place),
-            "deny": lambda proposal, person: self._form(proposal, ticket, person, place, click.trigger_id, deny=True),
-            "edit": lambda proposal, person: self._form(proposal, ticket, person, place, click.trigger_id, deny=False),
-            "explain": lambda proposal, person: self._explain(proposal, place),
-        }[what])  # fmt: skip
+        await self._answered(
+            place,
+            ticket,
+            principal(click.actor),
+            {
+                "approve": lambda proposal, person: self._approve(ticket, person, place),
+                "deny": lambda proposal, person: self._form(
+                    proposal, ticket, person, place, click.trigger_id, deny=True
+                ),
+                "edit": lambda proposal, person: self._form(
+                    proposal, ticket, person, place, click.trigger_id, deny=False
+                ),
+                "explain": lambda proposal, person: self._explain(proposal, place),
+            }[what],
+        )
 
     async def _answered(self, place: Place, ticket: Ticket, who_asks: str, answer: Answer) -> None:
         """Do it; what the gate says against it goes to the asker, with what to do next. User groups are read before the
@@ -115,10 +124,15 @@ class Decisions:
         if ticket is None:
             return
         place = Place(ticket.c, form.user.id, ticket.t)
-        await self._answered(place, ticket, principal(form.actor), {
-            modals.DENY: lambda proposal, person: self._deny(ticket, person, form),
-            modals.EDIT: lambda proposal, person: self._edit(proposal, ticket, person, place, form),
-        }[form.view.callback_id])  # fmt: skip
+        await self._answered(
+            place,
+            ticket,
+            principal(form.actor),
+            {
+                modals.DENY: lambda proposal, person: self._deny(ticket, person, form),
+                modals.EDIT: lambda proposal, person: self._edit(proposal, ticket, person, place, form),
+            }[form.view.callback_id],
+        )
 
     async def _deny(self, ticket: Ticket, person: Person, form: Submission) -> None:
         reason = modals.reason(form.view.state.values)

@@ -86,9 +86,11 @@ class Delivery:
         self, place: str, thread: str, message: Message, blocks: list[Block], parent: str, edited: str
     ) -> Mapping[str, Any]:
         known: dict[str, Any] = {
-            "channel": place, "text": message.text, "blocks": blocks,
+            "channel": place,
+            "text": message.text,
+            "blocks": blocks,
             "metadata": {"event_type": EVENT, "event_payload": {"thread": thread, "slot": message.slot}},
-        }  # fmt: skip
+        }
         if edited:
             return await self.call("chat.update", {**known, "ts": edited})
         more = {"thread_ts": parent} if parent else {}

@@ -13,8 +13,9 @@ _NAMED = re.compile(r"<[#!@][^|>]*\|([^>]*)>")
 _INCIDENT = re.compile(r"\b(?:inc|ask)-[0-9a-f]{8}\b")
 _DECIDES = re.compile(
     r"(?:i |we |please |yes,? |ok(?:ay)?,? )*(?:approved?|approving|lgtm|ship it|go ahead|do it|run it|deny|denied|reject(?:ed)?|revoke)"
-    r"(?:\W+\w+){0,4}\W*", re.IGNORECASE,
-)  # fmt: skip
+    r"(?:\W+\w+){0,4}\W*",
+    re.IGNORECASE,
+)
 _STEERS = re.compile(
     r"(?:please |stanch,? )*(?:steer|look (?:at|into)|check|focus on|investigate|concentrate on|consider|ignore|skip|forget(?: about)?|try|stop looking)\b",
     re.IGNORECASE,
@@ -90,10 +91,24 @@ def plain(text: str) -> str:
 
 
 _FIXED = {
-    "": Meaning.HELP, "help": Meaning.HELP, "?": Meaning.HELP, "hi": Meaning.HELP, "hello": Meaning.HELP,
-    "pause": Meaning.PAUSE, "pause it": Meaning.PAUSE, "stop": Meaning.PAUSE,
-    "resume": Meaning.RESUME, "go on": Meaning.RESUME, "continue": Meaning.RESUME, "unpause": Meaning.RESUME,
-    "hand over": Meaning.HAND_OVER, "handover": Meaning.HAND_OVER, "hand it over": Meaning.HAND_OVER,
-    "i take over": Meaning.HAND_OVER, "take over": Meaning.HAND_OVER, "i'll take it from here": Meaning.HAND_OVER,
-    "incidents": Meaning.LIST, "list": Meaning.LIST,
-}  # fmt: skip
+    "": Meaning.HELP,
+    "help": Meaning.HELP,
+    "?": Meaning.HELP,
+    "hi": Meaning.HELP,
+    "hello": Meaning.HELP,
+    "pause": Meaning.PAUSE,
+    "pause it": Meaning.PAUSE,
+    "stop": Meaning.PAUSE,
+    "resume": Meaning.RESUME,
+    "go on": Meaning.RESUME,
+    "continue": Meaning.RESUME,
+    "unpause": Meaning.RESUME,
+    "hand over": Meaning.HAND_OVER,
+    "handover": Meaning.HAND_OVER,
+    "hand it over": Meaning.HAND_OVER,
+    "i take over": Meaning.HAND_OVER,
+    "take over": Meaning.HAND_OVER,
+    "i'll take it from here": Meaning.HAND_OVER,
+    "incidents": Meaning.LIST,
+    "list": Meaning.LIST,
+}

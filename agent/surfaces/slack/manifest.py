@@ -28,15 +28,21 @@ def manifest(mode: str, url: str = "", command: str = "/stanch", user_groups: bo
     that reads them. Field names and limits are those of Slack's manifest schema 1."""
     request = {"request_url": url} if mode == "http" else {}
     slash = {
-        "command": command, "description": "Ask about an incident, steer it, pause it, hand it over",
-        "usage_hint": "[incident] question | steer …  | pause | hand over | incidents", "should_escape": True,
+        "command": command,
+        "description": "Ask about an incident, steer it, pause it, hand it over",
+        "usage_hint": "[incident] question | steer …  | pause | hand over | incidents",
+        "should_escape": True,
         **({"url": url} if mode == "http" else {}),
-    }  # fmt: skip
+    }
     return {
         "display_information": {"name": "Stanch", "description": DESCRIPTION, "background_color": "#1f2937"},
         "features": {
             "bot_user": {"display_name": "stanch", "always_online": True},
-            "app_home": {"home_tab_enabled": False, "messages_tab_enabled": True, "messages_tab_read_only_enabled": False},
+            "app_home": {
+                "home_tab_enabled": False,
+                "messages_tab_enabled": True,
+                "messages_tab_read_only_enabled": False,
+            },
             "agent_view": {
                 "agent_description": DESCRIPTION,
                 "suggested_prompts": [{"title": title, "message": message} for title, message in PROMPTS],
@@ -51,4 +57,4 @@ def manifest(mode: str, url: str = "", command: str = "/stanch", user_groups: bo
             "socket_mode_enabled": mode == "socket",
             "token_rotation_enabled": False,
         },
-    }  # fmt: skip
+    }

@@ -68,9 +68,13 @@ class Talking:
         return sent.thread if sent and not sent.thread.startswith(DIGEST) else None
 
     async def _take(
-        self, said: Said, incident: str | None, person: Person, place: Place,
+        self,
+        said: Said,
+        incident: str | None,
+        person: Person,
+        place: Place,
         answer: Callable[[Place, str], Awaitable[bool]] | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """`answer` says what is found; None where the incident's own thread shows it."""
         try:
             if incident:
@@ -93,11 +97,20 @@ class Talking:
             await self.voice.privately(place, escaped(str(error), 1_500))
 
     async def _ask(
-        self, question: str, incident: str | None, person: Person, place: Place,
+        self,
+        question: str,
+        incident: str | None,
+        person: Person,
+        place: Place,
         answer: Callable[[Place, str], Awaitable[bool]] | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """The reply is an event of the incident, which its thread shows; without a thread it is said where it was asked."""
-        if incident and person.name and (await self.app.api.find(incident)).state is State.NEEDS_INPUT and not question.endswith("?"):  # fmt: skip
+        if (
+            incident
+            and person.name
+            and (await self.app.api.find(incident)).state is State.NEEDS_INPUT
+            and not question.endswith("?")
+        ):
             await self._change(Said(Meaning.STEER, question), incident, person, place)
             return
         await self.voice.busy(place)

@@ -46,19 +46,39 @@ class Entered:
 
 
 def deny(proposal: Proposal, ticket: Ticket) -> dict[str, Any]:
-    element = {"type": "plain_text_input", "action_id": "value", "multiline": True, "max_length": 1_000, "focus_on_load": True}  # fmt: skip
-    return _modal(DENY, "Deny", "Deny", ticket, [
-        _said(f"{proposal.id}: {proposal.command}"),
-        {"type": "input", "block_id": REASON, "optional": True, "element": element, "label": _plain("Why not?"),
-         "hint": _plain("Stanch is told, and looks for something else.")},
-    ])  # fmt: skip
+    element = {
+        "type": "plain_text_input",
+        "action_id": "value",
+        "multiline": True,
+        "max_length": 1_000,
+        "focus_on_load": True,
+    }
+    return _modal(
+        DENY,
+        "Deny",
+        "Deny",
+        ticket,
+        [
+            _said(f"{proposal.id}: {proposal.command}"),
+            {
+                "type": "input",
+                "block_id": REASON,
+                "optional": True,
+                "element": element,
+                "label": _plain("Why not?"),
+                "hint": _plain("Stanch is told, and looks for something else."),
+            },
+        ],
+    )
 
 
 def edit(proposal: Proposal, action: type[Action], ticket: Ticket) -> dict[str, Any]:
     """One input an argument, with its type, its limits and what it is now."""
     whole = action.arguments_schema()
-    inputs = [_argument(proposal, name, _resolved(schema, whole), name in whole.get("required", ()))
-              for name, schema in whole.get("properties", {}).items()]  # fmt: skip
+    inputs = [
+        _argument(proposal, name, _resolved(schema, whole), name in whole.get("required", ()))
+        for name, schema in whole.get("properties", {}).items()
+    ]
     head = _said(
         f"{proposal.id} on {proposal.target}. What you change becomes a new proposal, which needs its own approval."
     )
@@ -139,9 +159,12 @@ def _typed(now: Any, schema: Schema) -> str:
 def _input(name: str, schema: Schema, required: bool, now: Any) -> dict[str, Any]:
     hint = " ".join(filter(None, [schema.get("description", ""), _limits(schema)]))
     block: dict[str, Any] = {
-        "type": "input", "block_id": _block(name), "label": _plain(name), "element": _element(schema, now),
+        "type": "input",
+        "block_id": _block(name),
+        "label": _plain(name),
+        "element": _element(schema, now),
         "optional": not required or bool(schema.get("optional")),
-    }  # fmt: skip
+    }
     return {**block, "hint": _plain(visible(hint, 1_500))} if hint else block
 
 
@@ -152,14 +175,28 @@ def _element(schema: Schema, now: Any) -> dict[str, Any]:
         chosen = next(
             (o for o, one in zip(options, choices, strict=True) if one == now and type(one) is type(now)), None
         )
-        return {"type": "static_select", "action_id": "value", "options": options, **({"initial_option": chosen} if chosen else {})}  # fmt: skip
+        return {
+            "type": "static_select",
+            "action_id": "value",
+            "options": options,
+            **({"initial_option": chosen} if chosen else {}),
+        }
     if kind in ("integer", "number"):
         bounds = {"min_value": schema.get("minimum"), "max_value": schema.get("maximum"), "initial_value": now}
-        return {"type": "number_input", "action_id": "value", "is_decimal_allowed": kind == "number",
-                **{k: str(v) for k, v in bounds.items() if isinstance(v, int | float) and not isinstance(v, bool)}}  # fmt: skip
+        return {
+            "type": "number_input",
+            "action_id": "value",
+            "is_decimal_allowed": kind == "number",
+            **{k: str(v) for k, v in bounds.items() if isinstance(v, int | float) and not isinstance(v, bool)},
+        }
     text = _typed(now, schema)
     most = min(schema.get("maxLength", LONGEST), LONGEST)
-    element = {"type": "plain_text_input", "action_id": "value", "multiline": len(text) > 120 or "\n" in text, "max_length": max(most, 1)}  # fmt: skip
+    element = {
+        "type": "plain_text_input",
+        "action_id": "value",
+        "multiline": len(text) > 120 or "\n" in text,
+        "max_length": max(most, 1),
+    }
     return {**element, "initial_value": text} if text else element
 
 
@@ -219,6 +256,11 @@ def _said(text: str) -> dict[str, Any]:
 
 def _modal(callback: str, title: str, submit: str, ticket: Ticket, blocks: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "type": "modal", "callback_id": callback, "title": _plain(title), "submit": _plain(submit), "close": _plain("Back"),
-        "private_metadata": ticket.model_dump_json(), "blocks": blocks,
-    }  # fmt: skip
+        "type": "modal",
+        "callback_id": callback,
+        "title": _plain(title),
+        "submit": _plain(submit),
+        "close": _plain("Back"),
+        "private_metadata": ticket.model_dump_json(),
+        "blocks": blocks,
+    }

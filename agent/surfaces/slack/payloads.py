@@ -240,8 +240,11 @@ class Verification(_Part):
 
 Request: TypeAlias = Click | Submission | EventBody | Command
 _KINDS: Mapping[str, type[BaseModel]] = {
-    "block_actions": Click, "view_submission": Submission, "event_callback": EventBody, "url_verification": Verification,
-}  # fmt: skip
+    "block_actions": Click,
+    "view_submission": Submission,
+    "event_callback": EventBody,
+    "url_verification": Verification,
+}
 
 
 def decode(body: bytes) -> dict[str, Any]:

@@ -183,12 +183,17 @@ class Inbound:
     def _listening(self) -> AsyncApp:
         """Bolt without what is done before it, and with tokens only where `client` has them."""
         bolt = AsyncApp(
-            name="stanch", signing_secret="unused: the signature is checked before", authorize=_authorized,
-            client=AsyncWebClient(base_url=self._slack.api_url), request_verification_enabled=False,
+            name="stanch",
+            signing_secret="unused: the signature is checked before",
+            authorize=_authorized,
+            client=AsyncWebClient(base_url=self._slack.api_url),
+            request_verification_enabled=False,
             process_before_response=True,  # the listeners below only acknowledge and spawn
-            ignoring_self_events_enabled=False, ignoring_self_assistant_message_events_enabled=False,
-            attaching_function_token_enabled=False, attaching_conversation_kwargs_enabled=False,
-        )  # fmt: skip
+            ignoring_self_events_enabled=False,
+            ignoring_self_assistant_message_events_enabled=False,
+            attaching_function_token_enabled=False,
+            attaching_conversation_kwargs_enabled=False,
+        )
         bolt.action(BUTTON)(self._on_click)
         bolt.view(re.compile(f"{modals.EDIT}|{modals.DENY}"))(self._on_form)
         bolt.event(re.compile(".*"))(self._on_event)

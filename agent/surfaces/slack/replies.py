@@ -77,9 +77,13 @@ class Replies:
         """Where they spoke, for everybody there."""
         try:
             await self.client.chat_postMessage(
-                channel=place.channel, thread_ts=place.thread or None, text=text[:SECTION], blocks=sections(text),
-                unfurl_links=False, unfurl_media=False,
-            )  # fmt: skip
+                channel=place.channel,
+                thread_ts=place.thread or None,
+                text=text[:SECTION],
+                blocks=sections(text),
+                unfurl_links=False,
+                unfurl_media=False,
+            )
         except AWAY as error:
             log.warning("slack: no answer in %s: %s", place.channel, error)
             return False

@@ -138,9 +138,13 @@ def _entry(incident: Incident, attention: Urgency) -> list[Block]:
     emoji, word = WORDS[incident.state]
     count = f" ({len(incident.alerts)} alerts)" if len(incident.alerts) > 1 else ""
     return [
-        span(f"{emoji} {clock(incident.since)} "), span(what or incident.title, "bold"),
-        span(f"{count}: {incident.title}. {word.lower()}, {incident.id}" + (f" ({attention.why})" if attention.why else "")),
-    ]  # fmt: skip
+        span(f"{emoji} {clock(incident.since)} "),
+        span(what or incident.title, "bold"),
+        span(
+            f"{count}: {incident.title}. {word.lower()}, {incident.id}"
+            + (f" ({attention.why})" if attention.why else "")
+        ),
+    ]
 
 
 def in_digest(incident: Incident, attention: Urgency) -> bool:

@@ -83,9 +83,14 @@ class Guard:
     """
 
     def __init__(
-        self, app: ASGIApp, needs: Needs, keys: Keys, loopback: bool, limit: int,
+        self,
+        app: ASGIApp,
+        needs: Needs,
+        keys: Keys,
+        loopback: bool,
+        limit: int,
         wall: Callable[[], float] = time.time,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._app, self._needs, self._keys = app, needs, keys
         self._loopback, self._limit, self._wall = loopback, limit, wall
 
@@ -113,13 +118,20 @@ class Guard:
         if need.signature is not None and need.signature.brought(headers):
             body = await bounded(Request(scope, receive), self._limit)
             if not need.signature.verifies(headers, body, self._wall()):
-                raise Refusal(401, f"{need.signature.header} does not fit the body and the configured secret, or is too old.", CHALLENGE)  # fmt: skip
+                raise Refusal(
+                    401,
+                    f"{need.signature.header} does not fit the body and the configured secret, or is too old.",
+                    CHALLENGE,
+                )
             return _again(body, receive)
         scopes = self._scopes(headers, scope["path"])
         if need.scope is None:
             raise self._nothing(scope)
         if need.scope not in scopes:
-            raise Refusal(403, f"This token is good for {', '.join(sorted(scopes))}; {scope['path']} needs one for {need.scope} (STANCH_WEBHOOK_TOKENS).")  # fmt: skip
+            raise Refusal(
+                403,
+                f"This token is good for {', '.join(sorted(scopes))}; {scope['path']} needs one for {need.scope} (STANCH_WEBHOOK_TOKENS).",
+            )
         return receive
 
     def _scopes(self, headers: Headers, path: str) -> Scopes:

@@ -27,9 +27,16 @@ def configured(api: ASGIApp, limits: ServeSection, **more: Any) -> uvicorn.Confi
         max_connections, headers_s, body_s = limits.max_connections, limits.headers_s, limits.body_s
 
     return uvicorn.Config(
-        api, http=Limited, ws="none", log_config=None, access_log=False, lifespan="off", server_header=False,
-        proxy_headers=False, **more,
-    )  # fmt: skip
+        api,
+        http=Limited,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        proxy_headers=False,
+        **more,
+    )
 
 
 class Patient(HttpToolsProtocol):

@@ -21,9 +21,11 @@ class ServiceMetrics:
     def __init__(self, absorbed: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
         self.notifications = Counter(
-            "stanch_notifications", "Notifications, by where they came from and what was answered.",
-            ("source", "answer"), registry=self.registry,
-        )  # fmt: skip
+            "stanch_notifications",
+            "Notifications, by where they came from and what was answered.",
+            ("source", "answer"),
+            registry=self.registry,
+        )
         self.alerts = Counter("stanch_alerts", "Alerts in notifications that were kept.", registry=self.registry)
         self.passed_over = Counter(
             "stanch_passed_over", "Our own calls for a person, come back.", registry=self.registry
@@ -32,9 +34,11 @@ class ServiceMetrics:
         self.waiting = Gauge("stanch_inbox_waiting", "Notifications kept and not worked yet.", registry=self.registry)
         self.incidents = Gauge("stanch_incidents", "Incidents, by state.", ("state",), registry=self.registry)
         self.commit = Histogram(
-            "stanch_commit_seconds", "From a notification that was read to its commit.", buckets=SECONDS,
+            "stanch_commit_seconds",
+            "From a notification that was read to its commit.",
+            buckets=SECONDS,
             registry=self.registry,
-        )  # fmt: skip
+        )
         self.registry.register(_Absorbed(absorbed))
         ProcessCollector(registry=self.registry)
 

@@ -39,7 +39,9 @@ def later(detail: str) -> Refusal:
 
 def answer(refusal: Refusal) -> Response:
     said = {
-        "type": "about:blank", "title": HTTPStatus(refusal.status).phrase, "status": refusal.status,
+        "type": "about:blank",
+        "title": HTTPStatus(refusal.status).phrase,
+        "status": refusal.status,
         "detail": visible(refusal.detail, 2_000),
-    }  # fmt: skip
+    }
     return Response(json.dumps(said), refusal.status, refusal.headers, media_type=MEDIA)

@@ -85,8 +85,10 @@ def build(app: Behind, readiness: Readiness, loopback: bool, routes: Sequence[Ro
             **openapi.posted(source, Taken),
         )
     for path, shown, need in (
-        ("/healthz", door.healthz, PUBLIC), ("/readyz", door.readyz, PUBLIC), ("/metrics", door.metrics, Need(METRICS)),
-    ):  # fmt: skip
+        ("/healthz", door.healthz, PUBLIC),
+        ("/readyz", door.readyz, PUBLIC),
+        ("/metrics", door.metrics, Need(METRICS)),
+    ):
         needs["GET", path] = need
         web.add_api_route(path, shown, methods=["GET"], **openapi.shown(path))
     for path, told in (("/openapi.json", web.as_json), ("/docs", web.as_page)):
@@ -194,8 +196,10 @@ class WebhookEndpoints:
         self._measures.set_aside.inc(bool(odd))
         duplicate = bool(receipts) and all(one.duplicate for one in receipts)
         said: dict[str, object] = {
-            "receipt": receipts[0].receipt if receipts else "", "alerts": len(mine), "duplicate": duplicate,
-        }  # fmt: skip
+            "receipt": receipts[0].receipt if receipts else "",
+            "alerts": len(mine),
+            "duplicate": duplicate,
+        }
         said |= {"passed_over": len(alerts) - len(mine)} if len(alerts) > len(mine) else {}
         said |= {"set_aside": list(odd)} if odd else {}
         return JSONResponse(said, 202 if receipts and not duplicate else 200)

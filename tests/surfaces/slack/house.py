@@ -84,29 +84,42 @@ class House:
         """One press of a button of the card; every call is another press."""
         self._times += 1
         press = {
-            "type": "button", "action_id": f"stanch_{what}", "block_id": f"stanch:{self.proposal.id}",
-            "action_ts": f"{NOW}.{self._times:06d}", "value": self.button() if value is None else value,
-        }  # fmt: skip
+            "type": "button",
+            "action_id": f"stanch_{what}",
+            "block_id": f"stanch:{self.proposal.id}",
+            "action_ts": f"{NOW}.{self._times:06d}",
+            "value": self.button() if value is None else value,
+        }
         return {
-            "type": "block_actions", "user": {"id": who, "team_id": "T1"}, "team": {"id": "T1"}, "trigger_id": "1.2.a",
-            "channel": {"id": CHANNEL}, "container": {"message_ts": "1795416000.000200", "channel_id": CHANNEL},
+            "type": "block_actions",
+            "user": {"id": who, "team_id": "T1"},
+            "team": {"id": "T1"},
+            "trigger_id": "1.2.a",
+            "channel": {"id": CHANNEL},
+            "container": {"message_ts": "1795416000.000200", "channel_id": CHANNEL},
             "message": {"ts": "1795416000.000200", "thread_ts": ROOT, "user": "U0BOT", "bot_id": "B1"},
-            "actions": [press], **more,
-        }  # fmt: skip
+            "actions": [press],
+            **more,
+        }
 
     def submit(self, values: Mapping[str, Any], user: str = "U1", view: str = "V1") -> dict[str, Any]:
         """The form that was opened last, sent back with these values by block."""
         opened = self.slack.views[-1]["view"]
         kinds = {b["block_id"]: b["element"]["type"] for b in opened["blocks"] if b["type"] == "input"}
         state = {
-            block: {"value": {"type": kinds[block], "selected_option": {"value": value}}
-                    if kinds[block] == "static_select" else {"type": kinds[block], "value": value}}
+            block: {
+                "value": {"type": kinds[block], "selected_option": {"value": value}}
+                if kinds[block] == "static_select"
+                else {"type": kinds[block], "value": value}
+            }
             for block, value in values.items()
-        }  # fmt: skip
+        }
         return {
-            "type": "view_submission", "user": {"id": user, "team_id": "T1"}, "team": {"id": "T1"},
+            "type": "view_submission",
+            "user": {"id": user, "team_id": "T1"},
+            "team": {"id": "T1"},
             "view": {**opened, "id": view, "hash": "1.a", "state": {"values": state}},
-        }  # fmt: skip
+        }
 
     async def post(self, payload: Mapping[str, Any], wait: bool = True) -> httpx.Response:
         """Over HTTP, signed, and worked to the end."""
@@ -131,10 +144,16 @@ class House:
 
 @asynccontextmanager
 async def house(
-    tmp_path: Path, *, quorum: int = 1, team: str = "T1", mode: str = "http",
-    groups: Mapping[str, Sequence[str]] = GROUPS, rooted: bool = True, moves: Sequence[Any] = (LOOK, scale(), END),
+    tmp_path: Path,
+    *,
+    quorum: int = 1,
+    team: str = "T1",
+    mode: str = "http",
+    groups: Mapping[str, Sequence[str]] = GROUPS,
+    rooted: bool = True,
+    moves: Sequence[Any] = (LOOK, scale(), END),
     reasoner: Scripted | None = None,
-) -> AsyncIterator[House]:  # fmt: skip
+) -> AsyncIterator[House]:
     async with FakeSlack.start() as slack:
         settings = SlackSettings(
             SecretStr("xoxb-test"), SecretStr("xapp-test"), SecretStr(SECRET), slack.url, CHANNEL, team, mode
@@ -160,9 +179,13 @@ async def house(
 
 
 def _opened(
-    slack: SlackSettings, groups: Mapping[str, Sequence[str]], reasoner: Scripted,
-    settings: Settings, clock: Clock | None = None, listeners: Sequence[Listener] = (),
-) -> AbstractAsyncContextManager[App]:  # fmt: skip
+    slack: SlackSettings,
+    groups: Mapping[str, Sequence[str]],
+    reasoner: Scripted,
+    settings: Settings,
+    clock: Clock | None = None,
+    listeners: Sequence[Listener] = (),
+) -> AbstractAsyncContextManager[App]:
     """The application with people who are in Slack, and one who is in the catalog but may approve nothing."""
     assert settings.catalog is not None
     catalog = yaml.safe_load(settings.catalog.read_text())

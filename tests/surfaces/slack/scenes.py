@@ -52,16 +52,39 @@ def proposal(text: Text = as_named, state: ProposalState = ProposalState.OPEN, *
     target = Target("workload", text("target"), text("cluster"), "ml", text("environment"), "demand-forecast")
     check = Check("query_metrics", {"promql": text("promql")}, "< 1")
     made = Proposal(
-        id="inc-1-p1", incident=INCIDENT, n=1, parent=None, action="scale_workload", arguments={"replicas": 8},
-        target=target, risk=Risk.REVERSIBLE, before=TargetState({"replicas": 4, "note": text("before")}, "1"),
-        after=TargetState({"replicas": 8, "note": text("after")}, "1"), key="k",
-        success=SuccessTest((check,), guards=(Guard(check, name=text("guard")),)), baseline=(1.0,),
-        undo=Undo("scale_workload", {"replicas": 4}, text("undo")), undo_covered=True, covered=False, untrusted=(text("untrusted"),),
-        policy_version="v1", verdict=Verdict.ASK, rule=text("rule"), command=text("command"), dry_run=text("dry run"),
-        why=text("why"), cause=Cause("demand-forecast", Fault.CPU_CONTENTION, 0.9), requester="runbook", requester_person=None,
-        created_at=AT, approve_by=AT + timedelta(hours=1), execute_within=timedelta(minutes=15), quorum=2,
-        approvers=(text("approver"),), requester_may_approve=False,
-    )  # fmt: skip
+        id="inc-1-p1",
+        incident=INCIDENT,
+        n=1,
+        parent=None,
+        action="scale_workload",
+        arguments={"replicas": 8},
+        target=target,
+        risk=Risk.REVERSIBLE,
+        before=TargetState({"replicas": 4, "note": text("before")}, "1"),
+        after=TargetState({"replicas": 8, "note": text("after")}, "1"),
+        key="k",
+        success=SuccessTest((check,), guards=(Guard(check, name=text("guard")),)),
+        baseline=(1.0,),
+        undo=Undo("scale_workload", {"replicas": 4}, text("undo")),
+        undo_covered=True,
+        covered=False,
+        untrusted=(text("untrusted"),),
+        policy_version="v1",
+        verdict=Verdict.ASK,
+        rule=text("rule"),
+        command=text("command"),
+        dry_run=text("dry run"),
+        why=text("why"),
+        cause=Cause("demand-forecast", Fault.CPU_CONTENTION, 0.9),
+        requester="runbook",
+        requester_person=None,
+        created_at=AT,
+        approve_by=AT + timedelta(hours=1),
+        execute_within=timedelta(minutes=15),
+        quorum=2,
+        approvers=(text("approver"),),
+        requester_may_approve=False,
+    )
     return replace(seal(replace(made, **changes)), state=state, note=text("note"))
 
 
@@ -74,15 +97,23 @@ def happened(text: Text, made: Proposal) -> list[tuple[str, TimelineEvent]]:
     )
     failed = replace(evidence, id="E2", outcome=ReadOutcome.FAILED, why=text("failed read"), summary=text("failure"))
     propose = Propose(
-        made.action, made.arguments, made.why, (), Cause(text("component"), Fault.CPU_CONTENTION, 0.9), made.success,
+        made.action,
+        made.arguments,
+        made.why,
+        (),
+        Cause(text("component"), Fault.CPU_CONTENTION, 0.9),
+        made.success,
         ruled_out=(RuledOut(text("ruled out"), text("ruled out why"), ("E1",)),),
         not_checked=(NotChecked(text("unchecked"), text("unchecked why")),),
-    )  # fmt: skip
+    )
     found = [FindingMade(finding=Finding(text(f"finding {i}"), "", ("E1",))) for i in range(7)]
     decided = DecisionMade(proposal=made.id, answer="approve", by=text("by"), reason=text("reason"), digest=made.digest)
     return [
         ("stanch", Recalled(runbooks=(RunbookFound(text("runbook"), 1, "", "x"),))),
-        ("runbook", MoveMade(by="runbook", number=1, move=Look(tuple(Call("r", {}, text(f"call {i}")) for i in range(2))))),
+        (
+            "runbook",
+            MoveMade(by="runbook", number=1, move=Look(tuple(Call("r", {}, text(f"call {i}")) for i in range(2)))),
+        ),
         ("runbook", EvidenceRecorded(evidence=evidence, extra={"call": "1:0"})),
         ("runbook", EvidenceRecorded(evidence=failed, extra={"call": "1:1"})),
         ("runbook", MoveMade(by="runbook", number=2, move=propose)),
@@ -95,10 +126,13 @@ def happened(text: Text, made: Proposal) -> list[tuple[str, TimelineEvent]]:
         ("os:ann", decided),
         ("stanch", IntentDeclared(proposal=made.id)),
         ("stanch", OutcomeKnown(proposal=made.id, outcome="UNKNOWN", why=text("outcome"))),
-        ("stanch", EffectChecked(proposal=made.id, recovered=None, why="w", measured=(text("measured"),), evidence=("E1",))),
+        (
+            "stanch",
+            EffectChecked(proposal=made.id, recovered=None, why="w", measured=(text("measured"),), evidence=("E1",)),
+        ),
         ("runbook", GivenToPerson(hand_over=text("hand over"))),
         ("stanch", StateChanged(from_=State.VERIFYING, to=State.HANDED_OVER, why="w")),
-    ]  # fmt: skip
+    ]
 
 
 def scene(text: Text = as_named, state: ProposalState = ProposalState.UNKNOWN, title: str = "") -> Scene:
@@ -112,8 +146,18 @@ def scene(text: Text = as_named, state: ProposalState = ProposalState.UNKNOWN, t
     annotations = {"summary": text("annotation"), "runbook_url": f"https://runbooks.example/{text('runbook url')}"}
     alert = Alert("alertmanager", "f1", AlertStatus.FIRING, labels, annotations, AT)
     incident = Incident(
-        INCIDENT, State.HANDED_OVER, Kind.JOINT, title or text("title"), AT, text("severity"), ("f1",), labels, 1, AT, AT + timedelta(minutes=9),
-    )  # fmt: skip
+        INCIDENT,
+        State.HANDED_OVER,
+        Kind.JOINT,
+        title or text("title"),
+        AT,
+        text("severity"),
+        ("f1",),
+        labels,
+        1,
+        AT,
+        AT + timedelta(minutes=9),
+    )
     service = Service(
         name="demand-forecast", match={"service": "demand-forecast"}, environment=text("env"), owner=text("owner")
     )

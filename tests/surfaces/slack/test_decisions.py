@@ -48,8 +48,10 @@ async def test_whoever_may_not_approve_is_told_alone_what_to_do(tmp_path: Path) 
         assert home.slack.posted == []
 
 
-@pytest.mark.parametrize("bot", [{"user": {"id": "U0BOT", "team_id": "T1"}}, {"user": {"id": "U1", "is_bot": True}},
-                                 {"user": {"id": "USLACKBOT"}}])  # fmt: skip
+@pytest.mark.parametrize(
+    "bot",
+    [{"user": {"id": "U0BOT", "team_id": "T1"}}, {"user": {"id": "U1", "is_bot": True}}, {"user": {"id": "USLACKBOT"}}],
+)
 async def test_a_bot_decides_nothing(tmp_path: Path, bot: dict[str, Any]) -> None:
     async with house(tmp_path, groups={"on-call": ["ann", "bob"]}) as home:
         assert (await home.post(home.click("approve", **bot))).status_code == 200

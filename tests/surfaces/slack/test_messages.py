@@ -35,8 +35,15 @@ async def say(home: House, text: str, user: str = "U1", thread: str = ROOT, **mo
 
 
 async def command(home: House, text: str, user: str = "U1") -> str:
-    fields = {"command": "/stanch", "text": text, "user_id": user, "team_id": "T1", "channel_id": "C1",
-              "response_url": "http://127.0.0.1:9/respond", "trigger_id": f"1.{next(_ids)}"}  # fmt: skip
+    fields = {
+        "command": "/stanch",
+        "text": text,
+        "user_id": user,
+        "team_id": "T1",
+        "channel_id": "C1",
+        "response_url": "http://127.0.0.1:9/respond",
+        "trigger_id": f"1.{next(_ids)}",
+    }
     body = urlencode(fields)
     answer = await home.http.post("/slack/events", content=body, headers=sign(SECRET, body, NOW))
     await home.inbound.idle()
@@ -47,19 +54,40 @@ async def command(home: House, text: str, user: str = "U1") -> str:
 @pytest.mark.parametrize(
     ("text", "meaning", "rest"),
     [
-        ("why?", Meaning.ASK, "why?"), ("<@U0BOT> is it drift?", Meaning.ASK, "is it drift?"), ("ask: what changed", Meaning.ASK, "what changed"),
-        ("steer: look at the database first", Meaning.STEER, "look at the database first"), ("steer look there", Meaning.STEER, "look there"),
-        ("look at checkout instead", Meaning.STEER, "look at checkout instead"), ("ignore the drift", Meaning.STEER, "ignore the drift"),
-        ("check whether it is the node?", Meaning.ASK, "check whether it is the node?"), ("can you look at the node?", Meaning.ASK, "can you look at the node?"),
-        ("Pause!", Meaning.PAUSE, ""), ("hand over", Meaning.HAND_OVER, ""), ("resume", Meaning.RESUME, ""), ("I take over.", Meaning.HAND_OVER, ""),
-        ("approve", Meaning.DECIDE, "approve"), ("Approved.", Meaning.DECIDE, "Approved."), ("yes, go ahead", Meaning.DECIDE, "yes, go ahead"),
-        ("ok approve it", Meaning.DECIDE, "ok approve it"), ("LGTM", Meaning.DECIDE, "LGTM"), ("deny", Meaning.DECIDE, "deny"),
-        ("thanks!", Meaning.IDLE, "thanks!"), (":eyes:", Meaning.IDLE, ":eyes:"), ("on it", Meaning.IDLE, "on it"),
-        ("<@U7> can you look?", Meaning.OTHERS, "<@U7> can you look?"), ("", Meaning.HELP, ""), ("<@U0BOT>", Meaning.HELP, ""), ("incidents", Meaning.LIST, ""),
+        ("why?", Meaning.ASK, "why?"),
+        ("<@U0BOT> is it drift?", Meaning.ASK, "is it drift?"),
+        ("ask: what changed", Meaning.ASK, "what changed"),
+        ("steer: look at the database first", Meaning.STEER, "look at the database first"),
+        ("steer look there", Meaning.STEER, "look there"),
+        ("look at checkout instead", Meaning.STEER, "look at checkout instead"),
+        ("ignore the drift", Meaning.STEER, "ignore the drift"),
+        ("check whether it is the node?", Meaning.ASK, "check whether it is the node?"),
+        ("can you look at the node?", Meaning.ASK, "can you look at the node?"),
+        ("Pause!", Meaning.PAUSE, ""),
+        ("hand over", Meaning.HAND_OVER, ""),
+        ("resume", Meaning.RESUME, ""),
+        ("I take over.", Meaning.HAND_OVER, ""),
+        ("approve", Meaning.DECIDE, "approve"),
+        ("Approved.", Meaning.DECIDE, "Approved."),
+        ("yes, go ahead", Meaning.DECIDE, "yes, go ahead"),
+        ("ok approve it", Meaning.DECIDE, "ok approve it"),
+        ("LGTM", Meaning.DECIDE, "LGTM"),
+        ("deny", Meaning.DECIDE, "deny"),
+        ("thanks!", Meaning.IDLE, "thanks!"),
+        (":eyes:", Meaning.IDLE, ":eyes:"),
+        ("on it", Meaning.IDLE, "on it"),
+        ("<@U7> can you look?", Meaning.OTHERS, "<@U7> can you look?"),
+        ("", Meaning.HELP, ""),
+        ("<@U0BOT>", Meaning.HELP, ""),
+        ("incidents", Meaning.LIST, ""),
         ("p99 &gt; 1 s &amp; <https://x.example/a|here>?", Meaning.ASK, "p99 > 1 s & https://x.example/a?"),
-        ("approved requests rose by the hour since the deploy of noon", Meaning.ASK, "approved requests rose by the hour since the deploy of noon"),
+        (
+            "approved requests rose by the hour since the deploy of noon",
+            Meaning.ASK,
+            "approved requests rose by the hour since the deploy of noon",
+        ),
     ],
-)  # fmt: skip
+)
 def test_words_mean_what_people_mean(text: str, meaning: Meaning, rest: str) -> None:
     found = meant(text, ("U0BOT",))
     assert (found.meaning, found.rest) == (meaning, rest)

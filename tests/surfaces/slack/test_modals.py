@@ -59,8 +59,15 @@ async def sealed(tmp_path_factory: pytest.TempPathFactory) -> Proposal:
 
 
 NOW: dict[str, Any] = {
-    "name_": "web", "count": 3, "share": 0.5, "now": False, "how": "slow", "most": None, "hosts": ["a", "b"], "note": "",
-}  # fmt: skip
+    "name_": "web",
+    "count": 3,
+    "share": 0.5,
+    "now": False,
+    "how": "slow",
+    "most": None,
+    "hosts": ["a", "b"],
+    "note": "",
+}
 
 
 def of(sealed: Proposal, **arguments: Any) -> Proposal:
@@ -93,13 +100,26 @@ async def test_every_kind_of_argument_goes_out_and_comes_back(sealed: Proposal) 
     assert Ticket.of(view["private_metadata"]) == TICKET
     kinds = {b["block_id"].partition(":")[2]: b["element"]["type"] for b in view["blocks"] if b["type"] == "input"}
     assert kinds == {
-        "name_": "plain_text_input", "count": "number_input", "share": "number_input", "now": "static_select", "how": "static_select",
-        "most": "number_input", "hosts": "plain_text_input", "note": "plain_text_input",
-    }  # fmt: skip
+        "name_": "plain_text_input",
+        "count": "number_input",
+        "share": "number_input",
+        "now": "static_select",
+        "how": "static_select",
+        "most": "number_input",
+        "hosts": "plain_text_input",
+        "note": "plain_text_input",
+    }
     assert "Nothing is changed" in str(modals.entered(untouched(view), proposal, Everything).errors)
-    fast, true = (next(o["value"] for b in view["blocks"] if b.get("block_id") == f"argument:{name}"
-                       for o in b["element"]["options"] if o["text"]["text"] == text)
-                  for name, text in (("how", "fast"), ("now", "true")))  # fmt: skip
+    fast, true = (
+        next(
+            o["value"]
+            for b in view["blocks"]
+            if b.get("block_id") == f"argument:{name}"
+            for o in b["element"]["options"]
+            if o["text"]["text"] == text
+        )
+        for name, text in (("how", "fast"), ("now", "true"))
+    )
     new = {
         "name_": "db",
         "count": "4",
@@ -113,18 +133,33 @@ async def test_every_kind_of_argument_goes_out_and_comes_back(sealed: Proposal) 
     entered = modals.entered(typed(view, **new), proposal, Everything)
     assert entered.errors == {}
     assert entered.changes == {
-        "name_": "db", "count": 4, "share": 0.25, "now": True, "how": "fast", "most": 7, "hosts": ["c"], "note": "x",
-    }  # fmt: skip
+        "name_": "db",
+        "count": 4,
+        "share": 0.25,
+        "now": True,
+        "how": "fast",
+        "most": 7,
+        "hosts": ["c"],
+        "note": "x",
+    }
 
 
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("count", "four", "whole number"), ("count", "4.5", "whole number"), ("count", "99", "less than or equal to 50"), ("count", None, "valid integer"),
-        ("share", "-1", "greater than or equal"), ("share", "nan", "finite"), ("how", "7", "slow"), ("how", "x", "choices"),
-        ("hosts", "a, b", "JSON"), ("hosts", "5", "valid list"), ("name_", "x" * 11, "at most 10"),
+        ("count", "four", "whole number"),
+        ("count", "4.5", "whole number"),
+        ("count", "99", "less than or equal to 50"),
+        ("count", None, "valid integer"),
+        ("share", "-1", "greater than or equal"),
+        ("share", "nan", "finite"),
+        ("how", "7", "slow"),
+        ("how", "x", "choices"),
+        ("hosts", "a, b", "JSON"),
+        ("hosts", "5", "valid list"),
+        ("name_", "x" * 11, "at most 10"),
     ],
-)  # fmt: skip
+)
 async def test_a_wrong_value_is_said_beside_its_input(
     sealed: Proposal, name: str, value: str | None, words: str
 ) -> None:

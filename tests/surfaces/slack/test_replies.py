@@ -69,11 +69,18 @@ async def test_an_answer_goes_to_no_address_but_slacks(hook: Hook) -> None:
 @pytest.mark.parametrize(
     ("address", "slacks"),
     [
-        ("https://hooks.slack.com/actions/T1/1/x", True), ("https://hooks.slack-gov.com/x", True), ("https://slack.com/x", True),
-        ("http://hooks.slack.com/x", False), ("https://hooks.slack.com.evil.test/x", False), ("https://evil.test/hooks.slack.com", False),
-        ("https://hooks.slack.com@evil.test/x", False), ("https://hooks.slack.com:444/x", False), ("ftp://x", False), ("http://[::1/", False),
+        ("https://hooks.slack.com/actions/T1/1/x", True),
+        ("https://hooks.slack-gov.com/x", True),
+        ("https://slack.com/x", True),
+        ("http://hooks.slack.com/x", False),
+        ("https://hooks.slack.com.evil.test/x", False),
+        ("https://evil.test/hooks.slack.com", False),
+        ("https://hooks.slack.com@evil.test/x", False),
+        ("https://hooks.slack.com:444/x", False),
+        ("ftp://x", False),
+        ("http://[::1/", False),
     ],
-)  # fmt: skip
+)
 def test_what_is_an_address_of_slacks(address: str, slacks: bool) -> None:
     assert of_slack(address, "https://slack.com/api/") is slacks
 

@@ -23,13 +23,24 @@ from tests.warm import Warm
 SOURCES = Path(__file__).parents[3] / "agent" / "surfaces" / "slack"
 # the scope under which Slack lets a bot call each method
 NEEDS = {
-    "chat_postMessage": "chat:write", "chat_update": "chat:write", "chat_postEphemeral": "chat:write",
-    "conversations_replies": "channels:history", "conversations_history": "channels:history",
-    "assistant_threads_setStatus": "assistant:write", "usergroups_users_list": "usergroups:read",
-    "views_open": "", "auth_test": "", "apps_connections_open": "", "chat_getPermalink": "",
-}  # fmt: skip
-DELIVERED_BY = {"app_mention": "app_mentions:read", "message.channels": "channels:history",
-                "message.groups": "groups:history", "message.im": "im:history"}  # fmt: skip
+    "chat_postMessage": "chat:write",
+    "chat_update": "chat:write",
+    "chat_postEphemeral": "chat:write",
+    "conversations_replies": "channels:history",
+    "conversations_history": "channels:history",
+    "assistant_threads_setStatus": "assistant:write",
+    "usergroups_users_list": "usergroups:read",
+    "views_open": "",
+    "auth_test": "",
+    "apps_connections_open": "",
+    "chat_getPermalink": "",
+}
+DELIVERED_BY = {
+    "app_mention": "app_mentions:read",
+    "message.channels": "channels:history",
+    "message.groups": "groups:history",
+    "message.im": "im:history",
+}
 
 
 def called() -> set[str]:
@@ -37,7 +48,10 @@ def called() -> set[str]:
     names = set()
     for path in SOURCES.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Attribute) and (node.attr in NEEDS or node.attr.startswith(("chat_", "users_", "files_", "conversations_", "reactions_"))):  # fmt: skip
+            if isinstance(node, ast.Attribute) and (
+                node.attr in NEEDS
+                or node.attr.startswith(("chat_", "users_", "files_", "conversations_", "reactions_"))
+            ):
                 names.add(node.attr)
     return names
 
@@ -61,15 +75,28 @@ def test_the_manifest_keeps_to_slacks_limits() -> None:
         assert "assistant_view" not in features
         assert features["app_home"]["messages_tab_enabled"]
         assert settings["socket_mode_enabled"] is (mode == "socket")
-        addresses = [features["slash_commands"][0].get("url"), settings["interactivity"].get("request_url"),
-                     settings["event_subscriptions"].get("request_url")]  # fmt: skip
+        addresses = [
+            features["slash_commands"][0].get("url"),
+            settings["interactivity"].get("request_url"),
+            settings["event_subscriptions"].get("request_url"),
+        ]
         assert set(addresses) == {url or None}
 
 
 def test_the_command_line_prints_it(warm: Warm, tmp_path: Path) -> None:
     made = warm.stanch("--data", tmp_path / "data", "slack", "manifest")
     assert made.json["settings"]["socket_mode_enabled"] is True
-    as_yaml = warm.stanch("--data", tmp_path / "data", "slack", "manifest", "--yaml", "--mode", "http", "--url", "https://s.example/slack/events")  # fmt: skip
+    as_yaml = warm.stanch(
+        "--data",
+        tmp_path / "data",
+        "slack",
+        "manifest",
+        "--yaml",
+        "--mode",
+        "http",
+        "--url",
+        "https://s.example/slack/events",
+    )
     assert yaml.safe_load(as_yaml.out)["settings"]["interactivity"]["request_url"] == "https://s.example/slack/events"
     refused = warm.stanch("--data", tmp_path / "data", "slack", "manifest", "--mode", "http")
     assert refused.code == 2

@@ -80,8 +80,13 @@ async def test_a_process_that_died_between_posting_and_keeping_does_not_post_aga
 
 @pytest.mark.parametrize(
     ("error", "says"),
-    [("channel_not_found", "Invite the app"), ("not_in_channel", "/invite"), ("invalid_auth", "STANCH_SLACK_BOT_TOKEN"), ("missing_scope", "slack manifest")],
-)  # fmt: skip
+    [
+        ("channel_not_found", "Invite the app"),
+        ("not_in_channel", "/invite"),
+        ("invalid_auth", "STANCH_SLACK_BOT_TOKEN"),
+        ("missing_scope", "slack manifest"),
+    ],
+)
 async def test_what_a_person_has_to_mend_is_said_and_mended_it_works(tmp_path: Path, error: str, says: str) -> None:
     async with played(tmp_path) as play:
         play.slack.trouble = Trouble(error=error)

@@ -46,7 +46,15 @@ async def test_the_founding_incident_message_by_message(tmp_path: Path) -> None:
         assert "thread_ts" not in root
         assert {m["thread_ts"] for m in (plan, finding, card)} == {root["ts"]}
         assert root["text"] == "⏳ ForecastLatencyHigh demand-forecast (eu-1): awaiting approval, since 15:38 UTC"
-        for part in ("Awaiting approval", "eu-1 / ml / demand-forecast, production", "15:38 UTC", "critical", "ml-platform", "forecast-latency-high", "no model cost"):  # fmt: skip
+        for part in (
+            "Awaiting approval",
+            "eu-1 / ml / demand-forecast, production",
+            "15:38 UTC",
+            "critical",
+            "ml-platform",
+            "forecast-latency-high",
+            "no model cost",
+        ):
             assert part in said(root["blocks"])
         assert [p for b in root["blocks"] for p in _walk(b) if p.get("type") == "usergroup"] == [
             {"type": "usergroup", "usergroup_id": "S0ONCALL"}
@@ -61,7 +69,16 @@ async def test_the_founding_incident_message_by_message(tmp_path: Path) -> None:
         assert "Ruled out" in said(finding["blocks"])
         assert card["text"] == "Approve? forecast-server replicas 3→5, undoable, until 16:47 UTC"
         before_the_buttons = said(card["blocks"][: [b["type"] for b in card["blocks"]].index("actions")])
-        for part in ("eu-1/ml/forecast-server", "Cluster", "eu-1", "replicas", "reversible", "Undo", "inventory-planner, web", "on-call"):  # fmt: skip
+        for part in (
+            "eu-1/ml/forecast-server",
+            "Cluster",
+            "eu-1",
+            "replicas",
+            "reversible",
+            "Undo",
+            "inventory-planner, web",
+            "on-call",
+        ):
             assert part in before_the_buttons
         for part in ("kubectl --context eu-1", "dry run", "held for 120 s", "answered traffic stays at least 70%"):
             assert part.lower() in said(card["blocks"]).replace("2 min", "120 s").lower()

@@ -48,11 +48,38 @@ ROOT = Path(__file__).parents[3]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "X")
 OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("POST", "/slack/events")}
 ODD_PATHS = (
-    "/", "/unknown", "//metrics", "/metrics/", "/metrics//", "/./metrics", "/healthz/../metrics", "/METRICS", "/%6Detrics",
-    "/metrics%00", "/metrics%2f", "/docs/", "/docs/oauth2-redirect", "/redoc", "/openapi.json/", "/healthz/", "//healthz",
-    "/readyz/x", "/v1", "/v1/", "/v1/webhooks", "/v1/webhooks/", "/v1/webhooks/nobody", "/v1/webhooks/alertmanager/",
-    "/v1%2Fwebhooks%2Falertmanager", "/slack", "/slack/events/", "/-", "/static/x", "/metrics;x=1", "/healthz;/metrics",
-)  # fmt: skip
+    "/",
+    "/unknown",
+    "//metrics",
+    "/metrics/",
+    "/metrics//",
+    "/./metrics",
+    "/healthz/../metrics",
+    "/METRICS",
+    "/%6Detrics",
+    "/metrics%00",
+    "/metrics%2f",
+    "/docs/",
+    "/docs/oauth2-redirect",
+    "/redoc",
+    "/openapi.json/",
+    "/healthz/",
+    "//healthz",
+    "/readyz/x",
+    "/v1",
+    "/v1/",
+    "/v1/webhooks",
+    "/v1/webhooks/",
+    "/v1/webhooks/nobody",
+    "/v1/webhooks/alertmanager/",
+    "/v1%2Fwebhooks%2Falertmanager",
+    "/slack",
+    "/slack/events/",
+    "/-",
+    "/static/x",
+    "/metrics;x=1",
+    "/healthz;/metrics",
+)
 
 
 async def hears(request: Request) -> PlainTextResponse:
@@ -216,9 +243,14 @@ async def test_a_signature_opens_its_own_source_alone(place: Place) -> None:
     body = json.dumps(EVENT | notification(alert(), version="1")).encode()
     of_grafana, of_events = {grafana.HEADER: hex_hmac(GRAFANA_SECRET, body)}, standard(body)
     crossed = [
-        (AM, of_grafana), (AM, of_events), (EVENTS, of_grafana), (GRAFANA, of_events), (EVENTS, standard(body, secret="whsec_Z3JhZmFuYS1zZWNyZXQ=")),
-        (GRAFANA, {grafana.HEADER: of_events["webhook-signature"]}), (EVENTS, {**of_events, "webhook-signature": hex_hmac(GRAFANA_SECRET, body)}),
-    ]  # fmt: skip
+        (AM, of_grafana),
+        (AM, of_events),
+        (EVENTS, of_grafana),
+        (GRAFANA, of_events),
+        (EVENTS, standard(body, secret="whsec_Z3JhZmFuYS1zZWNyZXQ=")),
+        (GRAFANA, {grafana.HEADER: of_events["webhook-signature"]}),
+        (EVENTS, {**of_events, "webhook-signature": hex_hmac(GRAFANA_SECRET, body)}),
+    ]
     for path, headers in crossed:
         is_problem(await place.nobody.post(path, content=body, headers=JSON | headers), 401)
     assert await place.half.entries() == []
@@ -266,9 +298,13 @@ async def test_a_third_source_is_held_against_its_own_secret_and_its_body_is_bou
 # -- scopes -----------------------------------------------------------------------------------------------------------
 
 OPENS = {
-    "alerts": {AM, GRAFANA}, "events": {EVENTS}, "metrics": {"/metrics"}, "docs": {"/docs", "/openapi.json"},
-    "alerts+metrics": {AM, GRAFANA, "/metrics"}, "all": {AM, GRAFANA, EVENTS, "/metrics", "/docs", "/openapi.json"},
-}  # fmt: skip
+    "alerts": {AM, GRAFANA},
+    "events": {EVENTS},
+    "metrics": {"/metrics"},
+    "docs": {"/docs", "/openapi.json"},
+    "alerts+metrics": {AM, GRAFANA, "/metrics"},
+    "all": {AM, GRAFANA, EVENTS, "/metrics", "/docs", "/openapi.json"},
+}
 
 
 @pytest.mark.parametrize("scope", OPENS)

@@ -30,15 +30,20 @@ from tests.surfaces.webhook.conftest import (
 )
 
 CALM = settings(
-    max_examples=100, derandomize=True, deadline=None, database=None, phases=[Phase.explicit, Phase.generate],
+    max_examples=100,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
-)  # fmt: skip
+)
 CREDENTIALS = {"Authorization": f"Bearer {TOKEN}"}
 TEXT = st.text(st.characters(codec=None), max_size=12)
 JSONS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4), max_leaves=12,
-)  # fmt: skip
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=12,
+)
 FIELDS = ["labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint", "status", "more"]
 AROUND = ["version", "groupKey", "receiver", "status", "alerts", "truncatedAlerts", "groupLabels"]
 ATTRIBUTES = ["specversion", "id", "source", "type", "time", "subject", "data", "data_base64"]
@@ -71,7 +76,7 @@ async def test_any_bytes_and_any_json_get_an_answer(place: Place, raw: bytes, da
 @given(
     fields=st.dictionaries(st.sampled_from(FIELDS), JSONS, max_size=5),
     around=st.dictionaries(st.sampled_from(AROUND), JSONS, max_size=3),
-)  # fmt: skip
+)
 async def test_alerts_with_anything_in_any_field_get_an_answer(
     place: Place, fields: dict[str, Any], around: dict[str, Any]
 ) -> None:

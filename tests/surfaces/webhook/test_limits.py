@@ -164,7 +164,7 @@ ANSWERS = {
     "400": b"NO HTTP AT ALL\r\n\r\n",
     "408": b"GET",
     "500": b"POST /fails HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("status", ANSWERS)

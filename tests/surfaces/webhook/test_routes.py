@@ -123,14 +123,16 @@ async def test_what_only_calls_itself_ours_is_an_alert_like_any_other(place: Pla
     """No seal, another's seal, a seal for another incident, under another name, or saying something else."""
     genuine = called(place)
     forged = [
-        alert("StanchNeedsPerson"), alert("StanchDown"), alert("Any", labels={"alertname": "Any", "source": "stanch"}),
+        alert("StanchNeedsPerson"),
+        alert("StanchDown"),
+        alert("Any", labels={"alertname": "Any", "source": "stanch"}),
         {**genuine, "annotations": {**genuine["annotations"], "stanch_seal": "0" * 64}},
         {**genuine, "annotations": {**genuine["annotations"], "stanch_seal": "\xe9"}},
         {**genuine, "annotations": {**genuine["annotations"], "summary": "nothing to see"}},
         called(place, "inc-1") | {"labels": {**genuine["labels"], "incident": "inc-2"}},
         called(place, "inc-1") | {"labels": {**genuine["labels"], "alertname": "DiskFull"}},
         called(place, "inc-1") | {"labels": {**genuine["labels"], "source": "else"}},
-    ]  # fmt: skip
+    ]
     for n, one in enumerate(forged):
         answer = await place.http.post(AM, json=notification({**one, "fingerprint": f"f{n}"}))
         assert (answer.status_code, answer.json()["alerts"]) == (202, 1), one
@@ -334,10 +336,23 @@ def basic(password: str, user: str = "alertmanager") -> str:
 
 
 REFUSED = [
-    "", "Bearer", "Bearer ", "Bearer wrong", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"bearer{TOKEN}", TOKEN,
-    "Basic", "Basic !!!", basic("wrong"), basic("", TOKEN), "Basic " + base64.b64encode(TOKEN.encode()).decode(),
-    f"Digest {TOKEN}", "Bearer \xe9", f"Bearer {TOKEN},{OLDER}",
-]  # fmt: skip
+    "",
+    "Bearer",
+    "Bearer ",
+    "Bearer wrong",
+    f"Bearer {TOKEN}x",
+    f"Bearer {TOKEN[:-1]}",
+    f"bearer{TOKEN}",
+    TOKEN,
+    "Basic",
+    "Basic !!!",
+    basic("wrong"),
+    basic("", TOKEN),
+    "Basic " + base64.b64encode(TOKEN.encode()).decode(),
+    f"Digest {TOKEN}",
+    "Bearer \xe9",
+    f"Bearer {TOKEN},{OLDER}",
+]
 
 
 async def test_every_route_but_two_is_closed_without_credentials(place: Place) -> None:

@@ -68,9 +68,13 @@ def standard(body: bytes, name: str = "msg_1", at: float | None = None, secret: 
 
 
 EVENT = {
-    "specversion": "1.0", "id": "e-1", "source": "ci/web", "type": "com.acme.deployment.finished", "time": AT,
+    "specversion": "1.0",
+    "id": "e-1",
+    "source": "ci/web",
+    "type": "com.acme.deployment.finished",
+    "time": AT,
     "data": {"service": "web", "cluster": "eu-1", "version": "v2", "by": "ana", "link": "https://ci.example/1"},
-}  # fmt: skip
+}
 
 
 async def test_a_signed_event_needs_no_token_and_holds_five_minutes(place: Place) -> None:
@@ -81,11 +85,16 @@ async def test_a_signed_event_needs_no_token_and_holds_five_minutes(place: Place
     replay = await place.nobody.post(EVENTS, content=body, headers=kind | rotated)
     assert (replay.status_code, replay.json()["duplicate"]) == (200, True)
     refused = [
-        standard(body, at=time.time() - 301), standard(body, at=time.time() + 301), standard(b"other"),
-        standard(body, secret="whsec_AAAA"), {**fresh, "webhook-id": "other"}, {**fresh, "webhook-timestamp": "soon"},
-        {**fresh, "webhook-signature": ""}, {**fresh, "webhook-signature": "v1,é"},
+        standard(body, at=time.time() - 301),
+        standard(body, at=time.time() + 301),
+        standard(b"other"),
+        standard(body, secret="whsec_AAAA"),
+        {**fresh, "webhook-id": "other"},
+        {**fresh, "webhook-timestamp": "soon"},
+        {**fresh, "webhook-signature": ""},
+        {**fresh, "webhook-signature": "v1,é"},
         {"webhook-signature": fresh["webhook-signature"]},
-    ]  # fmt: skip
+    ]
     for headers in refused:
         raw = {name: value.encode("latin-1") for name, value in (kind | headers).items()}
         is_problem(await place.nobody.post(EVENTS, content=body, headers=raw), 401)
@@ -109,12 +118,18 @@ async def test_an_event_in_either_mode_is_the_same_change(place: Place) -> None:
 @pytest.mark.parametrize(
     ("type_", "kind"),
     [
-        ("dev.cdevents.service.upgraded.0.2.0", "deployment"), ("stanch.rollback", "deployment"),
-        ("mlops.model.promoted", "model_promotion"), ("mlflow.model_version_alias.created", "model_promotion"),
-        ("evidently.drift.detected", "data"), ("airflow.dataset.updated", "data"), ("flags.changed", "config"),
-        ("hpa.scaled", "scaling"), ("ops.restarted", "restart"), ("something.else", "other"),
+        ("dev.cdevents.service.upgraded.0.2.0", "deployment"),
+        ("stanch.rollback", "deployment"),
+        ("mlops.model.promoted", "model_promotion"),
+        ("mlflow.model_version_alias.created", "model_promotion"),
+        ("evidently.drift.detected", "data"),
+        ("airflow.dataset.updated", "data"),
+        ("flags.changed", "config"),
+        ("hpa.scaled", "scaling"),
+        ("ops.restarted", "restart"),
+        ("something.else", "other"),
     ],
-)  # fmt: skip
+)
 async def test_the_type_says_what_kind_of_change_it_is(type_: str, kind: str, place: Place) -> None:
     assert (await place.http.post(EVENTS, json=EVENT | {"type": type_})).status_code == 202
     assert (await place.half.entries())[0].changes[0].kind == kind
@@ -140,10 +155,16 @@ async def test_an_event_whose_alert_cannot_be_read_is_a_change_and_kept_for_a_pe
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ([], "no CloudEvent"), (7, "no CloudEvent"), ({}, "specversion"), (EVENT | {"specversion": "0.3"}, "specversion"),
-        (EVENT | {"id": ""}, "id"), (EVENT | {"type": 7}, "type"), (EVENT | {"time": 7}, "time"),
-        (EVENT | {"time": "0001-01-01T00:00:00+14:00"}, "years"), (EVENT | {"data_base64": "!"}, "data_base64"),
+        ([], "no CloudEvent"),
+        (7, "no CloudEvent"),
+        ({}, "specversion"),
+        (EVENT | {"specversion": "0.3"}, "specversion"),
+        (EVENT | {"id": ""}, "id"),
+        (EVENT | {"type": 7}, "type"),
+        (EVENT | {"time": 7}, "time"),
+        (EVENT | {"time": "0001-01-01T00:00:00+14:00"}, "years"),
+        (EVENT | {"data_base64": "!"}, "data_base64"),
     ],
-)  # fmt: skip
+)
 async def test_what_is_no_event_is_refused_with_what_to_mend(body: Any, says: str, place: Place) -> None:
     assert says in is_problem(await place.http.post(EVENTS, json=body), 400)

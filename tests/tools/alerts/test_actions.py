@@ -31,10 +31,14 @@ async def alertmanager(free_port: Callable[[], int], tmp_path: Path) -> AsyncIte
     (tmp_path / "alertmanager.yml").write_text("route: {receiver: none}\nreceivers: [{name: none}]\n")
     url = f"http://127.0.0.1:{free_port()}"
     process = await asyncio.create_subprocess_exec(
-        program, f"--config.file={tmp_path}/alertmanager.yml", f"--storage.path={tmp_path}/data",
-        f"--web.listen-address={url.removeprefix('http://')}", "--cluster.listen-address=",
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
+        program,
+        f"--config.file={tmp_path}/alertmanager.yml",
+        f"--storage.path={tmp_path}/data",
+        f"--web.listen-address={url.removeprefix('http://')}",
+        "--cluster.listen-address=",
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
     place = backend("alertmanager", url)
     try:
         await _ready(place.http)

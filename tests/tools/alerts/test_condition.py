@@ -69,23 +69,45 @@ QUEUE = series("queue_age", 5, namespace="shop", service="web")
         pytest.param("queue_age > 120", [], None, id="absent"),
         pytest.param("queue_age > 120", [series("queue_age", float("nan"), **WEB)], None, id="NaN"),
         pytest.param("queue_age > 120", [series("queue_age", 5, 240, **WEB)], None, id="stale"),
-        pytest.param("queue_age > 120", [series("queue_age", 5, namespace="shop", service="mail")], None, id="another's"),
         pytest.param(
-            "queue_age > 120", [QUEUE, series("queue_age", 500, namespace="shop", service="mail")], 0, id="another fires"
+            "queue_age > 120", [series("queue_age", 5, namespace="shop", service="mail")], None, id="another's"
         ),
-        pytest.param(SHARE, [counter("requests_total", 9, code="200", **WEB), counter("requests_total", 3, code="500", **WEB)], 1, id="share fires"),
+        pytest.param(
+            "queue_age > 120",
+            [QUEUE, series("queue_age", 500, namespace="shop", service="mail")],
+            0,
+            id="another fires",
+        ),
+        pytest.param(
+            SHARE,
+            [counter("requests_total", 9, code="200", **WEB), counter("requests_total", 3, code="500", **WEB)],
+            1,
+            id="share fires",
+        ),
         pytest.param(SHARE, [counter("requests_total", 9, code="200", **WEB)], 0, id="no failures are counted at all"),
-        pytest.param(SHARE, [counter("requests_total", 0, code="200", **WEB), counter("requests_total", 0, code="500", **WEB)], None, id="no traffic"),
+        pytest.param(
+            SHARE,
+            [counter("requests_total", 0, code="200", **WEB), counter("requests_total", 0, code="500", **WEB)],
+            None,
+            id="no traffic",
+        ),
         pytest.param(SHARE, [counter("requests_total", 9, 200, code="200", **WEB)], None, id="the target died"),
-        pytest.param(SHARE, [counter("requests_total", 0, code="200", **WEB)], None, id="no failures among no requests"),
+        pytest.param(
+            SHARE, [counter("requests_total", 0, code="200", **WEB)], None, id="no failures among no requests"
+        ),
         pytest.param("used / allowed > 0.9", [series("used", 5, **WEB)], None, id="the other side of a join is gone"),
         pytest.param("absent(queue_age)", [], 1, id="still absent"),
         pytest.param("absent(queue_age)", [QUEUE], 0, id="it is back"),
-        pytest.param("count(up == 0) > 1", [series("up", 1, instance="a"), series("up", 1, instance="b")], 0, id="a filter inside"),
+        pytest.param(
+            "count(up == 0) > 1",
+            [series("up", 1, instance="a"), series("up", 1, instance="b")],
+            0,
+            id="a filter inside",
+        ),
         pytest.param("queue_age > 120 unless on () maintenance == 1", [QUEUE], 0, id="unless needs no right side"),
         pytest.param("queue_age > 120 and on () open == 1", [QUEUE], None, id="a condition that vanished"),
     ],
-)  # fmt: skip
+)
 async def test_a_rule_is_over_only_with_data_that_says_so(expr: str, given: list[Series], count: int | None) -> None:
     answer = await asked(here(*given), expr, WEB)
     assert firing(answer) == count
@@ -111,9 +133,12 @@ async def test_pods_change_and_the_workload_stays() -> None:
         ({"job": "web", "instance": "10.0.0.3:8080"}, {"job": "web"}),
         ({"job": "node-exporter", "instance": "10.0.0.3:9100"}, {"job": "node-exporter", "instance": "10.0.0.3:9100"}),
         ({"job": "x", "instance": "a", "mountpoint": "/"}, {"job": "x", "instance": "a", "mountpoint": "/"}),
-        ({"service": "web", "image": "web:2", "container_id": "c1", "team": "shop"}, {"service": "web", "team": "shop"}),
+        (
+            {"service": "web", "image": "web:2", "container_id": "c1", "team": "shop"},
+            {"service": "web", "team": "shop"},
+        ),
     ],
-)  # fmt: skip
+)
 def test_labels_of_members_and_versions_are_left_out(labels: dict[str, str], kept: dict[str, str]) -> None:
     assert subject_labels(labels)[0] == kept
 

@@ -111,3 +111,10 @@ def test_modules_and_functions_stay_short(path: Path) -> None:
 def test_one_module_reads_the_environment() -> None:
     readers = {str(p.relative_to(ROOT)) for p in MODULES if re.search(r"os\.(environ|getenv)", p.read_text())}
     assert readers <= MAY_READ_ENVIRONMENT
+
+
+def test_one_alert_is_followed_through_files_that_exist() -> None:
+    told = (ROOT / "CONTRIBUTING.md").read_text().split("## Follow one alert")[1].split("\n## ")[0]
+    followed = re.findall(r"^\d+\. `(agent/[^`]+)`", told, re.M)
+    assert 20 <= len(followed) <= 25
+    assert [path for path in followed if not (ROOT / path).is_file()] == []

@@ -208,4 +208,4 @@ def readme_row() -> str:
     by_url = ",".join(kind.kind.upper() for kind in BACKENDS if kind.address == "url")
     others = [f"`{kind.variable}`" for kind in BACKENDS if kind.address != "url"]
     variables = ", ".join([f"`STANCH_{{{by_url}}}_URL`", "`…_TOKEN`", *others])
-    return f"| backends | {variables} | `backends: {{prometheus: [{{url, public_url, match, token_env}}]}}` |"
+    return f"| backends | {variables} | `backends: {{prometheus: [{{url, public_url, match, token_env, token_file, headers, "

@@ -35,7 +35,7 @@ class Ended:
         """What a person would compare: the cause, what was proposed and done, how it ended."""
         d = self.incident_view
         assert d.cause is not None
-        proposal = {k: (d.proposal or {}).get(k) for k in ("action", "arguments", "target", "command")}
+        proposal = {k: getattr(d.proposal, k, None) for k in ("action", "arguments", "target", "command")}
         return {
             "cause": (d.cause.component, d.cause.fault),
             "proposal": proposal,

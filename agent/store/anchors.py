@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 from agent.clock import iso, parse_time
@@ -27,6 +28,7 @@ from tools.context import Json
 FILE = "anchors.log"
 DAY = timedelta(days=1)
 log = logging.getLogger("stanch.anchors")
+UNREADABLE = "cannot be read"
 _KEYED = re.compile(rb'(\{.*),"mac":"([0-9a-f]{64})"\}')
 
 
@@ -79,16 +81,21 @@ class Reading:
     _number: int = 0
     _digest: hashlib._Hash = field(default_factory=hashlib.sha256)
     _old: list[Line] = field(default_factory=list)  # unkeyed, as Stanch wrote them once; nobody vouches for them yet
-    _before: bytes = b""
+    _torn: list[bytes] = field(default_factory=list)  # of the last lines those that no line behind them vouches for
 
     def on(self) -> None:
         """Read what was added since. A last line without an end is left for the next time."""
         for line in anchor_file.lines_from(self.path, self.offset):
             self._number += 1
             self._line(line[:-1])
-            self._before = line[:-1]
             self._digest.update(line)
             self.offset += len(line)
+
+    def torn(self, fragment: bytes) -> bytes:
+        """What crashes have left at the end: the fragment, and before it lines that begin as ours and go no further, since
+        one that was to vouch for a fragment may have been cut itself."""
+        begun = reversed(list(takewhile(lambda raw: raw.startswith(b"{"), reversed(self._torn))))
+        return b"\n".join([*begun, *([fragment] if fragment else [])])
 
     def accepting(self, how: str, fragment: bytes) -> dict[str, Json]:
         """The body of the line that vouches for everything in the file up to now, a fragment at its end included."""
@@ -99,14 +106,19 @@ class Reading:
     def _line(self, raw: bytes) -> None:
         body = self._genuine(raw)
         if body is None:
-            self.wrong.append(Wrong(self.path, self._number, self._why(raw)))
+            why = self._why(raw)
+            self.wrong.append(Wrong(self.path, self._number, why))
+            self._torn = [*self._torn, raw] if why == UNREADABLE else []
             return
+        torn, self._torn = self._torn, []
         self.founded = self.founded or "founded" in body
         if (accepts := body.get("accepts")) is not None:
             self._accept(accepts)
             return
-        if self.wrong and self.wrong[-1].number == self._number - 1 and body.get("cut") == _sha(self._before):
-            self.wrong.pop()
+        for count in range(1, len(torn) + 1 if "cut" in body else 1):
+            if body["cut"] == _sha(b"\n".join(torn[-count:])):
+                del self.wrong[-count:]
+                break
         if "incident" in body:
             self.take(_line(body))
 
@@ -123,7 +135,7 @@ class Reading:
         try:
             self._old.append(_line(json.loads(raw)))
         except (ValueError, KeyError, TypeError):
-            return "cannot be read"
+            return UNREADABLE
         return "is not keyed"
 
     def _accept(self, said: Mapping[str, Json]) -> None:
@@ -158,8 +170,8 @@ class Anchors:
         if not lines:
             return
         bodies = [_body(line) for line in lines]
-        for path in self.paths:
-            self._write(path, partial(self._lines, bodies), sync)
+        for path, reading in zip(self.paths, self._readings, strict=True):
+            self._write(path, partial(self._lines, bodies, reading), sync)
         for body in bodies if self._to_log else ():
             log.info("anchor", extra={"anchor": _keyed(self._key, body)[:-1].decode()})
 
@@ -178,8 +190,8 @@ class Anchors:
 
     def found(self) -> None:
         """Say in every file that lines are kept in it from now on. One that is gone later is missed."""
-        for path in self.paths:
-            self._write(path, partial(self._lines, [{"founded": True}]), sync=True)
+        for path, reading in zip(self.paths, self._readings, strict=True):
+            self._write(path, partial(self._lines, [{"founded": True}], reading), sync=True)
 
     def even(self) -> None:
         """Give each file the lines that only another one has: a place that was configured later starts with all of them."""
@@ -196,11 +208,13 @@ class Anchors:
             ]
             first = [{"founded": True}] if not reading.founded and any(one.founded for one in readings) else []
             if first or lacking:
-                self._write(reading.path, partial(self._lines, [*first, *lacking]), sync=True)
+                self._write(reading.path, partial(self._lines, [*first, *lacking], reading), sync=True)
 
-    def _lines(self, bodies: Sequence[Mapping[str, Json]], fragment: bytes) -> bytes:
+    def _lines(self, bodies: Sequence[Mapping[str, Json]], reading: Reading, fragment: bytes) -> bytes:
+        reading.on()  # what came meanwhile: now nobody else writes
         first, *rest = bodies
-        cut = {"cut": _sha(fragment)} if fragment else {}
+        torn = reading.torn(fragment)
+        cut = {"cut": _sha(torn)} if torn else {}
         return b"".join(_keyed(self._key, body) for body in ({**first, **cut}, *rest))
 
     def _write(self, path: Path, lines: Callable[[bytes], bytes], sync: bool) -> None:

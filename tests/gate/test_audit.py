@@ -136,6 +136,18 @@ async def test_a_line_of_the_anchors_that_a_crash_cut_is_passed_over_and_the_nex
     assert await audit.verify(await reopened(scene)) == []
 
 
+@pytest.mark.parametrize("left", [0, 30], ids=["nothing of it is left", "half of it is left"])
+async def test_a_line_of_the_anchors_that_vouches_for_a_cut_one_may_be_cut_itself(scene: Scene, left: int) -> None:
+    """The power failed, came back, and failed again before the next line was on disk."""
+    path = scene.db.folder / anchors.FILE
+    path.write_bytes(_cut_line(path.read_bytes()) + b"\n" + path.read_bytes().splitlines()[-1][:left])
+    for _ in range(2):
+        scene.db = await reopened(scene)
+        async with scene.db.write() as tx:
+            await timeline.append(tx, "inc", PlainNote(text="it goes on"), "stanch", NOON)
+        assert await audit.verify(await reopened(scene)) == []
+
+
 @pytest.mark.parametrize(
     ("line", "what"),
     [

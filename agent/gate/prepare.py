@@ -176,7 +176,7 @@ class Preparation:
 
 
 async def enter(tx: Transaction, prepared: Prepared, now: datetime, key: str, run: int | None) -> None:
-    """A prepared proposal into the docket and, with its verdict, onto the timeline."""
+    """A prepared proposal into the store and, with its verdict, onto the timeline."""
     proposal, incident = prepared.proposal, prepared.proposal.incident
     await proposal_store.add(tx, proposal)
     sealed, verdict = ProposalSealed.from_json(proposal.to_json()), _verdict(proposal, prepared.ruling)

@@ -1,4 +1,4 @@
-"""The docket: proposals as the store keeps them, and the one way their state changes."""
+"""The proposal store: proposals as the store keeps them, and the one way their state changes."""
 
 from __future__ import annotations
 

@@ -42,20 +42,20 @@ async def first_difference(tx: Transaction, incident: str) -> tuple[int, str] | 
     """The first difference between one incident's verified timeline and the tables that the gate decides by."""
     try:
         events = await timeline.events(tx, incident)
-        docket = await _rows(tx, proposals, proposals.c.incident == incident)
-        of_docket = select(proposals.c.id).where(proposals.c.incident == incident)
-        executor = await _rows(tx, executions, executions.c.proposal.in_(of_docket))
+        proposal_rows = await _rows(tx, proposals, proposals.c.incident == incident)
+        of_proposals = select(proposals.c.id).where(proposals.c.incident == incident)
+        execution_rows = await _rows(tx, executions, executions.c.proposal.in_(of_proposals))
         checks = [
-            *_proposals(events, docket, executor),
-            *_decisions(events, await _rows(tx, decisions, decisions.c.proposal.in_(of_docket))),
-            *_executions(tx, events, executor),
-            *_targets(executor, docket),
+            *_proposals(events, proposal_rows, execution_rows),
+            *_decisions(events, await _rows(tx, decisions, decisions.c.proposal.in_(of_proposals))),
+            *_executions(tx, events, execution_rows),
+            *_targets(execution_rows, proposal_rows),
             *_evidence(events, await _rows(tx, evidence, evidence.c.incident == incident)),
             *_incident(incident, events, await _rows(tx, incident_rows, incident_rows.c.id == incident)),
             *_keys(await _rows(tx, event_rows, event_rows.c.incident == incident)),
             *(
-                (0, f"the executor counts {row['proposal']} to {row['incident']}")
-                for row in executor
+                (0, f"the table of executions counts {row['proposal']} to {row['incident']}")
+                for row in execution_rows
                 if row["incident"] != incident
             ),
         ]
@@ -68,16 +68,16 @@ async def _rows(tx: Transaction, table: Any, where: Any) -> list[dict[str, Any]]
     return [dict(row) for row in (await tx.execute(select(table).where(where))).mappings()]
 
 
-def _proposals(events: list[Event], rows: list[dict[str, Any]], executor: list[dict[str, Any]]) -> Found:
+def _proposals(events: list[Event], rows: list[dict[str, Any]], execution_rows: list[dict[str, Any]]) -> Found:
     known = {event.payload.id: event for event in events_of(events, ProposalSealed)}
     held = {row["id"]: row for row in rows}
-    claimed = {row["proposal"] for row in executor if row["intent_at"] is None and row["outcome"] is None}
+    claimed = {row["proposal"] for row in execution_rows if row["intent_at"] is None and row["outcome"] is None}
     for name, event in known.items():
         row = held.get(name)
         if row is None:
-            yield event.n, f"proposal {name} is missing from the docket"
+            yield event.n, f"proposal {name} is missing from the table of proposals"
         elif row["digest"] != event.payload.digest or digest_of(row["sealed"]) != row["digest"]:
-            yield event.n, f"proposal {name} in the docket is not what was sealed"
+            yield event.n, f"proposal {name} in the table is not what was sealed"
         else:
             yield from _standing(row, events, name in claimed)
     yield from ((0, f"proposal {name} is on no timeline") for name in held if name not in known)
@@ -88,13 +88,16 @@ def _standing(row: dict[str, Any], events: list[Event], claimed: bool) -> Found:
     name, sealed = row["id"], row["sealed"]
     told = audited_states.of_proposal(name, events, claimed)
     if row["state"] not in told:
-        yield 0, f"the docket says that {name} is {row['state']}, its timeline says {' or '.join(sorted(told))}"
+        yield (
+            0,
+            f"the table of proposals says that {name} is {row['state']}, its timeline says {' or '.join(sorted(told))}",
+        )
     if row["n"] != sealed["n"]:
-        yield 0, f"the number of {name} was changed in the docket"
+        yield 0, f"the number of {name} was changed in the table"
     created, within = parse_time(str(sealed["created_at"])), timedelta(seconds=float(sealed["execute_within_s"]))
     until = audited_states.execute_by(name, created, within, events)
     if row["execute_by"] is not None and (until is None or row["execute_by"] - until >= MILLISECOND):
-        yield 0, f"the docket gives {name} more time than its timeline"
+        yield 0, f"the table gives {name} more time than its timeline"
 
 
 def _decisions(events: list[Event], rows: list[dict[str, Any]]) -> Found:
@@ -123,19 +126,22 @@ def _executions(tx: Transaction, events: list[Event], rows: list[dict[str, Any]]
     for name, event in intents.items():
         row = held.get(name)
         if row is None or row["intent_at"] is None or row["key"] != event.payload.key:
-            yield event.n, f"the executor does not hold the intent of {name}"
+            yield event.n, f"the table of executions does not hold the intent of {name}"
         elif _differs(row["intent_at"], event.at) or _differs(row["claimed_at"], event.payload.claimed_at):
-            yield event.n, f"when {name} was started was changed in the executor"
+            yield event.n, f"when {name} was started was changed in the table of executions"
         elif row["action"] != event.payload.action:
-            yield event.n, f"what {name} does was changed in the executor"
+            yield event.n, f"what {name} does was changed in the table of executions"
     for name, row in held.items():
         told = outcomes.get(name)
         if row["intent_at"] is not None and name not in intents and not (told and told.payload.restored):
-            yield 0, f"the executor holds an intent of {name} that is on no timeline"
+            yield 0, f"the table of executions holds an intent of {name} that is on no timeline"
         if row["outcome"] is not None and (told is None or told.payload.outcome != row["outcome"]):
-            yield told.n if told else 0, f"the executor says {row['outcome']} of {name}, the timeline does not"
+            yield (
+                told.n if told else 0,
+                f"the table of executions says {row['outcome']} of {name}, the timeline does not",
+            )
         elif told is not None and row["outcome"] is None:
-            yield told.n, f"the executor does not hold the outcome of {name}"
+            yield told.n, f"the table of executions does not hold the outcome of {name}"
         elif told is not None:
             yield from _answered(tx, name, row, told)
 
@@ -143,11 +149,11 @@ def _executions(tx: Transaction, events: list[Event], rows: list[dict[str, Any]]
 def _answered(tx: Transaction, name: str, row: dict[str, Any], event: EventOf[OutcomeKnown]) -> Found:
     told = event.payload
     if (told.values or {}) != timeline.as_kept(tx, (row["receipt"] or {}).get("values", {})):
-        yield event.n, f"what the target answered to {name} was changed in the executor"
+        yield event.n, f"what the target answered to {name} was changed in the table of executions"
     elif timeline.as_kept(tx, {"why": row["why"]})["why"] != told.why:
-        yield event.n, f"why {name} ended as it did was changed in the executor"
+        yield event.n, f"why {name} ended as it did was changed in the table of executions"
     elif told.claimed_at and _differs(row["claimed_at"], parse_time(told.claimed_at)):
-        yield event.n, f"when {name} was claimed was changed in the executor"
+        yield event.n, f"when {name} was claimed was changed in the table of executions"
 
 
 def _differs(held: datetime | None, told: datetime | None) -> bool:
@@ -155,13 +161,13 @@ def _differs(held: datetime | None, told: datetime | None) -> bool:
     return told is not None and (held is None or abs(held - told) >= MILLISECOND)
 
 
-def _targets(rows: list[dict[str, Any]], docket: list[dict[str, Any]]) -> Found:
+def _targets(rows: list[dict[str, Any]], proposal_rows: list[dict[str, Any]]) -> Found:
     """A budget counts by target."""
-    held = {row["id"]: row for row in docket}
+    held = {row["id"]: row for row in proposal_rows}
     for row in rows:
         of = held[row["proposal"]]
         if row["target"] != str(from_sealed(of["sealed"], of["digest"], of["state"], "", None).target):
-            yield 0, f"the target of {row['proposal']} was changed in the executor"
+            yield 0, f"the target of {row['proposal']} was changed in the table of executions"
 
 
 def _incident(incident: str, events: list[Event], rows: list[dict[str, Any]]) -> Found:

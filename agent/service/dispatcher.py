@@ -1,4 +1,4 @@
-"""The watch: the always-on half of the service. It takes alerts in, runs incidents, and minds the clocks.
+"""The dispatcher: the always-on half of the service. It takes alerts in, runs incidents, and minds the clocks.
 
 Everything it does stands in the store: a row in the inbox, a wake that is due. A hint saves the wait for the next look,
 and nothing depends on one.

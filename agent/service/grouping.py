@@ -1,4 +1,4 @@
-"""The reception: alerts become incidents. Which one, why, and what attention it may take, in one transaction."""
+"""Grouping: alerts become incidents. Which one, why, and how urgent it is, in one transaction."""
 
 from __future__ import annotations
 

@@ -436,7 +436,7 @@ async def test_an_answer_that_was_changed_in_the_database_starts_no_undo(scene: 
     refused = await scene.executor.execute(undo.id, scene.run)
     assert (refused.outcome, refused.why) == (Outcome.NOT_DONE, "not started: it is not the undo that was approved")
     (found,) = await audit.verify(scene.db)
-    assert found.what == f"what the target answered to {proposal.id} was changed in the executor"
+    assert found.what == f"what the target answered to {proposal.id} was changed in the table of executions"
 
 
 async def test_an_undo_without_its_receipt_is_refused(scene: Scene) -> None:

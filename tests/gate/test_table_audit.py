@@ -73,27 +73,36 @@ async def test_an_approval_that_somebody_wrote_into_the_table_is_found(scene: Sc
         (delete(decisions), "event 3: ann's approve of inc-p1 is missing from the decisions"),
         (
             update(executions).values(outcome="NOT_DONE"),
-            "event 5: the executor says NOT_DONE of inc-p1, the timeline does not",
+            "event 5: the table of executions says NOT_DONE of inc-p1, the timeline does not",
         ),
-        (update(executions).values(key="another"), "event 4: the executor does not hold the intent of inc-p1"),
-        (update(executions).values(intent_at=None), "event 4: the executor does not hold the intent of inc-p1"),
-        (delete(executions), "event 4: the executor does not hold the intent of inc-p1"),
+        (
+            update(executions).values(key="another"),
+            "event 4: the table of executions does not hold the intent of inc-p1",
+        ),
+        (
+            update(executions).values(intent_at=None),
+            "event 4: the table of executions does not hold the intent of inc-p1",
+        ),
+        (delete(executions), "event 4: the table of executions does not hold the intent of inc-p1"),
         (update(bodies).values(body=zlib.compress(b'{"value": 2}')), "event 8: the body of E1 was changed"),
         (update(bodies).values(body=b"junk"), "event 8: the body of E1 was changed"),
         (delete(bodies), "event 8: the body of E1 is missing"),
         (
             update(proposals).where(proposals.c.id == "inc-p2").values(digest="0" * 64),
-            "event 6: proposal inc-p2 in the docket is not what was sealed",
+            "event 6: proposal inc-p2 in the table is not what was sealed",
         ),
         (
             update(proposals).where(proposals.c.id == "inc-p2").values(sealed={"id": "inc-p2"}),
-            "event 6: proposal inc-p2 in the docket is not what was sealed",
+            "event 6: proposal inc-p2 in the table is not what was sealed",
         ),
         (
             update(proposals).where(proposals.c.id == "inc-p2").values(sealed=type_coerce("{", SqlText)),
             "cannot be read any more",
         ),
-        (delete(proposals).where(proposals.c.id == "inc-p2"), "event 6: proposal inc-p2 is missing from the docket"),
+        (
+            delete(proposals).where(proposals.c.id == "inc-p2"),
+            "event 6: proposal inc-p2 is missing from the table of proposals",
+        ),
     ],
 )
 async def test_a_row_that_does_not_say_what_the_chain_says_is_named(scene: Scene, statement: Any, words: str) -> None:

@@ -1,4 +1,4 @@
-"""`stanch serve`: the always-on service. The webhooks, the watch and the surfaces, in one process over one data folder."""
+"""`stanch serve`: the always-on service. The webhooks, the dispatcher and the surfaces, in one process over one data folder."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ async def _warmed(app: App) -> None:
 
 
 def _server(api: FastAPI, limits: ServeSection) -> Server:
-    """A server that leaves signals to us: first the watch rests, then the door closes."""
+    """A server that leaves signals to us: first the dispatcher rests, then the webhooks close."""
     import uvicorn
 
     from agent.surfaces.webhook.limits import configured

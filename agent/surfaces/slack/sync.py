@@ -1,4 +1,4 @@
-"""The poster: makes each thread in Slack show what its timeline says. It compares, and posts or edits what differs.
+"""Keeps threads in step: makes each thread in Slack show what its timeline says. It compares, and posts or edits what differs.
 
 There is no outbox besides: what was sent is kept, what ought to be shown is a view of the store. So a restart, a Slack
 that was away and an edit that was overtaken all come right by comparing again.

@@ -1,4 +1,4 @@
-"""The door for machines: Alertmanager, Grafana and events come in over HTTP."""
+"""The webhook: Alertmanager, Grafana and events come in over HTTP."""
 
 from agent.surfaces.webhook.readiness import Readiness
 from agent.surfaces.webhook.routes import build

@@ -45,7 +45,7 @@ class Census(Protocol):
 
 
 class Behind(Protocol):
-    """What the door needs of the application (agent.api.App)."""
+    """What the routes need of the application (agent.api.App)."""
 
     @property
     def settings(self) -> Settings: ...

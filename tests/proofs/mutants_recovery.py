@@ -7,7 +7,7 @@ from tests.proofs.mutants import Mutant
 RECOVERY, VERIFICATION, SUCCESS = (
     "agent/gate/recovery.py",
     "agent/gate/verification.py",
-    "agent/graph/steps/success_test.py",
+    "agent/graph/steps/success.py",
 )
 CONDITION, BEFORE = "tools/alerts/condition.py", "tools/models/served_before.py"
 MODEL_ACTIONS, ALERT_ACTIONS, WORKLOAD_ACTIONS = (

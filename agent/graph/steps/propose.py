@@ -25,7 +25,7 @@ from agent.gate.proposal import WAITING, Proposal, ProposalState
 from agent.gate.verification import guard_value
 from agent.graph.run_context import Run, RunContext, subject
 from agent.graph.steps.look import look, recorded
-from agent.graph.steps.success_test import Yardstick
+from agent.graph.steps.success import Yardstick
 from agent.graph.steps.think import named_in, without_finding
 from agent.graph.waits import WaitsFor, Why
 from agent.reasoner.protocol import Call, Propose

@@ -27,14 +27,6 @@ MUTANTS = (
         TABLE,
     ),
     Mutant(
-        "an exporter is taken for its database",
-        "subject",
-        SUBJECTS,
-        "return name in family.exporters and words.is_exporter(value)",
-        "return False",
-        TABLE,
-    ),
-    Mutant(
         "the scrape's label beats the exported one",
         "subject",
         SUBJECTS,
@@ -73,14 +65,6 @@ MUTANTS = (
         'return ("Deployment" if found["hash"] else "DaemonSet"), found["of"]',
         'return ("Deployment" if found["hash"] else "DaemonSet"), found["of"].partition("-")[0]',
         TABLE,
-    ),
-    Mutant(
-        "pods of one node are one trouble",
-        "correlation",
-        KINSHIP,
-        '_SHARED_BY_MANY = frozenset({"Cluster", "Namespace", "Node"})',
-        '_SHARED_BY_MANY = frozenset({"Cluster", "Namespace"})',
-        f"{KIN}::test_pods_that_only_share_a_node_are_two_troubles",
     ),
     Mutant(
         "two queues of one broker are one trouble",

@@ -115,10 +115,9 @@ class Reading:
         if (accepts := body.get("accepts")) is not None:
             self._accept(accepts)
             return
-        for count in range(1, len(torn) + 1 if "cut" in body else 1):
-            if body["cut"] == _sha(b"\n".join(torn[-count:])):
-                del self.wrong[-count:]
-                break
+        lengths = range(1, len(torn) + 1)
+        vouched = next((n for n in lengths if body.get("cut") == _sha(b"\n".join(torn[-n:]))), 0)
+        del self.wrong[len(self.wrong) - vouched :]
         if "incident" in body:
             self.take(_line(body))
 

@@ -113,8 +113,8 @@ MUTANTS = (
         "a line that a crash cut is a break for ever",
         "I11",
         ANCHORS,
-        "                del self.wrong[-count:]",
-        "                self.wrong.append(self.wrong[-1])",
+        "        del self.wrong[len(self.wrong) - vouched :]",
+        "        self.wrong += self.wrong[-1:]",
         tests="tests/gate/test_audit.py::test_a_line_of_the_anchors_that_a_crash_cut_is_passed_over_and_the_next_one_says_so",
     ),
     Mutant(

@@ -32,7 +32,9 @@ from tests.proofs.stage import vandalised
 TAMPERED = ("arguments", "quorum", "approvers", "sealed anew", "allowed")
 BY_HAND = {
     "change": ["UPDATE events SET data = '{\"forged\":true}' WHERE n = {n} AND incident = 'inc'"],
-    "another actor": ["UPDATE events SET actor = 'mallory' WHERE n = {n} AND incident = 'inc'"],  # fits every other table
+    "another actor": [
+        "UPDATE events SET actor = 'mallory' WHERE n = {n} AND incident = 'inc'"
+    ],  # fits every other table
     "drop": ["DELETE FROM events WHERE n = {n} AND incident = 'inc'"],
     "swap": [
         "UPDATE events SET n = -1 WHERE n = {n} AND incident = 'inc'",

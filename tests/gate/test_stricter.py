@@ -260,6 +260,17 @@ async def test_behind_the_intent_it_is_too_late_to_revoke(scene: Scene) -> None:
         await decide(scene.db, scene.clock, proposal.id, proposal.digest, ANN, Answer.REVOKE, "wait")
 
 
+async def test_an_intent_is_written_once_and_whoever_comes_second_is_told(scene: Scene) -> None:
+    proposal = await claimed(scene)
+    first = scene.clock.now()
+    async with scene.db.write() as tx:
+        assert await executions.intend(tx, proposal.id, first)
+        assert not await executions.intend(tx, proposal.id, first + timedelta(seconds=1))
+        row = await executions.get(tx, proposal.id)
+    assert row is not None
+    assert row.intent_at == first
+
+
 async def test_what_is_claimed_can_be_neither_approved_nor_denied(scene: Scene) -> None:
     proposal = await claimed(scene)
     for answer in (Answer.APPROVE, Answer.DENY):

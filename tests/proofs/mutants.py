@@ -123,6 +123,7 @@ MUTANTS = (
         EXECUTIONS,
         "_INTEND = _OF.where(table.c.intent_at.is_(None)).values(",
         "_INTEND = _OF.values(",
+        "tests/gate/test_stricter.py::test_an_intent_is_written_once_and_whoever_comes_second_is_told",
     ),
     Mutant(
         "the intent is not on the timeline",

@@ -18,10 +18,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, SourceFileLoader
-from importlib.util import spec_from_file_location
-from typing import Any
+from importlib.machinery import SourceFileLoader
+from types import CodeType
 
 from tests.proofs.mutants import TOP, Mutant, every
 from tests.proofs.trial import Verdict, tried
@@ -63,26 +61,15 @@ class Fate:
         return f"{self.area:9} {self.breaks:7} {self.seconds:5.1f} s  {self.name}: {self.by or 'LIVES'}: {self.said}"
 
 
-class Mutated(SourceFileLoader):
-    source = ""
+def swap(mutant: Mutant) -> None:
+    """From now on the mutant is loaded in the place of its file, whoever loads that: alembic does it by path."""
+    load, path, source = SourceFileLoader.get_code, str(TOP / mutant.file), mutant.source()
 
-    def get_code(self, fullname: str) -> Any:
-        return compile(self.source, self.path, "exec", dont_inherit=True)
+    def get_code(loader: SourceFileLoader, fullname: str) -> CodeType | None:
+        mine = os.path.realpath(loader.path) == path
+        return compile(source, path, "exec", dont_inherit=True) if mine else load(loader, fullname)
 
-
-class Swap(MetaPathFinder):
-    """Imports one module from the mutant's source."""
-
-    def __init__(self, mutant: Mutant) -> None:
-        self._module = mutant.file.removesuffix(".py").replace("/", ".")
-        self._path, self._source = str(TOP / mutant.file), mutant.source()
-
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
-        if fullname != self._module:
-            return None
-        loader = Mutated(fullname, self._path)
-        loader.source = self._source
-        return spec_from_file_location(fullname, self._path, loader=loader)
+    SourceFileLoader.get_code = get_code  # type: ignore[method-assign,assignment]
 
 
 def verdict(mutant: Mutant) -> Verdict:
@@ -107,16 +94,16 @@ def proved(breaks: str) -> Verdict:
     return Verdict()
 
 
-def child(mutant: Mutant, swap: bool) -> tuple[Verdict, float]:
-    """The verdict on the mutant, or without `swap` on what stands in its place; and the seconds of processor time."""
+def child(mutant: Mutant, mutated: bool) -> tuple[Verdict, float]:
+    """The verdict on the mutant, or, not `mutated`, on what stands in its place; and the seconds of processor time."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.setpgid(0, 0)
         resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_S, LIMIT_S))
         signal.alarm(PATIENCE_S)
-        if swap:
-            sys.meta_path.insert(0, Swap(mutant))
+        if mutated:
+            swap(mutant)
         os.close(read)
         os.write(write, json.dumps(asdict(verdict(mutant))).encode())
         os._exit(0)
@@ -134,9 +121,9 @@ def child(mutant: Mutant, swap: bool) -> tuple[Verdict, float]:
 
 def fate(mutant: Mutant) -> Fate:
     """Try the mutant in a child, for as long as it may take."""
-    found, seconds = child(mutant, swap=True)
+    found, seconds = child(mutant, mutated=True)
     if not found.ran:  # a test that could not be set up: is it for the mutant?
-        without, _ = child(mutant, swap=False)
+        without, _ = child(mutant, mutated=False)
         if without != Verdict():
             found = Verdict(said=f"cannot be tried, mutant or not: {without.by}: {without.said}", ran=False)
     return Fate(mutant.name, mutant.area, mutant.breaks, found.by, found.said, seconds)

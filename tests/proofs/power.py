@@ -38,6 +38,7 @@ from tests.proofs import kills
 from tests.proofs.kills import Death, Lives, Order, Story, in_child
 
 FULL = 2
+RESUMING = "somebody resumes, and has not been told that it is done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +178,12 @@ class Powered(Lives):
             if await kill_switch.stopped(scene.db) is None:
                 await scene.press(True, "smells")
             scene.world.write("stopped", True)
-        if scene.world.read("stopped", False):
+        if scene.world.read("stopped", False) is True:
             assert await kill_switch.stopped(scene.db) is not None, "I15: a stop that was acknowledged is lost"
-            await scene.press(False, "fine")
+            scene.world.write("stopped", RESUMING)
+        if scene.world.read("stopped", False) == RESUMING:
+            if await kill_switch.stopped(scene.db) is not None:
+                await scene.press(False, "fine")
             scene.world.write("stopped", False)
         elif order.action == "restart" and await kill_switch.stopped(scene.db) is not None:
             raise AssertionError("I15: a resume that was acknowledged is lost")

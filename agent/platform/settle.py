@@ -115,10 +115,14 @@ def _behind_address(subject: Subject, known: Known, near: str) -> Subject | None
     if dns := _OF_CLUSTER.fullmatch(host):
         name, namespace = dns["name"], dns["namespace"]
         return _listed(cluster, name, namespace, known) or Subject("Service", cluster, namespace, name, subject.how)
-    name, _, namespace = host.partition(".")
-    if not namespace:
-        return _by_name(cluster, name, near, known)
-    return _listed(cluster, name, namespace, known)
+    match host.split("."):
+        case [name]:
+            return _by_name(cluster, name, near, known)
+        case [name, namespace]:  # a Service and its namespace, or a pod behind a Service beside the caller
+            return _listed(cluster, name, namespace, known) or _listed(cluster, namespace, near, known)
+        case [_, name, namespace]:
+            return _listed(cluster, name, namespace, known)
+    return None
 
 
 def _listed(cluster: str, name: str, namespace: str, known: Known, first: _Table | None = None) -> Subject | None:

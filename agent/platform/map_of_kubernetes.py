@@ -13,7 +13,7 @@ from typing import Any
 
 from agent.domain.moves import NotChecked
 from agent.errors import ToolFailed
-from agent.platform.edges import Part
+from agent.platform.edges import Part, title_of
 from agent.platform.kubernetes_edges import MANAGED_BY, Objects, part_of
 from agent.platform.kubernetes_pods import at, dicts
 from tools.context import Backend
@@ -84,16 +84,16 @@ async def map_of_kubernetes(backend: Backend) -> Part:
     found = await asyncio.gather(*(_listed(cluster, one, turns) for one in await _present(cluster)))
     name = backend.match.get("cluster", "")
     part = part_of(Objects(name, {one.resource.kind: one.items for one in found}))
-    return Part(part.nodes, part.edges, unseen(found, backend.name), part.versions, part.addresses)
+    return Part(part.nodes, part.edges, unseen(found, title_of(backend)), part.versions, part.addresses)
 
 
-def unseen(listings: Iterable[Listing], name: str) -> tuple[NotChecked, ...]:
+def unseen(listings: Iterable[Listing], cluster: str) -> tuple[NotChecked, ...]:
     """What could not be listed, by its reason."""
     by_why: dict[str, list[str]] = defaultdict(list)
     for one in listings:
         if one.why:
             by_why[one.why].append(one.resource.plural)
-    return tuple(NotChecked(f"Kubernetes {name}: {', '.join(plurals)}", why) for why, plurals in by_why.items())
+    return tuple(NotChecked(f"{cluster}: {', '.join(plurals)}", why) for why, plurals in by_why.items())
 
 
 async def _present(cluster: Cluster) -> Sequence[Resource]:
@@ -136,7 +136,7 @@ async def _read(cluster: Cluster, resource: Resource, namespace: str) -> Listing
     items: list[Mapping[str, Any]] = []
     why = f"the account may list them in the namespace {namespace} only" if namespace else ""
     fields = {"fieldSelector": resource.fields} if resource.fields else {}
-    async for page in cluster.pages(resource.path(namespace), metadata_only=resource.metadata_only, **fields):
+    async for page in cluster.pages(resource.path(namespace), fields, metadata_only=resource.metadata_only):
         if len(items) >= MOST:
             why = f"there are more than {MOST}; the rest was not read"
             break

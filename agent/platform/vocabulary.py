@@ -111,7 +111,6 @@ class Peers(_Entry):
     """Labels whose value is what the series' own object calls."""
 
     labels: tuple[str, ...]
-    services: frozenset[str]
     databases: frozenset[str]
     queues: frozenset[str]
     beside_databases: frozenset[str]
@@ -179,6 +178,10 @@ class Vocabulary:
     def of_target(self, metric: str) -> bool:
         """Whether a metric tells of the target as such (`up`, `process_…`), whatever runs there."""
         return self._itself.match(metric) is not None
+
+    def of_application(self, metric: str) -> bool:
+        """Whether a metric is an application's own, and of no family that reports on other objects."""
+        return not any(pattern.match(metric) for pattern, _ in self._metrics)
 
     def spelled(self, kind: str) -> str:
         """A kind as Kubernetes writes it: `deployment` → Deployment."""

@@ -76,17 +76,8 @@ class Cluster:
             return None
         return _expect_success(response, self.backend, f"GET {path}").text
 
-    async def list(self, path: str, **params: str) -> list[dict[str, Any]]:
-        """The items of a list, at most MOST_ITEMS; [] where the server does not know the kind."""
-        items: list[dict[str, Any]] = []
-        async for page in self.pages(path, **params):
-            items += page
-            if len(items) >= MOST_ITEMS:
-                break
-        return items
-
     async def pages(
-        self, path: str, *, metadata_only: bool = False, **params: str
+        self, path: str, params: Mapping[str, str], *, metadata_only: bool = False
     ) -> AsyncIterator[list[dict[str, Any]]]:
         """The items of a list, PAGE at a time; nothing where the server does not know the kind. `metadata_only` asks for
         names, labels and owners and for nothing that an object holds."""
@@ -104,6 +95,15 @@ class Cluster:
             more = (page.get("metadata") or {}).get("continue") or ""
             if not more:
                 return
+
+    async def list(self, path: str, **params: str) -> list[dict[str, Any]]:
+        """The items of a list, at most MOST_ITEMS; [] where the server does not know the kind."""
+        items: list[dict[str, Any]] = []
+        async for page in self.pages(path, params):
+            items += page
+            if len(items) >= MOST_ITEMS:
+                break
+        return items
 
     async def may_list(self, group: str, resource: str, namespace: str = "") -> bool | None:
         """Whether the account may list a resource in a namespace, or in all of them (""); None where the server does not

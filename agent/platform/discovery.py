@@ -35,7 +35,7 @@ async def discover(context: Context, patience_s: float = PATIENCE_S) -> Platform
         if not context.backends.has(kind):
             parts.append(Part(unseen=(NotChecked(kind.capitalize(), "none is configured; `stanch init` says how"),)))
     parts += await asyncio.gather(*(_within(patience_s, backend, part) for backend, part in asked))
-    return joined(parts, context.as_of)
+    return await asyncio.to_thread(joined, parts, context.as_of)
 
 
 async def _within(patience_s: float, backend: Backend, part: Coroutine[Any, Any, Part]) -> Part:

@@ -288,6 +288,8 @@ def _addresses(objects: Objects) -> Iterator[tuple[tuple[str, str], Subject]]:
         for pod in pods:
             if (ip := at(pod, "status", "podIP")) and not at(pod, "spec", "hostNetwork"):
                 yield (objects.cluster, str(ip)), objects.subject("Pod", pod)
+            if (ip := at(pod, "status", "hostIP")) and (node := at(pod, "spec", "nodeName")):
+                yield (objects.cluster, str(ip)), Subject("Node", objects.cluster, "", str(node))
     for one in objects.kind("Service"):
         for ip in at(one, "spec", "clusterIPs") or [at(one, "spec", "clusterIP")]:
             if ip and ip != "None":

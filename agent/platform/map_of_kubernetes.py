@@ -83,7 +83,8 @@ async def map_of_kubernetes(backend: Backend) -> Part:
     turns = asyncio.Semaphore(AT_ONCE)
     found = await asyncio.gather(*(_listed(cluster, one, turns) for one in await _present(cluster)))
     name = backend.match.get("cluster", "")
-    part = part_of(Objects(name, {one.resource.kind: one.items for one in found}))
+    objects = Objects(name, {one.resource.kind: one.items for one in found})
+    part = await asyncio.to_thread(part_of, objects)  # seconds, where there are many thousand pods
     return Part(part.nodes, part.edges, unseen(found, title_of(backend)), part.versions, part.addresses)
 
 
@@ -162,5 +163,5 @@ def trimmed(resource: Resource, one: Mapping[str, Any]) -> Mapping[str, Any]:
         for which in ("containers", "initContainers")
     }
     kept = {name: spec[name] for name in ("nodeName", "hostNetwork", "volumes") if name in spec}
-    status = {name: at(one, "status", name) for name in ("phase", "podIP")}
+    status = {name: at(one, "status", name) for name in ("phase", "podIP", "hostIP")}
     return {"metadata": metadata, "spec": {**kept, **containers}, "status": status}

@@ -36,7 +36,17 @@ _OBJECTS = (
     "kube_persistentvolumeclaim_info",
     "kube_pod_spec_volumes_persistentvolumeclaims_info",
 )
-_OF_PODS = ("pod", "node", "created_by_kind", "created_by_name", "owner_kind", "owner_name", "pod_ip", "host_network")
+_OF_PODS = (
+    "pod",
+    "node",
+    "created_by_kind",
+    "created_by_name",
+    "owner_kind",
+    "owner_name",
+    "pod_ip",
+    "host_ip",
+    "host_network",
+)
 _OF_OWNERS = ("replicaset", "job_name", "owner_kind", "owner_name")
 _OF_OBJECTS = (
     *("deployment", "statefulset", "daemonset", "cronjob", "service", "cluster_ip", "external_name", "endpoint", "ip"),

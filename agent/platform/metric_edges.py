@@ -55,6 +55,8 @@ def told_by_kube_state_metrics(pods: Sequence[Labels], owners: Sequence[Labels])
     for row in pods:
         if row.get("pod_ip") and row.get("host_network") != "true":
             addresses[row["cluster"], row["pod_ip"]] = _subject("Pod", row, "pod")
+        if row.get("host_ip") and row.get("node"):
+            addresses[row["cluster"], row["host_ip"]] = Subject("Node", row["cluster"], "", row["node"])
     return Told(found, addresses)
 
 
@@ -128,7 +130,7 @@ def _object_edges(row: Labels, told: Told) -> Iterator[Edge]:
         yield _by_ksm(_subject("Service", row, "service"), EdgeKind.ROUTES, outside)
     if row.get("ip") and _own(row, "endpoint"):
         pod = told.addresses.get((cluster, row["ip"]))
-        if pod is not None and pod.namespace == space:
+        if pod is not None and pod.kind == "Pod" and pod.namespace == space:
             yield _by_ksm(_subject("Service", row, "endpoint"), EdgeKind.SELECTS, _top(pod, told))
 
 
@@ -181,10 +183,17 @@ def targets_part(rows: Iterable[Labels], told: Told, catalog: Catalog | None = N
                 edges.append(Edge(service, _top(found[0], told), EdgeKind.SELECTS, UP))
                 nodes[service] = UP
         elif service is not None and row.get("instance"):
-            instance = Subject("Target", row["cluster"], "", row["instance"])
-            nodes[instance] = UP
-            edges.append(Edge(service, instance, EdgeKind.SELECTS, UP))
+            nodes[service] = UP
+            edges.append(Edge(service, _instance(row, told), EdgeKind.SELECTS, UP))
     return Part(nodes, tuple(edges))
+
+
+def _instance(row: Labels, told: Told) -> Subject:
+    """What is scraped at an address: the workload of the pod that has it, else the address."""
+    pod = told.addresses.get((row["cluster"], row["instance"].rpartition(":")[0]))
+    if pod is not None and pod.kind == "Pod":
+        return _top(pod, told)
+    return Subject("Target", row["cluster"], "", row["instance"])
 
 
 # -- who calls whom -----------------------------------------------------------------------------------------------------

@@ -135,6 +135,19 @@ def test_an_exporters_target_is_the_machine_it_reports_on() -> None:
     assert [_name(one) for one in mapped(**{TARGETS: [row]}).nodes] == ["Node rack-3"]
 
 
+def test_a_machine_that_an_exporter_knows_by_its_address_is_the_node_that_has_it() -> None:
+    row = {"job": "node-exporter", "instance": "192.0.2.30:9100"}
+    pod = POD | {"host_ip": "192.0.2.30"}
+    nodes = [one for one in mapped(**{PODS: [pod], TARGETS: [row]}).nodes.items() if one[0].kind == "Node"]
+    assert nodes == [(Subject("Node", "eu", "", "rack-3"), {"kube-state-metrics", "metrics (up)"})]
+
+
+def test_a_target_scraped_by_its_pods_address_is_that_pods_workload() -> None:
+    row = {"job": "wafers", "instance": "10.2.1.7:80"}
+    platform = mapped(**{PODS: [POD], OWNERS: [SET], TARGETS: [row]})
+    assert ends(platform, EdgeKind.SELECTS) == {("Service wafers", "Rollout fab/etch")}
+
+
 def test_a_platform_without_kubernetes_has_services_and_their_instances() -> None:
     rows = [{"job": "billing", "instance": f"vm{n}:9000"} for n in (1, 2)]
     platform = mapped("", **{TARGETS: rows})

@@ -129,14 +129,7 @@ def _near(platform: PlatformMap, subject: Subject) -> Iterator[str]:
 
 def _names(platform: PlatformMap, subjects: Iterable[Subject]) -> Sequence[str]:
     """Each once, a pod as what owns it."""
-    return list(dict.fromkeys(_shown(_owner(platform, one)) for one in subjects))
-
-
-def _owner(platform: PlatformMap, subject: Subject) -> Subject:
-    if subject.kind != "Pod":
-        return subject
-    owned = (edge for edge in platform.edges_of(subject) if edge.kind == "owns" and edge.target == subject)
-    return next((edge.source for edge in owned), subject)
+    return list(dict.fromkeys(_shown(platform.workload(one)) for one in subjects))
 
 
 # -- words ----------------------------------------------------------------------------------------------------------

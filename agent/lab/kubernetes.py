@@ -1,7 +1,8 @@
 """The lab's Kubernetes API: enough of the real one's REST for kr8s, kubectl and our own client, over a ClusterWorld.
 
 Prefix `/kubernetes/<cluster>`. Deployments can be read and patched (merge, strategic, JSON; `/scale`; `?dryRun=All`), the
-rest is read: ReplicaSets, Pods and their logs, Events, HorizontalPodAutoscalers, Namespaces. Errors are Status objects.
+rest is read: ReplicaSets, Pods and their logs, Services, Nodes, Events, HorizontalPodAutoscalers, Namespaces. Lists come as
+metadata alone where that is asked for; whether one may list something is always answered with yes. Errors are Status objects.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ KINDS: Mapping[str, Mapping[str, tuple[str, list[str], bool, list[str]]]] = {
     "v1": {
         "namespaces": ("Namespace", ["ns"], False, ["get", "list"]),
         "pods": ("Pod", ["po"], True, ["get", "list"]),
+        "services": ("Service", ["svc"], True, ["get", "list"]),
+        "nodes": ("Node", ["no"], False, ["get", "list"]),
         "events": ("Event", ["ev"], True, ["get", "list"]),
     },
     "apps/v1": {
@@ -54,6 +57,7 @@ def routes(worlds: Mapping[str, ClusterWorld]) -> list[Route]:
         (f"{apps}/{ns}/deployments/{{name}}/scale", ["PATCH", "PUT"], _change_scale),
         (f"{apps}/{ns}/deployments/{{name}}", ["PATCH", "PUT"], _change_deployment),
         (f"{p}/api/v1/{ns}/pods/{{name}}/log", ["GET"], _log),
+        (f"{p}/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", ["POST"], _may),
     ]
     pages += [(f"{path}/", methods, page) for path, methods, page in pages[:5]]  # kr8s asks for /version/ and /apis/
     for base in (f"{p}/api/{{version}}", f"{p}/apis/{{group}}/{{version}}"):
@@ -168,8 +172,15 @@ def _list(world: ClusterWorld, request: Request, body: Any) -> Response:
         and by_field(lambda name, one=one: _field(one, name))  # type: ignore[misc]
     ]
     version = max((int(one["metadata"]["resourceVersion"]) for one in items), default=1)
-    meta = {"resourceVersion": str(version)}
-    return JSONResponse({"kind": f"{kind}List", "apiVersion": _group(request), "metadata": meta, "items": items})
+    shown = {"kind": f"{kind}List", "apiVersion": _group(request), "metadata": {"resourceVersion": str(version)}}
+    if "as=PartialObjectMetadataList" in request.headers.get("accept", ""):
+        shown |= {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
+        items = [{"metadata": one["metadata"]} for one in items]
+    return JSONResponse({**shown, "items": items})
+
+
+def _may(world: ClusterWorld, request: Request, body: Any) -> Response:
+    return JSONResponse({**(body or {}), "status": {"allowed": True}}, 201)
 
 
 def _get(world: ClusterWorld, request: Request, body: Any) -> Response:

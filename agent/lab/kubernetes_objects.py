@@ -260,6 +260,38 @@ def autoscaler(d: Deployment) -> Document:
     }
 
 
+def service(d: Deployment) -> Document:
+    """The Service before a Deployment's pods; it bears the name by which others call them."""
+    name = d.labels.get("service", d.name)
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": name,
+            "namespace": d.namespace,
+            "uid": uid("service", d.namespace, name),
+            "resourceVersion": "1",
+            "creationTimestamp": stamp(d.revisions[0].at_ms),
+        },
+        "spec": {"type": "ClusterIP", "selector": {"app": d.name}, "ports": [{"name": "http", "port": 8080}]},
+    }
+
+
+def node(name: str, since_ms: int) -> Document:
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": name,
+            "uid": uid("node", name),
+            "resourceVersion": "1",
+            "creationTimestamp": stamp(since_ms),
+            "labels": {"kubernetes.io/hostname": name},
+        },
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+    }
+
+
 def event(e: ClusterEvent, n: int) -> Document:
     name = f"{e.name}.{e.at_ms:x}{n:x}"
     return {
@@ -319,6 +351,7 @@ def listed(world: ClusterWorld, plural: str) -> list[Document]:
         "deployments": lambda d: [deployment(d)],
         "replicasets": replica_sets,
         "pods": pods,
+        "services": lambda d: [service(d)],
         "horizontalpodautoscalers": lambda d: [autoscaler(d)] if d.autoscaled_by else [],
     }
     found: list[Document] = []
@@ -326,7 +359,9 @@ def listed(world: ClusterWorld, plural: str) -> list[Document]:
         found = [one for d in world.deployments() for one in deployments[plural](d)]
     elif plural == "events":
         return [event(e, n) for n, e in enumerate(world.events())]
-    elif plural == "namespaces":
+    elif plural in ("namespaces", "nodes"):
         first = min((d.revisions[0].at_ms for d in world.deployments()), default=world.now_ms())
+        if plural == "nodes":
+            return [node(name, first) for name in sorted({pod.node for d in world.deployments() for pod in d.pods})]
         found = [namespace(name, first) for name in {d.namespace for d in world.deployments()}]
     return sorted(found, key=lambda one: (one["metadata"].get("namespace", ""), one["metadata"]["name"]))

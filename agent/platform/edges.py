@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Literal
 
 from agent.domain.moves import NotChecked
-from tools.context import Json, Subject
+from tools.context import Backend, Json, Subject
 
 Trouble = Literal["to_source", "to_target", "both", "none"]
 
@@ -92,3 +92,9 @@ def place(subject: Subject) -> dict[str, Json]:
         "namespace": subject.namespace,
         "name": subject.name,
     }
+
+
+def title_of(backend: Backend) -> str:
+    """A backend as it is named among what was not seen: `Kubernetes`, `Prometheus eu-1`."""
+    kind = backend.kind.capitalize()
+    return kind if backend.name in ("", backend.kind) else f"{kind} {backend.name}"

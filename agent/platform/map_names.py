@@ -11,7 +11,8 @@ from agent.platform.settle import WORKLOADS
 from agent.platform.vocabulary import vocabulary
 from tools.context import Subject
 
-_FIRST = (*WORKLOADS, "Service", "Model", "Node", "Pod", "Queue", "Database", "Target")  # which one of a name is meant
+_TIERS = ((*WORKLOADS, "Service"), ("Model", "Node", "Pod", "Queue", "Database", "Target"))  # which of a name is meant
+_FIRST = (*_TIERS[0], *_TIERS[1])
 _SHORT = {"deploy": "Deployment", "sts": "StatefulSet", "ds": "DaemonSet", "po": "Pod", "svc": "Service"}
 _SHORT |= {"no": "Node", "cm": "ConfigMap", "ing": "Ingress", "pvc": "PersistentVolumeClaim", "cj": "CronJob"}
 _MOST_NAMED = 12  # of those that fit, or are near
@@ -26,7 +27,7 @@ def find(text: str, nodes: Iterable[Subject], same_as: Callable[[Subject], Seque
     best = fitting[0]
     rivals: list[Subject] = []
     for one in fitting:
-        if _is_thing(one) == _is_thing(best) and not {*rivals} & {*same_as(one)}:
+        if _tier(one) == _tier(best) and not {*rivals} & {*same_as(one)}:
             rivals.append(one)
     if len(rivals) == 1:
         return best
@@ -58,9 +59,9 @@ def _agrees(part: str, place: str, subject: Subject) -> bool:
     return place.lower() in (lower, lower.removesuffix("s")) or place in (_SHORT.get(lower), vocabulary().spelled(part))
 
 
-def _is_thing(subject: Subject) -> bool:
-    """Whether people mean it by a bare name, before a ConfigMap or an autoscaler that is called the same."""
-    return subject.kind in _FIRST
+def _tier(subject: Subject) -> int:
+    """People mean what runs by a bare name, then what can be named alone, and last a ConfigMap that is called the same."""
+    return next((tier for tier, kinds in enumerate(_TIERS) if subject.kind in kinds), len(_TIERS))
 
 
 def _rank(subject: Subject) -> tuple[int, str]:

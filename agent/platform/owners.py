@@ -13,6 +13,7 @@ Owners: TypeAlias = Mapping[tuple[str, str, str], tuple[str, str]]
 """(kind, namespace, name) of an object → (kind, name) of what owns it."""
 
 _DNS = re.compile(r"(?:[a-z]+://)?(?P<name>[a-z0-9-]+)\.(?P<namespace>[a-z0-9-]+)\.svc(?:[.:/].*)?")
+TOLD = "owner, as the platform tells it"
 _DEEPEST = 4  # a Pod, its ReplicaSet, its Deployment, what owns that
 
 
@@ -36,7 +37,7 @@ def service_at(address: str) -> tuple[str, str] | None:
 def _owner(one: Subject, labels: Labels, owners: Owners) -> Subject | None:
     told = owners.get((one.kind, one.namespace, one.name))
     if told:
-        return Subject(told[0], one.cluster, one.namespace, told[1], "owner, as the platform tells it")
+        return Subject(told[0], one.cluster, one.namespace, told[1], TOLD)
     kind, name = labels.get("created_by_kind") or labels.get("owner_kind"), labels.get("created_by_name")
     name = name or labels.get("owner_name")
     if one.kind in ("Target", "Database") and (found := service_at(one.name)):

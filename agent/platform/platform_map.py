@@ -10,7 +10,8 @@ from datetime import datetime
 
 from agent.clock import iso
 from agent.domain.moves import NotChecked
-from agent.platform import map_names, mermaid
+from agent.domain.text import visible
+from agent.platform import map_names
 from agent.platform.edges import ONLY_NAMED, Edge, EdgeKind, Part, place
 from agent.platform.owners import Owners
 from agent.platform.settle import WORKLOADS, in_cluster, known, settled, settled_edges
@@ -22,6 +23,8 @@ _SAME = frozenset({EdgeKind.SELECTS, EdgeKind.OWNS})
 _KINDS = {kind: place for place, kind in enumerate(("Service", *WORKLOADS, "Model", "Database", "Target", "Queue"))}
 _TELLING = {kind: place for place, kind in enumerate(EdgeKind)}
 _EMPTY: tuple[Edge, ...] = ()
+_MOST_DRAWN = 500  # edges that Mermaid draws unless its maxEdges is raised
+_BACKGROUND = frozenset({"Pod", "Node", "ConfigMap", "Secret", "ResourceQuota", "PersistentVolume"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,12 @@ class PlatformMap:
         twins = self._twins(subject) if subject.kind == "Service" else {}
         return tuple(sorted((below | above | owners | twins).keys() - {subject}, key=_order))
 
+    def workload(self, subject: Subject) -> Subject:
+        """What owns a pod, where that is known; any other subject itself."""
+        if subject.kind != "Pod":
+            return subject
+        return next(iter(self._owners_of(subject)), subject)
+
     def members(self, subject: Subject) -> tuple[Subject, ...]:
         """The pods of a workload or a Service; of a pod itself."""
         below = self._reach([subject], self._down)
@@ -115,7 +124,7 @@ class PlatformMap:
 
     def to_mermaid(self, around: Subject | None = None) -> str:
         """A Mermaid flowchart of the map, or of what is within two hops of a subject; pods are drawn as what owns them."""
-        return mermaid.flowchart(self.around(around) if around else self, around)
+        return _flowchart(self.around(around) if around else self, around)
 
     # -- walking ------------------------------------------------------------------------------------------------------
 
@@ -159,9 +168,7 @@ def joined(parts: Iterable[Part], as_of: datetime) -> PlatformMap:
     seen: dict[Subject, set[str]] = defaultdict(set)
     for part in parts:
         for one, where in part.nodes.items():
-            seen[settled(one, about) if one.kind == "Service" and not one.namespace else in_cluster(one, about)].add(
-                where
-            )
+            seen[settled(one, about) if _is_loose(one) else in_cluster(one, about)].add(where)
     for edge in edges:
         for end in (edge.source, edge.target):
             if end not in seen or all(where.endswith(ONLY_NAMED) for where in seen[end]):
@@ -175,6 +182,11 @@ def joined(parts: Iterable[Part], as_of: datetime) -> PlatformMap:
     )
 
 
+def _is_loose(subject: Subject) -> bool:
+    """Whether a listed subject may be another one under a name of its own: a service without a place, a machine's address."""
+    return (subject.kind == "Service" and not subject.namespace) or subject.kind == "Node"
+
+
 def _grouped(edges: Iterable[Edge], end: Callable[[Edge], Subject]) -> Mapping[Subject, tuple[Edge, ...]]:
     found: dict[Subject, list[Edge]] = defaultdict(list)
     for edge in edges:
@@ -185,3 +197,34 @@ def _grouped(edges: Iterable[Edge], end: Callable[[Edge], Subject]) -> Mapping[S
 def _order(subject: Subject) -> tuple[str, str, int, str, str]:
     """By place, then services and workloads before what they are made of."""
     return subject.cluster, subject.namespace, _KINDS.get(subject.kind, len(_KINDS)), subject.kind, subject.name
+
+
+# -- drawing ----------------------------------------------------------------------------------------------------------
+
+
+def _flowchart(platform: PlatformMap, around: Subject | None) -> str:
+    """Each pod is drawn as what owns it. Without a subject, machines and configuration are left out too: the whole of a
+    platform is drawn to see who calls whom."""
+    hidden = frozenset[str]() if around else _BACKGROUND
+    around = platform.workload(around) if around else None
+    edges = list(dict.fromkeys(_drawn(edge, platform) for edge in platform.edges))
+    edges = [e for e in edges if e[0] != e[1] and not {e[0].kind, e[1].kind} & hidden]
+    nodes = dict.fromkeys([one for edge in edges for one in edge[:2]] + ([around] if around else []))
+    names = {one: f"n{number}" for number, one in enumerate(nodes, 1)}
+    lines = ["flowchart LR"]
+    if len(edges) > _MOST_DRAWN:
+        lines.append(f"  %% {len(edges)} edges: raise Mermaid's maxEdges above its {_MOST_DRAWN}, or name a subject")
+    lines += [f'  {names[one]}["{_drawn_label(one)}"]' for one in nodes]
+    lines += [f"  {names[source]} -->|{kind}| {names[target]}" for source, target, kind in edges]
+    if around:
+        lines.append(f"  style {names[around]} stroke-width:3px")
+    return "\n".join(lines) + "\n"
+
+
+def _drawn(edge: Edge, platform: PlatformMap) -> tuple[Subject, Subject, EdgeKind]:
+    return platform.workload(edge.source), platform.workload(edge.target), edge.kind
+
+
+def _drawn_label(subject: Subject) -> str:
+    shown = visible(subject.title or subject.kind, 80).replace("#", "#35;").replace('"', "#quot;")
+    return f"{shown}<br/>{visible(subject.kind, 60)}"

@@ -66,6 +66,8 @@ def settled(subject: Subject, known: Known, near: str = "") -> Subject:
     """The listed subject that a name stands for, looked for in the namespace `near` first; the subject itself where none,
     or more than one, fits."""
     placed = in_cluster(subject, known)
+    if placed.kind == "Node":
+        return _machine(placed, known)
     loose = placed.kind == "Service" and not placed.namespace  # listed or not, it may be one that has a namespace
     if placed.kind not in _LOOSE or (placed in known.listed and not loose):
         return placed
@@ -108,17 +110,27 @@ def _outside(host: str) -> bool:
     return "." in host and _IP.fullmatch(host) is None and _OF_CLUSTER.fullmatch(host) is None
 
 
+def _machine(node: Subject, known: Known) -> Subject:
+    """The machine at an address, where a node goes by that: `10.0.0.5:9100` of an exporter."""
+    at = known.addresses.get((node.cluster, node.name.rpartition(":")[0] or node.name))
+    return at if at is not None and at.kind == "Node" else node
+
+
 def _behind_address(subject: Subject, known: Known, near: str) -> Subject | None:
     host, cluster = subject.name, subject.cluster or known.cluster
-    if at := known.addresses.get((cluster, host)):
+    if (at := known.addresses.get((cluster, host))) and at.kind != "Node":
         return at
     if dns := _OF_CLUSTER.fullmatch(host):
         name, namespace = dns["name"], dns["namespace"]
         return _listed(cluster, name, namespace, known) or Subject("Service", cluster, namespace, name, subject.how)
-    name, _, namespace = host.partition(".")
-    if not namespace:
-        return _by_name(cluster, name, near, known)
-    return _listed(cluster, name, namespace, known)
+    match host.split("."):
+        case [name]:
+            return _by_name(cluster, name, near, known)
+        case [name, namespace]:  # a Service and its namespace, or a pod behind a Service beside the caller
+            return _listed(cluster, name, namespace, known) or _listed(cluster, namespace, near, known)
+        case [_, name, namespace]:
+            return _listed(cluster, name, namespace, known)
+    return None
 
 
 def _listed(cluster: str, name: str, namespace: str, known: Known, first: _Table | None = None) -> Subject | None:

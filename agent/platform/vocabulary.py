@@ -65,6 +65,60 @@ class Family(_Entry):
 OWN = Family(name="its own metrics")  # what an application says of itself: the labels of its scrape are its own
 
 
+class Addresses(_Entry):
+    """How variables and addresses say that they name a host, and a database."""
+
+    held_by: str
+    host_alone: str
+    itself: str
+    no_host: frozenset[str]
+    database_schemes: frozenset[str]
+    database_ports: frozenset[str]
+    database_hosts: str
+
+    def holds_address(self, variable: str) -> bool:
+        """Whether a variable's name says that its value is an address."""
+        return re.search(self.held_by, variable, re.IGNORECASE) is not None
+
+    def holds_host(self, variable: str) -> bool:
+        """Whether it says that a name without a port is one."""
+        return re.search(self.host_alone, variable, re.IGNORECASE) is not None
+
+    def names_itself(self, variable: str) -> bool:
+        """Whether it is about where the program itself is reached, or what it guards."""
+        return re.search(self.itself, variable, re.IGNORECASE) is not None
+
+    def has_no_host(self, scheme: str) -> bool:
+        return scheme.lower() in self.no_host
+
+    def is_of_database(self, scheme: str) -> bool:
+        return scheme.lower().partition("+")[0] in self.database_schemes
+
+    def at_database(self, host: str, port: str) -> bool:
+        return port in self.database_ports or re.search(self.database_hosts, host, re.IGNORECASE) is not None
+
+
+class Ends(_Entry):
+    """Metrics whose series name both who calls and what is called. Of each the first naming that fits."""
+
+    name: str
+    metrics: tuple[str, ...]
+    callers: tuple[Naming, ...]
+    callees: tuple[Naming, ...]
+
+
+class Peers(_Entry):
+    """Labels whose value is what the series' own object calls."""
+
+    labels: tuple[str, ...]
+    databases: frozenset[str]
+    queues: frozenset[str]
+    beside_databases: frozenset[str]
+    nobody: frozenset[str]
+    not_of: str
+    graphs: tuple[Ends, ...]
+
+
 class _File(_Entry):
     namespaces: tuple[str, ...]
     clusters: tuple[str, ...]
@@ -73,6 +127,8 @@ class _File(_Entry):
     itself: str
     kinds: tuple[Naming, ...]
     families: tuple[Family, ...] = Field(min_length=1)
+    addresses: Addresses
+    peers: Peers
 
 
 @dataclass(frozen=True)
@@ -82,6 +138,14 @@ class Vocabulary:
     @property
     def kinds(self) -> Sequence[Naming]:
         return self.file.kinds
+
+    @property
+    def addresses(self) -> Addresses:
+        return self.file.addresses
+
+    @property
+    def peers(self) -> Peers:
+        return self.file.peers
 
     @cached_property
     def _metrics(self) -> Sequence[tuple[re.Pattern[str], Family]]:
@@ -114,6 +178,10 @@ class Vocabulary:
     def of_target(self, metric: str) -> bool:
         """Whether a metric tells of the target as such (`up`, `process_…`), whatever runs there."""
         return self._itself.match(metric) is not None
+
+    def of_application(self, metric: str) -> bool:
+        """Whether a metric is an application's own, and of no family that reports on other objects."""
+        return not any(pattern.match(metric) for pattern, _ in self._metrics)
 
     def spelled(self, kind: str) -> str:
         """A kind as Kubernetes writes it: `deployment` → Deployment."""

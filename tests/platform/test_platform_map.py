@@ -86,6 +86,11 @@ def test_members_are_the_pods_behind_a_name(shop: PlatformMap) -> None:
     assert shop.members(s("Node m1")) == ()
 
 
+def test_what_owns_a_pod_stands_for_it(shop: PlatformMap) -> None:
+    assert shop.workload(s("Pod money/ledger-0")) == s("StatefulSet money/ledger")
+    assert shop.workload(s("Node m1")) == s("Node m1")
+
+
 def test_neighbours_come_nearest_first_and_a_callee_before_a_shared_node(shop: PlatformMap) -> None:
     found = shop.neighbours(s("Deployment trade/cart"))
     assert [hop for _, hop in found] == sorted(hop for _, hop in found)

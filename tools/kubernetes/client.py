@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 from weakref import WeakKeyDictionary
@@ -26,6 +26,8 @@ KEY = "stanch.dev/key"  # annotation: the key of the execution that last changed
 MOST_ITEMS, PAGE = 2000, 500
 
 _JSON_PATCH = {"content-type": "application/json-patch+json"}
+_METADATA_ONLY = {"accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=1"}
+_ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _FACTORS = {"m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18, "u": 1e-6, "n": 1e-9}
 _BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60}
 _QUANTITY = re.compile(r"^([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)([KMGTPE]i|[numkMGTPE]?)$")
@@ -43,6 +45,7 @@ class _Api(Protocol):
 
     timeout: Any
     auth: Any
+    namespace: str  # of the context that is used
 
     def call_api(self, method: str, **how: Any) -> Any: ...
     async def reauthenticate(self) -> None: ...
@@ -73,22 +76,52 @@ class Cluster:
             return None
         return _expect_success(response, self.backend, f"GET {path}").text
 
-    async def list(self, path: str, **params: str) -> list[dict[str, Any]]:
-        """The items of a list, at most MOST_ITEMS; [] where the server does not know the kind."""
-        items: list[dict[str, Any]] = []
-        more = ""
-        while len(items) < MOST_ITEMS:
-            page = await self.get(path, limit=str(PAGE), **params, **({"continue": more} if more else {}))
-            if page is None:
-                break
+    async def pages(
+        self, path: str, params: Mapping[str, str], *, metadata_only: bool = False
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        """The items of a list, PAGE at a time; nothing where the server does not know the kind. `metadata_only` asks for
+        names, labels and owners and for nothing that an object holds."""
+        headers, more = _METADATA_ONLY if metadata_only else {}, ""
+        while True:
+            asked = {"limit": str(PAGE), **params, **({"continue": more} if more else {})}
+            response = await self._ask("GET", path, params=asked, headers=headers)
+            if response.status_code == 404:
+                return
+            page = _json(_expect_success(response, self.backend, f"GET {path}"), self.backend, path)
             found = page.get("items") if isinstance(page, dict) else None
             if not isinstance(found, list):
                 raise ToolFailed(f"{self._at} answered GET {path} with something that is no list of objects.")
-            items += found
+            yield [one for one in found if isinstance(one, dict)]
             more = (page.get("metadata") or {}).get("continue") or ""
             if not more:
+                return
+
+    async def list(self, path: str, **params: str) -> list[dict[str, Any]]:
+        """The items of a list, at most MOST_ITEMS; [] where the server does not know the kind."""
+        items: list[dict[str, Any]] = []
+        async for page in self.pages(path, params):
+            items += page
+            if len(items) >= MOST_ITEMS:
                 break
         return items
+
+    async def may_list(self, group: str, resource: str, namespace: str = "") -> bool | None:
+        """Whether the account may list a resource in a namespace, or in all of them (""); None where the server does not
+        say. It is a question: nothing is changed by it."""
+        wanted = {"verb": "list", "group": group, "resource": resource, "namespace": namespace}
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+        body = json.dumps({**review, "spec": {"resourceAttributes": wanted}})
+        response = await self._ask("POST", _ACCESS_REVIEWS, content=body, headers={"content-type": "application/json"})
+        if not response.is_success:
+            return None
+        answer = _json(response, self.backend, _ACCESS_REVIEWS)
+        status = answer.get("status") if isinstance(answer, dict) else None
+        return bool(status.get("allowed")) if isinstance(status, dict) else None
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the kubeconfig's context."""
+        return self.api.namespace or "default"
 
     async def patch(self, path: str, operations: Sequence[Mapping[str, Json]], *, dry_run: bool = False) -> Json:
         """One JSON patch, all or nothing. Refused = it certainly was not done; any other error: it may have been."""
@@ -338,6 +371,8 @@ def _shaped(value: Json) -> Json:
         kept: dict[str, Any] = {}
         for name, one in value.items():
             wanted = _TYPES.get(name)
+            if name == "conditions" and "addresses" in value:
+                wanted = dict  # of an endpoint of an EndpointSlice
             if wanted is not None and one is None:
                 continue
             if wanted is not None and (not isinstance(one, wanted) or isinstance(one, bool)):

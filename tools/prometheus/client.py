@@ -73,9 +73,10 @@ class Prometheus:
         """Names of the labels that series matching a selector have had since `start`."""
         return _texts(await self._get("/api/v1/labels", self._span(match, start), match))
 
-    async def label_values(self, label: str, match: str, start: datetime) -> list[str]:
+    async def label_values(self, label: str, match: str | Sequence[str], start: datetime) -> list[str]:
+        """Values that a label has had since `start`, in series that match the selector, or any of several."""
         path = f"/api/v1/label/{url_quote(label, safe='')}/values"
-        return _texts(await self._get(path, self._span(match, start), match or label))
+        return _texts(await self._get(path, self._span(match, start), str(match) or label))
 
     async def metadata(self, metric: str) -> tuple[str, str]:
         """(type, help) of a metric; empty texts where the server knows none."""
@@ -112,7 +113,7 @@ class Prometheus:
         }
         return f"{self.backend.link_base}/graph?{urlencode(asked)}"
 
-    def _span(self, match: str, start: datetime) -> Params:
+    def _span(self, match: str | Sequence[str], start: datetime) -> Params:
         asked = {"start": _unix(start), "end": _unix(self.as_of)}
         return {**asked, "match[]": match} if match else asked
 

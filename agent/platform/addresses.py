@@ -12,7 +12,7 @@ from agent.platform.vocabulary import vocabulary
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?"
 _NAME = rf"{_LABEL}(?:\.{_LABEL})*"
 _HOST = re.compile(rf"(?P<host>{_NAME})\.?(?::(?P<port>\d{{2,5}}))?(?:/.*)?")
-_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://+(?:[^\s/'\"]*@)?(?P<hosts>[^\s/?#'\"]+)")
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://+(?P<hosts>[^\s/?#'\"]+)")
 _MYSQL = re.compile(rf"@(?:tcp|udp)\((?P<host>{_NAME})(?::(?P<port>\d+))?\)")
 _KEYWORD = re.compile(rf"(?i)\b(?:host|server|data source)\s*=\s*(?:tcp:)?(?P<host>{_NAME})")
 _SERVICE = re.compile(r"[a-z0-9.-]+\.svc(?:\.[a-z0-9.-]+)?\b")
@@ -82,7 +82,7 @@ def _written_out(text: str) -> Iterator[Host]:
 
 
 def _in_authority(hosts: str, scheme: str) -> Iterator[Host]:
-    """`a:27017,b:27017` of a URL; none for schemes under which no host stands."""
+    """`user:password@a:27017,b:27017` of a URL; none for schemes under which no host stands."""
     words = vocabulary().addresses
     if words.has_no_host(scheme):
         return

@@ -13,7 +13,7 @@ from agent.platform.owners import TOLD, Owners, owners_of
 from agent.platform.rules import Rule
 from agent.platform.settle import WORKLOADS
 from agent.platform.subjects import subjects_of
-from agent.platform.vocabulary import OWN, Ends, Naming, vocabulary
+from agent.platform.vocabulary import Ends, Naming, vocabulary
 from tools.context import Catalog, Labels, Subject
 
 UP = "metrics (up)"
@@ -200,7 +200,7 @@ def _instance(row: Labels, told: Told) -> Subject:
 
 
 def peers_part(rows: Iterable[Labels], told: Told, catalog: Catalog | None = None) -> Part:
-    """Calls out of labels that name the peer. What an exporter measures is no call of its own."""
+    """Calls out of labels that name the peer. What an exporter measures is no call of its own: its labels name no caller."""
     words = vocabulary()
     nodes: dict[Subject, str] = {}
     edges: list[Edge] = []
@@ -210,7 +210,7 @@ def peers_part(rows: Iterable[Labels], told: Told, catalog: Catalog | None = Non
             continue
         labels = {name: value for name, value in row.items() if name not in words.peers.labels}
         callee = _callee(row, label)
-        caller = _caller(labels, told, catalog) if words.family((), labels)[0] is OWN else None
+        caller = _caller(labels, told, catalog)
         if caller is not None and callee is not None and caller.name != callee.name:
             known_from = f"client metrics ({label})"
             nodes[caller] = "client metrics"

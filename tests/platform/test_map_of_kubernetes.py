@@ -224,6 +224,7 @@ def with_container(container: Document, **spec: Any) -> FakeApi:
         ("PRINTER", "grpc://printer.hall:9000", "Service/printer"),
         ("RENDER_ADDR", "render:80", None),
         ("DATABASE_URL", "postgres://app:s3cr3t@pages.example.com:5432/x", "Database/pages.example.com"),
+        ("CACHE_URL", "redis://:s3cr3t@s3cr3t@pages.example.com:6379", "Database/pages.example.com"),
         ("PAGES_DSN", "app:s3cr3t@tcp(pages:3306)/x", "Database/pages"),
         ("KAFKA_BOOTSTRAP_SERVERS", "broker-0.broker:9092", "Target/broker-0.broker"),
         ("QUEUE_HOST", "archive", "Service/archive"),

@@ -228,6 +228,13 @@ def test_two_clusters_with_the_same_names_stay_two() -> None:
         platform.find("trade/cart")
 
 
+def test_what_names_no_cluster_is_of_none_where_there_are_two() -> None:
+    unnamed = part(edge("Deployment trade/cart", EdgeKind.CALLS, "Service money/ledger", PEER, cluster=""))
+    west = part(edge("Deployment trade/cart", EdgeKind.OWNS, "Pod trade/cart-9", cluster="us"))
+    platform = joined([part(*LEDGER), west, unnamed], NOW)
+    assert {one.cluster for one in platform.nodes} == {"eu", "us", ""}
+
+
 def test_what_names_no_cluster_is_of_the_only_one_that_is_named() -> None:
     unnamed = part(
         edge("Deployment trade/cart", EdgeKind.CALLS, "Service money/ledger", PEER, cluster=""), source="metrics"

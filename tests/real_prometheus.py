@@ -6,7 +6,7 @@ import math
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,8 @@ DEPLOYED = END - 40 * 60
 RESTARTED = END - 2 * 3600
 PODS = {"forecast-a": "node-1", "forecast-b": "node-1", "forecast-c": "node-2"}
 FIRED = ((END - 5 * 86400, 600), (END - 3 * 86400, 1200), (END - 86400, 1800), (BREACH + 300, None))
+
+Family = tuple[str, str, list[tuple[Mapping[str, str], int, float]]]  # name, type, (labels, unix seconds, value)
 
 RULES = """
 groups:
@@ -48,7 +50,7 @@ def latency(pod: str, at: int) -> float:
     return 1.9 if pod == "forecast-c" and at >= BREACH else daily
 
 
-def _families() -> Iterator[tuple[str, str, list[tuple[Mapping[str, str], int, float]]]]:
+def _families() -> Iterator[Family]:
     service = {"service": "demand-forecast", "cluster": "eu-1"}
     yield "up", "gauge", [({**service, "job": "forecast", "instance": p}, t, 1) for p in PODS for t in ticks()]
     yield (
@@ -115,9 +117,10 @@ def samples() -> Iterator[tuple[str, Mapping[str, str], int, float]]:
             yield name + ("_total" if kind == "counter" else ""), labels, at, value
 
 
-def openmetrics() -> str:
+def openmetrics(families: Iterable[Family] | None = None) -> str:
+    """Families of samples, of one metric each, as Prometheus reads a history back."""
     lines = []
-    for name, kind, rows in _families():
+    for name, kind, rows in _families() if families is None else families:
         lines.append(f"# TYPE {name} {kind}")
         suffix = "_total" if kind == "counter" else ""
         for labels, at, value in sorted(rows, key=lambda row: (sorted(row[0].items()), row[1])):
@@ -126,9 +129,11 @@ def openmetrics() -> str:
     return "\n".join([*lines, "# EOF", ""])
 
 
-def start(prometheus: str, promtool: str, folder: Path, port: int) -> tuple[subprocess.Popen[bytes], str]:
-    """Back-fill and start; the process and the server's address. The caller ends the process."""
-    (folder / "history.om").write_text(openmetrics())
+def start(
+    prometheus: str, promtool: str, folder: Path, port: int, history: str | None = None
+) -> tuple[subprocess.Popen[bytes], str]:
+    """Back-fill (by default what this module has) and start; the process and the server's address. The caller ends it."""
+    (folder / "history.om").write_text(openmetrics() if history is None else history)
     (folder / "rules.yml").write_text(RULES)
     (folder / "prometheus.yml").write_text("rule_files: [rules.yml]\nglobal: {evaluation_interval: 1h}\n")
     blocks = [promtool, "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=240h"]

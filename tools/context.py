@@ -163,6 +163,31 @@ class Changes(Protocol):
     async def between(self, since: datetime, until: datetime) -> Sequence[Change]: ...
 
 
+class Platform(Protocol):
+    """What is known of the platform's objects: what a series is about, and which objects hang together."""
+
+    def about(self, labels: Labels, metric: str = "") -> tuple[Subject, ...]:
+        """What a series with these labels is about: what it names, then what that belongs to."""
+        ...
+
+    def same(self, one: Subject, other: Subject) -> bool:
+        """Whether they are one thing under two kinds: a Deployment, and the Service of its pods."""
+        ...
+
+    def names(self, subject: Subject, kind: str) -> str:
+        """A regular expression of the names that objects of a kind have which are the subject, are a part of it or carry
+        it; "" when there are none."""
+        ...
+
+    def near(self, subject: Subject, hops: int = 2) -> tuple[Subject, ...]:
+        """What hangs together with a subject, the nearest first; every one within so many hops."""
+        ...
+
+    def find(self, text: str) -> Subject:
+        """The subject that a person means by `[Kind/][namespace/]name`."""
+        ...
+
+
 class EvidenceBook(Protocol):
     """Evidence of the incident at hand, for open_evidence."""
 
@@ -253,6 +278,9 @@ class Context:
     evidence: EvidenceBook
     evidence_index: EvidenceIndex
     labels: Labels = field(default_factory=dict)  # of the incident: picks the backend when arguments do not
+    subjects: tuple[Subject, ...] = ()  # of the incident, what its alerts name first
+    since: datetime | None = None  # when the incident began
+    platform: Platform | None = None
     live_within: timedelta = timedelta(minutes=2)
     http: httpx.AsyncClient | None = None  # for configured addresses (http_action, retraining); None = no network
 

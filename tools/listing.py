@@ -20,6 +20,7 @@ from tools.models.versions import model_lineage, model_versions, served_version
 from tools.prometheus.metrics import compare_metrics, find_metrics, query_metrics
 from tools.prometheus.restarts import restarts_and_versions
 from tools.prometheus.root_cause_ranking import rank_suspects
+from tools.signals.signal import signal
 from tools.toolbox import Tools
 
 TOOLS = Tools(
@@ -27,6 +28,7 @@ TOOLS = Tools(
         query_metrics,
         compare_metrics,
         find_metrics,
+        signal,
         alert_rule,
         alert_condition,
         active_alerts,

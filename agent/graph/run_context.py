@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -21,6 +21,7 @@ from agent.domain.payload import Payload
 from agent.domain.redact import Redactor
 from agent.errors import StanchError, UnusableInput
 from agent.library.index import Library, LibraryShelf
+from agent.platform.knowledge import Knowledge
 from agent.reasoner.protocol import Move, NotChecked
 from agent.store import alerts, changes, evidence, incidents, timeline
 from agent.store.database import Database, Transaction
@@ -51,6 +52,7 @@ class RunContext:
     redact: Redactor
     reports: Path
     http: Any = None  # httpx.AsyncClient for configured addresses
+    knowledge: Knowledge = field(default_factory=Knowledge)
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -71,6 +73,7 @@ class RunContext:
     def context(self, incident_view: IncidentView) -> Context:
         """What the incident's reads may touch, as of now on the incident's clock."""
         labels = dict(incident_view.incident.labels)
+        platform = self.knowledge.of(self.catalog())
         service, model = subject(self.catalog(), labels, incident_view.alerts)
         if service and "service" not in labels:
             labels["service"] = service.name
@@ -87,6 +90,9 @@ class RunContext:
             evidence=Bodies(self.db, incident_view.incident.id),
             evidence_index=LibraryShelf(self.library),
             labels=labels,
+            subjects=platform.subjects_of(incident_view.alerts),
+            platform=platform,
+            since=incident_view.incident.since,
             http=self.http,
         )
 

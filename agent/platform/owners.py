@@ -12,6 +12,24 @@ from tools.kubernetes.pod_names import cronjob_of, deployment_of, workload_of
 Owners: TypeAlias = Mapping[tuple[str, str, str], tuple[str, str]]
 """(kind, namespace, name) of an object → (kind, name) of what owns it."""
 
+# kinds that are one application with each other where namespace and name are the same
+APPLICATION = frozenset(
+    {
+        "Deployment",
+        "StatefulSet",
+        "DaemonSet",
+        "Rollout",
+        "CronJob",
+        "Service",
+        "HorizontalPodAutoscaler",
+        "VerticalPodAutoscaler",
+        "PodDisruptionBudget",
+        "InferenceService",
+        "SeldonDeployment",
+        "ReplicationController",
+    }
+)
+
 _DNS = re.compile(r"(?:[a-z]+://)?(?P<name>[a-z0-9-]+)\.(?P<namespace>[a-z0-9-]+)\.svc(?:[.:/].*)?")
 TOLD = "owner, as the platform tells it"
 _DEEPEST = 4  # a Pod, its ReplicaSet, its Deployment, what owns that

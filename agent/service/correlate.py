@@ -12,6 +12,7 @@ from agent.domain.alert import Alert, AlertStatus, severity_rank
 from agent.domain.catalog import Catalog
 from agent.domain.incident import Incident, Kind, State
 from agent.domain.own_alerts import about_us
+from agent.platform.known import subjects_about
 from agent.service.kinship import (
     Key,
     about,
@@ -21,7 +22,6 @@ from agent.service.kinship import (
     looked_for,
     model_of,
     service_of,
-    subjects_about,
     workloads_of,
 )
 from tools.context import Subject

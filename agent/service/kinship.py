@@ -9,43 +9,18 @@ from typing import TypeAlias
 from agent.domain.alert import Alert
 from agent.domain.catalog import Catalog
 from agent.domain.text import rounded
-from agent.platform.rules import RuleBook
-from agent.platform.subjects import subjects_of
+from agent.platform.owners import APPLICATION
 from tools.context import Service, Subject
 
 Key: TypeAlias = tuple[str, ...]
 Workloads: TypeAlias = dict[tuple[str, str], list[tuple[str, Service]]]
 
 ANY = "*"  # stands for every namespace
-# kinds that are one application with each other where namespace and name are the same
-APPLICATION = frozenset(
-    {
-        "Deployment",
-        "StatefulSet",
-        "DaemonSet",
-        "Rollout",
-        "CronJob",
-        "Service",
-        "HorizontalPodAutoscaler",
-        "VerticalPodAutoscaler",
-        "PodDisruptionBudget",
-        "InferenceService",
-        "SeldonDeployment",
-        "ReplicationController",
-    }
-)
 _WORKS = APPLICATION | {"Pod", "Job", "ReplicaSet"}
 _SHARED_BY_MANY = frozenset({"Cluster", "Namespace", "Node"})  # that both lie there makes no two alerts one trouble
 _CLAIM = re.compile(r"(?<=-)(?=(.+-\d+$))")  # of a StatefulSet's pod: TEMPLATE-POD, and either may have dashes
 _PORT = re.compile(r"(?P<host>.+?)(?::\d{1,5})?")
 _VERBS = "is|are|has|have|was|were|cannot|can't|does|did|will|lacks|waits|keeps"
-_NO_RULES = RuleBook()
-
-
-def subjects_about(alert: Alert, catalog: Catalog | None = None) -> tuple[Subject, ...]:
-    """What an alert is about, by its labels and the expression that it brought."""
-    rule = _NO_RULES.of(alert.labels, alert.generator_url)
-    return subjects_of(alert.labels, rule, catalog=catalog)
 
 
 def workloads_of(catalog: Catalog) -> Workloads:

@@ -7,6 +7,15 @@ import re
 _SAFE = "bcdfghjklmnpqrstvwxz2456789"  # what Kubernetes makes random names of
 _HASH = rf"(?:[0-9a-f]{{8,10}}|[{_SAFE}]{{5,10}})"
 _POD = re.compile(rf"(?P<of>.+?)(?P<hash>-{_HASH})?-[{_SAFE}]{{5}}|(?P<set>.+)-\d{{1,5}}")
+_MADE_BY = {  # what a kind appends to its name for a pod
+    "Deployment": rf"-{_HASH}-[{_SAFE}]{{5}}",
+    "Rollout": rf"-{_HASH}-[{_SAFE}]{{5}}",
+    "ReplicaSet": rf"-[{_SAFE}]{{5}}",
+    "DaemonSet": rf"-[{_SAFE}]{{5}}",
+    "Job": rf"(-[0-9]{{1,5}})?-[{_SAFE}]{{5}}",
+    "CronJob": rf"-[0-9]{{8}}(-[0-9]{{1,5}})?-[{_SAFE}]{{5}}",
+    "StatefulSet": r"-[0-9]{1,5}",
+}
 _SCHEDULED = re.compile(r"(?P<cronjob>.+)-\d{8}")  # of a CronJob's Job: minutes since 1970
 _JOB_POD = re.compile(rf"(?P<job>.+-\d{{8}})(-\d{{1,5}})?-[{_SAFE}]{{5}}")
 _REPLICASET = re.compile(rf"(?P<of>.+)-{_HASH}")
@@ -35,6 +44,12 @@ def workload_of(pod: str) -> tuple[str, str] | None:
     if found["set"]:
         return "StatefulSet", found["set"]
     return ("Deployment" if found["hash"] else "DaemonSet"), found["of"]
+
+
+def pods_of(kind: str, name: str) -> str:
+    """A regular expression for the names of a workload's pods. A kind that is no workload's (a Service) may be any."""
+    after = _MADE_BY.get(kind, rf"(-{_HASH})?-([{_SAFE}]{{5}}|[0-9]{{1,5}})")
+    return re.escape(name) + after
 
 
 def cronjob_of(job: str) -> str | None:

@@ -24,6 +24,7 @@ class RecallStep:
         incident_id, moves = state["incident"], state.get("moves", 0)  # made before it was opened again
         context = self.run_context
         incident_view = await context.incident_view(incident_id)
+        await context.knowledge.refresh(context.context(incident_view))
         service, model = subject(context.catalog(), incident_view.incident.labels, incident_view.alerts)
         matches = await LibraryShelf(context.library).match(incident_view.alerts, service)
         past = await self._similar(incident_view)

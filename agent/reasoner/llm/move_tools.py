@@ -51,12 +51,14 @@ def _function(name: str, description: str, described: bool = True) -> dict[str, 
 
 
 def signature(read: Read) -> str:
-    """`query_metrics(promql, minutes=30)`; a mapping is written `labels={}`."""
-    parts = []
-    for name, info in read.arguments.model_fields.items():
-        default = info.default if not info.is_required() else None
-        parts.append(name if info.is_required() else f"{name}={default}" if default not in (None, "") else f"{name}?")
+    """`query_metrics(promql, minutes?)`; what is a mapping or a list says so: `labels={}`."""
+    fields = read.arguments.model_fields.items()
+    parts = (name if info.is_required() else _optional(name, info.default) for name, info in fields)
     return f"{read.name}({', '.join(parts)})"
+
+
+def _optional(name: str, default: Any) -> str:
+    return f"{name}={default}" if isinstance(default, dict | list) else f"{name}?"
 
 
 def _action(action: type[Action]) -> str:

@@ -11,7 +11,7 @@ from agent.reasoner.protocol import NotChecked, RuledOut, View
 from agent.reasoner.rules.checks import Tried, changes
 from agent.reasoner.rules.diagnosis import Candidate, Picture, own_heads
 from agent.reasoner.rules.evidence_index import EvidenceIndex, fact, number
-from agent.reasoner.rules.first_minute import compare_call, history_call, onset, rule_call
+from agent.reasoner.rules.first_minute import compare_call, history_call, onset, rule_call, signals_call
 from agent.reasoner.rules.metric_phrases import statements
 
 MOST_CLAIMS = 14
@@ -24,6 +24,7 @@ DOES = {
     "request_retraining": "; a new training learns from the data of now",
 }
 MOST_BESIDE = 3  # other alerts that are named
+MOST_SIGNALS = 4  # that are said to be out of line
 MOST_SPLITS = 2
 LEAST_HISTORY_DAYS = 1.0  # of shorter histories "it never fired before" would say nothing
 
@@ -52,7 +53,16 @@ def findings(view: View, picture: Picture, checks: Iterable[Tried]) -> tuple[Cla
     """What the incident looks like, what speaks for the cause, what changed: in this order, and not without end."""
     best = picture.candidates[0] if picture.candidates else None
     signs = sign_claims(view, best) if best else ()
-    said = [*level(view), *signs, *history(view), *changed(view), *model_state(view), *spread(view), *beside(view)]
+    said = [
+        *level(view),
+        *signs,
+        *out_of_line(view),
+        *history(view),
+        *changed(view),
+        *model_state(view),
+        *spread(view),
+        *beside(view),
+    ]
     if best is None:
         said += [c for one in checks if one.verdict is False for c in sound(view, _check_claims(one, False))[:1]]
     return sound(view, said)[:MOST_CLAIMS]
@@ -75,6 +85,28 @@ def level(view: View) -> Iterator[Claim]:
         now = f"{head}now.mean"
         for then, word in (("yesterday", "yesterday at this time"), ("last_week", "last week at this time")):
             yield from sound(view, _against(f"{compared.id}.{now}", f"{compared.id}.{head}{then}.mean", word))[:1]
+
+
+def out_of_line(view: View) -> Iterator[Claim]:
+    """Which signals of its subjects have left their usual band in a direction that is bad."""
+    measured = EvidenceIndex(view).of(signals_call(view))
+    heads = [f.id.removesuffix("bad") for f in measured.facts if f.id.endswith(".bad")] if measured else []
+    for head in heads[:MOST_SIGNALS]:
+        found = fact(measured, f"{head}now")
+        if measured is None or found is None:
+            continue
+        now, low, high, limit = (f"{measured.id}.{head}{name}" for name in ("now", "low", "high", "limit"))
+        what = f"{found.name[:1].upper()}{found.name[1:]} of {found.labels.get('subject', '')}"
+        since = f", since {{{measured.id}.{head}settled}}" if fact(measured, f"{head}settled") else ""
+        yield Claim(
+            f"{what} is {{{now}}}, above its usual {{{low}}} to {{{high}}}{since}.", (Assertion(now, ">", high),)
+        )
+        yield Claim(
+            f"{what} is {{{now}}}, below its usual {{{low}}} to {{{high}}}{since}.", (Assertion(now, "<", low),)
+        )
+        if fact(measured, f"{head}limit") and not fact(measured, f"{head}low"):
+            yield Claim(f"{what} is {{{now}}}, beyond {{{limit}}}.", (Assertion(now, ">=", limit),))
+            yield Claim(f"{what} is {{{now}}}, beyond {{{limit}}}.", (Assertion(now, "<=", limit),))
 
 
 def _against(now: str, then: str, word: str) -> Iterator[Claim]:

@@ -58,6 +58,11 @@ def history_call(view: View) -> Call | None:
     return ask(view, "alert_history", f"how often {alert.name} fired before", alertname=alert.name, labels=place)
 
 
+def signals_call(view: View) -> Call | None:
+    """What the platform measures of the incident's subjects, whatever it is called there."""
+    return ask(view, "signal", "what is measured of it, and what of that is out of line")
+
+
 def first_minute(view: View) -> tuple[Call, ...]:
     """The reads of the first minute that are offered here."""
     labels = labels_of(view)
@@ -68,6 +73,7 @@ def first_minute(view: View) -> tuple[Call, ...]:
             rule_call(view),
             compare_call(view),
             history_call(view),
+            signals_call(view),
             ask(view, "began_around", "which other alerts began at the same time"),
             ask(view, "recent_changes", "what was changed lately", service=name, hours=CHANGES_HOURS),
             ask(view, "restarts_and_versions", "what restarted or runs a new version", service=name, labels=place),

@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "investigate": ("investigate:investigate", "Work an alert: the body Alertmanager sends, from a file or -."),
     "subjects": ("subjects:subjects", "Say what each alert is about, and how that was known."),
     "map": ("map:map_", "Show how the platform hangs together, or what is near one subject."),
+    "signals": ("signals:signals", "Say what is measured of a subject, and what is out of line."),
     "ask": ("chat:ask", "Ask about an incident or the platform; answered with evidence."),
     "chat": ("chat:chat", "Converse about a live incident: why, evidence, steer, approve."),
     "incidents": ("incidents:incidents", "List, show, report and resume incidents."),

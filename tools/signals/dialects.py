@@ -1,0 +1,162 @@
+"""Signals and their dialects, out of the YAML files beside this module.
+
+A signal is a measurement that every platform has under some name. A dialect is how one exporter or convention says it: its
+metrics, the labels that name what they are about, and a query with three places to fill: `<by>` (the naming labels), `<match>`
+(matchers that narrow it to the subjects at hand) and `<w>` (the window of a rate).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from tools.errors import BadArguments, NotConfigured
+from tools.prometheus import promql as pql
+
+FOLDER = Path(__file__).parent
+SCRAPED = "scrape"  # instead of naming labels: what was scraped is what it is about
+TARGET = ("job", "instance")  # labels that name a scraped target
+RATE_WINDOW = "5m"
+_COMMAS = re.compile(r"(?<=\{)\s*,|,\s*(?=\})|,(?=\s*,)")
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Dialect(_Entry):
+    """How one exporter says a signal. `subject` is a kind with the labels that name it, the namespace first where it has one
+    and the name last; or `scrape`. `proved`: it was compared with hand-written PromQL on the real exporter. `peer`: labels
+    that name the other side of a call."""
+
+    name: str
+    source: str = Field(pattern=r"^https?://")
+    query: str
+    subject: dict[str, tuple[str, ...]] | Literal["scrape"] = "scrape"
+    peer: tuple[str, ...] = ()
+    proved: bool = False
+
+    @field_validator("subject")
+    @classmethod
+    def _one_kind(cls, value: dict[str, tuple[str, ...]] | str) -> dict[str, tuple[str, ...]] | str:
+        if isinstance(value, dict) and (len(value) != 1 or not all(value.values())):
+            raise ValueError("give one kind with the labels that name it, or `scrape`")
+        return value
+
+    @property
+    def kind(self) -> str:
+        """The kind of object that its series name; "" for whatever was scraped."""
+        return "" if isinstance(self.subject, str) else next(iter(self.subject))
+
+    @property
+    def naming(self) -> tuple[str, ...]:
+        """The labels that name the object."""
+        return TARGET if isinstance(self.subject, str) else next(iter(self.subject.values()))
+
+    @cached_property
+    def metrics(self) -> frozenset[str]:
+        """Every metric that the query names."""
+        return frozenset(pql.metric_of(node) for node in pql.selectors(pql.parse(self.filled("")))) - {""}
+
+    def filled(self, match: str, further: Sequence[str] = ()) -> str:
+        """The query with its places filled. `match` is the inside of a selector's braces; `further` labels are kept too."""
+        by = ", ".join(dict.fromkeys((*self.naming, *self.peer, *further)))
+        text = self.query.replace("<by>", by).replace("<w>", RATE_WINDOW).replace("<match>", match)
+        while (tidied := _COMMAS.sub("", text)) != text:
+            text = tidied
+        return text
+
+
+class Signal(_Entry):
+    """A measurement with its meaning. `across` says how the values of members (pods, volumes) give that of their subject;
+    `floor` is the least departure from its own past that counts, `limit` a value that is bad whatever the past was."""
+
+    signal: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    meaning: str
+    unit: Literal["s", "ms", "1/s", "bytes", "cores", "ratio", "count", "unix", "bytes/s", "celsius"]
+    worse: Literal["up", "down", "both"]
+    across: Literal["max", "min", "sum", "mean"] = "max"
+    floor: float = Field(default=0.0, ge=0)
+    limit: float | None = None
+    dialects: tuple[Dialect, ...] = Field(min_length=1)
+
+    @property
+    def title(self) -> str:
+        """`cpu throttling`, as people say it."""
+        return self.signal.replace("_", " ")
+
+
+def read_signals(text: str, where: str) -> list[Signal]:
+    """The signals of one file. NotConfigured says which entry is wrong and how."""
+    try:
+        entries = yaml.safe_load(text) or []
+        return [_checked(Signal.model_validate(one)) for one in entries]
+    except (ValidationError, BadArguments, yaml.YAMLError, TypeError) as error:
+        raise NotConfigured(f"{where} does not hold signals: {error}") from None
+
+
+def _checked(signal: Signal) -> Signal:
+    for dialect in signal.dialects:
+        if not dialect.metrics:
+            raise BadArguments(f"{signal.signal}, dialect {dialect.name}: the query names no metric.")
+    return signal
+
+
+@lru_cache(maxsize=1)
+def shipped() -> tuple[Signal, ...]:
+    """The signals that come with Stanch, by name. Dialects of one signal may stand in several files."""
+    found: dict[str, Signal] = {}
+    for path in sorted(FOLDER.glob("*.yaml")):
+        for one in read_signals(path.read_text(), path.name):
+            known = found.get(one.signal)
+            found[one.signal] = (
+                one if known is None else known.model_copy(update={"dialects": (*known.dialects, *one.dialects)})
+            )
+    return tuple(found[name] for name in sorted(found))
+
+
+def signal_named(name: str, signals: Sequence[Signal] | None = None) -> Signal:
+    """BadArguments names the nearest where there is none of this name."""
+    import difflib
+
+    known = {one.signal: one for one in (signals if signals is not None else shipped())}
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, 3, 0.4)
+    raise BadArguments(
+        f"There is no signal {name!r}. {'Like it: ' + ', '.join(near) if near else 'See `stanch signals --all`'}."
+    )
+
+
+def spoken(signal: Signal, names: Collection[str]) -> Signal | None:
+    """The signal with the dialects whose metrics a server has; None where it has none of them.
+
+    A metric that is only added (`… or …`, `unless …`) may be absent: an error that never happened has no series."""
+    here = tuple(one for one in signal.dialects if needed(one) <= set(names))
+    return signal.model_copy(update={"dialects": here}) if here else None
+
+
+def needed(dialect: Dialect) -> frozenset[str]:
+    """The metrics without which the query gives nothing: those at the left of `or` may be absent."""
+    return _needed(pql.parse(dialect.filled("")))
+
+
+def _needed(node: pql.Node) -> frozenset[str]:
+    if type(node).__name__ == "VectorSelector":
+        return frozenset({pql.metric_of(node)} - {""})
+    if type(node).__name__ == "BinaryExpr" and str(node.op) == "or":
+        return _needed(node.lhs) & _needed(node.rhs) or _needed(node.rhs)
+    if type(node).__name__ == "BinaryExpr" and str(node.op) == "unless":
+        return _needed(node.lhs)
+    return frozenset().union(*(_needed(child) for child in pql.children(node)))
+
+
+def coverage(signals: Iterable[Signal]) -> Mapping[str, Mapping[str, bool]]:
+    """Signal → dialect → proved."""
+    return {one.signal: {dialect.name: dialect.proved for dialect in one.dialects} for one in signals}

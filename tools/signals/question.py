@@ -1,0 +1,140 @@
+"""What is asked for a signal: one query for all its dialects and all subjects, narrowed to what they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tools.context import Labels, Platform, Subject
+from tools.prometheus import promql as pql
+from tools.signals.dialects import SCRAPED, TARGET, Dialect, Signal
+
+DIALECT = "stanch_dialect"  # the label by which an answer's dialect is known
+KEPT = ("cluster",)  # asked for beside the naming labels: two clusters are never one
+MOST_NAMES = 60  # in one matcher; beyond, all are asked for and sorted out here
+_EXPORTER = "_exporter_build_info"  # the metric by which an exporter is told from what it reports on
+_LISTED = ("up", "target_info")  # metrics with all labels of what is scraped
+_OF_PROCESS = ("process_", "python_", "go_", "jvm_", "nodejs_", "dotnet_")  # of an exporter these are its own
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a server scrapes: the labels of each target by its job and instance, and which of them are exporters, which
+    report on something else. Applications that push have no `up`; their `target_info` tells the same."""
+
+    by_place: Mapping[tuple[str, str], Labels] = field(default_factory=dict)
+    exporters: frozenset[tuple[str, str]] = frozenset()
+
+    def of(self, labels: Labels) -> Labels:
+        """The labels of a series with those of its target behind them."""
+        place = (labels.get("job", ""), labels.get("instance", ""))
+        return {**self.by_place.get(place, {}), **labels}
+
+
+def targets_query(names: Iterable[str]) -> str:
+    """The query that lists what is scraped, out of a server's metric names."""
+    return " or ".join([*_LISTED, *sorted(name for name in names if name.endswith(_EXPORTER))])
+
+
+def targets_of(rows: Iterable[Labels]) -> Targets:
+    found: dict[tuple[str, str], Labels] = {}
+    exporters = set()
+    for labels in rows:
+        mine = {name: value for name, value in labels.items() if name != "__name__"}
+        place = (mine.get("job", ""), mine.get("instance", ""))
+        if labels.get("__name__", "").endswith(_EXPORTER):
+            exporters.add(place)
+        else:
+            found[place] = {**mine, **found.get(place, {})}
+    return Targets(found, frozenset(exporters))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One query, and the dialects that it joins."""
+
+    promql: str
+    dialects: Mapping[str, Dialect]
+
+
+def questions(signal: Signal, subjects: Sequence[Subject], targets: Targets, platform: Platform) -> list[Asked]:
+    """The queries for a signal: one, unless it would be longer than one may be. None where no dialect can speak of any of
+    these subjects."""
+    parts: list[tuple[Dialect, str]] = []
+    for dialect in signal.dialects:
+        match = _match(dialect, subjects, targets, platform)
+        if match is not None:
+            parts.append((dialect, _labelled(dialect.filled(match, KEPT), dialect.name)))
+    found: list[list[tuple[Dialect, str]]] = []
+    for dialect, text in parts:
+        if found and len(" or ".join([*(t for _, t in found[-1]), text])) <= pql.MOST_CHARACTERS:
+            found[-1].append((dialect, text))
+        else:
+            found.append([(dialect, text)])
+    return [Asked(" or ".join(t for _, t in group), {d.name: d for d, _ in group}) for group in found]
+
+
+def _labelled(query: str, dialect: str) -> str:
+    return f'label_replace({query}, "{DIALECT}", {pql.quote(dialect)}, "", "")'
+
+
+def _match(dialect: Dialect, subjects: Sequence[Subject], targets: Targets, platform: Platform) -> str | None:
+    """The matchers that narrow a dialect to the subjects; None when it cannot speak of any."""
+    if dialect.subject == SCRAPED:
+        return _scraped(dialect, subjects, targets, platform)
+    names = [name for one in subjects if (name := platform.names(one, dialect.kind))]
+    if not names:
+        return None
+    label = _label_of_kind(dialect)
+    if len(names) > MOST_NAMES:
+        return ""
+    parts = [f"{label}=~{pql.quote('|'.join(dict.fromkeys(names)))}"]
+    spaces = sorted({one.namespace for one in subjects})
+    if len(dialect.naming) > 1 and all(spaces):
+        parts.append(f"{dialect.naming[0]}=~{pql.quote('|'.join(map(pql.literal, spaces)))}")
+    return ",".join(parts)
+
+
+def _label_of_kind(dialect: Dialect) -> str:
+    """Of a Container the pod's label: a subject knows its pods, not how their containers are called."""
+    return dialect.naming[-2] if dialect.kind == "Container" and len(dialect.naming) > 1 else dialect.naming[-1]
+
+
+def _scraped(dialect: Dialect, subjects: Sequence[Subject], targets: Targets, platform: Platform) -> str | None:
+    metric = min(dialect.metrics)
+    mine = list(dict.fromkeys(_places(metric, subjects, targets, platform)))
+    if not mine:
+        return None
+    if len(mine) > MOST_NAMES:
+        return ""
+    jobs, instances = (sorted({place[at] for place in mine}) for at in (0, 1))
+    return ",".join(
+        f"{label}=~{pql.quote('|'.join(map(pql.literal, values)))}"
+        for label, values in zip(TARGET, (jobs, instances), strict=True)
+    )
+
+
+def _places(
+    metric: str, subjects: Sequence[Subject], targets: Targets, platform: Platform
+) -> Iterator[tuple[str, str]]:
+    own = metric.startswith(_OF_PROCESS)
+    for place, labels in targets.by_place.items():
+        if own and place in targets.exporters:
+            continue
+        about = scraped(labels, metric, platform)
+        if any(belongs(about, one, platform) for one in subjects):
+            yield place
+
+
+def scraped(labels: Labels, metric: str, platform: Platform) -> tuple[Subject, ...]:
+    """What a target's metrics are about; it goes by its job's name too, which is all that some platforms call it."""
+    about, job = platform.about(labels, metric), labels.get("job", "").rpartition("/")[2]
+    known = {one.name for one in about}
+    return (
+        (*about, Subject("Service", "", labels.get("namespace", ""), job, "label job")) if job not in known else about
+    )
+
+
+def belongs(about: Sequence[Subject], subject: Subject, platform: Platform) -> bool:
+    """Whether what a series is about is the subject, or a part of it."""
+    return any(one == subject or platform.same(one, subject) for one in about)

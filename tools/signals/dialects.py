@@ -23,6 +23,7 @@ FOLDER = Path(__file__).parent
 SCRAPED = "scrape"  # instead of naming labels: what was scraped is what it is about
 TARGET = ("job", "instance")  # labels that name a scraped target
 RATE_WINDOW = "5m"
+_SPELLED = {word.lower(): word for word in ("CPU", "OOM", "GPU", "DNS", "TLS", "GC", "KV", "ECC", "XID")}
 _COMMAS = re.compile(r"(?<=\{)\s*,|,\s*(?=\})|,(?=\s*,)")
 
 
@@ -88,8 +89,8 @@ class Signal(_Entry):
 
     @property
     def title(self) -> str:
-        """`cpu throttling`, as people say it."""
-        return self.signal.replace("_", " ")
+        """`CPU throttling`, as people say it."""
+        return " ".join(_SPELLED.get(word, word) for word in self.signal.split("_"))
 
 
 def read_signals(text: str, where: str) -> list[Signal]:

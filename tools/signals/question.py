@@ -11,7 +11,8 @@ from tools.signals.dialects import SCRAPED, TARGET, Dialect, Signal
 
 DIALECT = "stanch_dialect"  # the label by which an answer's dialect is known
 KEPT = ("cluster",)  # asked for beside the naming labels: two clusters are never one
-MOST_NAMES = 60  # in one matcher; beyond, all are asked for and sorted out here
+MOST_MATCH = 500  # characters of matchers; beyond, more is asked for and sorted out here
+_AROUND = frozenset({"Node", "Namespace", "Cluster"})  # kinds that much else lies in
 _EXPORTER = "_exporter_build_info"  # the metric by which an exporter is told from what it reports on
 _LISTED = ("up", "target_info")  # metrics with all labels of what is scraped
 _OF_PROCESS = ("process_", "python_", "go_", "jvm_", "nodejs_", "dotnet_")  # of an exporter these are its own
@@ -85,14 +86,20 @@ def _match(dialect: Dialect, subjects: Sequence[Subject], targets: Targets, plat
     names = [name for one in subjects if (name := platform.names(one, dialect.kind))]
     if not names:
         return None
-    label = _label_of_kind(dialect)
-    if len(names) > MOST_NAMES:
-        return ""
-    parts = [f"{label}=~{pql.quote('|'.join(dict.fromkeys(names)))}"]
+    named = f"{_label_of_kind(dialect)}=~{pql.quote('|'.join(dict.fromkeys(names)))}"
     spaces = sorted({one.namespace for one in subjects})
-    if len(dialect.naming) > 1 and all(spaces):
-        parts.append(f"{dialect.naming[0]}=~{pql.quote('|'.join(map(pql.literal, spaces)))}")
-    return ",".join(parts)
+    if len(dialect.naming) < 2 or not all(spaces):
+        return _short_enough(named)
+    return _short_enough(f"{named},{_any_of(dialect.naming[0], spaces)}", _any_of(dialect.naming[0], spaces))
+
+
+def _any_of(label: str, values: Iterable[str]) -> str:
+    return f"{label}=~{pql.quote('|'.join(map(pql.literal, values)))}"
+
+
+def _short_enough(*matches: str) -> str:
+    """The first that is not too long for a query which has it several times; nothing where all are."""
+    return next((match for match in matches if len(match) <= MOST_MATCH), "")
 
 
 def _label_of_kind(dialect: Dialect) -> str:
@@ -105,13 +112,9 @@ def _scraped(dialect: Dialect, subjects: Sequence[Subject], targets: Targets, pl
     mine = list(dict.fromkeys(_places(metric, subjects, targets, platform)))
     if not mine:
         return None
-    if len(mine) > MOST_NAMES:
-        return ""
     jobs, instances = (sorted({place[at] for place in mine}) for at in (0, 1))
-    return ",".join(
-        f"{label}=~{pql.quote('|'.join(map(pql.literal, values)))}"
-        for label, values in zip(TARGET, (jobs, instances), strict=True)
-    )
+    job, instance = (_any_of(label, values) for label, values in zip(TARGET, (jobs, instances), strict=True))
+    return _short_enough(f"{job},{instance}", job)
 
 
 def _places(
@@ -136,5 +139,6 @@ def scraped(labels: Labels, metric: str, platform: Platform) -> tuple[Subject, .
 
 
 def belongs(about: Sequence[Subject], subject: Subject, platform: Platform) -> bool:
-    """Whether what a series is about is the subject, or a part of it."""
-    return any(one == subject or platform.same(one, subject) for one in about)
+    """Whether what a series is about is the subject, or a part of it. What a pod runs on is neither."""
+    parts = [one for place, one in enumerate(about) if not place or one.kind not in _AROUND]
+    return any(one == subject or platform.same(one, subject) for one in parts)

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from tools.analysis.series import Series
 from tools.context import Context, Json, Platform, Subject
-from tools.errors import BadArguments, NotConfigured, ToolFailed
+from tools.errors import BadArguments, NotConfigured, ToolError
 from tools.formatting import at, clean, clock_time, count, number, shorten
 from tools.formatting import window as interval
 from tools.prometheus.client import Prometheus, Window, prometheus
@@ -80,8 +80,11 @@ async def signal(
 def near(context: Context, subjects: Sequence[Subject]) -> tuple[Subject, ...]:
     """What the map says hangs together with them, the nearest first: what they call, what they run on, who calls them."""
     assert context.platform is not None
-    found = dict.fromkeys(one for subject in subjects[:1] for one in context.platform.near(subject))
-    return tuple(one for one in found if one not in subjects and one.kind in _WORTH)[:MOST_NEAR]
+    chosen = list(subjects)
+    for one in (one for subject in subjects[:1] for one in context.platform.near(subject) if one.kind in _WORTH):
+        if not any(one == known or context.platform.same(one, known) for known in chosen):
+            chosen.append(one)
+    return tuple(chosen[len(subjects) :][:MOST_NEAR])
 
 
 def _counts(found: Sequence[Reading], context: Context) -> list[Fact]:
@@ -189,10 +192,10 @@ async def _read(
 
 
 async def _ask(server: Server, asked: Asked, frame: Window) -> tuple[Sequence[Series], str]:
-    """Series, and why there are none. A server that gave up is not asked again."""
+    """Series, and why there are none."""
     try:
         return (await server.prometheus.range(asked.promql, frame)).series, ""
-    except ToolFailed as error:
+    except ToolError as error:
         return (), str(error)
 
 
@@ -236,7 +239,7 @@ def facts_of(reading: Reading, prefix: str, context: Context) -> list[Fact]:
 
 
 def line_of(reading: Reading, near: datetime) -> str:
-    """One reading as a line: `cpu throttling of mailer (shop): 0.62, usually 0.01 to 0.05, high since 14:02 to 14:07`."""
+    """One reading as a line: `CPU throttling of mailer (shop): 0.62, usually 0.01 to 0.05, high since 14:02 to 14:07`."""
     head = f"{reading.signal.title} of {clean(reading.subject.title)}"
     if reading.nothing is not None:
         seen = f", last seen {clock_time(at(reading.last_seen), near)}" if reading.last_seen else ""

@@ -56,10 +56,10 @@ def findings(view: View, picture: Picture, checks: Iterable[Tried]) -> tuple[Cla
     said = [
         *level(view),
         *signs,
-        *out_of_line(view),
         *history(view),
         *changed(view),
         *model_state(view),
+        *out_of_line(view),
         *spread(view),
         *beside(view),
     ]

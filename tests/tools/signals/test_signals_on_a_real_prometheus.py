@@ -46,7 +46,7 @@ def rows(labels: Mapping[str, str], values: list[tuple[int, float]]) -> list[tup
 
 def families() -> Iterator[Family]:
     kubelet = {"job": "kubelet", "instance": "10.0.0.1:10250", "namespace": "shop", "container": "app"}
-    quotes = {"job": "quotes", "instance": "10.0.7.7:9000"}
+    quotes = {"job": "quotes", "instance": "10.0.7.7:9000", "node": "oak"}
     redis = {"job": "sessions", "instance": "10.0.8.8:9121"}
     yield (
         "container_cpu_cfs_periods",
@@ -145,6 +145,20 @@ async def test_an_application_without_kubernetes_is_known_by_its_job(asked: tupl
     assert found.began[0] < FAILING <= found.began[1] <= FAILING + 300
 
 
+async def test_what_an_application_measures_is_not_said_of_the_machine_that_it_runs_on(
+    asked: tuple[Context, list[str]],
+) -> None:
+    found = await reading(asked[0], "error_ratio", Subject("Node", "", "", "oak"))
+    assert found.nothing is Emptiness.NO_SERIES
+
+
+async def test_a_look_at_a_hundred_things_fits_into_queries_that_are_sent(asked: tuple[Context, list[str]]) -> None:
+    many = [Subject("Deployment", "", "shop", f"a-rather-long-name-of-a-workload-{n:03}") for n in range(100)]
+    found = await read_signals(await server_of(asked[0]), shipped(), [*many, MAILER], 20)
+    assert [one.signal.signal for one in found if one.subject == MAILER and one.bad] == ["cpu_throttling"]
+    assert [one.why for one in found if one.nothing is Emptiness.NOTHING] == []
+
+
 async def test_what_an_exporter_needs_itself_is_not_said_of_what_it_reports_on(
     asked: tuple[Context, list[str]],
 ) -> None:
@@ -187,13 +201,13 @@ async def test_the_read_of_one_signal_tells_what_carries_it(asked: tuple[Context
     assert facts["state"] == "high"
     assert facts["now"] == pytest.approx(0.6, abs=0.01)
     assert {"before", "low", "high", "began", "settled", "m1"} <= set(facts)
-    assert "cpu throttling of mailer (shop)" in answer.summary
+    assert "CPU throttling of mailer (shop)" in answer.summary
     assert "began between" in answer.summary
 
 
 async def test_the_read_of_all_signals_has_what_is_out_of_line_first(asked: tuple[Context, list[str]]) -> None:
     answer = await signal(asked[0])
-    assert answer.summary.splitlines()[1].startswith("cpu throttling of mailer (shop)")
+    assert answer.summary.splitlines()[1].startswith("CPU throttling of mailer (shop)")
     assert next(fact.value for fact in answer.facts if fact.id == "cpu_throttling.state") == "high"
 
 

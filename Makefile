@@ -39,7 +39,7 @@ test: $(DEV)
 check: $(DEV)
 	@$(RUN)ruff format --check . && $(RUN)ruff check . && $(RUN)mypy && $(RUN)python -m pytest tests/test_shape.py
 
-# The gate under fire, in full, on both databases; the figures go to proof.json. Two processes, because a wait of one is time for the other; about three quarters of an hour.
+# The gate under fire, in full, on both databases; the figures go to proof.json. Two processes, because a wait of one is time for the other; about an hour.
 prove: $(DEV) mlflow
 	@$(RUN)python -m pytest tests/proofs --prove -n 2 --dist load --maxschedchunk 1 $(ARGS)
 

@@ -8,7 +8,7 @@ metrics, the labels that name what they are about, and a query with three places
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
@@ -24,6 +24,7 @@ SCRAPED = "scrape"  # instead of naming labels: what was scraped is what it is a
 TARGET = ("job", "instance")  # labels that name a scraped target
 RATE_WINDOW = "5m"
 _SPELLED = {word.lower(): word for word in ("CPU", "OOM", "GPU", "DNS", "TLS", "GC", "KV", "ECC", "XID")}
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where it is there: ten times as fast
 _COMMAS = re.compile(r"(?<=\{)\s*,|,\s*(?=\})|,(?=\s*,)")
 
 
@@ -96,7 +97,7 @@ class Signal(_Entry):
 def read_signals(text: str, where: str) -> list[Signal]:
     """The signals of one file. NotConfigured says which entry is wrong and how."""
     try:
-        entries = yaml.safe_load(text) or []
+        entries = yaml.load(text, Loader=_LOADER) or []
         return [_checked(Signal.model_validate(one)) for one in entries]
     except (ValidationError, BadArguments, yaml.YAMLError, TypeError) as error:
         raise NotConfigured(f"{where} does not hold signals: {error}") from None
@@ -156,8 +157,3 @@ def _needed(node: pql.Node) -> frozenset[str]:
     if type(node).__name__ == "BinaryExpr" and str(node.op) == "unless":
         return _needed(node.lhs)
     return frozenset().union(*(_needed(child) for child in pql.children(node)))
-
-
-def coverage(signals: Iterable[Signal]) -> Mapping[str, Mapping[str, bool]]:
-    """Signal → dialect → proved."""
-    return {one.signal: {dialect.name: dialect.proved for dialect in one.dialects} for one in signals}

@@ -22,7 +22,6 @@ from tools.spec import Emptiness
 
 DEVIATIONS = 4.0
 LEAST_PAST = 5  # samples without which there is no band
-LASTING = 2  # samples in a row that leave the band
 RATE_S = 300.0  # what a rate looks back over, in seconds
 STALE_S = 330.0  # a series older than this says nothing of now
 _ACROSS: Mapping[str, Callable[..., Floats]] = {
@@ -189,7 +188,7 @@ def _state(now: float, band: tuple[float, float] | None, signal: Signal) -> str:
 
 def began(series: Series, band: tuple[float, float], state: str) -> tuple[float, float] | None:
     """The interval in which a series left its band for good, in unix seconds: from the last sample within it, less what a
-    rate looks back over, to the first outside. None when it was outside from the start, or is not outside long enough."""
+    rate looks back over, to the first outside. None when it was outside from the start, or is not outside at its end."""
     out = series.values > band[1] if state == "high" else series.values < band[0]
     known = np.isfinite(series.values)
     times, out = series.times[known], out[known]

@@ -183,6 +183,14 @@ class Platform(Protocol):
         """What hangs together with a subject, the nearest first; every one within so many hops."""
         ...
 
+    def feels(self, subject: Subject) -> tuple[Subject, ...]:
+        """What its trouble may come from, one step away: what it calls, reads, mounts, runs on. Each thing once."""
+        ...
+
+    def recognised_by(self, subject: Subject) -> Labels:
+        """The labels by which people say that its series are told; none where nobody said."""
+        ...
+
     def find(self, text: str) -> Subject:
         """The subject that a person means by `[Kind/][namespace/]name`."""
         ...

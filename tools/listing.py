@@ -19,8 +19,8 @@ from tools.models.health import feature_freshness, model_quality
 from tools.models.versions import model_lineage, model_versions, served_version
 from tools.prometheus.metrics import compare_metrics, find_metrics, query_metrics
 from tools.prometheus.restarts import restarts_and_versions
-from tools.prometheus.root_cause_ranking import rank_suspects
 from tools.signals.signal import signal
+from tools.signals.suspects import rank_suspects
 from tools.toolbox import Tools
 
 TOOLS = Tools(

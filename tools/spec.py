@@ -105,12 +105,15 @@ Function: TypeAlias = Callable[..., Awaitable[Answer]]
 class Read:
     """A read: its name, its words, its arguments as a pydantic model, and the function behind it."""
 
-    def __init__(self, function: Function, needs: str = "", offered: bool = True, vouches: bool = False) -> None:
+    def __init__(
+        self, function: Function, needs: str = "", offered: bool = True, vouches: bool = False, maps: bool = False
+    ) -> None:
         self.name = function.__name__
         self.doc = inspect.getdoc(function) or ""
         self.needs = needs
         self.offered = offered
         self.vouches = vouches
+        self.maps = maps
         self._function = function
         self.arguments = _arguments_of(function)
 
@@ -134,17 +137,24 @@ class Read:
 @overload
 def read(function: Function) -> Read: ...
 @overload
-def read(*, needs: str = "", offered: bool = True, vouches: bool = False) -> Callable[[Function], Read]: ...
 def read(
-    function: Function | None = None, *, needs: str = "", offered: bool = True, vouches: bool = False
+    *, needs: str = "", offered: bool = True, vouches: bool = False, maps: bool = False
+) -> Callable[[Function], Read]: ...
+def read(
+    function: Function | None = None,
+    *,
+    needs: str = "",
+    offered: bool = True,
+    vouches: bool = False,
+    maps: bool = False,
 ) -> Read | Callable[[Function], Read]:
     """Describe a coroutine function `(context, …) -> Answer` as a read. `needs` names the kinds of backend it can ask
     (`a|b`); one that is not `offered` is code's own, and no reasoner is told of it. `vouches`: it answers from a platform's
     own API about that platform's objects, so that an action may act on what its labels name. Never for what somebody outside
-    can write into: telemetry, logs, text."""
+    can write into: telemetry, logs, text. `maps`: it goes by the platform map, which is asked for beforehand."""
     if function is not None:
         return Read(function)
-    return lambda f: Read(f, needs, offered, vouches)
+    return lambda f: Read(f, needs, offered, vouches, maps)
 
 
 @dataclass(frozen=True, slots=True)

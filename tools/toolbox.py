@@ -42,6 +42,11 @@ class Tools:
         """Names of the reads whose answers vouch for the names in them."""
         return frozenset(read.name for read in self.reads if read.vouches)
 
+    def maps(self, names: Iterable[str]) -> bool:
+        """Whether one of these reads goes by the platform map."""
+        wanted = set(names)
+        return any(read.maps and read.name in wanted for read in self.reads)
+
     def by_name(self) -> dict[str, type[Action]]:
         return {action.name(): action for action in self.actions}
 

@@ -79,6 +79,9 @@ class Talk:
 
     async def _look(self, place: str, incident_view: IncidentView, move: Look, by: str, asked: int) -> int:
         context = self.run_context.context(incident_view)
+        if self.run_context.tools.maps(call.read for call in move.calls):
+            await self.run_context.knowledge.refresh(context)
+            context = self.run_context.context(incident_view)
         for i, one in enumerate(await look(move.calls, self.run_context.tools, context)):
             key = f"ask{asked}:{len(incident_view.evidence)}:{i}"
             what = recorded(one, by, context, {"question": asked}, self.run_context.redact)

@@ -73,6 +73,17 @@ class KnownPlatform:
             return ()
         return tuple(one for one, _ in self.map.neighbours(self._on_map(subject), hops))
 
+    def recognised_by(self, subject: Subject) -> Labels:
+        service = self.catalog.service(subject.name) if self.catalog and subject.kind in APPLICATION else None
+        return service.match if service else {}
+
+    def feels(self, subject: Subject) -> tuple[Subject, ...]:
+        if self.map is not None:
+            return self.map.upstream(self._on_map(subject))
+        service = self.catalog.service(subject.name) if self.catalog and subject.kind in APPLICATION else None
+        needed = service.depends_on if service else ()
+        return tuple(Subject("Service", subject.cluster, "", name, "the catalog's depends_on") for name in needed)
+
     def _on_map(self, subject: Subject) -> Subject:
         """The node that a subject is, where labels told less of it than the map does."""
         assert self.map is not None

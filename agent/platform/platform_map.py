@@ -102,6 +102,23 @@ class PlatformMap:
             found += [(one, hop) for one in frontier]
         return tuple(found)
 
+    def upstream(self, subject: Subject) -> tuple[Subject, ...]:
+        """What trouble of a subject may come from, one edge away, the most telling kind first: what it calls, reads or
+        mounts, and what it runs on. Each thing once, as its workload where it has one."""
+        one_thing = {subject, *self.same_as(subject), *self.members(subject)}
+        found: dict[Subject, int] = {}
+        for edge in sorted((e for one in one_thing for e in self.edges_of(one)), key=lambda e: _TELLING[e.kind]):
+            ends = (edge.source, edge.target)
+            felt = {"to_source": ends[1:], "to_target": ends[:1], "both": ends, "none": ()}[edge.kind.trouble]
+            for end in felt:
+                if edge.kind not in _SAME and end not in one_thing:
+                    found.setdefault(self.face(end), _TELLING[edge.kind])
+        return tuple(sorted(found.keys() - one_thing, key=lambda one: (found[one], _order(one))))
+
+    def face(self, subject: Subject) -> Subject:
+        """The one of the several kinds of a thing by which it goes: its workload, else its Service, else itself."""
+        return min((subject, *self.same_as(subject)), key=_faced)
+
     def around(self, subject: Subject, hops: int = 2) -> PlatformMap:
         """The part of the map within so many hops of a subject."""
         kept = {subject, *self.same_as(subject), *(one for one, _ in self.neighbours(subject, hops))}
@@ -192,6 +209,11 @@ def _grouped(edges: Iterable[Edge], end: Callable[[Edge], Subject]) -> Mapping[S
     for edge in edges:
         found[end(edge)].append(edge)
     return {one: tuple(some) for one, some in found.items()}
+
+
+def _faced(subject: Subject) -> tuple[int, tuple[str, str, int, str, str]]:
+    ranks = {**dict.fromkeys(WORKLOADS, 0), "Service": 1, "Pod": 3}
+    return ranks.get(subject.kind, 2), _order(subject)
 
 
 def _order(subject: Subject) -> tuple[str, str, int, str, str]:

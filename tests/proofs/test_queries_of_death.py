@@ -24,7 +24,7 @@ from tools.errors import BadArguments
 from tools.prometheus.metrics import compare_metrics, query_metrics
 from tools.prometheus.promql import guard, parse
 from tools.prometheus.restarts import selections
-from tools.prometheus.root_cause_ranking import SIGNS
+from tools.signals.dialects import shipped as signals
 
 HERE = Path(__file__).parent
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -105,7 +105,7 @@ def of_rules() -> Iterator[str]:
 def of_our_own() -> Iterator[str]:
     """What reads ask of their own accord, over the service with the most workloads."""
     (body,) = selections(context(), "web", {})
-    yield from (sign.promql.format(s=body) for sign in SIGNS)
+    yield from (dialect.filled(body) for signal in signals() for dialect in signal.dialects)
 
 
 @pytest.mark.parametrize("source", [of_runbooks, of_rules, of_our_own], ids=lambda source: source.__name__)

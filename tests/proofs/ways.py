@@ -22,7 +22,7 @@ from tools.logs.search import search_logs
 from tools.prometheus.metrics import compare_metrics, find_metrics, query_metrics
 from tools.prometheus.promql import parse, render, selector, selector_here
 from tools.prometheus.restarts import restarts_and_versions
-from tools.prometheus.root_cause_ranking import rank_suspects
+from tools.signals.suspects import rank_suspects
 
 Way = Callable[[str], Awaitable[Sequence[str]]]
 _SENT = ("query", "match[]")

@@ -77,7 +77,8 @@ class Dialect(_Entry):
 
 class Signal(_Entry):
     """A measurement with its meaning. `across` says how the values of members (pods, volumes) give that of their subject;
-    `floor` is the least departure from its own past that counts, `limit` a value that is bad whatever the past was."""
+    `floor` is the least departure from its own past that counts, `limit` a value that is bad whatever the past was. `loses`:
+    times the traffic it counts bad events, failed requests or seconds of waiting, by which subjects can be compared."""
 
     signal: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     meaning: str
@@ -86,6 +87,7 @@ class Signal(_Entry):
     across: Literal["max", "min", "sum", "mean"] = "max"
     floor: float = Field(default=0.0, ge=0)
     limit: float | None = None
+    loses: Literal["requests", "time"] | None = None
     dialects: tuple[Dialect, ...] = Field(min_length=1)
 
     @property

@@ -63,9 +63,8 @@ def questions(signal: Signal, subjects: Sequence[Subject], targets: Targets, pla
     these subjects."""
     parts: list[tuple[Dialect, str]] = []
     for dialect in signal.dialects:
-        match = _match(dialect, subjects, targets, platform)
-        if match is not None:
-            parts.append((dialect, _labelled(dialect.filled(match, KEPT), dialect.name)))
+        for match, further in _matches(dialect, subjects, targets, platform):
+            parts.append((dialect, _labelled(dialect.filled(match, (*KEPT, *further)), dialect.name)))
     found: list[list[tuple[Dialect, str]]] = []
     for dialect, text in parts:
         if found and len(" or ".join([*(t for _, t in found[-1]), text])) <= pql.MOST_CHARACTERS:
@@ -79,10 +78,39 @@ def _labelled(query: str, dialect: str) -> str:
     return f'label_replace({query}, "{DIALECT}", {pql.quote(dialect)}, "", "")'
 
 
-def _match(dialect: Dialect, subjects: Sequence[Subject], targets: Targets, platform: Platform) -> str | None:
-    """The matchers that narrow a dialect to the subjects; None when it cannot speak of any."""
-    if dialect.subject == SCRAPED:
-        return _scraped(dialect, subjects, targets, platform)
+def _matches(
+    dialect: Dialect, subjects: Sequence[Subject], targets: Targets, platform: Platform
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The matchers that narrow a dialect to the subjects, each with labels that are asked for beside the naming ones; none
+    when it cannot speak of any."""
+    if dialect.subject != SCRAPED:
+        match = _match(dialect, subjects, platform)
+        if match is not None:
+            yield match, ()
+        return
+    mine = _scraped(dialect, subjects, targets, platform)
+    if mine is not None:
+        yield mine, ()
+    yield from _recognised(subjects, targets, platform)
+
+
+def _recognised(
+    subjects: Sequence[Subject], targets: Targets, platform: Platform
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Services of the catalog that labels of their series tell, where no target is known to be theirs: what was pushed, and
+    what one target reports of several."""
+    values: dict[tuple[str, ...], list[Labels]] = {}
+    for one in subjects:
+        labels = platform.recognised_by(one)
+        if labels and not any(labels.items() <= target.items() for target in targets.by_place.values()):
+            values.setdefault(tuple(sorted(labels)), []).append(labels)
+    for names, many in values.items():
+        told = _any_of(names[0], sorted({labels[names[0]] for labels in many}))
+        yield _short_enough(told, f'{names[0]}!=""'), names
+
+
+def _match(dialect: Dialect, subjects: Sequence[Subject], platform: Platform) -> str | None:
+    """The matchers that narrow a dialect whose series name their object; None when it cannot speak of any."""
     names = [name for one in subjects if (name := platform.names(one, dialect.kind))]
     if not names:
         return None

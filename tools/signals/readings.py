@@ -8,7 +8,7 @@ the window of a rate blur it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,6 +24,7 @@ DEVIATIONS = 4.0
 LEAST_PAST = 5  # samples without which there is no band
 RATE_S = 300.0  # what a rate looks back over, in seconds
 STALE_S = 330.0  # a series older than this says nothing of now
+NOTHING = Series({}, np.zeros(0), np.zeros(0))
 _ACROSS: Mapping[str, Callable[..., Floats]] = {
     "max": np.fmax.reduce,
     "min": np.fmin.reduce,
@@ -36,7 +37,8 @@ _ACROSS: Mapping[str, Callable[..., Floats]] = {
 class Reading:
     """A signal of one subject in one window. `band` is its usual range, `began` the interval in which it left it (unix
     seconds), `state` high, low or normal against the band or the signal's limit, `unknown` without either. `members` are
-    the values now by what carries them, worst first. `nothing` says which kind of nothing it is; the values are then None."""
+    the values now by what carries them, worst first. `nothing` says which kind of nothing it is; the values are then None.
+    `past` and `window` are the subject's series before and since the window began."""
 
     signal: Signal
     subject: Subject
@@ -51,6 +53,8 @@ class Reading:
     nothing: Emptiness | None = None
     why: str = ""
     last_seen: float | None = None
+    past: Series = field(default=NOTHING, compare=False, repr=False)
+    window: Series = field(default=NOTHING, compare=False, repr=False)
 
     @property
     def bad(self) -> bool:
@@ -146,6 +150,8 @@ def _reading(blank: Reading, dialect: Dialect, members: Sequence[Series], since:
         state=state,
         began=left,
         members=_members(members, dialect, blank.signal, window.times),
+        past=past,
+        window=window,
     )
 
 

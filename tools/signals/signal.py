@@ -57,7 +57,7 @@ class Server:
     platform: Platform
 
 
-@read(needs="prometheus")
+@read(needs="prometheus", maps=True)
 async def signal(
     context: Context,
     signal: Annotated[str, Field(max_length=60, description="cpu_throttling …; default: all")] = "",

@@ -81,6 +81,8 @@ async def _call(session: Session, name: str, arguments: dict[str, Any], as_json:
         if name in app.tools.by_name():
             return await _preview(app, name, arguments, as_json)
         read = app.tools.read(name)
+        if read.maps:
+            await app.api.run_context.knowledge.refresh(app.api.context())
         context = app.api.context()
         if source := arguments.get("source"):  # a path that a person types is theirs to read
             context = replace(context, backends=_with_folder(context.backends, str(source)))

@@ -40,7 +40,7 @@ from agent.service.suggestion_followup import SuggestionFollowup
 from agent.settings import Settings
 from agent.store import decisions, evidence, incidents, timeline, wakes
 from agent.store.lock import RunnerLock
-from tools.context import Backends, Clock, Context
+from tools.context import Backends, Clock, Context, Subject
 from tools.toolbox import Tools
 
 Listener = Callable[[Event], None]
@@ -228,6 +228,10 @@ class Api:
     async def audit(self) -> list[audit.Break]:
         """Where a timeline is not what was written."""
         return await audit.verify(self.run_context.db)
+
+    def subjects(self, incident_view: IncidentView) -> tuple[Subject, ...]:
+        """What an incident's alerts are about, as far as is known at present."""
+        return self.run_context.context(incident_view).subjects
 
     def context(self) -> Context:
         """What a read called by hand may touch."""

@@ -18,11 +18,17 @@ from agent.surfaces.cli.session import Session
 
 ACTED_ON = ["forecast-contention", "bad-model-version", "bad-deploy", "crash-loop"]
 LEFT_ALONE = ["weekly-peak", "flapping-alert", "harmless-drift"]
+RENAMED = {  # found although no name tells it → the cause that is right
+    "forecast-contention": "cpu_contention in demand-forecast",
+    "dependency-down": "dependency_down in catalog-db",
+    "stale-features": "stale_features in feature-pipeline",
+    "harmless-drift": "none in demand-forecast",
+}
 HANDED_OVER = ["upstream-data-bug", "disk-filling"]
 
 
-def run(name: str) -> Mark:
-    return asyncio.run(marked(Session(_open, {}), name, name, 1, "runbook"))
+def run(name: str, blind: bool = False) -> Mark:
+    return asyncio.run(marked(Session(_open, {}), name, name, 1, "runbook", blind))
 
 
 @pytest.mark.parametrize("name", ACTED_ON)
@@ -49,6 +55,12 @@ def test_what_only_a_person_can_mend_is_named_and_handed_over(name: str) -> None
         False,
         True,
     ), mark.cause
+
+
+@pytest.mark.parametrize("name", RENAMED)
+def test_an_alert_whose_name_tells_nothing_and_links_no_runbook_is_understood(name: str) -> None:
+    mark = run(name, blind=True)
+    assert (mark.cause, mark.action_right, mark.harmful) == (RENAMED[name], True, False)
 
 
 def test_no_claim_is_dropped_and_a_report_adds_up() -> None:

@@ -31,6 +31,7 @@ LAYERS = {
     "agent.store": 8,
     "agent.library": 9,
     "agent.platform": 9,
+    "agent.diagnosis": 10,
     "agent.gate": 11,
     "agent.reasoner": 11,
     "agent.graph": 12,

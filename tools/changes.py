@@ -14,7 +14,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tools.context import Change, Context, Json, Model
+from tools.context import Change, Context, Json, Model, Subject
 from tools.errors import ToolError
 from tools.formatting import clean, clock_time, count, iso, labels_text, shorten
 from tools.formatting import window as interval
@@ -23,9 +23,17 @@ from tools.models.mlflow import registry_of
 from tools.models.registry import ModelVersion, Registry, posted_promotions, promotion
 from tools.prometheus.restarts import changes_by_metrics
 from tools.spec import Answer, Emptiness, Fact, read
+from tools.symptoms import CHANGED, TELLS, Symptom, placed, symptom_facts
 
 _SAME = timedelta(minutes=10)  # two sources that tell of one rollout are this close
 
+_REASONS = {  # kind of change → what the symptom says was changed
+    "deployment": "image",
+    "model_promotion": "model",
+    "config": "config",
+    "data": "data",
+    "scaling": "scale",
+}
 _WORDS = {"deployment": "deployments", "model_promotion": "model promotions"}
 
 
@@ -62,6 +70,7 @@ async def recent_changes(
         labels = {"kind": change.kind, "service": change.service, "cluster": change.cluster}
         told = {name: value for name, value in labels.items() if value}
         facts.append(Fact(f"c{n}.at", f"time of {clean(change.what, 100)}", change.at.timestamp(), "unix", told, when))
+    facts += symptom_facts(placed([symptom_of(change) for change in found[-20:]], context), when)
     text = "\n".join(
         [_head(service, hours, found, facts, context.as_of), *_lines(found, context.as_of), *_gaps(sources)]
     )
@@ -70,6 +79,14 @@ async def recent_changes(
         "sources": [{"name": s.name, "read": s.changes is not None, "why": s.why} for s in sources],
     }
     return Answer(shorten(text), tuple(facts), data, None, None if found else Emptiness.NOTHING)
+
+
+def symptom_of(change: Change) -> Symptom:
+    """A change of a service, or of what it is said to be about; it only tells, and hurts nobody by itself."""
+    at_s = change.at.timestamp()
+    reason = _REASONS.get(change.kind, "other")
+    subject = Subject("Model" if reason == "model" else "Service", change.cluster, "", change.service)
+    return Symptom(subject, CHANGED, clean(change.what, 200), TELLS, reason, (at_s, at_s))
 
 
 async def _ask_all(context: Context, service: str, since: datetime, until: datetime) -> list[Source]:

@@ -29,6 +29,7 @@ class Fault(StrEnum):
     COVARIATE_DRIFT = "covariate_drift"
     CONCEPT_DRIFT = "concept_drift"
     BAD_MODEL_VERSION = "bad_model_version"
+    NODE_DOWN = "node_down"
     MONITORING_GAP = "monitoring_gap"
     NONE = "none"
     UNKNOWN = "unknown"

@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.clock import iso
 from agent.domain.alert import Alert
-from agent.domain.cause import Cause
+from agent.domain.cause import Cause, Fault
 from agent.domain.events import (
     ClaimDropped,
     DecisionMade,
@@ -35,10 +35,14 @@ from agent.domain.notes import (
     Recalled,
     ReportWritten,
     RunbookFound,
+    RunbooksAdded,
     Steered,
 )
 from agent.domain.payload import Payload
 from agent.domain.timeline import Event, EventOf
+from tools.context import Subject
+
+MOST_CANDIDATES = 5  # that are told
 
 
 @dataclass
@@ -153,6 +157,11 @@ def _recalled(incident_view: IncidentView, event: EventOf[Recalled]) -> None:
     incident_view.passed_over = list(event.payload.not_checked)
 
 
+def _added(incident_view: IncidentView, event: EventOf[RunbooksAdded]) -> None:
+    known = {one.name for one in event.payload.added}
+    incident_view.runbooks = [*event.payload.added, *(one for one in incident_view.runbooks if one.name not in known)]
+
+
 def _move(incident_view: IncidentView, event: EventOf[MoveMade]) -> None:
     made, move = event.payload, event.payload.move
     if made.by and made.by not in incident_view.reasoners[-1:]:
@@ -228,6 +237,7 @@ _TAKE: Mapping[type[Payload], Callable[[IncidentView, EventOf[Any]], None]] = {
     QuestionAsked: lambda incident_view, event: incident_view.questions.append(event),
     ReplyGiven: lambda incident_view, event: incident_view.replies.append(event),
     Recalled: _recalled,
+    RunbooksAdded: _added,
     MoveMade: _move,
     GivenToPerson: _given_to_person,
     CommandsToCopy: _commands,
@@ -236,11 +246,36 @@ _TAKE: Mapping[type[Payload], Callable[[IncidentView, EventOf[Any]], None]] = {
 }
 
 
-def to_json(incident_view: IncidentView, seconds: float | None = None) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of an incident beside its timeline's own fold: what it is about, and what the board shows, as JSON."""
+
+    subjects: Sequence[Subject] = ()
+    symptoms: Sequence[dict[str, Any]] = ()
+    candidates: Sequence[dict[str, Any]] = ()
+
+    def subject_of(self, cause: Cause) -> dict[str, Any] | None:
+        """The subject that a cause's component names; None where it is none that is known."""
+        known = [one.to_json() for one in self.subjects]
+        said = [one["subject"] for one in (*self.candidates, *self.symptoms)]
+        return next((one for one in (*said, *known) if one["name"] == cause.component), None)
+
+    def with_cause(self, cause: Cause | None) -> list[dict[str, Any]]:
+        """The candidates, the cause that was concluded first, also where a runbook's checks told it and not the board."""
+        listed = list(self.candidates)
+        if cause is None or cause.fault in (Fault.NONE, Fault.UNKNOWN):
+            return listed
+        same = [one for one in listed if (one["fault"], one["subject"]["name"]) == (str(cause.fault), cause.component)]
+        own = {"subject": self.subject_of(cause), "fault": str(cause.fault), "confidence": cause.confidence}
+        first = {**(same[0] if same else {"for": [], "against": [], "missing": []}), **own}
+        return [first, *(one for one in listed if one not in same)]
+
+
+def to_json(incident_view: IncidentView, seconds: float | None = None, told: Told | None = None) -> dict[str, Any]:
     """The incident as `demo`, `investigate` and `incidents show` print it with --json; absent parts are null."""
-    incident, cause = incident_view.incident, incident_view.cause
+    incident, cause, told = incident_view.incident, incident_view.cause, told or Told()
     return {
-        "schema": 1,
+        "schema": 2,
         "incident": {
             "id": incident.id,
             "state": str(incident.state),
@@ -249,7 +284,10 @@ def to_json(incident_view: IncidentView, seconds: float | None = None) -> dict[s
             "since": iso(incident.since),
             "alerts": [_alert(a) for a in incident_view.alerts],
         },
-        "cause": cause.to_json() if cause else None,
+        "subjects": [one.to_json() for one in told.subjects],
+        "cause": {**cause.to_json(), "subject": told.subject_of(cause)} if cause else None,
+        "candidates": told.with_cause(cause)[:MOST_CANDIDATES],
+        "symptoms": list(told.symptoms),
         "runbooks": [{"name": r.name, "score": r.score, "why": r.why} for r in incident_view.runbooks],
         "findings": [{"text": f.text, "evidence": list(f.evidence)} for f in incident_view.findings],
         "ruled_out": [r.to_json() for r in incident_view.ruled_out],

@@ -127,6 +127,13 @@ class Recalled(Note):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunbooksAdded(Note):
+    """Runbooks that what was seen calls for, where no alert named one."""
+
+    added: Annotated[tuple[RunbookFound, ...], _of(RunbookFound)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MoveMade(Note):
     """A reasoner's move, its texts checked and filled in. `told` is what the reasoner had to be told before it."""
 
@@ -302,6 +309,7 @@ class PlainNote(Note):
 _BY_KEY: Mapping[str, type[Note]] = {
     "move": MoveMade,
     "runbooks": Recalled,
+    "added": RunbooksAdded,
     "failover": FailedOver,
     "tried": TriedAgain,
     "returned": WentBack,

@@ -275,6 +275,7 @@ class Scenario(Part):
     start: Start = Start.model_validate({})
     effects: tuple[AnyEffect, ...]
     herrings: tuple[AnyEffect, ...] = Field((), description="true and harmless: what a hurried reader would blame")
+    blind: bool = Field(False, description="alerts carry names that nobody has seen, and no runbook_url")
     thresholds: dict[str, float] = Field({}, description="rule name → another threshold")
     label_delay_minutes: Number = 180.0
     error_window_minutes: float = 120.0

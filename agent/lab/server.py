@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from agent.lab import alertmanager, catalog, kubernetes, loki, mlflow, prometheus, reports, serving
 from agent.lab import scenario as scenarios
-from agent.lab.alert_rules import rules
+from agent.lab.alert_rules import renamed, rules
 from agent.lab.clock import LabClock, RunningClock, millis, moment
 from agent.lab.exposition import CONTENT_TYPE, exposition
 from agent.lab.rules import WithAlerts, firing
@@ -43,27 +43,31 @@ class Lab:
         self.world = World(
             drawn, int(state.about["seed"]), int(state.about["start_ms"]), self.now_ms, state.applied, state.append
         )
-        self.samples = WithAlerts(self.world, rules(drawn.thresholds))
+        listed = rules(drawn.thresholds)
+        place = next(n for n, rule in enumerate(listed) if rule.name == drawn.alert.name)
+        listed = renamed(listed, int(state.about["seed"])) if drawn.blind else listed
+        self.samples = WithAlerts(self.world, listed)
         # the scenario's own rule for itself: asking for it need not evaluate all the others
-        self._own = WithAlerts(self.world, [rule for rule in self.samples.rules if rule.name == drawn.alert.name])
+        self._own = WithAlerts(self.world, [listed[place]])
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, folder: Path, scenario: str = "forecast-contention", seed: int = 1, port: int = 0
+        cls, folder: Path, scenario: str = "forecast-contention", seed: int = 1, port: int = 0, blind: bool = False
     ) -> AsyncIterator[Lab]:
         """Begin a scenario in a folder, or go on with the one that lies there if it is the same. Serves until left.
 
         UnusableInput for an unknown scenario or a state that cannot be read.
         """
-        lab = cls.prepare(folder, scenario, seed)
+        lab = cls.prepare(folder, scenario, seed, blind)
         async with lab.served(port):
             yield lab
 
     @classmethod
-    def prepare(cls, folder: Path, scenario: str, seed: int) -> Lab:
+    def prepare(cls, folder: Path, scenario: str, seed: int, blind: bool = False) -> Lab:
         """As `open`, without serving: the world, its clock and what lies on disk."""
         drawn = scenarios.load(scenario).draw(seed)
+        drawn = drawn.model_copy(update={"blind": blind or drawn.blind})
         state = LabState.load(folder)
         if state is None or (state.about["scenario"]["name"], state.about["seed"]) != (drawn.name, seed):
             state = LabState.create(folder, _plain(drawn), seed, millis(drawn.start_time()))

@@ -13,8 +13,9 @@ from agent.domain.cause import Fault
 from agent.domain.check import expectation
 from agent.domain.duration import duration
 from agent.domain.incident import Kind
-from agent.errors import UnusableInput
+from agent.errors import BadArguments, UnusableInput
 from agent.library.render import check_templates
+from tools.signals.dialects import signal_named
 
 SKILL_NAME = re.compile(r"^(?=.{1,64}$)[a-z0-9]+(-[a-z0-9]+)*$")
 _MATCHER = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)=(?:"([^"]*)"|([^\s",]+))')
@@ -104,6 +105,11 @@ class ActionModel(Strict):
     guards: list[GuardModel] = []
 
 
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of a list that is written with spaces or commas."""
+    return tuple(text.replace(",", " ").split())
+
+
 class Metadata(BaseModel):
     """`stanch.*` keys are ours and known; other keys belong to other agents."""
 
@@ -111,6 +117,8 @@ class Metadata(BaseModel):
 
     alerts: Annotated[str, Field(alias="stanch.alerts")] = ""
     matchers: Annotated[str, Field(alias="stanch.matchers")] = ""
+    faults: Annotated[str, Field(alias="stanch.faults")] = ""
+    signals: Annotated[str, Field(alias="stanch.signals")] = ""
     kind: Annotated[Literal["infra", "model", "joint"], Field(alias="stanch.kind")]
     owner: Annotated[str, Field(alias="stanch.owner")] = ""
     reviewed: Annotated[date | None, Field(alias="stanch.reviewed")] = None
@@ -136,7 +144,37 @@ class Metadata(BaseModel):
 
     @property
     def alert_names(self) -> tuple[str, ...]:
-        return tuple(self.alerts.replace(",", " ").split())
+        return words_of(self.alerts)
+
+    @field_validator("faults")
+    @classmethod
+    def _known_faults(cls, value: str) -> str:
+        known = [str(fault) for fault in Fault]
+        for word in words_of(value):
+            if word not in known:
+                near = difflib.get_close_matches(word, known, 1)
+                raise ValueError(
+                    f"{word!r} is no fault. " + (f"Did you mean {near[0]}?" if near else f"Known: {known}.")
+                )
+        return value
+
+    @field_validator("signals")
+    @classmethod
+    def _known_signals(cls, value: str) -> str:
+        for word in words_of(value):
+            try:
+                signal_named(word)
+            except BadArguments as error:
+                raise ValueError(str(error)) from None
+        return value
+
+    @property
+    def fault_names(self) -> tuple[Fault, ...]:
+        return tuple(Fault(word) for word in words_of(self.faults))
+
+    @property
+    def signal_names(self) -> tuple[str, ...]:
+        return words_of(self.signals)
 
     @property
     def labels(self) -> dict[str, str]:

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from agent.domain.alert import Alert
+from agent.domain.cause import Fault
 from agent.library import embed, relevance, shipped_vectors
 from agent.library.embed import Embedder, NoEmbedder
 from agent.library.parse import Passed, read_folder
@@ -99,6 +100,21 @@ class Library:
             for book_ in self.books.values():
                 if book_.matchers and not book_.alerts and _fits(book_.matchers, alert.labels):
                     yield Match(book_.name, 0.85, "", "matcher")
+
+    def for_evidence(self, signals: Sequence[str], faults: Sequence[Fault], limit: int = 3) -> list[Match]:
+        """Runbooks with checks for what the evidence shows: signals that are out of line, worst first, then faults that are
+        suspected, likeliest first."""
+        found: dict[str, Match] = {}
+        books = [book for book in self.books.values() if book.checks and not book.matchers]
+        for signal in signals:
+            for book in books:
+                if signal in book.signals:
+                    found.setdefault(book.name, Match(book.name, 0.8, "", f"evidence: {signal} is out of line"))
+        for fault in faults:
+            for book in books:
+                if fault in book.faults:
+                    found.setdefault(book.name, Match(book.name, 0.7, "", f"evidence: {fault} is suspected"))
+        return list(found.values())[:limit]
 
     def warm(self) -> None:
         """Load what the first search by text would load; the model before Chroma, for it takes most memory meanwhile."""

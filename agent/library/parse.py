@@ -104,6 +104,8 @@ def parse(text: str, name: str, path: str = "", sha256: str = "") -> Runbook:
         text=body,
         sections=tuple(page.sections),
         alerts=matter.metadata.alert_names,
+        faults=matter.metadata.fault_names,
+        signals=matter.metadata.signal_names,
         matchers=matter.metadata.labels,
         kind=matter.metadata.incident_kind,
         owner=matter.metadata.owner,

@@ -53,6 +53,10 @@ class Runbook:
     text: str
     sections: tuple[Section, ...]
     alerts: tuple[str, ...] = ()
+    faults: tuple[
+        Fault, ...
+    ] = ()  # causes that it is about, and signals that it explains: found by what an incident shows
+    signals: tuple[str, ...] = ()
     matchers: Mapping[str, str] = field(default_factory=dict)
     kind: Kind = Kind.UNKNOWN
     owner: str = ""
@@ -65,7 +69,7 @@ class Runbook:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A runbook that fits. `why` names how: `runbook_url`, `alert name`, `matcher`, or `text`; score is 0 to 1."""
+    """A runbook that fits. `why` names how: `runbook_url`, `alert name`, `matcher`, `evidence`, or `text`; score is 0 to 1."""
 
     name: str
     score: float

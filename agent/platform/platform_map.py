@@ -20,6 +20,7 @@ from tools.context import Json, Subject
 __all__ = ["Edge", "EdgeKind", "Part", "PlatformMap", "joined"]
 
 _SAME = frozenset({EdgeKind.SELECTS, EdgeKind.OWNS})
+_CARRIES = frozenset({EdgeKind.RUNS_ON, EdgeKind.MOUNTS})
 _KINDS = {kind: place for place, kind in enumerate(("Service", *WORKLOADS, "Model", "Database", "Target", "Queue"))}
 _TELLING = {kind: place for place, kind in enumerate(EdgeKind)}
 _EMPTY: tuple[Edge, ...] = ()
@@ -110,6 +111,8 @@ class PlatformMap:
         for edge in sorted((e for one in one_thing for e in self.edges_of(one)), key=lambda e: _TELLING[e.kind]):
             ends = (edge.source, edge.target)
             felt = {"to_source": ends[1:], "to_target": ends[:1], "both": ends, "none": ()}[edge.kind.trouble]
+            if edge.kind in _CARRIES:  # a machine's other tenants are beside, not below
+                felt = ends[1:]
             for end in felt:
                 if edge.kind not in _SAME and end not in one_thing:
                     found.setdefault(self.face(end), _TELLING[edge.kind])

@@ -149,7 +149,7 @@ def test_alertmanagers_own_body_becomes_an_incident(worked: tuple[Ran, Path, dic
     ran, _, body = worked
     assert ran.code in (3, 6), ran.err  # a minute of history and no catalog: a person or more data is needed
     shown = ran.json()
-    assert shown["schema"] == 1
+    assert shown["schema"] == 2
     assert shown["incident"]["state"] == {3: "handed_over", 6: "inconclusive"}[ran.code]
     assert [a["fingerprint"] for a in shown["incident"]["alerts"]] == [a["fingerprint"] for a in body["alerts"]]
     assert {a["labels"]["cluster"] for a in shown["incident"]["alerts"]} == {"eu-1"}  # external: the series lack it

@@ -25,6 +25,11 @@ TARGET = ("job", "instance")  # labels that name a scraped target
 RATE_WINDOW = "5m"
 _SPELLED = {word.lower(): word for word in ("CPU", "OOM", "GPU", "DNS", "TLS", "GC", "KV", "ECC", "XID")}
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where it is there: ten times as fast
+GUESSED = "https://prometheus.io/docs/practices/naming/"
+MOST_GUESSED = 4  # gauges that are taken for one signal by their names
+_COUNTER = re.compile(r"_(total|count|sum|bucket|created|info)$")
+_PARTS = re.compile(r"[a-z0-9]+")
+_WRITTEN = frozenset({"updated", "refreshed", "written", "ingested", "materialized", "timestamp"})
 _COMMAS = re.compile(r"(?<=\{)\s*,|,\s*(?=\})|,(?=\s*,)")
 
 
@@ -78,7 +83,8 @@ class Dialect(_Entry):
 class Signal(_Entry):
     """A measurement with its meaning. `across` says how the values of members (pods, volumes) give that of their subject;
     `floor` is the least departure from its own past that counts, `limit` a value that is bad whatever the past was. `loses`:
-    times the traffic it counts bad events, failed requests or seconds of waiting, by which subjects can be compared."""
+    times the traffic it counts bad events, failed requests or seconds of waiting, by which subjects can be compared. `words`: a gauge whose
+    name holds one of each group is this signal, where no dialect is spoken: teams give such names themselves."""
 
     signal: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     meaning: str
@@ -88,6 +94,8 @@ class Signal(_Entry):
     floor: float = Field(default=0.0, ge=0)
     limit: float | None = None
     loses: Literal["requests", "time"] | None = None
+    words: tuple[tuple[str, ...], ...] = ()
+    of: str = "Model"  # the kind of what such a gauge is about
     dialects: tuple[Dialect, ...] = Field(min_length=1)
 
     @property
@@ -142,8 +150,38 @@ def spoken(signal: Signal, names: Collection[str]) -> Signal | None:
     """The signal with the dialects whose metrics a server has; None where it has none of them.
 
     A metric that is only added (`… or …`, `unless …`) may be absent: an error that never happened has no series."""
-    here = tuple(one for one in signal.dialects if needed(one) <= set(names))
+    here = tuple(one for one in signal.dialects if needed(one) <= set(names)) or by_words(signal, names)
     return signal.model_copy(update={"dialects": here}) if here else None
+
+
+def by_words(signal: Signal, names: Collection[str]) -> tuple[Dialect, ...]:
+    """Dialects out of gauges whose names say the signal; none for a signal without words. A name that says when something
+    was written is the time since."""
+    found: list[Dialect] = []
+    for name in sorted(name for name in names if not _COUNTER.search(name)) if signal.words else ():
+        parts = set(_PARTS.findall(name.lower()))
+        if all(parts & set(group) for group in signal.words) and len(found) < MOST_GUESSED:
+            query = f"time() - {name}" if parts & _WRITTEN and signal.unit == "s" else name
+            found.append(
+                Dialect(
+                    name=f"by its name, {name}", source=GUESSED, subject={signal.of: (signal.of.lower(),)}, query=query
+                )
+            )
+    return tuple(found)
+
+
+def signals_measured(metrics: Collection[str], signals: Sequence[Signal] | None = None) -> list[str]:
+    """Names of the signals that these metrics measure: those with a dialect that reads them, most of them first; else those
+    whose words they hold."""
+    known = signals if signals is not None else shipped()
+    shared = {one.signal: max(_share(dialect.metrics, set(metrics)) for dialect in one.dialects) for one in known}
+    found = sorted((name for name, share in shared.items() if share), key=lambda name: -shared[name])
+    return found or [one.signal for one in known if by_words(one, metrics)]
+
+
+def _share(mine: frozenset[str], asked: set[str]) -> float:
+    """How much two sets of metrics have in common: 1 for the same."""
+    return len(mine & asked) / len(mine | asked)
 
 
 def needed(dialect: Dialect) -> frozenset[str]:

@@ -20,6 +20,7 @@ from tools.signals.dialects import Signal, shipped, signal_named, spoken
 from tools.signals.question import Asked, Targets, questions, targets_of, targets_query
 from tools.signals.readings import Reading, readings
 from tools.spec import Answer, Emptiness, Fact, read
+from tools.symptoms import HURTS, SIGNAL, Symptom, placed, symptom_facts
 
 PAST = timedelta(hours=3)  # what counts as a subject's usual state: the time before the window
 COARSE_S, FINE_S = 300.0, 30.0  # of the first look, and of what turned out to be out of line
@@ -74,7 +75,21 @@ async def signal(
     found = await read_signals(await server_of(context), shipped(), subjects, length)
     known = [one for one in found if one.bad or (one.subject in meant and (one.nothing is None or one.last_seen))]
     facts = [fact for one in known for fact in facts_of(one, _prefix(one, subjects), context)]
-    return _answer(known, [*_counts(known, context), *facts], context, length)
+    symptoms = symptom_facts(placed([symptom_of(one, context) for one in known if one.bad], context), _now(context))
+    return _answer(known, [*_counts(known, context), *symptoms, *facts], context, length)
+
+
+def symptom_of(reading: Reading, context: Context) -> Symptom:
+    """What is out of line in a direction that is bad, as a symptom of kind `signal`; its reason is the signal's name."""
+    labels = {"state": reading.state, "unit": reading.signal.unit, "now": f"{reading.now:g}"}
+    if reading.members:
+        labels["member"] = reading.members[0][0]
+    text = line_of(reading, context.as_of)
+    return Symptom(reading.subject, SIGNAL, text, HURTS, reading.signal.signal, reading.began, None, labels)
+
+
+def _now(context: Context) -> str:
+    return interval(context.as_of, context.as_of)
 
 
 def near(context: Context, subjects: Sequence[Subject]) -> tuple[Subject, ...]:

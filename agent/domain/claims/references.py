@@ -1,7 +1,7 @@
 """References: `{E3.p99.last}`, `{ratio(a, b)}`, `{diff(a, b)}`, `{pct(a)}`, `{window(a)}`, read and evaluated.
 
 `ratio` is a multiple of two values of one unit, `diff` their difference in that unit (of two times: a length of time),
-`pct` a share written in percent, `window` the stretch of time a fact was read over.
+`pct` a share written in percent, `window` the stretch of time a fact was read over, `says` the sentence of a symptom.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from agent.domain.claims.quantity import Quantity, of_fact
 from agent.domain.evidence import Evidence
+from tools.symptoms import is_symptom
 
 _PIECE = re.compile(r"\{([^{}]*)\}")
 _CALL = re.compile(r"^\s*([a-z]+)\s*\((.*)\)\s*$", re.DOTALL)
@@ -111,6 +112,14 @@ def _window(a: Quantity) -> Quantity:
     return Quantity(f"{times[0]} to {end} UTC" if len(times) == 2 else f"{times[0]} UTC", "", a.facts)
 
 
+def _says(a: Quantity) -> Quantity:
+    """The sentence that a read itself made of what it saw, of a fact that stands for a symptom."""
+    fact = a.facts[0][1]
+    if not is_symptom(fact):
+        raise Unresolved("only a symptom (s1, s2 …) says a sentence; refer to any other fact by itself")
+    return Quantity(fact.name, "", a.facts)
+
+
 def _pair(a: Quantity, b: Quantity) -> tuple[float | None, float | None]:
     if isinstance(a.value, str | bool) or isinstance(b.value, str | bool):
         raise Unresolved("words cannot be calculated with")
@@ -124,4 +133,5 @@ _FUNCTIONS: Mapping[str, tuple[Callable[..., Quantity], int]] = {
     "diff": (_diff, 2),
     "pct": (_pct, 1),
     "window": (_window, 1),
+    "says": (_says, 1),
 }

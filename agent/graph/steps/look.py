@@ -10,14 +10,20 @@ from dataclasses import dataclass
 
 import httpx
 
+from agent.diagnosis.board import LIKELY, board
 from agent.domain.events import EvidenceRecorded
 from agent.domain.evidence import ReadOutcome, Recorded
+from agent.domain.incident_view import IncidentView
+from agent.domain.notes import RunbookFound, RunbooksAdded
 from agent.domain.redact import Redactor
 from agent.domain.timeline import events_of
 from agent.graph.run_context import Run, RunContext
+from agent.platform.indicator import indicator_of
 from agent.reasoner.protocol import Call, Look
+from agent.store import timeline
 from tools.context import Context, Json
 from tools.errors import ToolError
+from tools.signals.dialects import signals_measured
 from tools.spec import Answer
 from tools.toolbox import Tools
 
@@ -56,7 +62,35 @@ class LookStep:
             key = f"{number}:{i}"
             what = recorded(one, by, context, {"call": key, "move": number}, self.run_context.redact)
             await self.run_context.record(state["incident"], run, what, key)
+        await self._runbooks_for(await self.run_context.incident_view(state["incident"]), number, run)
         return {"next": "think"}
+
+    async def _runbooks_for(self, incident_view: IncidentView, number: int, run: int) -> None:
+        """Add the runbooks that the evidence calls for, unless the alert, its link or the catalog named some with checks."""
+        library = self.run_context.library
+        known = [one for one in incident_view.runbooks if (book := library.book(one.name)) and book.checks]
+        if any(not one.why.startswith("text") for one in known):
+            return
+        seen = board(incident_view.evidence, incident_view.incident.since.timestamp())
+        measured = self._measured(incident_view)
+        found = library.for_evidence(
+            [*measured, *seen.signals], [one.fault for one in seen.candidates if one.score >= LIKELY]
+        )
+        if found:
+            added = tuple(RunbookFound(one.name, one.score, one.section, one.why) for one in found)
+            note = RunbooksAdded(text="what was seen calls for these runbooks", added=added)
+            async with self.run_context.db.write() as tx:
+                key = f"{number}:runbooks"
+                await timeline.append(
+                    tx, incident_view.incident.id, note, "stanch", self.run_context.clock.now(), key, run
+                )
+
+    def _measured(self, incident_view: IncidentView) -> list[str]:
+        """The signals that the rules of the incident's alerts measure."""
+        rules = self.run_context.knowledge.rules
+        told = [rules.of(alert.labels, alert.generator_url or alert.expression or "") for alert in incident_view.alerts]
+        metrics = [name for rule in told for name in indicator_of(rule.expression, rules.recorded).metrics]
+        return signals_measured(metrics) if metrics else []
 
 
 async def look(calls: Sequence[Call], tools: Tools, context: Context) -> list[Looked]:

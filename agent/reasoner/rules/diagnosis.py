@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 
+from agent.diagnosis.board import Board, BoardCandidate, board
 from agent.domain.alert import standing
 from agent.domain.cause import MODEL_FAULTS, Cause, Fault
 from agent.domain.evidence import Evidence
@@ -37,6 +38,7 @@ BY_CHANGE = frozenset({Fault.BAD_DEPLOY, Fault.BAD_CONFIG, Fault.BAD_MODEL_VERSI
 SLOW = frozenset(
     {Fault.DISK_FULL, Fault.CERTIFICATE_EXPIRY, Fault.MEMORY_LEAK, Fault.CONCEPT_DRIFT, Fault.COVARIATE_DRIFT}
 )
+SURER = 0.1  # the board overrules the runbooks' checks where it is surer by this much
 OFTEN = 3  # an alert that fired so many times within retention has habits
 BRIEF_S = 1800  # and one that clears within this by itself is a brief one
 USUAL = 1.25  # within this factor of yesterday and last week a level is the usual one
@@ -81,11 +83,29 @@ class Picture:
     usual: bool = False
     quiet: bool = False  # the rule does not breach now
     confidences: tuple[float, ...] = field(default=())
+    board: Board = field(default_factory=Board)
+    named: BoardCandidate | None = None  # the board's cause, where it is the one that is named
 
 
 def weigh(view: View, checks: Sequence[Tried], settled: Set[tuple[str, Fault]] = frozenset()) -> Picture:
     """The likeliest cause with its confidence; fault `none` when nothing is wrong, `unknown` when it cannot be told.
-    `settled` causes (component, fault) were mended already."""
+    `settled` causes (component, fault) were mended already. Where no runbook's checks tell it, the board does."""
+    picture = _by_checks(view, checks, settled)
+    seen = board(view.evidence, onset(view))
+    best = seen.named
+    if best is None or picture.usual or picture.quiet or (best.subject.name, best.fault) in settled:
+        return replace(picture, board=seen)
+    told = picture.candidates[0] if picture.candidates else None
+    agrees = told is not None and told.fault is best.fault
+    if told is not None and told.sound and (agrees or picture.cause.confidence >= best.confidence - SURER):
+        return replace(picture, board=seen)
+    cause = Cause(best.subject.name, best.fault, best.confidence)
+    return replace(
+        picture, cause=cause, kind=kind_of(view, best.fault), candidates=(), confidences=(), board=seen, named=best
+    )
+
+
+def _by_checks(view: View, checks: Sequence[Tried], settled: Set[tuple[str, Fault]]) -> Picture:
     found = [_candidate(view, subject, fault, checks) for subject, fault in _pairs(checks)]
     usual, quiet = _usual(view), _quiet(view)
     alive = [c for c in found if c.signs and not c.excluded and (component(view, c), c.fault) not in settled]

@@ -13,6 +13,7 @@ from agent.reasoner.rules.diagnosis import Candidate, Picture, own_heads
 from agent.reasoner.rules.evidence_index import EvidenceIndex, fact, number
 from agent.reasoner.rules.first_minute import compare_call, history_call, onset, rule_call, signals_call
 from agent.reasoner.rules.metric_phrases import statements
+from tools.symptoms import SIGNAL, WARNS
 
 MOST_CLAIMS = 14
 # what an action does about it, as the end of a sentence
@@ -25,6 +26,7 @@ DOES = {
 }
 MOST_BESIDE = 3  # other alerts that are named
 MOST_SIGNALS = 4  # that are said to be out of line
+MOST_SYMPTOMS = 6
 MOST_SPLITS = 2
 LEAST_HISTORY_DAYS = 1.0  # of shorter histories "it never fired before" would say nothing
 
@@ -56,6 +58,7 @@ def findings(view: View, picture: Picture, checks: Iterable[Tried]) -> tuple[Cla
     said = [
         *level(view),
         *signs,
+        *on_the_board(picture),
         *history(view),
         *changed(view),
         *model_state(view),
@@ -66,6 +69,17 @@ def findings(view: View, picture: Picture, checks: Iterable[Tried]) -> tuple[Cla
     if best is None:
         said += [c for one in checks if one.verdict is False for c in sound(view, _check_claims(one, False))[:1]]
     return sound(view, said)[:MOST_CLAIMS]
+
+
+def on_the_board(picture: Picture) -> Iterator[Claim]:
+    """What the evidence's symptoms say, those of the named cause first."""
+    named = (*picture.named.signs, *picture.named.explains) if picture.named else ()
+    first = dict.fromkeys(one.reference for one in named)
+    rest = (
+        one.reference for one in picture.board.symptoms if one.symptom.severity >= WARNS and one.symptom.kind != SIGNAL
+    )
+    for reference in list(dict.fromkeys([*first, *rest]))[:MOST_SYMPTOMS]:
+        yield Claim(f"{{says({reference})}}.")
 
 
 def level(view: View) -> Iterator[Claim]:

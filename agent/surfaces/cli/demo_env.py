@@ -45,7 +45,7 @@ def clear(session: Session) -> None:
 
 @asynccontextmanager
 async def begun(
-    session: Session, listeners: Sequence[Listener], scenario: str, seed: int, policy: str = POLICY
+    session: Session, listeners: Sequence[Listener], scenario: str, seed: int, policy: str = POLICY, blind: bool = False
 ) -> AsyncIterator[tuple[App, list[Alert], Lab]]:
     """A new lab and the application over it, with the alerts that its Alertmanager would send."""
     from agent.lab.server import Lab
@@ -53,7 +53,7 @@ async def begun(
 
     folder = demo_folder(session.settings())
     async with (
-        Lab.open(folder / "lab", scenario, seed) as lab,
+        Lab.open(folder / "lab", scenario, seed, blind=blind) as lab,
         _application(session, lab, folder, listeners, policy) as app,
     ):
         yield app, parse(json.dumps(lab.webhook_body()), lab.clock.now()), lab

@@ -33,6 +33,7 @@ MINUTES = 5
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1, 100))
 @click.option("--first-seed", default=1, show_default=True, type=click.IntRange(1))
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1, 64), help="Processes side by side.")
+@click.option("--blind", is_flag=True, help="Alerts with names that tell nothing, and no runbook_url.")
 @click.option("--only", multiple=True, help="Only these scenarios.")
 @click.option("--json", "as_json", is_flag=True)
 @click.pass_obj
@@ -43,6 +44,7 @@ def evaluate(
     seeds: int,
     first_seed: int,
     jobs: int,
+    blind: bool,
     only: tuple[str, ...],
     as_json: bool,
 ) -> int:
@@ -57,7 +59,7 @@ def evaluate(
     wanted = {name: source for name, source in names.items() if not only or name in only}
     runs = [(name, source, seed) for seed in range(first_seed, first_seed + seeds) for name, source in wanted.items()]
     marks = []
-    for one in _marks(session, runs, reasoner, jobs):
+    for one in _marks(session, runs, reasoner, jobs, blind):
         marks.append(one)
         if not as_json:
             _say(one)
@@ -69,18 +71,20 @@ def evaluate(
     return Exit.OK
 
 
-def _marks(session: Session, runs: Sequence[tuple[str, str, int]], reasoner: str, jobs: int) -> Iterator[Mark]:
+def _marks(
+    session: Session, runs: Sequence[tuple[str, str, int]], reasoner: str, jobs: int, blind: bool
+) -> Iterator[Mark]:
     """The marks in the order of the runs, however many processes make them."""
     if jobs == 1 or len(runs) == 1:
-        yield from (_mark(session, *one, reasoner) for one in runs)
+        yield from (_mark(session, *one, reasoner, blind) for one in runs)
         return
     with ProcessPoolExecutor(min(jobs, len(runs)), multiprocessing.get_context("spawn")) as pool:
-        waiting = [pool.submit(_mark, session, *one, reasoner) for one in runs]
+        waiting = [pool.submit(_mark, session, *one, reasoner, blind) for one in runs]
         yield from (one.result() for one in waiting)
 
 
-def _mark(session: Session, name: str, source: str, seed: int, reasoner: str) -> Mark:
-    return asyncio.run(marked(session, name, source, seed, reasoner))
+def _mark(session: Session, name: str, source: str, seed: int, reasoner: str, blind: bool) -> Mark:
+    return asyncio.run(marked(session, name, source, seed, reasoner, blind))
 
 
 def _names(folder: str | None) -> dict[str, str]:
@@ -95,7 +99,7 @@ def _names(folder: str | None) -> dict[str, str]:
     return found
 
 
-async def marked(session: Session, name: str, source: str, seed: int, reasoner: str) -> Mark:
+async def marked(session: Session, name: str, source: str, seed: int, reasoner: str, blind: bool = False) -> Mark:
     """One incident from alert to end, every proposal approved, in a folder of its own."""
     from agent.domain.catalog import Person
     from agent.surfaces.cli import demo_env
@@ -106,7 +110,7 @@ async def marked(session: Session, name: str, source: str, seed: int, reasoner: 
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="stanch-eval-") as place:
         quiet = Session(session.open, {**session.flags, "data": place, "reasoner": reasoner})
-        async with demo_env.begun(quiet, [], source, seed) as (app, alerts, lab):
+        async with demo_env.begun(quiet, [], source, seed, blind=blind) as (app, alerts, lab):
             screen = Screen(_nowhere())
             by = Person("demo:--approve", None)
             driver = Driver(app, screen, by, wait=True, interactive=False, auto=True)

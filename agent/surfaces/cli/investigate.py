@@ -158,9 +158,17 @@ def worst(codes: Sequence[Exit]) -> Exit:
 
 
 async def shown_json(app: App, incident: str, seconds: float | None = None) -> dict[str, Any]:
-    from agent.domain.incident_view import to_json
+    from agent.diagnosis.board import board
+    from agent.domain.incident_view import Told, to_json
 
-    return to_json(await app.api.incident_view(incident), seconds)
+    incident_view = await app.api.incident_view(incident)
+    shown = board(incident_view.evidence, incident_view.incident.since.timestamp())
+    told = Told(
+        app.api.subjects(incident_view),
+        [one.to_json() for one in shown.symptoms],
+        [one.to_json() for one in shown.candidates],
+    )
+    return to_json(incident_view, seconds, told)
 
 
 def _already_resolved(alerts: Sequence[Alert]) -> dict[str, Any]:

@@ -174,13 +174,17 @@ class Platform(Protocol):
         """Whether they are one thing under two kinds: a Deployment, and the Service of its pods."""
         ...
 
+    def known_as(self, subject: Subject) -> frozenset[str]:
+        """Every name that the subject goes by, without a port: what bears none of them is not it."""
+        ...
+
     def names(self, subject: Subject, kind: str) -> str:
         """A regular expression of the names that objects of a kind have which are the subject, are a part of it or carry
         it; "" when there are none."""
         ...
 
     def near(self, subject: Subject, hops: int = 2) -> tuple[Subject, ...]:
-        """What hangs together with a subject, the nearest first; every one within so many hops."""
+        """What hangs together with a subject, the nearest first; everything within so many hops, each thing once."""
         ...
 
     def feels(self, subject: Subject) -> tuple[Subject, ...]:

@@ -36,6 +36,7 @@ class KnownPlatform:
     catalog: Catalog | None = None
     rules: RuleBook = field(default_factory=RuleBook)
     map: PlatformMap | None = None
+    _others: dict[Subject, tuple[Subject, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def subjects_of(self, alerts: Iterable[Alert]) -> tuple[Subject, ...]:
         """What alerts are about, each subject once, those of the first alert first."""
@@ -58,8 +59,16 @@ class KnownPlatform:
         found = (_names(one, kind) for one in (subject, *self._under_other_names(subject)))
         return "|".join(dict.fromkeys(name for name in found if name))
 
-    def _under_other_names(self, subject: Subject) -> Iterator[Subject]:
+    def known_as(self, subject: Subject) -> frozenset[str]:
+        return frozenset(_host(one.name) for one in (subject, *self._under_other_names(subject)))
+
+    def _under_other_names(self, subject: Subject) -> tuple[Subject, ...]:
         """What the map knows to be the same thing, and the workloads that the catalog says a Service has."""
+        if subject not in self._others:
+            self._others[subject] = tuple(self._other_names(subject))
+        return self._others[subject]
+
+    def _other_names(self, subject: Subject) -> Iterator[Subject]:
         if self.map is not None:
             yield from self.map.same_as(self._on_map(subject))
         service = self.catalog.service(subject.name) if self.catalog and subject.kind == "Service" else None
@@ -71,7 +80,9 @@ class KnownPlatform:
         """What hangs together with a subject, the nearest first; nothing without a map."""
         if self.map is None:
             return ()
-        return tuple(one for one, _ in self.map.neighbours(self._on_map(subject), hops))
+        mine = self._on_map(subject)
+        faces = dict.fromkeys(self.map.face(one) for one, _ in self.map.neighbours(mine, hops))
+        return tuple(one for one in faces if one != self.map.face(mine))
 
     def recognised_by(self, subject: Subject) -> Labels:
         service = self.catalog.service(subject.name) if self.catalog and subject.kind in APPLICATION else None

@@ -12,7 +12,7 @@ from agent.clock import iso
 from agent.domain.moves import NotChecked
 from agent.domain.text import visible
 from agent.platform import map_names
-from agent.platform.edges import ONLY_NAMED, Edge, EdgeKind, Part, place
+from agent.platform.edges import BY_NAME, ONLY_NAMED, Edge, EdgeKind, Part, place
 from agent.platform.owners import Owners
 from agent.platform.settle import WORKLOADS, in_cluster, known, settled, settled_edges
 from tools.context import Json, Subject
@@ -40,6 +40,7 @@ class PlatformMap:
     versions: Mapping[Subject, str] = field(default_factory=dict)
     _of_source: Mapping[Subject, tuple[Edge, ...]] = field(init=False, repr=False, compare=False)
     _of_target: Mapping[Subject, tuple[Edge, ...]] = field(init=False, repr=False, compare=False)
+    _same: dict[Subject, tuple[Subject, ...]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_of_source", _grouped(self.edges, lambda edge: edge.source))
@@ -67,6 +68,11 @@ class PlatformMap:
     def same_as(self, subject: Subject) -> tuple[Subject, ...]:
         """The one thing under its other kinds: the Service that selects it, its workload, its pods. Never its node, nor the
         siblings of a pod."""
+        if subject not in self._same:
+            self._same[subject] = self._found_same(subject)
+        return self._same[subject]
+
+    def _found_same(self, subject: Subject) -> tuple[Subject, ...]:
         below = self._reach([subject], self._down)
         above = self._reach([subject], self._up)
         owners = self._reach(below, self._owners_of) if subject.kind == "Service" else {}
@@ -184,7 +190,9 @@ def joined(parts: Iterable[Part], as_of: datetime) -> PlatformMap:
     two."""
     parts = tuple(parts)
     about = known(parts)
-    edges = settled_edges((edge for part in parts for edge in part.edges), about)
+    edges = tuple(settled_edges((edge for part in parts for edge in part.edges), about))
+    listed = {in_cluster(one, about) for part in parts for one in part.nodes}
+    edges = (*edges, *_by_name({*listed, *(end for edge in edges for end in (edge.source, edge.target))}, edges))
     seen: dict[Subject, set[str]] = defaultdict(set)
     for part in parts:
         for one, where in part.nodes.items():
@@ -202,6 +210,21 @@ def joined(parts: Iterable[Part], as_of: datetime) -> PlatformMap:
     )
 
 
+def _by_name(nodes: Iterable[Subject], edges: Iterable[Edge]) -> list[Edge]:
+    """A Service of which nobody tells what it selects is the workload of its name beside it."""
+    told = {edge.source for edge in edges if edge.kind is EdgeKind.SELECTS and edge.target.kind != "Target"}
+    places: dict[tuple[str, str, str], list[Subject]] = defaultdict(list)
+    for one in nodes:
+        if one.kind in WORKLOADS:
+            places[one.cluster, one.namespace, one.name].append(one)
+    services = [one for one in nodes if one.kind == "Service" and one.namespace and one not in told]
+    return [
+        Edge(service, loads[0], EdgeKind.SELECTS, BY_NAME)
+        for service in sorted(services, key=_order)
+        if len(loads := places.get((service.cluster, service.namespace, service.name), [])) == 1
+    ]
+
+
 def _is_loose(subject: Subject) -> bool:
     """Whether a listed subject may be another one under a name of its own: a service without a place, a machine's address."""
     return (subject.kind == "Service" and not subject.namespace) or subject.kind == "Node"
@@ -215,7 +238,7 @@ def _grouped(edges: Iterable[Edge], end: Callable[[Edge], Subject]) -> Mapping[S
 
 
 def _faced(subject: Subject) -> tuple[int, tuple[str, str, int, str, str]]:
-    ranks = {**dict.fromkeys(WORKLOADS, 0), "Service": 1, "Pod": 3}
+    ranks = {**dict.fromkeys(WORKLOADS, 0), "Service": 1, "Pod": 3, "Target": 3}
     return ranks.get(subject.kind, 2), _order(subject)
 
 

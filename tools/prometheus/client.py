@@ -57,9 +57,10 @@ class Prometheus:
     as_of: datetime
     grafana_url: str = ""
 
-    async def range(self, query: str, window: Window) -> Result:
-        """A range query. BadArguments for what we do not send, ToolFailed with Prometheus' own words."""
-        pql.guard(pql.parse(query), window.points, self.as_of)
+    async def range(self, query: str, window: Window, most: int = pql.MOST_CHARACTERS) -> Result:
+        """A range query of at most so many characters. BadArguments for what we do not send, ToolFailed with Prometheus' own
+        words."""
+        pql.guard(pql.parse(query, most), window.points, self.as_of)
         asked = {"query": query, "start": _unix(window.start), "end": _unix(window.end), "step": f"{window.step:.3f}"}
         return _result(query, await self._get("/api/v1/query_range", {**asked, "timeout": TIMEOUT}, query))
 

@@ -74,10 +74,10 @@ def literal(text: str) -> str:
     return re.escape(text.encode("utf-8", "replace").decode())
 
 
-def parse(promql: str) -> Node:
-    """The tree of a query. BadArguments says where it is wrong."""
-    if len(promql) > MOST_CHARACTERS:
-        raise BadArguments(f"The query has {len(promql)} characters; at most {MOST_CHARACTERS} are sent.")
+def parse(promql: str, most: int = MOST_CHARACTERS) -> Node:
+    """The tree of a query of at most so many characters. BadArguments says where it is wrong."""
+    if len(promql) > most:
+        raise BadArguments(f"The query has {len(promql)} characters; at most {most} are sent.")
     if "\x00" in promql or _depth(promql) > MOST_DEPTH:
         raise BadArguments(f"The query is nested deeper than {MOST_DEPTH} brackets. Write it flatter.")
     tree = _parsed(promql.encode("utf-8", "replace").decode())

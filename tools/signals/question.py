@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from tools.context import Labels, Platform, Subject
 from tools.prometheus import promql as pql
@@ -11,7 +14,9 @@ from tools.signals.dialects import SCRAPED, TARGET, Dialect, Signal
 
 DIALECT = "stanch_dialect"  # the label by which an answer's dialect is known
 KEPT = ("cluster",)  # asked for beside the naming labels: two clusters are never one
-MOST_MATCH = 500  # characters of matchers; beyond, more is asked for and sorted out here
+MOST_MATCH = 10_000  # characters of matchers; beyond, more is asked for and sorted out here
+MOST_CHARACTERS = 60_000  # of one query: it names every subject, in each dialect
+_PORT = re.compile(r":\d{1,5}$")
 _AROUND = frozenset({"Node", "Namespace", "Cluster"})  # kinds that much else lies in
 _EXPORTER = "_exporter_build_info"  # the metric by which an exporter is told from what it reports on
 _LISTED = ("up", "target_info")  # metrics with all labels of what is scraped
@@ -25,6 +30,11 @@ class Targets:
 
     by_place: Mapping[tuple[str, str], Labels] = field(default_factory=dict)
     exporters: frozenset[tuple[str, str]] = frozenset()
+
+    @cached_property
+    def words(self) -> Mapping[tuple[str, str], frozenset[str]]:
+        """Every word that a target's labels could name a thing by: values, without a port, and what they begin with."""
+        return {place: frozenset(_beginnings(labels.values())) for place, labels in self.by_place.items()}
 
     def of(self, labels: Labels) -> Labels:
         """The labels of a series with those of its target behind them."""
@@ -67,7 +77,7 @@ def questions(signal: Signal, subjects: Sequence[Subject], targets: Targets, pla
             parts.append((dialect, _labelled(dialect.filled(match, (*KEPT, *further)), dialect.name)))
     found: list[list[tuple[Dialect, str]]] = []
     for dialect, text in parts:
-        if found and len(" or ".join([*(t for _, t in found[-1]), text])) <= pql.MOST_CHARACTERS:
+        if found and len(" or ".join([*(t for _, t in found[-1]), text])) <= MOST_CHARACTERS:
             found[-1].append((dialect, text))
         else:
             found.append([(dialect, text)])
@@ -149,11 +159,16 @@ def _places(
     metric: str, subjects: Sequence[Subject], targets: Targets, platform: Platform
 ) -> Iterator[tuple[str, str]]:
     own = metric.startswith(_OF_PROCESS)
+    by_name: dict[str, list[Subject]] = defaultdict(list)
+    for one in subjects:
+        for name in platform.known_as(one):
+            by_name[name].append(one)
     for place, labels in targets.by_place.items():
-        if own and place in targets.exporters:
+        if (own and place in targets.exporters) or by_name.keys().isdisjoint(targets.words[place]):
             continue
         about = scraped(labels, metric, platform)
-        if any(belongs(about, one, platform) for one in subjects):
+        near = dict.fromkeys(one for name in bare_names(about) for one in by_name.get(name, ()))
+        if any(belongs(about, one, platform) for one in near):
             yield place
 
 
@@ -164,6 +179,18 @@ def scraped(labels: Labels, metric: str, platform: Platform) -> tuple[Subject, .
     return (
         (*about, Subject("Service", "", labels.get("namespace", ""), job, "label job")) if job not in known else about
     )
+
+
+def _beginnings(values: Iterable[str]) -> Iterator[str]:
+    for value in values:
+        bare = _PORT.sub("", value).rpartition("/")[2]
+        yield from (value, _PORT.sub("", value), bare)
+        yield from (bare[:at] for at, letter in enumerate(bare) if letter in "-.")
+
+
+def bare_names(about: Iterable[Subject]) -> frozenset[str]:
+    """The names of what a series is about, without a port."""
+    return frozenset(_PORT.sub("", one.name) for one in about)
 
 
 def belongs(about: Sequence[Subject], subject: Subject, platform: Platform) -> bool:

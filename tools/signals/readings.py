@@ -7,6 +7,7 @@ the window of a rate blur it.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +18,7 @@ from tools.analysis.series import Floats, Series
 from tools.context import Json, Labels, Platform, Subject
 from tools.formatting import at, iso
 from tools.signals.dialects import Dialect, Signal
-from tools.signals.question import DIALECT, Targets, belongs, scraped
+from tools.signals.question import DIALECT, Targets, bare_names, belongs, scraped
 from tools.spec import Emptiness
 
 DEVIATIONS = 4.0
@@ -104,8 +105,14 @@ def readings(
     found = []
     named = [(one, _dialect(one, dialects), _about(one, dialects, targets, platform)) for one in series]
     order = {dialect.name: place for place, dialect in enumerate(signal.dialects)}
+    by_name: dict[str, list[int]] = defaultdict(list)
+    for place, (_, _, about) in enumerate(named):
+        for name in bare_names(about):
+            by_name[name].append(place)
     for subject in subjects:
-        mine = [(one, dialect) for one, dialect, about in named if dialect and belongs(about, subject, platform)]
+        near = sorted({place for name in platform.known_as(subject) for place in by_name.get(name, ())})
+        fitting = (named[place] for place in near)
+        mine = [(one, dialect) for one, dialect, about in fitting if dialect and belongs(about, subject, platform)]
         if mine:
             first = min((dialect for _, dialect in mine), key=lambda dialect: order[dialect.name])
             members = [one for one, dialect in mine if dialect is first]

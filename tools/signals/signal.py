@@ -17,7 +17,7 @@ from tools.formatting import at, clean, clock_time, count, number, shorten
 from tools.formatting import window as interval
 from tools.prometheus.client import Prometheus, Window, prometheus
 from tools.signals.dialects import Signal, shipped, signal_named, spoken
-from tools.signals.question import Asked, Targets, questions, targets_of, targets_query
+from tools.signals.question import MOST_CHARACTERS, Asked, Targets, questions, targets_of, targets_query
 from tools.signals.readings import Reading, readings
 from tools.spec import Answer, Emptiness, Fact, read
 from tools.symptoms import HURTS, SIGNAL, Symptom, placed, symptom_facts
@@ -28,7 +28,7 @@ MOST_DETAILS = 8  # signals out of line that are asked about more closely
 LEAST_MINUTES, MOST_MINUTES = 20, 180  # of the window that is now, where nobody says
 BEFORE_MINUTES = 10  # an alert waits before it fires
 AT_ONCE = 4  # queries under way
-MOST_NEAR = 60  # neighbours that are looked at beside the incident's own subjects
+MOST_NEAR = 150  # neighbours that are looked at beside the incident's own subjects
 _WORTH = frozenset({"Service", "Deployment", "StatefulSet", "DaemonSet", "Rollout", "Node", "PersistentVolumeClaim"})
 _WORTH |= {
     "Queue",
@@ -209,7 +209,7 @@ async def _read(
 async def _ask(server: Server, asked: Asked, frame: Window) -> tuple[Sequence[Series], str]:
     """Series, and why there are none."""
     try:
-        return (await server.prometheus.range(asked.promql, frame)).series, ""
+        return (await server.prometheus.range(asked.promql, frame, MOST_CHARACTERS)).series, ""
     except ToolError as error:
         return (), str(error)
 

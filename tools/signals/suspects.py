@@ -28,10 +28,10 @@ _LOSSES = {"requests": "failing requests a second", "time": "seconds waited a se
 async def rank_suspects(
     context: Context,
     service: SubjectName = "",
-    minutes: Annotated[int, Field(ge=5, le=120, description="how long the trouble has lasted")] = 20,
+    minutes: Annotated[int, Field(ge=5, le=120)] = 20,
 ) -> Answer:
-    """Rank a subject and all its trouble may come from as the root: by requests failed and time lost beyond its past, less
-    what its callees lose, and by what is out of line. Facts: r1.lost, r1.excess … A hint where to look, not a cause."""
+    """Rank a subject and all its trouble may come from as the root, by requests failed and time lost beyond its past less
+    what its callees lose. Facts: r1.lost, r1.excess … A hint where to look, not a cause."""
     start = subjects_meant(context, service)[0]
     assert context.platform is not None
     needs = upstream(context.platform, start)

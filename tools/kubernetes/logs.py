@@ -109,7 +109,7 @@ async def _log(cluster: Cluster, which: Workload, pod: PodStatus, failing: Seque
             text, _ = await cluster.text(path, previous="true", container=container, **how)
             texts += [text] if text else []  # there may have been no run before
         text, words = await cluster.text(path, container=container, **how)
-        texts += [text] if text else []
+        texts += [text] if text and text not in texts else []  # of one that waits both are the run that ended
         refused += [words] if text is None else []
     lines = tuple(line for text in texts for line in _parsed(text, pod.name))
     return _PodLog(pod, lines, tuple(refused), any(text.count("\n") >= MOST_LINES for text in texts))
@@ -169,9 +169,9 @@ def _answer(
     bad, good = counted([(line.ms, line.text, line.error) for line in lines])
     errors = sum(pattern.count for pattern in bad)
     facts = (
-        *symptom_facts(found, when),
         Fact("lines.count", f"log lines of {which}", len(lines), "count", {}, when),
         Fact("errors.count", f"log lines of {which} that are errors", errors, "count", {}, when),
+        *symptom_facts(found, when),
         *pattern_facts(bad, good, when),
     )
     data: Json = {"workload": str(which), "lines": len(lines), "patterns": pattern_json(bad, good), "refused": refused}

@@ -138,9 +138,9 @@ def _answer(
     when = interval(since, until)
     errors = sum(p.count for p in bad)
     facts = [
-        *symptom_facts(found, when),
         Fact("lines.count", "lines", len(lines), "count", {}, when),
         Fact("errors.count", "lines that are errors", errors, "count", {}, when),
+        *symptom_facts(found, when),
         *pattern_facts(bad, good, when),
     ]
     about = clean(asked.logql, 160)

@@ -17,6 +17,7 @@ _UNDER = re.compile(
 _EXCEPTION = re.compile(
     r"[A-Za-z_][\w.$]{0,200}(?:Error|Exception|Timeout|Exit|Fault|Interrupt|Refused|Failure)\b(?::|$| )"
 )
+_DETAIL = re.compile(r".{0,120}?\b(?:DETAIL|HINT|CONTEXT|STATEMENT):  ")  # PostgreSQL's, under the line before
 _FRAME = re.compile(r"\s*(?:at [\w.$<]|File \"|\.\.\. \d+ |from /|#\d+ )")
 _CAUSED = re.compile(r"\s*(?:Caused by|---> |Suppressed):? ?")
 _ACCESS = re.compile(r'"(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|CONNECT) [^"]{1,3000} HTTP/[\d.]{1,3}"? \d{3}')
@@ -86,7 +87,8 @@ def _grouped(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
         under = bool(_UNDER.match(line))
         exception = not under and bool(_EXCEPTION.match(line))
         frame = under and line[:1] in (" ", "\t")
-        belongs = n > 0 and (frame or ((under or exception) and (in_trace or loud)))
+        belongs = n > 0 and (frame or ((under or exception) and (loud or (in_trace and not is_quiet(lines[start])))))
+        belongs = belongs or (loud and bool(_DETAIL.match(line)))
         if n and not belongs:
             yield start, n - 1
             start = n

@@ -463,3 +463,114 @@ MET_IN_ISSUES: tuple[MadeUp, ...] = (
         40,
     ),
 )
+# A second look at issue threads, after the first had mended what it showed.
+MET_LATER: tuple[MadeUp, ...] = (
+    MadeUp(
+        "postgres",
+        '2026-11-24 02:14:03: pid 1: WARNING:  failed to connect to PostgreSQL server, getaddrinfo() failed with error "Name or service not known"\n'
+        "2026-11-24 02:14:03: pid 1: ERROR:  failed to make persistent db connection\n"
+        '2026-11-24 02:14:03: pid 1: DETAIL:  connection to host:"pg-0.pg-headless.shop.svc:5432" failed',
+        "unknown_host",
+        "",  # the line that names it is another one
+        100,
+    ),
+    MadeUp(
+        "go",
+        "error running ingest: error communicating with database: failed to lookup address information: Temporary failure in name resolution\n"
+        "\n"
+        "Caused by:\n"
+        "    failed to lookup address information: Temporary failure in name resolution",
+        "unknown_host",
+        "",
+        290,
+    ),
+    MadeUp(
+        "json", '{"level":"ERROR","msg":"database connect failed","err":"context deadline exceeded"}', "timeout", "", 44
+    ),
+    MadeUp(
+        "pino",
+        "FetchError: request to http://pay-core:4466/cluster failed, reason: connect ECONNREFUSED 10.2.3.4:4466\n"
+        "    at ClientRequest.<anonymous> (/app/node_modules/node-fetch/index.js:133:11)",
+        "refused",
+        "10.2.3.4",
+        44,
+    ),
+    MadeUp(
+        "web",
+        "[2026-11-24 00:03:21] production.ERROR: SQLSTATE[HY000] [2002] Connection refused (Connection: mysql, SQL: select * from migrations)",
+        "refused",
+        "",
+        44,
+    ),
+    MadeUp(
+        "web",
+        '[2026-11-24 06:57:11] production.ERROR: There is already an active transaction {"exception":"[object] (PDOException(code: 0): There is already an active transaction at /var/www/html/Connection.php:141)"}',
+        "new_error",
+    ),
+    MadeUp(
+        "python",
+        "[2026-01-30 05:43:41,775: ERROR/MainProcess] Control command error: OperationalError(\"Cannot route message for exchange 'reply.celery.pidbox': Table empty or key no longer exists.\")",
+        "new_error",
+    ),
+    MadeUp(
+        "python",
+        "2026-10-17 22:57:20,865 WARNING - consumer: Connection to broker lost. Trying to re-establish the connection...",
+        "dependency",
+        "",
+        70,
+    ),
+    MadeUp("python", "kombu.exceptions.OperationalError: [Errno 111] Connection refused", "refused", "", 70),
+    MadeUp(
+        "python", "    sock.connect(socket_address)\nTimeoutError: [Errno 110] Connection timed out", "timeout", "", 298
+    ),
+    MadeUp(
+        "pino", "Error: Heartbeat timeout\n    at Heart.<anonymous> (/app/lib/connection.js:427:19)", "timeout", "", 298
+    ),
+    MadeUp(
+        "pino",
+        "<--- JS stacktrace --->\n\nFATAL ERROR: Ineffective mark-compacts near heap limit Allocation failed - JavaScript heap out of memory\n"
+        "1: 00007FF6C6A74C6F napi_wrap+111007",
+        "out_of_memory",
+        "",
+        292,
+    ),
+    MadeUp(
+        "java",
+        'Exception in thread "main" org.springframework.context.ApplicationContextException: Unable to start embedded container; nested exception is java.lang.NoSuchMethodError: org.apache.tomcat.util.buf.UDecoder',
+        "not_found",
+    ),
+    MadeUp(
+        "pino",
+        "PrismaClientInitializationError: Can't reach database server at `orders-db:5432`\n\nPlease make sure your database server is running at `orders-db:5432`.",
+        "dependency",
+        "orders-db",
+        297,
+    ),
+    MadeUp(
+        "pino",
+        '{"level":50,"err":{"type":"MongooseServerSelectionError","message":"connect ECONNREFUSED 10.4.4.4:27017"},"msg":"db"}',
+        "refused",
+        "10.4.4.4",
+        150,
+    ),
+    MadeUp(
+        "go",
+        'time=2026-11-24T11:00:00Z level=fatal msg="failed to connect to `host=orders-db user=app database=orders`: hostname resolving error (lookup orders-db on 10.96.0.10:53: no such host)"',
+        "unknown_host",
+        "orders-db",
+    ),
+    MadeUp(
+        "web",
+        "PHP Fatal error:  Uncaught PDOException: SQLSTATE[HY000] [1045] Access denied for user 'app'@'10.2.0.7' (using password: YES) in /var/www/db.php:12",
+        "authentication",
+        "",
+        130,
+    ),
+    MadeUp(
+        "klog",
+        "BOOT FAILED\n===========\nError during startup: {error,{schema_integrity_check_failed,[]}}",
+        "new_error",
+        "",
+        297,
+    ),
+)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.tools.logs.made_up import HELD_OUT, MET_IN_ISSUES, NOISE, MadeUp
+from tests.tools.logs.made_up import HELD_OUT, MET_IN_ISSUES, MET_LATER, NOISE, MadeUp
 from tools.context import Subject
 from tools.logs.accusations import LONGEST, symptoms_of_lines
 from tools.symptoms import HURTS, WARNS, Symptom, symptom_facts, symptoms_of
@@ -25,7 +25,7 @@ def reasons(*lines: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "case", [*HELD_OUT, *MET_IN_ISSUES], ids=lambda case: f"{case.app}-{case.reason}-{case.told[-24:]}"
+    "case", [*HELD_OUT, *MET_IN_ISSUES, *MET_LATER], ids=lambda case: f"{case.app}-{case.reason}-{case.told[-24:]}"
 )
 def test_one_decisive_line_among_three_hundred_is_told_first(case: MadeUp) -> None:
     found = symptoms_of_lines(case.lines, MAILER, lambda _: None)

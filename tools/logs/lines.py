@@ -86,6 +86,12 @@ def is_error(line: str, labels: Labels) -> bool:
     return bool(_ERROR.search(line[:1000])) and not _NO_ERROR.search(line[:1000])
 
 
+def labelled_quiet(labels: Labels) -> bool:
+    """Whether a stream's level label calls its lines information or less."""
+    level = next((labels[name].lower() for name in _LEVEL_LABELS if labels.get(name)), "")
+    return _SPELLED.get(level) in QUIET
+
+
 def _texts(fields: Mapping[str, Json]) -> list[str]:
     found = list[str]()
     for key in (*_SAYING_KEYS, *_DEEP_KEYS):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated
 from urllib.parse import urlencode
@@ -17,7 +17,7 @@ from tools.fetch import Params, fetch_json
 from tools.formatting import at, clean, clock_time, labels_text, number, span
 from tools.formatting import window as interval
 from tools.logs.accusations import symptoms_of_lines
-from tools.logs.lines import is_error
+from tools.logs.lines import is_error, labelled_quiet
 from tools.logs.naming import WORKLOADS, finder, subject_of_labels, workload_named
 from tools.logs.told import Timed, counted, pattern_facts, pattern_json, summary
 from tools.prometheus import promql as pql
@@ -53,11 +53,11 @@ async def search_logs(
     asked = [_logql(context, service, labels, contains, query)] if named else []
     backend = context.backends.pick("loki", {**context.labels, **labels})
     start = context.as_of - timedelta(minutes=minutes)
-    logql, lines, common = await _first_with_lines(backend, asked, start, context.as_of)
-    if not lines and meant:
+    logql, streams = await _first_with_lines(backend, asked, start, context.as_of)
+    if not streams.lines and meant:
         asked += await _by_subject(context, backend, meant, contains, start)
-        logql, lines, common = await _first_with_lines(backend, asked, start, context.as_of)
-    link = _link(context, backend, logql, start)
+        logql, streams = await _first_with_lines(backend, asked, start, context.as_of)
+    link, lines = _link(context, backend, logql, start), streams.lines
     if not lines:
         text = f"No lines for {clean(logql)} in the {minutes} min to {clock_time(context.as_of)}."
         text += " Check the labels: this may mean that no such stream exists."
@@ -65,7 +65,7 @@ async def search_logs(
         return Answer(text, (none,), {"query": logql, "patterns": []}, link, Emptiness.NO_SERIES)
     cut = len(lines) >= MOST_LINES
     since = at(lines[0][0] / 1000) if cut else start
-    found = _symptoms(context, meant, {**common, **labels}, service, lines)
+    found = _symptoms(context, meant or subject_of_labels(context, {**streams.common, **labels}, service), streams)
     return _answer(_Asked(logql, link), lines, since, context.as_of, cut, found)
 
 
@@ -109,25 +109,31 @@ async def _by_subject(
     return [one + (f" |= {pql.quote(contains)}" if contains else "") for one in found]
 
 
+@dataclass(frozen=True, slots=True)
+class _Streams:
+    """Lines oldest first; labels that all their streams have in common; lines whose label calls them information."""
+
+    lines: Sequence[Timed] = ()
+    common: Labels = field(default_factory=dict)
+    quiet: frozenset[str] = frozenset()
+
+
 async def _first_with_lines(
     backend: Backend, asked: Sequence[str], start: datetime, end: datetime
-) -> tuple[str, list[Timed], Labels]:
-    """The first selection that has lines, else the first one; with the labels that all its streams have in common."""
+) -> tuple[str, _Streams]:
+    """The first selection that has lines, else the first one without any."""
     for logql in asked:
-        lines, common = await _lines(backend, logql, start, end)
-        if lines:
-            return logql, lines, common
-    return (asked[0] if asked else ""), [], {}
+        if (found := await _lines(backend, logql, start, end)).lines:
+            return logql, found
+    return (asked[0] if asked else ""), _Streams()
 
 
-def _symptoms(
-    context: Context, meant: Subject | None, labels: Labels, service: str, lines: Sequence[Timed]
-) -> list[Symptom]:
+def _symptoms(context: Context, subject: Subject, streams: _Streams) -> list[Symptom]:
     """What the lines tell; those of well before the incident are what is compared with."""
-    subject = meant or subject_of_labels(context, labels, service)
     onset = (context.since - BEFORE).timestamp() * 1000 if context.since else 0
-    before = [text for ms, text, _ in lines if ms < onset]
-    after = [text for ms, text, _ in lines if ms >= onset]
+    told = [(ms, text) for ms, text, _ in streams.lines if text not in streams.quiet]
+    before = [text for ms, text in told if ms < onset]
+    after = [text for ms, text in told if ms >= onset]
     return symptoms_of_lines(after, subject, finder(context, subject), before)
 
 
@@ -163,8 +169,8 @@ def _logql(context: Context, service: str, labels: Labels, contains: str, query:
     return pql.selector("", wanted) + (f" |= {pql.quote(contains)}" if contains else "")
 
 
-async def _lines(backend: Backend, logql: str, start: datetime, end: datetime) -> tuple[list[Timed], Labels]:
-    """The newest lines, oldest first, and the labels that all their streams have in common."""
+async def _lines(backend: Backend, logql: str, start: datetime, end: datetime) -> _Streams:
+    """The newest lines."""
     asked: Params = {
         "query": logql,
         "start": str(_nanoseconds(start)),
@@ -183,7 +189,7 @@ async def _lines(backend: Backend, logql: str, start: datetime, end: datetime) -
     if data.get("resultType") != "streams":
         raise ToolFailed(f'Loki answered with a {data.get("resultType")}, not with lines. Ask for lines: {{app="x"}}.')
     try:
-        return _parsed(data["result"]), _common([stream["stream"] for stream in data["result"]])
+        return _parsed(data["result"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ToolFailed(
             f"Loki answered in a shape we do not know ({type(error).__name__}). Check that the address is a Loki."
@@ -195,13 +201,14 @@ def _common(streams: Sequence[Labels]) -> Labels:
     return {k: v for k, v in first.items() if all(one.get(k) == v for one in streams)}
 
 
-def _parsed(streams: Sequence[Mapping[str, Json]]) -> list[Timed]:
+def _parsed(streams: Sequence[Mapping[str, Json]]) -> _Streams:
     lines = [
         (int(entry[0]) // 1_000_000, str(entry[1]), is_error(str(entry[1]), stream["stream"]))
         for stream in streams
         for entry in stream["values"]
     ]
-    return sorted(lines, key=lambda one: one[0])
+    quiet = frozenset(str(e[1]) for one in streams if labelled_quiet(one["stream"]) for e in one["values"])
+    return _Streams(sorted(lines, key=lambda one: one[0]), _common([one["stream"] for one in streams]), quiet)
 
 
 def _nanoseconds(when: datetime) -> int:

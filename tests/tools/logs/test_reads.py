@@ -181,3 +181,12 @@ async def test_search_logs_tells_symptoms_first_and_counts_as_before() -> None:
     assert [one.reason for one in symptoms(answer)] == ["unknown_host", "timeout"]
     assert answer.summary.splitlines()[1].startswith("s1 unknown host (accuses orders-db")
     assert (value(answer, "lines.count"), value(answer, "p1.count")) == (201, 200)
+
+
+async def test_lines_that_loki_labels_as_information_tell_nothing() -> None:
+    for level, count in (("info", 0), ("error", 1), ("unknown", 1)):
+        at = str(int(NOON.timestamp()) * 10**9 - 10**9)
+        stream = {"stream": {"detected_level": level}, "values": [[at, "lookup orders-db: no such host"]]}
+        body = {"status": "success", "data": {"resultType": "streams", "result": [stream]}}
+        app = httpx.MockTransport(lambda _, body=body: httpx.Response(200, json=body))  # type: ignore[misc]
+        assert len(symptoms(await search_logs(context(backend("loki", app=app)), service="x"))) == count

@@ -154,15 +154,15 @@ def _short(text: str) -> str:
 
 
 def excerpt(text: str, start: int, end: int, limit: int = LONGEST) -> str:
-    """At most `limit` characters of a line, with its decisive part from `start` to `end` whole as far as that goes."""
-    around = limit - min(end - start, limit)
-    left = max(0, min(start - around // 2, len(text) - limit))
-    if end - start >= limit:
-        left = start
-    cut = text[left : left + limit]
-    shown = visible(cut)
-    if left > 0:
-        shown = "…" + shown[1:] if len(shown) >= limit else "…" + shown
-    if left + limit < len(text):
-        shown = shown[: limit - 1] + "…"
-    return shown
+    """At most `limit` characters of a line, with its decisive part from `start` to `end` whole as far as that goes.
+    Words are never cut in two around it: half of an address with a password would be no more known as one."""
+    if len(text) <= limit:
+        return visible(text)
+    room = max(0, limit - 2 - (end - start))
+    left = max(0, start - room // 2)
+    right = min(len(text), max(end, left + limit - 2) if end - start < limit else start + limit - 2)
+    if left:
+        left = next((n + 1 for n in range(left, start) if text[n].isspace()), start)
+    if right < len(text):
+        right = next((n for n in range(right, end - 1, -1) if text[n].isspace()), min(right, end))
+    return ("…" if left else "") + visible(text[left:right])[: limit - 2] + ("…" if right < len(text) else "")

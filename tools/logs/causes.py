@@ -26,6 +26,7 @@ _MACROS: Mapping[str, tuple[str, str]] = {
     "database": ("database", r"[\w-]{1,80}"),
     "table": ("table", r"[\w.$-]{1,120}"),
 }
+_USERINFO = r"(?:[^\s/@\"']{1,120}@)?"
 _MACRO = re.compile(r"<(peer|user|path|key|setting|port|database|table|q)>")
 
 Reason = Literal[
@@ -139,4 +140,4 @@ def _expanded(alternative: str) -> str:
         seen[name] = seen.get(name, 0) + 1
         return f"(?P<{name}{f'__{seen[name]}' if seen[name] > 1 else ''}>{pattern})"
 
-    return _MACRO.sub(filled, alternative)
+    return _MACRO.sub(filled, alternative.replace("://<peer>", rf"://{_USERINFO}<peer>"))

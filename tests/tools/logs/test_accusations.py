@@ -126,6 +126,26 @@ def test_the_decisive_words_are_never_cut_away() -> None:
     assert found.labels["line"] in found.text
 
 
+@pytest.mark.parametrize("size", range(180, 300, 7))
+def test_an_address_with_a_password_is_told_whole_or_not_at_all(size: int) -> None:
+    address = "postgres://app:hunter2@10.0.0.5:5432/orders"
+    for line in (
+        f"{address} {'x' * size} ECONNREFUSED 10.0.0.5:5432",
+        f"ECONNREFUSED 10.0.0.5:5432 {'x' * size} {address}",
+    ):
+        shown = told(line + " " + "y" * 300)[0].labels["line"]
+        assert "ECONNREFUSED 10.0.0.5:5432" in shown
+        assert ("hunter2" in shown) == (address in shown)
+        assert len(shown) <= LONGEST
+
+
+def test_a_user_in_an_address_is_no_peer() -> None:
+    (found,) = told(
+        "requests.exceptions.HTTPError: 503 Server Error: Unavailable for url: http://app:pw@orders-db.shop.svc/x"
+    )
+    assert found.accuses == ORDERS_DB
+
+
 @pytest.mark.parametrize("key", ["msg", "message", "error", "err", "exception"])
 def test_json_is_read_under_the_keys_that_loggers_use(key: str) -> None:
     line = json.dumps({"level": "error", "ts": 1, key: "connect ECONNREFUSED 10.0.0.5:5432"})

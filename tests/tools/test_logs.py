@@ -10,7 +10,8 @@ import pytest
 from tests.contexts import NOON, backend, context
 from tools.context import Context, Service
 from tools.errors import BadArguments, ToolFailed
-from tools.logs.search import MOST_LINES, is_error, search_logs
+from tools.logs.lines import is_error
+from tools.logs.search import MOST_LINES, search_logs
 from tools.spec import Emptiness
 
 END_NS = int(NOON.timestamp()) * 10**9

@@ -69,12 +69,10 @@ class Cluster:
             return None
         return _json(_expect_success(response, self.backend, f"GET {path}"), self.backend, path)
 
-    async def text(self, path: str, **params: str) -> str | None:
-        """A text such as a log; None where the server has none (400, 404)."""
+    async def text(self, path: str, **params: str) -> tuple[str | None, str]:
+        """A text such as a log and ""; or None and what the server says why there is none. Raises Unreachable."""
         response = await self._ask("GET", path, params=params)
-        if response.status_code in (400, 404):
-            return None
-        return _expect_success(response, self.backend, f"GET {path}").text
+        return (response.text, "") if response.is_success else (None, _why(response, self.backend, f"GET {path}"))
 
     async def pages(
         self, path: str, params: Mapping[str, str], *, metadata_only: bool = False

@@ -1,34 +1,35 @@
-"""The read of logs: Loki's lines counted by pattern, errors first. Lines are not dumped."""
+"""The read of logs: what Loki's lines tell of a trouble, then lines counted by pattern. Lines are not dumped."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated
 from urllib.parse import urlencode
 
 from pydantic import Field
 
-from tools.context import Backend, Context, Json, Labels
+from tools.context import Backend, Context, Json, Labels, Subject
 from tools.errors import BadArguments, ToolFailed
 from tools.fetch import Params, fetch_json
-from tools.formatting import at, clean, clock_time, labels_text, number, shorten, span
+from tools.formatting import at, clean, clock_time, labels_text, number, span
 from tools.formatting import window as interval
-from tools.logs.patterns import Pattern, patterns
+from tools.logs.accusations import symptoms_of_lines
+from tools.logs.lines import is_error, labelled_quiet
+from tools.logs.naming import WORKLOADS, finder, subject_of_labels, workload_named
+from tools.logs.told import Timed, counted, pattern_facts, pattern_json, summary
 from tools.prometheus import promql as pql
 from tools.prometheus.client import explore
 from tools.spec import Answer, Emptiness, Fact, read
+from tools.symptoms import Symptom, symptom_facts
 
 MOST_LINES = 2000
-_LEVEL_LABELS = ("level", "detected_level", "severity", "lvl")
-_ERROR = re.compile(
-    r"\b(error|err|fatal|critical|crit|panic|severe|alert|emerg(ency)?|exception|traceback|oomkilled)\b"
-    r"|(Error|Exception)\b|\blevel=(error|fatal|crit)",
-    re.IGNORECASE,
-)
-_NO_ERROR = re.compile(r"\b(0|no|without) (errors?|exceptions?)\b", re.IGNORECASE)
-_BAD_LEVELS = {"error", "err", "fatal", "critical", "crit", "panic", "emerg", "emergency", "alert", "severe"}
+BEFORE = timedelta(minutes=15)  # an alert tells of a trouble some time after it began
+_NAMESPACES = ("namespace", "k8s_namespace_name", "kubernetes_namespace_name", "kubernetes_namespace")
+_PODS = ("pod", "k8s_pod_name", "kubernetes_pod_name", "pod_name")
+_NAMES = ("app", "app_kubernetes_io_name", "k8s_deployment_name", "service_name", "service", "container")
 
 
 @read(needs="loki")
@@ -42,13 +43,21 @@ async def search_logs(
     labels: Annotated[dict[str, str], Field(max_length=20, description="label values that must be met")] = {},  # noqa: B006
     query: Annotated[str, Field(max_length=2000, description='LogQL of lines instead, such as {app="x"} |= "y"')] = "",
 ) -> Answer:
-    """Log lines of the last minutes counted by pattern (numbers, ids and addresses masked), errors first. Facts:
-    lines.count, errors.count, p1.count …; lines beyond the newest 2,000 are not read, and the window says so."""
-    logql = _logql(context, service, labels, contains, query)
+    """Log lines of the last minutes: what they tell of a trouble (facts s1 …), then counted by pattern (numbers, ids and
+    addresses masked), errors first: lines.count, errors.count, p1.count … Without a service it reads the incident's own
+    workload. Lines beyond the newest 2,000 are not read, and the window says so."""
+    named = bool(query or labels or service)
+    meant = None if query or labels else _meant(context, service)
+    if not named and meant is None:
+        raise BadArguments("search_logs needs a service, labels, or a query.")
+    asked = [_logql(context, service, labels, contains, query)] if named else []
     backend = context.backends.pick("loki", {**context.labels, **labels})
     start = context.as_of - timedelta(minutes=minutes)
-    lines = await _lines(backend, logql, start, context.as_of)
-    link = _link(context, backend, logql, start)
+    logql, streams = await _first_with_lines(backend, asked, start, context.as_of)
+    if not streams.lines and meant:
+        asked += await _by_subject(context, backend, meant, contains, start)
+        logql, streams = await _first_with_lines(backend, asked, start, context.as_of)
+    link, lines = _link(context, backend, logql, start), streams.lines
     if not lines:
         text = f"No lines for {clean(logql)} in the {minutes} min to {clock_time(context.as_of)}."
         text += " Check the labels: this may mean that no such stream exists."
@@ -56,61 +65,95 @@ async def search_logs(
         return Answer(text, (none,), {"query": logql, "patterns": []}, link, Emptiness.NO_SERIES)
     cut = len(lines) >= MOST_LINES
     since = at(lines[0][0] / 1000) if cut else start
-    return _answer(logql, lines, since, context.as_of, cut, link)
+    found = _symptoms(context, meant or subject_of_labels(context, {**streams.common, **labels}, service), streams)
+    return _answer(_Asked(logql, link), lines, since, context.as_of, cut, found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    logql: str
+    link: str
+
+
+def _meant(context: Context, service: str) -> Subject | None:
+    """The incident's workload that a call means which names none, or one that the catalog does not have."""
+    if service:
+        return None if context.catalog.service(service) else workload_named(context, service)
+    return next((one for one in context.subjects if one.kind in WORKLOADS), None)
+
+
+async def _by_subject(
+    context: Context, backend: Backend, subject: Subject, contains: str, start: datetime
+) -> list[str]:
+    """Selections of a workload's lines, by whichever labels this Loki has; one by its pods comes first."""
+    asked: Params = {"start": str(_nanoseconds(start)), "end": str(_nanoseconds(context.as_of))}
+    status, body = await fetch_json(backend, "/loki/api/v1/labels", asked, what="the names of Loki's labels")
+    if status != 200 or not isinstance(body, dict):
+        said = clean(str(body.get("message") or body if isinstance(body, dict) else body), 400)
+        raise ToolFailed(f"Loki answered HTTP {status} to the names of its labels: {said}. Name labels yourself.")
+    names = body.get("data")
+    has = {str(name) for name in names} if isinstance(names, list) else set()
+    where = next((name for name in _NAMESPACES if name in has), "")
+    place = {where: subject.namespace} if where and subject.namespace else {}
+    pods = (context.platform.names(subject, "Pod") if context.platform else "") or (
+        re.escape(subject.name) if subject.kind == "Pod" else f"{re.escape(subject.name)}-[a-z0-9-]+"
+    )
+    inside = pql.selector("", place).strip("{}")
+    by_pods = [
+        "{" + ", ".join(part for part in (inside, f"{name}=~{pql.quote(pods)}") if part) + "}"
+        for name in _PODS
+        if name in has
+    ]
+    found = by_pods + [pql.selector("", {**place, name: subject.name}) for name in _NAMES if name in has]
+    found = found or [pql.selector("", {"service_name": subject.name})]
+    return [one + (f" |= {pql.quote(contains)}" if contains else "") for one in found]
+
+
+@dataclass(frozen=True, slots=True)
+class _Streams:
+    """Lines oldest first; labels that all their streams have in common; lines whose label calls them information."""
+
+    lines: Sequence[Timed] = ()
+    common: Labels = field(default_factory=dict)
+    quiet: frozenset[str] = frozenset()
+
+
+async def _first_with_lines(
+    backend: Backend, asked: Sequence[str], start: datetime, end: datetime
+) -> tuple[str, _Streams]:
+    """The first selection that has lines, else the first one without any."""
+    for logql in asked:
+        if (found := await _lines(backend, logql, start, end)).lines:
+            return logql, found
+    return (asked[0] if asked else ""), _Streams()
+
+
+def _symptoms(context: Context, subject: Subject, streams: _Streams) -> list[Symptom]:
+    """What the lines tell; those of well before the incident are what is compared with."""
+    onset = (context.since - BEFORE).timestamp() * 1000 if context.since else 0
+    told = [(ms, text) for ms, text, _ in streams.lines if text not in streams.quiet]
+    before = [text for ms, text in told if ms < onset]
+    after = [text for ms, text in told if ms >= onset]
+    return symptoms_of_lines(after, subject, finder(context, subject), before)
 
 
 def _answer(
-    logql: str, lines: Sequence[tuple[int, str, bool]], since: datetime, until: datetime, cut: bool, link: str
+    asked: _Asked, lines: Sequence[Timed], since: datetime, until: datetime, cut: bool, found: Sequence[Symptom]
 ) -> Answer:
-    bad = patterns([(ms, text) for ms, text, error in lines if error])
-    good = patterns([(ms, text) for ms, text, error in lines if not error])
+    bad, good = counted(lines)
     when = interval(since, until)
     errors = sum(p.count for p in bad)
     facts = [
         Fact("lines.count", "lines", len(lines), "count", {}, when),
         Fact("errors.count", "lines that are errors", errors, "count", {}, when),
-        Fact("patterns.count", "patterns", len(bad) + len(good), "count", {}, when),
+        *symptom_facts(found, when),
+        *pattern_facts(bad, good, when),
     ]
-    ordered = [*bad, *good]
-    facts += [
-        Fact(f"p{n}.count", f"lines of pattern {n}", p.count, "count", {}, when) for n, p in enumerate(ordered[:20], 1)
-    ]
+    about = clean(asked.logql, 160)
     head = f"{number(len(lines))} lines, {number(errors)} errors in {span((until - since).total_seconds())} to {clock_time(until)}"
-    head += f" (only the newest {MOST_LINES} were read). {clean(logql, 160)}" if cut else f". {clean(logql, 160)}"
-    shown = [_pattern_line(n, p, n <= len(bad), until) for n, p in enumerate(ordered[:8], 1)]
-    more = [f"and {len(ordered) - 8} more patterns"] if len(ordered) > 8 else []
-    data: Json = {
-        "query": logql,
-        "lines": len(lines),
-        "cut": cut,
-        "patterns": [_pattern_json(p, n < len(bad)) for n, p in enumerate(ordered[:200])],
-    }
-    return Answer(shorten("\n".join([head, *shown, *more])), tuple(facts), data, link)
-
-
-def _pattern_line(n: int, pattern: Pattern, error: bool, near: datetime) -> str:
-    first, last = (clock_time(at(ms / 1000), near) for ms in (pattern.first_ms, pattern.last_ms))
-    times = f"at {first}" if pattern.count == 1 else f"{first} to {last}"
-    return f"p{n}{' error' if error else ''} ×{pattern.count}, {times}: {clean(pattern.text, 140)}"
-
-
-def _pattern_json(pattern: Pattern, error: bool) -> Json:
-    return {
-        "pattern": pattern.text,
-        "count": pattern.count,
-        "error": error,
-        "example": pattern.example,
-        "first_ms": pattern.first_ms,
-        "last_ms": pattern.last_ms,
-    }
-
-
-def is_error(line: str, labels: Labels) -> bool:
-    """By the stream's level label where it has one, else by words in the line."""
-    level = next((labels[name].lower() for name in _LEVEL_LABELS if labels.get(name)), "")
-    if level and level != "unknown":
-        return level in _BAD_LEVELS
-    return bool(_ERROR.search(line[:1000])) and not _NO_ERROR.search(line[:1000])
+    head += f" (only the newest {MOST_LINES} were read). {about}" if cut else f". {about}"
+    data: Json = {"query": asked.logql, "lines": len(lines), "cut": cut, "patterns": pattern_json(bad, good)}
+    return Answer(summary(head, found, bad, good, until), tuple(facts), data, asked.link)
 
 
 def _logql(context: Context, service: str, labels: Labels, contains: str, query: str) -> str:
@@ -126,8 +169,8 @@ def _logql(context: Context, service: str, labels: Labels, contains: str, query:
     return pql.selector("", wanted) + (f" |= {pql.quote(contains)}" if contains else "")
 
 
-async def _lines(backend: Backend, logql: str, start: datetime, end: datetime) -> list[tuple[int, str, bool]]:
-    """(milliseconds, line, is an error) of the newest lines, oldest first."""
+async def _lines(backend: Backend, logql: str, start: datetime, end: datetime) -> _Streams:
+    """The newest lines."""
     asked: Params = {
         "query": logql,
         "start": str(_nanoseconds(start)),
@@ -153,13 +196,19 @@ async def _lines(backend: Backend, logql: str, start: datetime, end: datetime) -
         ) from None
 
 
-def _parsed(streams: Sequence[Mapping[str, Json]]) -> list[tuple[int, str, bool]]:
+def _common(streams: Sequence[Labels]) -> Labels:
+    first = dict(streams[0]) if streams else {}
+    return {k: v for k, v in first.items() if all(one.get(k) == v for one in streams)}
+
+
+def _parsed(streams: Sequence[Mapping[str, Json]]) -> _Streams:
     lines = [
         (int(entry[0]) // 1_000_000, str(entry[1]), is_error(str(entry[1]), stream["stream"]))
         for stream in streams
         for entry in stream["values"]
     ]
-    return sorted(lines, key=lambda one: one[0])
+    quiet = frozenset(str(e[1]) for one in streams if labelled_quiet(one["stream"]) for e in one["values"])
+    return _Streams(sorted(lines, key=lambda one: one[0]), _common([one["stream"] for one in streams]), quiet)
 
 
 def _nanoseconds(when: datetime) -> int:

@@ -13,7 +13,7 @@ from agent.domain import moves
 from agent.reasoner.protocol import View
 from tools.spec import Action, Read
 
-DOC_CHARS = 52  # of a read's description; `search_runbooks` and a failed call tell more
+DOC_CHARS = 44
 
 
 def tools_of(view: View) -> list[dict[str, Any]]:

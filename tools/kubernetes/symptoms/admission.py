@@ -57,7 +57,7 @@ _DECISIVE = (
 
 def rejected(load: Load) -> list[Symptom]:
     """Why pods of a workload that should be there are not made; [] where none is missing or nobody refused one."""
-    present = len(load.living)
+    present = len(load.active)
     if load.wanted is not None and present >= load.wanted:
         return []
     if load.wanted is None and (present or load.subject.kind not in ("Job", "CronJob")):

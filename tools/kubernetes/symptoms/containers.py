@@ -27,6 +27,11 @@ OFTEN = 5  # restarts within a day that are worth a word although the container 
 _SIGNALS = {1: "HUP", 2: "INT", 4: "ILL", 6: "ABRT", 7: "BUS", 8: "FPE", 9: "KILL", 11: "SEGV", 13: "PIPE", 15: "TERM"}
 _MEMORY = re.compile(r"OOM ?Killed|\boom\b.*kill|memory cgroup out of memory", re.I)
 
+_STACK = re.compile(r"\s+(?:at |File |\.\.\. \d+ more|\^)|\s+\S+\.go:\d+|goroutine \d+|exit status \d+")
+_ERROR = re.compile(
+    r"(?i)error|exception|fatal|panic|fail|cannot|can't|unable|denied|refused|invalid|not found|no such"
+)
+
 Lines = Mapping[tuple[str, str], str]  # (pod, container) → the decisive line of its log
 
 
@@ -43,7 +48,7 @@ def ended(load: Load, pod: Object, spec: Object, status: Object, init: bool, lin
     killing = _killed_by_probe(load, pod, spec, last)
     reason = _reason(last, code, signal, killing)
     container = str(spec.get("name"))
-    line = clean(str(last.get("message") or ""), 2000) or (lines or {}).get((name_of(pod), container), "")
+    line = str(last.get("message") or "").strip() or (lines or {}).get((name_of(pod), container), "")
     labels = {"container": container, "exit_code": str(code), **({"init": "yes"} if init else {})}
     if line:
         labels["line"] = last_line(line)
@@ -139,9 +144,9 @@ def _says(
 
 
 def last_line(text: str) -> str:
-    """The line that decides of a message: the last one that is not empty, stripped of control characters."""
-    lines = [line for line in text.splitlines() if line.strip()] or [text]
-    return clean(lines[-1], 200)
+    """The line that decides of a message: the last that tells of an error, else the last that is not empty."""
+    lines = [line for line in text.splitlines() if line.strip() and not _STACK.match(line)] or [text]
+    return clean(next((line for line in reversed(lines) if _ERROR.search(line)), lines[-1]), 200)
 
 
 def _began(pod: Object, status: Object, last: Object, when: datetime | None) -> tuple[datetime, datetime] | None:

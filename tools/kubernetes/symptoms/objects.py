@@ -105,10 +105,20 @@ class Load:
 
     @property
     def living(self) -> list[Object]:
-        """Pods that have neither ended well nor are being deleted, and that nothing replaced."""
+        """Pods that have neither ended well nor are being deleted."""
         return [
             pod for pod in self.pods if phase_of(pod) != "Succeeded" and not at(pod, "metadata", "deletionTimestamp")
         ]
+
+    @property
+    def active(self) -> list[Object]:
+        """Pods that count as replicas: those that have not ended in any way."""
+        return [pod for pod in self.living if phase_of(pod) != "Failed"]
+
+    @property
+    def enough(self) -> bool:
+        """Whether as many pods are ready as should be, so that what failed was replaced."""
+        return self.wanted is not None and self.ready >= self.wanted
 
     @property
     def wanted(self) -> int | None:

@@ -33,7 +33,7 @@ EVICTED_S = 6 * 3600.0  # an evicted pod that others replaced is told of for so 
 _SHORT_OF = (
     (re.compile(r"memory", re.I), "memory"),
     (re.compile(r"ephemeral|disk|imagefs|nodefs|inodes|storage|emptyDir", re.I), "disk"),
-    (re.compile(r"\bpids?\b", re.I), "pids"),
+    (re.compile(r"\bpids?\b|PIDPressure", re.I), "pids"),
 )
 _DISRUPTED = {  # reason of the condition DisruptionTarget
     "PreemptionByScheduler": "preempted",
@@ -59,6 +59,8 @@ def signs_of(load: Load, pod: Object, lines: Lines | None = None) -> list[Sign]:
         return []
     if sign := evicted(load, pod) or unscheduled(load, pod) or overdue(load, pod):
         return [sign]
+    if phase_of(pod) == "Failed" and load.enough:
+        return []
     if phase_of(pod) == "Pending" and not at(pod, "spec", "nodeName"):
         return []
     if sign := unmade(load, pod):
@@ -96,13 +98,12 @@ def evicted(load: Load, pod: Object) -> Sign | None:
     reason = _DISRUPTED.get(str(disrupted.get("reason")), "") or ("drained" if told in _SHUT_DOWN else "")
     reason = reason or next((reason for pattern, reason in _SHORT_OF if pattern.search(words)), "")
     when = moment(disrupted, "lastTransitionTime") or _last_end(pod) or moment(pod, "status", "startTime")
-    enough = load.wanted is not None and load.ready >= load.wanted
-    if enough and when and (load.seen.now - when).total_seconds() > EVICTED_S:
+    if load.enough and when and (load.seen.now - when).total_seconds() > EVICTED_S:
         return None
     node = str(at(pod, "spec", "nodeName") or "")
     says = f" put out of node {mended(node)}: {mended(words, 160)}" if node else f" put out: {mended(words, 160)}"
     labels = {"node": node} if node else {}
-    severity = WARNS if enough else HURTS
+    severity = WARNS if load.enough else HURTS
     return Sign(name_of(pod), "evicted", reason, says, node, severity, exactly(when), labels=labels)
 
 

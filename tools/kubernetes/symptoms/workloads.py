@@ -86,8 +86,8 @@ def missing_replicas(load: Load) -> list[Symptom]:
     wanted, whole = load.wanted or 0, load.whole
     field = "numberReady" if load.subject.kind == "DaemonSet" else "readyReplicas"
     ready = whole_number(at(whole, "status", field)) if at(whole, "status") else load.ready
-    if not wanted or ready >= wanted or _is_on_its_way(load):
-        return []
+    if not wanted or max(ready, load.ready, len(load.active)) >= wanted or _is_on_its_way(load):
+        return []  # pods that are there speak for themselves
     began = moment(condition(whole, "Available"), "lastTransitionTime")
     since = began if condition(whole, "Available").get("status") == "False" else None
     text = f"{ready} of {wanted} pods are ready, and nothing tells why"

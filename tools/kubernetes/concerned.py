@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from tools.context import Subject
 from tools.kubernetes.pod_names import workload_of
-from tools.kubernetes.symptoms.addresses import calls_of, service_called
+from tools.kubernetes.symptoms.addresses import Call, calls_of, service_called
 from tools.kubernetes.symptoms.changes import read
 from tools.kubernetes.symptoms.objects import WORKLOADS, Load, Seen, at, dicts, name_of, namespace_of, owner_of
 from tools.kubernetes.symptoms.scheduling import claims_of
@@ -46,6 +46,7 @@ def concerning(
 def _ranks(seen: Seen, loads: Sequence[Load], subjects: Sequence[Subject], near: Sequence[Subject]) -> dict[Key, int]:
     """0: the subject, 1: what belongs to it, 2: its neighbours."""
     found: dict[Key, int] = {}
+    calls = [(load, calls_of(load)) for load in loads]
     for subject in subjects:
         own = loads_meant(seen, loads, subject)
         itself = 0 if subject.kind in _ONE_WITH_ITS_PODS else 1
@@ -53,7 +54,7 @@ def _ranks(seen: Seen, loads: Sequence[Load], subjects: Sequence[Subject], near:
         for place, key in [*placed, *((1, k) for load in own for k in _parts(seen, load))]:
             found[key] = min(place, found.get(key, 9))
         for load in own:
-            for one in _neighbours(seen, loads, load):
+            for one in _neighbours(seen, loads, load, calls):
                 found.setdefault(one, 2)
     for subject in near:
         for key in (key_of(subject), *(key_of(load.subject) for load in loads_meant(seen, loads, subject))):
@@ -117,7 +118,9 @@ def _parts(seen: Seen, load: Load) -> Iterator[Key]:
     yield "Namespace", "", space
 
 
-def _neighbours(seen: Seen, loads: Sequence[Load], load: Load) -> Iterator[Key]:
+def _neighbours(
+    seen: Seen, loads: Sequence[Load], load: Load, calls: Sequence[tuple[Load, Sequence[Call]]]
+) -> Iterator[Key]:
     """What a workload is told to call, who stands behind that, and who is told to call it."""
     for call in calls_of(load):
         yield "Service", call.namespace, call.name
@@ -127,8 +130,8 @@ def _neighbours(seen: Seen, loads: Sequence[Load], load: Load) -> Iterator[Key]:
             yield from (("PersistentVolumeClaim", other.subject.namespace, claim) for claim in _claims(other))
     mine = {name_of(one) for one in seen.kind("Service", load.subject.namespace) if behind(one, [load])}
     mine |= {load.subject.name}
-    for other in loads:
-        if any(call.name in mine and call.namespace == load.subject.namespace for call in calls_of(other)):
+    for other, called in calls:
+        if any(call.name in mine and call.namespace == load.subject.namespace for call in called):
             yield key_of(other.subject)
 
 

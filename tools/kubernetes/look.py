@@ -72,6 +72,7 @@ class Look:
     of: dict[str, dict[tuple[str, str], Object]] = field(default_factory=lambda: defaultdict(dict))
     whole: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     hidden: dict[str, str] = field(default_factory=dict)
+    unknown: set[str] = field(default_factory=set)
     requests: int = 0
     unreachable: Unreachable | None = None
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
@@ -92,7 +93,7 @@ class Look:
             except ToolFailed as error:
                 self.hidden[where] = str(error)
         self.keep(resource.kind, items)
-        if where not in self.hidden and not params:
+        if where not in self.hidden and where not in self.unknown and not params:
             self.whole[resource.kind].add(namespace)
         return items
 
@@ -103,8 +104,13 @@ class Look:
         more, path = "", resource.path(namespace)
         while True:
             page = await self.cluster.page(path, params, more, metadata_only=resource.metadata_only)
-            items += page[0] if page else []
-            more = page[1] if page else ""
+            if page is None:  # what the server does not know is not known to be absent
+                self.unknown.add(where)
+                if "." not in resource.group.removesuffix(".k8s.io"):
+                    self.hidden[where] = "the API server has no such list"
+                return items
+            items += page[0]
+            more = page[1]
             if not more:
                 return items
             if len(items) >= MOST_ITEMS or self.requests >= MOST_REQUESTS:

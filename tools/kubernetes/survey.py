@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -12,7 +13,7 @@ from tools.formatting import window as interval
 from tools.kubernetes.client import connect
 from tools.kubernetes.concerned import concerning, loads_meant
 from tools.kubernetes.configuration import configuration
-from tools.kubernetes.look import Look, look_at
+from tools.kubernetes.look import look_at
 from tools.kubernetes.pod_logs import LineReader, Logs, ill_containers, line_reader, log_symptoms, read_logs
 from tools.kubernetes.symptoms.addresses import service_called
 from tools.kubernetes.symptoms.every import symptoms_in
@@ -42,10 +43,12 @@ async def survey(context: Context, subject: SubjectName = "") -> Answer:
     look = await look_at(cluster, meant, near)
     name = backend.match.get("cluster") or next((one.cluster for one in meant if one.cluster), "")
     seen = look.seen(name, context.clock.now())
-    loads = loads_of(seen)
-    logs = await read_logs(cluster, _ill(seen, loads, meant))
-    found = found_in(seen, loads, meant, near, logs, line_reader())
-    return _answer(context, seen, loads, meant, found, {**look.hidden, **logs.hidden}, look)
+    loads = await asyncio.to_thread(loads_of, seen)  # in a large namespace each of these takes a while
+    logs = await read_logs(cluster, await asyncio.to_thread(_ill, seen, loads, meant))
+    found = await asyncio.to_thread(found_in, seen, loads, meant, near, logs, line_reader())
+    return await asyncio.to_thread(
+        _answer, context, seen, loads, meant, found, {**look.hidden, **logs.hidden}, look.requests
+    )
 
 
 def subjects_meant(context: Context, text: str) -> tuple[Subject, ...]:
@@ -126,7 +129,7 @@ def _answer(
     subjects: Sequence[Subject],
     found: Sequence[Symptom],
     hidden: Mapping[str, str],
-    look: Look,
+    requests: int,
 ) -> Answer:
     when = interval(context.as_of, context.as_of)
     objects = sum(len(listed) for kind, listed in seen.of.items() if kind != "Event")
@@ -152,7 +155,7 @@ def _answer(
         "subjects": [one.to_json() for one in subjects],
         "symptoms": [_json(one) for one in found],
         "not_visible": dict(hidden),
-        "requests": look.requests,
+        "requests": requests,
         "configuration": configuration(seen, loads, first),
     }
     return Answer(shorten("\n".join([head, *lines])), tuple(facts), data, None, None if found else Emptiness.NOTHING)

@@ -283,3 +283,14 @@ def test_the_cases_that_people_reported(name: str, kind: str, reason: str, words
     found = only(case(f"{name}.json"))
     assert (found.kind, found.reason) == (kind, reason)
     assert words in found.text
+
+
+def test_a_probe_that_asks_another_port_than_the_container_is_told_to_listen_on() -> None:
+    spec = container(livenessProbe={"tcpSocket": {"port": 80}}, env=[{"name": "PORT", "value": "3000"}])
+    ill = pod(containers=[spec], statuses=[status(restarts=9, waiting=LOOPS, last=ended(143, ran=31, at=30))])
+    why = event(ill, "Unhealthy", "Liveness probe failed: dial tcp 10.42.2.55:80: connect: connection refused", at=33)
+    killed = event(ill, "Killing", "Container ledger failed liveness probe, will be restarted", at=32)
+    found = workload_symptoms(load(deployment(), ill, why, killed))
+    assert [(one.kind, one.reason) for one in found] == [("exits", "liveness"), ("probe_failing", "port")]
+    unknown = pod(containers=[container(livenessProbe={"tcpSocket": {"port": 80}})], statuses=ill["status"]["containerStatuses"])  # fmt: skip
+    assert workload_symptoms(load(deployment(), unknown, why, killed))[1].reason == "refused"

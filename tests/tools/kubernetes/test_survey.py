@@ -369,3 +369,13 @@ async def test_events_of_now_give_the_words() -> None:
     why = event(ill, "FailedMount", 'MountVolume.SetUp failed for volume "cfg" : configmap "ledger-settings" not found')
     answer = await surveyed(api(deployment(), ill, why))
     assert told(answer) == [("mount_failed", "configmap", "ledger")]
+
+
+async def test_what_the_server_does_not_know_is_not_said_to_be_missing() -> None:
+    volumes = {"volumes": [{"name": "tls", "secret": {"secretName": "ledger-tls"}}]}
+    fake = api(deployment(), ready_pod(spec=volumes))
+    fake.objects = {kind: listed for kind, listed in fake.objects.items() if kind not in ("secrets", "nodes")}
+    answer = await surveyed(fake)
+    assert told(answer) == []
+    assert answer.data["not_visible"]["nodes"] == "the API server has no such list"
+    assert not any("rollouts" in what for what in answer.data["not_visible"])

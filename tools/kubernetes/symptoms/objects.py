@@ -38,7 +38,29 @@ class Seen:
 
     def kind(self, kind: str, namespace: str | None = None) -> Sequence[Object]:
         """All of a kind, or those of one namespace."""
-        return [one for one in self.of.get(kind, ()) if namespace is None or namespace_of(one) == namespace]
+        return self.of.get(kind, ()) if namespace is None else self._in_namespace.get((kind, namespace), ())
+
+    @cached_property
+    def _in_namespace(self) -> Mapping[tuple[str, str], Sequence[Object]]:
+        found: dict[tuple[str, str], list[Object]] = defaultdict(list)
+        for kind, listed in self.of.items():
+            for one in listed:
+                found[kind, namespace_of(one)].append(one)
+        return dict(found)
+
+    def pods_with(self, namespace: str, selector: Mapping[str, str]) -> list[Object]:
+        """The pods of a namespace that have all these labels; none for no labels."""
+        listed = [self._pods_by_label.get((namespace, key, value), ()) for key, value in selector.items()]
+        fewest = min(listed, key=len, default=())
+        return [pod for pod in fewest if all(labels_of(pod).get(key) == value for key, value in selector.items())]
+
+    @cached_property
+    def _pods_by_label(self) -> Mapping[tuple[str, str, str], Sequence[Object]]:
+        found: dict[tuple[str, str, str], list[Object]] = defaultdict(list)
+        for pod in self.kind("Pod"):
+            for key, value in labels_of(pod).items():
+                found[namespace_of(pod), key, value].append(pod)
+        return dict(found)
 
     def knows(self, kind: str, namespace: str) -> bool:
         """Whether what is not among the objects of this kind does not exist."""
@@ -184,7 +206,7 @@ def owner_of(seen: Seen, kind: str, one: Object) -> tuple[str, str]:
 def at(one: Any, *path: str) -> Any:
     """What stands at a path; None where it leads nowhere."""
     for name in path:
-        one = one.get(name) if isinstance(one, Mapping) else None
+        one = one.get(name) if one.__class__ is dict or isinstance(one, Mapping) else None
     return one
 
 
@@ -202,7 +224,7 @@ def namespace_of(one: Object) -> str:
 
 def labels_of(one: Object) -> Mapping[str, str]:
     found = at(one, "metadata", "labels")
-    return found if isinstance(found, Mapping) else {}
+    return found if found.__class__ is dict or isinstance(found, Mapping) else {}
 
 
 def moment(one: Any, *path: str) -> datetime | None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
+from tools.context import Subject
 from tools.kubernetes.symptoms.addresses import calls_of
 from tools.kubernetes.symptoms.objects import Load, Object, Seen, at, dicts, labels_of, name_of, namespace_of
 from tools.kubernetes.symptoms.services import behind, fits
 from tools.kubernetes.symptoms.signs import fit, mended
 from tools.symptoms import HURTS, WARNS, Symptom
+
+Chosen: TypeAlias = Mapping[tuple[Subject, str], Sequence[Object]]  # the policies for a workload, by direction
 
 
 def policy_symptoms(seen: Seen, loads: Sequence[Load]) -> list[Symptom]:
@@ -17,27 +21,27 @@ def policy_symptoms(seen: Seen, loads: Sequence[Load]) -> list[Symptom]:
     policies = seen.kind("NetworkPolicy")
     if not policies:
         return []
-    found = [one for load in loads for one in _of_caller(seen, load, loads, policies)]
-    shut = [one for load in loads if (one := _shut_off(seen, load, policies))]
+    chosen = {
+        (load.subject, direction): list(_selecting(policies, load, direction))
+        for load in loads
+        for direction in ("Ingress", "Egress")
+    }
+    found = [one for load in loads for one in _of_caller(seen, load, loads, chosen)]
+    shut = [one for load in loads if (one := _shut_off(seen, load, chosen[load.subject, "Ingress"]))]
     told = {(one.accuses, one.labels.get("to")) for one in found if one.reason == "ingress"}
     return [*found, *(one for one in shut if (one.accuses, one.subject.name) not in told)]
 
 
-def _of_caller(seen: Seen, load: Load, loads: Sequence[Load], policies: Sequence[Object]) -> Iterator[Symptom]:
-    mine = list(_selecting(policies, load, "Egress"))
-    labels = labels_of(load.template)
-    calls = calls_of(load)
+def _of_caller(seen: Seen, load: Load, loads: Sequence[Load], chosen: Chosen) -> Iterator[Symptom]:
+    mine, labels, calls = chosen[load.subject, "Egress"], labels_of(load.template), calls_of(load)
     if mine and calls and not any(_lets(seen, policy, "egress", "to", None, "", 53) for policy in mine):
         name = mended(name_of(mine[0]))
         text = f"NetworkPolicy {name} lets its pods out, but to no DNS (port 53): names such as {calls[0].name} are not found"
         yield _blocked(seen, load, "dns", text, mine[0], "")
     for call in calls:
         service = seen.find("Service", call.namespace, call.name)
-        if service is None:
-            continue
-        for target in behind(service, loads):
-            port = _target_port(service, call.port)
-            theirs = list(_selecting(policies, target, "Ingress"))
+        for target in behind(service, loads) if service else ():
+            port, theirs = _target_port(service or {}, call.port), chosen[target.subject, "Ingress"]
             to = labels_of(target.template)
             if mine and not any(_lets(seen, p, "egress", "to", to, call.namespace, port) for p in mine):
                 text = f"NetworkPolicy {mended(name_of(mine[0]))} does not let its pods out to {mended(call.name)}"
@@ -49,11 +53,12 @@ def _of_caller(seen: Seen, load: Load, loads: Sequence[Load], policies: Sequence
                 yield _blocked(seen, load, "ingress", text, theirs[0], target.subject.name)
 
 
-def _shut_off(seen: Seen, load: Load, policies: Sequence[Object]) -> Symptom | None:
+def _shut_off(seen: Seen, load: Load, mine: Sequence[Object]) -> Symptom | None:
     """A workload behind a Service whose policies let nobody in at all."""
-    mine = list(_selecting(policies, load, "Ingress"))
+    if not mine or any(at(policy, "spec", "ingress") for policy in mine):
+        return None
     services = [one for one in seen.kind("Service", load.subject.namespace) if behind(one, [load])]
-    if not mine or not services or any(at(policy, "spec", "ingress") for policy in mine):
+    if not services:
         return None
     text = f"NetworkPolicy {mended(name_of(mine[0]))} lets nobody in to its pods, which Service {name_of(services[0])} offers"
     return _blocked(seen, load, "ingress", text, mine[0], "", WARNS)

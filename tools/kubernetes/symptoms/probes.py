@@ -43,6 +43,7 @@ _REASONS = tuple(
         (r"\bEOF\b", "refused"),
     )
 )
+_OWN_PORT = re.compile(r"(?i)(?:server_|http_|app_|listen_|web_|grpc_|service_)?port")
 _SAYS = {
     "port": "the probe asks a port that the container does not open",
     "path": "there is nothing at its path",
@@ -128,7 +129,8 @@ def _reason(load: Load, pod: Object, spec: Object, status: Object, which: str, w
         return "protocol"
     if reason in ("refused", "timeout") and _other_port(spec, probe):
         return "port"
-    if reason in ("refused", "timeout") and which != "readiness" and _never_well(spec, status, which, probe):
+    known = which == "startup" or _port(probe) is None or _number(probe) is None or _number(probe) in declared(spec)
+    if reason in ("refused", "timeout") and which != "readiness" and known and _never_well(spec, status, which, probe):
         return "slow_start"
     return reason
 
@@ -173,10 +175,20 @@ def _names_no_port(spec: Object, probe: Object) -> bool:
 
 
 def _other_port(spec: Object, probe: Object) -> bool:
-    """Whether the probe asks a port other than all that the container declares."""
-    port, ports = _port(probe), declared(spec)
-    number = int(port) if isinstance(port, str) and port.isdigit() else port
-    return isinstance(number, int) and bool(ports) and number not in ports
+    """Whether the probe asks a port other than all that the container declares or is told to listen on."""
+    number, ports = _number(probe), set(declared(spec)) or _told_ports(spec)
+    return number is not None and bool(ports) and number not in ports
+
+
+def _number(probe: Object) -> int | None:
+    port = _port(probe)
+    return int(port) if isinstance(port, str) and port.isdigit() else port if isinstance(port, int) else None
+
+
+def _told_ports(spec: Object) -> set[int]:
+    """The ports on which a container is told to listen: `PORT=3000`, `HTTP_PORT`, `SERVER_PORT`."""
+    own = [one for one in dicts(spec.get("env")) if _OWN_PORT.fullmatch(str(one.get("name")))]
+    return {int(value) for one in own if (value := str(one.get("value") or "")).isdigit()}
 
 
 def _plain_on_tls(spec: Object, probe: Object) -> bool:

@@ -42,12 +42,8 @@ def service_symptoms(seen: Seen, loads: Sequence[Load]) -> list[Symptom]:
 
 def selected(seen: Seen, service: Object) -> list[Object]:
     """The pods, not ended, that a Service's selector fits."""
-    selector = at(service, "spec", "selector") or {}
-    return [
-        pod
-        for pod in seen.kind("Pod", namespace_of(service))
-        if selector and fits(selector, labels_of(pod)) and phase_of(pod) not in ("Succeeded", "Failed")
-    ]
+    found = seen.pods_with(namespace_of(service), at(service, "spec", "selector") or {})
+    return [pod for pod in found if phase_of(pod) not in ("Succeeded", "Failed")]
 
 
 def fits(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
@@ -56,13 +52,15 @@ def fits(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
 
 def behind(service: Object, loads: Sequence[Load]) -> list[Load]:
     """The workloads whose pods a Service selects, by their templates and by the pods there are."""
-    selector = at(service, "spec", "selector") or {}
+    selector, namespace = at(service, "spec", "selector") or {}, namespace_of(service)
+    if not selector or not loads:
+        return []
+    chosen = {id(pod) for pod in loads[0].seen.pods_with(namespace, selector)}
     return [
         load
         for load in loads
-        if selector
-        and load.subject.namespace == namespace_of(service)
-        and (fits(selector, labels_of(load.template)) or any(fits(selector, labels_of(pod)) for pod in load.pods))
+        if load.subject.namespace == namespace
+        and (fits(selector, labels_of(load.template)) or any(id(pod) in chosen for pod in load.pods))
     ]
 
 

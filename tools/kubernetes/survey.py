@@ -194,9 +194,13 @@ def _found(bad: Sequence[Symptom]) -> str:
 
 def _line(one: Symptom, first: Subject) -> str:
     title = one.subject.title or one.subject.cluster
-    where = "" if (one.subject.kind, one.subject.name) == (first.kind, first.name) else f"{one.subject.kind} {title}: "
-    accused = f" → {one.accuses.kind} {one.accuses.title}" if one.accuses else ""
-    return f"{one.kind}{f' ({one.reason})' if one.reason else ''}: {clean(where)}{one.text}{clean(accused)}"
+    where = (
+        ""
+        if (one.subject.kind, one.subject.name) == (first.kind, first.name)
+        else f"{one.subject.kind} {clean(title)}: "
+    )
+    accused = f" → {one.accuses.kind} {clean(one.accuses.title)}" if one.accuses else ""
+    return f"{one.kind}{f' ({one.reason})' if one.reason else ''}: {where}{one.text}{accused}"
 
 
 def _unseen(hidden: Mapping[str, str]) -> str:

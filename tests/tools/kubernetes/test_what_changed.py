@@ -150,3 +150,9 @@ def test_replicas_that_a_person_set_are_a_change_and_those_of_an_autoscaler_are_
     (one,) = changes(scaled("kubectl"))
     assert (one.reason, one.text) == ("scale", "scaled to 1 replicas 5 min ago by kubectl")
     assert changes(scaled("kube-controller-manager")) == []
+
+
+def test_where_some_new_pods_fail_and_there_are_no_old_ones_nothing_is_compared() -> None:
+    pods = [of_revision(2, "bbbbb", ill=True), of_revision(2, "ccccc")]
+    (one,) = changes(at_revision(2), kept(1, 80_000, OLD), kept(2, 480, NEW), *pods)
+    assert (one.labels["dose"], one.text.endswith("; some pods fail")) == ("some", True)

@@ -237,3 +237,19 @@ def test_a_second_policy_may_let_in_what_the_first_does_not() -> None:
 def test_a_workload_that_nobody_may_reach_is_told_though_no_caller_is_known() -> None:
     (one,) = found(policy({}, policyTypes=["Ingress"]), service(), deployment(), of=policy_symptoms)
     assert (one.subject.name, one.severity) == ("ledger", WARNS)
+
+
+def test_a_port_that_a_probe_asks_is_open_though_nobody_declared_it() -> None:
+    spec = container(ports=[{"containerPort": 9102}], readinessProbe={"httpGet": {"port": 8080}})
+    assert found(service(), deployment(containers=[spec]), ready_pod(containers=[spec])) == []
+
+
+def test_one_pod_behind_a_headless_service_is_called_by_both_names() -> None:
+    headless = service("kafka", clusterIP="None")
+    (load,) = [one for one in loads_of(seen(headless, calling("kafka-0.kafka:9092", "KAFKA_BROKERS"))) if one.whole]
+    assert [(one.name, one.namespace) for one in calls_of(load)] == [("kafka", "payments")]
+
+
+def test_pods_of_the_last_seconds_are_given_time_before_their_service_is_blamed() -> None:
+    fresh = pod(statuses=[status(running=5)], age=10)
+    assert found(service(), deployment(), fresh) == []

@@ -332,3 +332,11 @@ def test_what_is_wrong_with_an_autoscaler(told: Any, reason: str) -> None:
 def test_an_autoscaler_that_is_off_because_nothing_is_wanted_is_well() -> None:
     off = scaler({"type": "ScalingActive", "status": "False", "reason": "ScalingDisabled"})
     assert autoscaler_symptoms(seen(off, deployment(replicas=0))) == []
+
+
+def test_a_roll_out_that_may_make_no_pod_is_told_although_the_old_ones_are_enough() -> None:
+    told = [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": REFUSALS[0][0]}]
+    new = named("ReplicaSet", "ledger-7d4cf", owner="Deployment/ledger", spec={"replicas": 1}, status={"replicas": 0, "conditions": told})  # fmt: skip
+    found = only(deployment(replicas=1, status={"readyReplicas": 1}), new, ready_pod())
+    assert (found.kind, found.reason) == ("rejected", "quota")
+    assert found.text.startswith("1 of 1 pods are not let into the cluster")

@@ -123,6 +123,8 @@ def _service(seen: Seen, host: str, namespace: str) -> tuple[str, str] | None:
         return parts[0], namespace
     spaces = {namespace, *(str(at(one, "metadata", "name")) for one in seen.kind("Namespace"))}
     spaces |= {namespace_of(one) for one in seen.kind("Service")}
+    if len(parts) == 2 and seen.find("Service", namespace, parts[1]) is not None:
+        return parts[1], namespace  # one pod behind a headless Service
     if len(parts) == 2 and parts[1] in spaces:
         return parts[0], parts[1]
     return (parts[1], parts[2]) if len(parts) == 3 and parts[2] in spaces else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from tools.context import Subject
@@ -57,29 +57,41 @@ _DECISIVE = (
 
 def rejected(load: Load) -> list[Symptom]:
     """Why pods of a workload that should be there are not made; [] where none is missing or nobody refused one."""
-    present = len(load.active)
-    if load.wanted is not None and present >= load.wanted:
+    present, sets = len(load.active), _short_sets(load)
+    short = sum(_short_of(one) for one in sets)
+    if load.wanted is not None and present >= load.wanted and not short:
         return []
     if load.wanted is None and (present or load.subject.kind not in ("Job", "CronJob")):
         return []
-    message, when = _words(load)
+    message, when = _words(load, sets)
     if not message:
         return []
     reason = next((reason for pattern, reason in _REASONS if pattern.search(message)), "forbidden")
     labels, says, accused = _told(load.seen, load.subject.namespace, reason, message)
-    missing = f"{load.wanted - present} of {load.wanted} pods are" if load.wanted is not None else "its pods are"
+    wanted = load.wanted
+    missing = f"{max(wanted - present, short)} of {wanted} pods are" if wanted is not None else "its pods are"
     text = fit(f"{missing} not let into the cluster: {says}")
     return [Symptom(load.subject, "rejected", text, HURTS, reason, seconds(when), accused, labels)]
 
 
-def _words(load: Load) -> tuple[str, datetime | None]:
-    """The refusal that holds now, and since when: a condition says so itself, an event only while it is repeated."""
-    sets = [
+def _short_of(replica_set: Object) -> int:
+    """How many pods a ReplicaSet should have and has not made."""
+    wanted, made = at(replica_set, "spec", "replicas"), at(replica_set, "status", "replicas")
+    return max(whole_number(wanted) - whole_number(made), 0)
+
+
+def _short_sets(load: Load) -> list[Object]:
+    """The ReplicaSets of a workload that lack pods: in a roll-out that is so although old pods are enough."""
+    return [
         one
         for one in load.seen.kind("ReplicaSet", load.subject.namespace)
         if any(owner.get("name") == load.subject.name for owner in at(one, "metadata", "ownerReferences") or ())
-        and whole_number(at(one, "spec", "replicas")) > whole_number(at(one, "status", "replicas"))
+        and _short_of(one)
     ]
+
+
+def _words(load: Load, sets: Sequence[Object]) -> tuple[str, datetime | None]:
+    """The refusal that holds now, and since when: a condition says so itself, an event only while it is repeated."""
     for one in (*sets, load.whole):
         told = condition(one, "ReplicaFailure")
         if told.get("status") == "True" and told.get("reason") in ("FailedCreate", None):

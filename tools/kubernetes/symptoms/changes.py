@@ -57,6 +57,7 @@ def _of_revision(load: Load, before: Revision | None, after: Revision, present: 
     says = {
         "new": "; its pods fail and older ones do not",
         "all": "; all pods fail",
+        "some": "; some pods fail",
         "none": "; no pod fails",
     }.get(dose, "")
     for reason, what, old, new in differences(before, after):
@@ -67,15 +68,18 @@ def _of_revision(load: Load, before: Revision | None, after: Revision, present: 
 
 
 def dose_of(load: Load) -> str:
-    """Whether only pods of the newest template fail (`new`), pods of every template (`all`), or none."""
+    """Whether only pods of the newest template fail (`new`), pods of every template (`all`), or none; `some` where some of
+    one template fail and there is no other to compare with."""
     fails = {name_of(pod): any(one.severity == HURTS for one in signs_of(load, pod)) for pod in load.living}
     if not any(fails.values()):
         return "none"
     newest = _newest_hash(load)
     new = [pod for pod in load.living if newest and newest in (_hash(pod), f"{load.subject.name}-{_hash(pod)}")]
     old = [pod for pod in load.living if pod not in new]
-    new_fail = any(fails[name_of(pod)] for pod in new)
-    return "new" if new_fail and old and not any(fails[name_of(pod)] for pod in old) else "all"
+    new_fail, old_fail = (any(fails[name_of(pod)] for pod in pods) for pods in (new, old))
+    if new_fail and old and not old_fail:
+        return "new"
+    return "all" if all(fails.values()) or (new_fail and old_fail) else "some"
 
 
 def _hash(pod: Object) -> str:
@@ -117,6 +121,8 @@ def differences(before: Revision | None, after: Revision) -> list[tuple[str, str
     rest = [_rest(one.template) for one in (before, after)]
     if rest[0] != rest[1]:
         names = [key for key in sorted({*rest[0], *rest[1]}) if rest[0].get(key) != rest[1].get(key)]
+        if found and all(name.startswith("annotation ") for name in names):
+            return found  # what a pipeline notes of the change that is already told
         found.append(("other", f"the pod template ({mended(', '.join(names), 90)})", "", ""))
     return found
 

@@ -64,7 +64,9 @@ def overdue(load: Load, pod: Object) -> Sign | None:
     if at(pod, "status", "reason") != "DeadlineExceeded":
         return None
     allowed = at(pod, "spec", "activeDeadlineSeconds")
-    says = f" ran longer than they may ({allowed} s)" if allowed else " ran longer than they may"
+    says = (
+        f" ended for running longer than allowed ({allowed} s)" if allowed else " ended for running longer than allowed"
+    )
     began = moment(pod, "status", "startTime") or created(pod)
     return Sign(name_of(pod), "exits", "deadline", says, began=(began, load.seen.now))
 

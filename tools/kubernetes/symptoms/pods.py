@@ -134,7 +134,7 @@ def _stuck(load: Load, pod: Object) -> Sign | None:
             why = mended(events[0].get("message"), 120)
         else:
             reason = ""
-    says = f" being deleted, {late / 60:.0f} min after they should be gone: {why}"
+    says = f" being deleted for {late / 60:.0f} min longer than allowed: {why}"
     return Sign(name_of(pod), "stuck_deleting", reason, says, node, WARNS, exactly(due), accused)
 
 
@@ -156,7 +156,7 @@ def _gated(pod: Object) -> Sign | None:
         told = condition(pod, kind)
         if told.get("status") != "True":
             why = mended(told.get("message") or told.get("reason") or "nobody has set it", 120)
-            says = f" have ready containers and wait for the readiness gate {mended(kind)}: {why}"
+            says = f" not ready though the containers are: waiting for the readiness gate {mended(kind)}: {why}"
             began = moment(condition(pod, "Ready"), "lastTransitionTime") or created(pod)
             node = str(at(pod, "spec", "nodeName") or "")
             return Sign(name_of(pod), "readiness_gate", kind, says, node, began=exactly(began), labels={"gate": kind})
@@ -167,7 +167,7 @@ def _unready(load: Load, pod: Object) -> Sign | None:
     ready, node = condition(pod, "Ready"), str(at(pod, "spec", "nodeName") or "")
     began = moment(ready, "lastTransitionTime") or created(pod)
     if node and node_is_down(load.seen, node):
-        says = f" not ready: their node {mended(node)} is not ready"
+        says = f" not ready: node {mended(node)} is not ready"
         return Sign(
             name_of(pod), "unready", "", says, node, began=exactly(began), accuses=load.seen.subject("Node", "", node)
         )

@@ -162,7 +162,7 @@ def _sign(
 def _nobody(pod: Object) -> Sign:
     """No scheduler has looked at the pod at all."""
     scheduler = str(at(pod, "spec", "schedulerName") or "default-scheduler")
-    says = f" have no node, and the scheduler {mended(scheduler)} has said nothing about them"
+    says = f" without a node: the scheduler {mended(scheduler)} has not looked at it"
     return _sign(pod, {}, "scheduler", says, None, {"scheduler": scheduler})
 
 
@@ -173,7 +173,7 @@ def _sent_back(pod: Object) -> Sign | None:
     node = str(at(pod, "spec", "nodeName") or "")
     words = str(at(pod, "status", "message") or at(pod, "status", "reason"))
     began = exactly(moment(pod, "status", "startTime") or moment(pod, "metadata", "creationTimestamp"))
-    says = f" were refused by node {mended(node)}: {mended(words, 150)}"
+    says = f" refused by node {mended(node)}: {mended(words, 150)}"
     return Sign(name_of(pod), "unschedulable", reason, says, node, began=began)
 
 

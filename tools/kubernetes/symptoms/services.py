@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tools.context import Subject
 from tools.kubernetes.symptoms.addresses import Call, calls_of
@@ -21,6 +21,7 @@ from tools.kubernetes.symptoms.objects import (
     phase_of,
     whole_number,
 )
+from tools.kubernetes.symptoms.scheduling import YOUNG_S
 from tools.kubernetes.symptoms.signs import fit, mended
 from tools.symptoms import HURTS, WARNS, Symptom
 
@@ -69,7 +70,7 @@ def _without_pods(seen: Seen, service: Object, pods: Sequence[Object], loads: Se
     if any(is_ready(pod) and not at(pod, "metadata", "deletionTimestamp") for pod in pods):
         return []
     if pods:
-        if at(service, "spec", "publishNotReadyAddresses"):
+        if at(service, "spec", "publishNotReadyAddresses") or all(seen.age(pod) < YOUNG_S for pod in pods):
             return []
         text = f"none of the {len(pods)} pods that Service {mended(subject.name)} selects ({chosen}) is ready"
         since = [moment(condition(pod, "Ready"), "lastTransitionTime") for pod in pods]
@@ -156,11 +157,22 @@ def _targets(ports: Sequence[Object]) -> set[int]:
 
 def _opened(pod: Object) -> list[tuple[int, str, str]]:
     containers = [*dicts(at(pod, "spec", "containers")), *dicts(at(pod, "spec", "initContainers"))]
-    return [
+    declared = [
         (whole_number(port.get("containerPort")), str(port.get("name") or ""), str(port.get("protocol") or "TCP"))
         for container in containers
         for port in dicts(container.get("ports"))
     ]
+    return [*declared, *((port, "", "TCP") for port in _probed(containers))] if declared else []
+
+
+def _probed(containers: Sequence[Object]) -> Iterator[int]:
+    """Ports that probes ask, and so are open where the pods are ready."""
+    for container in containers:
+        for probe in ("readinessProbe", "livenessProbe"):
+            for how in ("httpGet", "tcpSocket", "grpc"):
+                port = at(container, probe, how, "port")
+                if isinstance(port, int) and not isinstance(port, bool):
+                    yield port
 
 
 # -- what is told to call ---------------------------------------------------------------------------------------------

@@ -35,6 +35,8 @@ def concerning(
         mine = ranks.get(key_of(one.subject))
         if mine is None and one.accuses is not None and ranks.get(key_of(one.accuses), 9) <= 1:
             return 2
+        if mine is None and one.kind == "control_plane":
+            return 2  # whatever runs in the cluster may suffer from it
         if mine is None and (every or one.subject.namespace in spaces):
             return 1
         return mine

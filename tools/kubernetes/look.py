@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from tools.context import Subject
 from tools.errors import ToolFailed, Unreachable
 from tools.kubernetes.client import Cluster, Forbidden
-from tools.kubernetes.symptoms.objects import IN_NO_NAMESPACE, Object, Seen, at, name_of, namespace_of
+from tools.kubernetes.symptoms.objects import IN_NO_NAMESPACE, Object, Seen, at, dicts, name_of, namespace_of
 
 MOST_REQUESTS, MOST_ITEMS, AT_ONCE = 25, 2000, 6
 
@@ -50,7 +50,9 @@ RESOURCES = (
     Resource("Ingress", "networking.k8s.io", "v1", "ingresses"),
     Resource("HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers"),
     Resource("ResourceQuota", "", "v1", "resourcequotas"),
-    Resource("ControllerRevision", "apps", "v1", "controllerrevisions"),
+)
+REVISIONS = Resource("ControllerRevision", "apps", "v1", "controllerrevisions")
+OPTIONAL = (  # read only where the API has their groups
     Resource("Rollout", "argoproj.io", "v1alpha1", "rollouts"),
     Resource("HTTPRoute", "gateway.networking.k8s.io", "v1", "httproutes"),
 )
@@ -61,7 +63,7 @@ VOLUMES = Resource("PersistentVolume", "", "v1", "persistentvolumes")
 INGRESS_CLASSES = Resource("IngressClass", "networking.k8s.io", "v1", "ingressclasses")
 LEASES = Resource("Lease", "coordination.k8s.io", "v1", "leases")
 THIN = ("Pod", "Service", "Deployment", "StatefulSet")  # what is read of a neighbour's namespace
-BY_KIND = {one.kind: one for one in (*RESOURCES, NODES, NAMESPACES, CLASSES, VOLUMES, INGRESS_CLASSES)}
+BY_KIND = {one.kind: one for one in (*RESOURCES, *OPTIONAL, NODES, NAMESPACES, CLASSES, VOLUMES, INGRESS_CLASSES)}
 
 
 @dataclass
@@ -106,7 +108,7 @@ class Look:
             page = await self.cluster.page(path, params, more, metadata_only=resource.metadata_only)
             if page is None:  # what the server does not know is not known to be absent
                 self.unknown.add(where)
-                if "." not in resource.group.removesuffix(".k8s.io"):
+                if resource not in OPTIONAL:
                     self.hidden[where] = "the API server has no such list"
                 return items
             items += page[0]
@@ -133,6 +135,15 @@ class Look:
             self.keep(resource.kind, [found])
             return found
         return None
+
+    async def groups(self) -> frozenset[str]:
+        """The API's groups; none where the account may not ask."""
+        self.requests += 1
+        try:
+            found = await self.cluster.get("/apis")
+        except ToolFailed:
+            return frozenset()
+        return frozenset(str(group.get("name")) for group in dicts(at(found, "groups")))
 
     def keep(self, kind: str, items: Sequence[Object]) -> None:
         for one in items:
@@ -166,20 +177,25 @@ async def look_at(cluster: Cluster, subjects: Sequence[Subject], near: Sequence[
     for subject in subjects[:3]:
         if subject.kind == "Node":
             jobs.append(look.list(BY_KIND["Pod"], "", fieldSelector=f"spec.nodeName={subject.name}"))
-    await asyncio.gather(*jobs)
+    groups, _ = await asyncio.gather(look.groups(), asyncio.gather(*jobs))
     if look.unreachable is not None and not look.of:
         raise look.unreachable
-    await asyncio.gather(*_further(look, spaces))
+    await asyncio.gather(*_further(look, spaces, groups))
     return look
 
 
-def _further(look: Look, spaces: Sequence[str]) -> list[Any]:
-    """What only some findings need, and the namespaces of neighbours."""
+def _further(look: Look, spaces: Sequence[str], groups: Collection[str]) -> list[Any]:
+    """What only some findings need, the cluster's own parts, and the namespaces of neighbours."""
+    space = spaces[0] if spaces else ""
+    optional = [one for one in OPTIONAL if space and one.group in groups]
+    optional += [REVISIONS] if space and (look.of["StatefulSet"] or look.of["DaemonSet"]) else []
     claims = [one for one in look.of["PersistentVolumeClaim"].values() if at(one, "status", "phase") != "Bound"]
-    jobs: list[Any] = [look.list(CLASSES), look.list(VOLUMES)] if claims else []
+    jobs: list[Any] = [look.list(one, space) for one in optional]
+    jobs += [look.list(CLASSES), look.list(VOLUMES)] if claims else []
     jobs += [look.list(INGRESS_CLASSES)] if look.of["Ingress"] else []
-    jobs += [look.get(NAMESPACES, "", spaces[0])] if spaces else []
-    jobs += [look.list(LEASES, "kube-system")] if "kube-system" in spaces[:1] else []
+    jobs += [look.get(NAMESPACES, "", space)] if space else []
+    jobs += [look.list(BY_KIND["Pod"], "kube-system")] if space != "kube-system" else []
+    jobs += [look.list(LEASES, "kube-system")]
     return jobs + [look.list(BY_KIND[kind], space) for space in spaces[1:3] for kind in THIN]
 
 

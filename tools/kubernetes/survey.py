@@ -17,7 +17,7 @@ from tools.kubernetes.look import look_at
 from tools.kubernetes.pod_logs import LineReader, Logs, ill_containers, line_reader, log_symptoms, read_logs
 from tools.kubernetes.symptoms.addresses import service_called
 from tools.kubernetes.symptoms.every import symptoms_in
-from tools.kubernetes.symptoms.objects import Load, Seen, is_ready, loads_of, phase_of
+from tools.kubernetes.symptoms.objects import Load, Seen, loads_of
 from tools.kubernetes.symptoms.workloads import workload_symptoms
 from tools.signals.signal import SubjectName
 from tools.spec import Answer, Emptiness, Fact, read
@@ -179,12 +179,12 @@ def _head(
         return f"{begin}: nothing could be seen."
     if bad:
         return f"{begin}: {_found(bad)}."
-    ready = sum(is_ready(pod) for pod in seen.kind("Pod") if phase_of(pod) not in ("Succeeded", "Failed"))
-    meant = [load for subject in subjects for load in loads_meant(seen, loads, subject)]
-    if first.kind not in ("Namespace", "Cluster") and meant:
-        ready = sum({id(load): load.ready for load in meant}.values())
-        loads = list({id(load): load for load in meant}.values())
-    return f"{begin}: nothing is out of order: {count(len(loads), 'workload')}, {count(ready, 'pod')} ready."
+    spaces = {one.name for one in subjects if one.kind == "Namespace"}
+    meant = [load for load in loads if load.subject.namespace in spaces or first.kind == "Cluster"]
+    meant += [load for subject in subjects for load in loads_meant(seen, loads, subject)]
+    counted = {id(load): load for load in meant}.values()
+    ready = sum(load.ready for load in counted)
+    return f"{begin}: nothing is out of order: {count(len(counted), 'workload')}, {count(ready, 'pod')} ready."
 
 
 def _found(bad: Sequence[Symptom]) -> str:

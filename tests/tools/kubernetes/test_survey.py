@@ -217,7 +217,12 @@ async def test_an_account_of_one_namespace_sees_that_one() -> None:
     fake = api(deployment(replicas=0), only_in={plural: ["payments"] for plural in SERVED})
     answer = await surveyed(fake)
     assert told(answer) == [("scaled_to_zero", "replicas", "ledger")]
-    assert set(answer.data["not_visible"]) == {"nodes", "namespaces payments"}
+    assert set(answer.data["not_visible"]) == {
+        "nodes",
+        "namespaces payments",
+        "pods in kube-system",
+        "leases in kube-system",
+    }
 
 
 async def test_an_account_that_may_see_nothing_is_not_told_that_all_is_well() -> None:
@@ -297,7 +302,7 @@ async def test_the_configuration_is_what_a_person_would_look_at() -> None:
 async def test_the_decisive_line_of_the_run_before_is_told_of_a_container_that_exits() -> None:
     ill = pod(statuses=[CRASHED])
     name = ill["metadata"]["name"]
-    text = "starting\nFATAL: password authentication failed for user ledger\nbye\n"
+    text = "starting\n2026-11-30 13:59:50,123 FATAL: password authentication failed for user ledger\nbye\n"
     fake = api(deployment(), ill, logs={(name, "ledger", True): text, (name, "ledger", False): 400})
     answer = await surveyed(fake)
     (found,) = [one for _, one in symptoms_of(answer.facts) if one.kind == "exits"]
@@ -379,3 +384,34 @@ async def test_what_the_server_does_not_know_is_not_said_to_be_missing() -> None
     assert told(answer) == []
     assert answer.data["not_visible"]["nodes"] == "the API server has no such list"
     assert not any("rollouts" in what for what in answer.data["not_visible"])
+
+
+async def test_a_cluster_whose_dns_is_down_is_told_whatever_is_asked() -> None:
+    dns = pod(
+        "coredns-6d4cf56db6-x7x2p",
+        namespace="kube-system",
+        labels={"k8s-app": "kube-dns", "pod-template-hash": HASH},
+        owner=f"ReplicaSet/coredns-{HASH}",
+        statuses=[CRASHED],
+    )
+    answer = await surveyed(api(deployment(), ready_pod(), dns))
+    (found,) = [one for _, one in symptoms_of(answer.facts)]
+    assert (found.subject.kind, found.kind, found.reason) == ("Cluster", "control_plane", "dns")
+
+
+async def test_kinds_that_not_every_cluster_has_are_asked_for_where_there_are_some() -> None:
+    rollout = deployment(
+        kind="Rollout", replicas=4, status={"phase": "Degraded", "message": "RolloutAborted", "readyReplicas": 4}
+    )
+    fake = api(groups={"argoproj.io": ["rollouts"]})
+    fake.objects = {**fake.objects, "rollouts": [rollout]}
+    answer = await surveyed(fake, Subject("Rollout", "eu", "payments", "ledger"))
+    assert told(answer) == [("rollout_stuck", "canary", "ledger")]
+    await surveyed(plain := api(deployment(), ready_pod()))
+    assert not any("rollouts" in path or "httproutes" in path for _, path, _ in plain.seen)
+
+
+async def test_of_a_namespace_that_is_well_its_workloads_and_pods_are_counted() -> None:
+    elsewhere = ready_pod("coredns-6d4cf56db6-x7x2p", namespace="kube-system", owner=f"ReplicaSet/coredns-{HASH}")
+    answer = await surveyed(api(deployment(), ready_pod(), elsewhere), Subject("Namespace", "eu", "", "payments"))
+    assert "nothing is out of order: 1 workload, 1 pod ready" in answer.summary

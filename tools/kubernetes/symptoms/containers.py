@@ -28,6 +28,7 @@ _SIGNALS = {1: "HUP", 2: "INT", 4: "ILL", 6: "ABRT", 7: "BUS", 8: "FPE", 9: "KIL
 _MEMORY = re.compile(r"OOM ?Killed|\boom\b.*kill|memory cgroup out of memory", re.I)
 
 _STACK = re.compile(r"\s+(?:at |File |\.\.\. \d+ more|\^)|\s+\S+\.go:\d+|goroutine \d+|exit status \d+")
+_STAMP = re.compile(r"^\W*\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d\S*\s+(?:UTC\s+)?")
 _ERROR = re.compile(
     r"(?i)error|exception|fatal|panic|fail|cannot|can't|unable|denied|refused|invalid|not found|no such"
 )
@@ -148,7 +149,8 @@ def _says(
 def last_line(text: str) -> str:
     """The line that decides of a message: the last that tells of an error, else the last that is not empty."""
     lines = [line for line in text.splitlines() if line.strip() and not _STACK.match(line)] or [text]
-    return clean(next((line for line in reversed(lines) if _ERROR.search(line)), lines[-1]), 200)
+    chosen = next((line for line in reversed(lines) if _ERROR.search(line)), lines[-1])
+    return clean(_STAMP.sub("", chosen), 200)
 
 
 def _began(pod: Object, status: Object, last: Object, when: datetime | None) -> tuple[datetime, datetime] | None:

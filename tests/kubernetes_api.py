@@ -1,4 +1,4 @@
-"""A Kubernetes API server over plain objects: lists in pages, metadata alone, and what an account may list."""
+"""A Kubernetes API server over plain objects: lists in pages, objects, logs, metadata alone, and what an account may read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from tests.serving import served
@@ -34,11 +34,13 @@ def thing(name: str, namespace: str = "", **more: Any) -> Document:
 @dataclass
 class FakeApi:
     """`objects` by plural. `only_in`: the namespaces in which a resource may be listed; one that is not in it may be
-    everywhere. `seen` is every request: method, path, Accept."""
+    everywhere. `logs`: (pod, container, whether of the run before) → text, or the status that answers instead. `seen` is
+    every request: method, path, Accept."""
 
     objects: Mapping[str, Sequence[Document]]
     only_in: Mapping[str, Sequence[str]] = field(default_factory=dict)
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)  # optional API groups → plurals
+    logs: Mapping[tuple[str, str, bool], str | int] = field(default_factory=dict)
     page: int = 500
     seen: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -59,8 +61,25 @@ class FakeApi:
             return JSONResponse({"status": {"allowed": allowed}}, 201)
         if parts[0] == "apis" and len(parts) == 3:
             return JSONResponse({"resources": [{"name": one} for one in self.groups.get(parts[1], ())]})
-        namespace = parts[-2] if "namespaces" in parts else ""
-        return self._list(request, parts[-1], namespace)
+        inside = parts[parts.index("namespaces") + 1 :] if "namespaces" in parts else []
+        if parts[-1] == "log":
+            return self._log(request, inside)
+        if inside and len(inside) != 2:
+            return self._get("namespaces" if len(inside) == 1 else inside[1], inside)
+        return self._list(request, parts[-1], inside[0] if inside else "")
+
+    def _get(self, plural: str, inside: Sequence[str]) -> Response:
+        if not self.may(plural, "" if plural == "namespaces" else inside[0]):
+            return JSONResponse({"message": f"{plural} is forbidden"}, 403)
+        found = [one for one in self.objects.get(plural, ()) if one["metadata"]["name"] == inside[-1]]
+        return JSONResponse(found[0]) if found else JSONResponse({"message": f"{inside[-1]} not found"}, 404)
+
+    def _log(self, request: Request, inside: Sequence[str]) -> Response:
+        if not self.may("pods/log", inside[0]):
+            return JSONResponse({"message": "pods/log is forbidden"}, 403)
+        before = request.query_params.get("previous") == "true"
+        told = self.logs.get((inside[2], request.query_params["container"], before), 404)
+        return PlainTextResponse(told) if isinstance(told, str) else JSONResponse({"message": "no log"}, told)
 
     def _list(self, request: Request, plural: str, namespace: str) -> Response:
         if plural not in self.objects:
@@ -68,6 +87,9 @@ class FakeApi:
         if not self.may(plural, namespace):
             return JSONResponse({"message": f"{plural} is forbidden"}, 403)
         found = [one for one in self.objects[plural] if namespace in ("", one["metadata"].get("namespace"))]
+        chosen = request.query_params.get("fieldSelector", "")
+        for field_path, value in (one.split("=") for one in chosen.split(",") if one and "!" not in one):
+            found = [one for one in found if _at(one, field_path) == value]
         begin = int(request.query_params.get("continue", 0))
         size = min(self.page, int(request.query_params["limit"]))
         items = found[begin : begin + size]
@@ -75,6 +97,13 @@ class FakeApi:
             items = [{"metadata": one["metadata"]} for one in items]
         more = {"continue": str(begin + size)} if begin + size < len(found) else {}
         return JSONResponse({"metadata": more, "items": items})
+
+
+def _at(one: Document, path: str) -> Any:
+    found: Any = one
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
 
 
 @asynccontextmanager

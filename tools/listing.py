@@ -12,6 +12,7 @@ from tools.changes import recent_changes
 from tools.drift.inspect import inspect_drift
 from tools.kubernetes.actions import RestartWorkload, RollBackWorkload, ScaleWorkload
 from tools.kubernetes.logs import workload_logs
+from tools.kubernetes.survey import survey
 from tools.kubernetes.workloads import describe_workload, rollout_history, workload_events
 from tools.logs.search import search_logs
 from tools.models.actions import PointModelAlias, RequestRetraining
@@ -42,6 +43,7 @@ TOOLS = Tools(
         workload_events,
         workload_logs,
         rollout_history,
+        survey,
         inspect_drift,
         model_versions,
         served_version,

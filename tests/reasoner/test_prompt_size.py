@@ -17,6 +17,8 @@ from tools.listing import TOOLS
 
 @pytest.mark.parametrize(("name", "question", "most"), [("incident", None, 3_000), ("question", "why?", 2_000)])
 def test_a_step_stays_small(name: str, question: str | None, most: int) -> None:
-    view: Any = SimpleNamespace(reads=tuple(TOOLS.reads), actions=tuple(TOOLS.actions), question=question)
+    view: Any = SimpleNamespace(
+        reads=tuple(one for one in TOOLS.reads if one.offered), actions=tuple(TOOLS.actions), question=question
+    )
     system = {"role": "system", "content": load(shipped("prompts"), name).text}
     assert estimate(json.dumps([system, *tools_of(view)], ensure_ascii=False)) < most

@@ -55,6 +55,10 @@ class NotSent(Unreachable):
     """No connection came about: the request certainly did not arrive."""
 
 
+class Forbidden(ToolFailed):
+    """The server knows who asks, and that it may not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """A cluster we are connected to. Paths are as in the API's own documentation, from `/api` or `/apis` on."""
@@ -79,20 +83,25 @@ class Cluster:
     ) -> AsyncIterator[list[dict[str, Any]]]:
         """The items of a list, PAGE at a time; nothing where the server does not know the kind. `metadata_only` asks for
         names, labels and owners and for nothing that an object holds."""
-        headers, more = _METADATA_ONLY if metadata_only else {}, ""
-        while True:
-            asked = {"limit": str(PAGE), **params, **({"continue": more} if more else {})}
-            response = await self._ask("GET", path, params=asked, headers=headers)
-            if response.status_code == 404:
-                return
-            page = _json(_expect_success(response, self.backend, f"GET {path}"), self.backend, path)
-            found = page.get("items") if isinstance(page, dict) else None
-            if not isinstance(found, list):
-                raise ToolFailed(f"{self._at} answered GET {path} with something that is no list of objects.")
-            yield [one for one in found if isinstance(one, dict)]
-            more = (page.get("metadata") or {}).get("continue") or ""
-            if not more:
-                return
+        found = await self.page(path, params, metadata_only=metadata_only)
+        while found is not None:
+            yield found[0]
+            found = await self.page(path, params, found[1], metadata_only=metadata_only) if found[1] else None
+
+    async def page(
+        self, path: str, params: Mapping[str, str], after: str = "", *, metadata_only: bool = False
+    ) -> tuple[list[dict[str, Any]], str] | None:
+        """One page of a list and what to ask the next one `after` ("" for the last); None where the server does not know
+        the kind."""
+        asked = {"limit": str(PAGE), **params, **({"continue": after} if after else {})}
+        response = await self._ask("GET", path, params=asked, headers=_METADATA_ONLY if metadata_only else {})
+        if response.status_code == 404:
+            return None
+        page = _json(_expect_success(response, self.backend, f"GET {path}"), self.backend, path)
+        found = page.get("items") if isinstance(page, dict) else None
+        if not isinstance(found, list):
+            raise ToolFailed(f"{self._at} answered GET {path} with something that is no list of objects.")
+        return [one for one in found if isinstance(one, dict)], str((page.get("metadata") or {}).get("continue") or "")
 
     async def list(self, path: str, **params: str) -> list[dict[str, Any]]:
         """The items of a list, at most MOST_ITEMS; [] where the server does not know the kind."""
@@ -283,7 +292,7 @@ def _no_answer(error: BaseException, what: str) -> Unreachable:
 def _expect_success(response: httpx.Response, backend: Backend, what: str) -> httpx.Response:
     if response.is_success:
         return response
-    raise ToolFailed(_why(response, backend, what))
+    raise (Forbidden if response.status_code == 403 else ToolFailed)(_why(response, backend, what))
 
 
 def _why(response: httpx.Response, backend: Backend, what: str) -> str:

@@ -3,7 +3,7 @@ evidence, the same for both reasoners.
 
 A candidate is a fault in a subject. Its score is the weight of the strongest sign that speaks for it, half of each further
 one of another kind, and a little for each symptom of others that it explains: of what needs its subject, or points at it.
-Signs that began clearly after the trouble count half; of what does not stand below the incident's subjects, a third.
+Measurements that left their band clearly after the trouble began count half; of what does not stand below the incident's subjects, a third.
 A candidate that only says "something below is down" gives way to one that says what is wrong there. Confidence is the share
 of e^score among all candidates and "something else", whose score is OTHER. The numbers are rules of thumb; how often they
 are right is measured by `stanch eval`.
@@ -182,7 +182,7 @@ def _near(one: Noted, other: Noted) -> bool:
 
 def _weight(sign: Sign, symptom: Symptom, began: float) -> float:
     weight = sign.weight * ELSEWHERE[symptom.labels.get("relation", "")]
-    late = symptom.since is not None and symptom.since[0] > began + LATE_S
+    late = symptom.kind == SIGNAL and symptom.since is not None and symptom.since[0] > began + LATE_S
     return weight * LATE if late else weight
 
 

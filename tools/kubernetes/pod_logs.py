@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 from tools.context import Subject
 from tools.errors import ToolFailed
-from tools.kubernetes.client import Cluster, Forbidden
+from tools.kubernetes.client import Cluster
 from tools.kubernetes.symptoms.containers import last_line
 from tools.kubernetes.symptoms.objects import Load, Object, at, containers_of, name_of, whole_number
 from tools.symptoms import Symptom
@@ -77,12 +76,12 @@ async def _lines(cluster: Cluster, pod: Object, container: str, restarted: bool)
     found, why = [], ""
     for before in (True, False) if restarted else (False,):
         try:
-            text = await cluster.text(path, **how, **({"previous": "true"} if before else {}))
+            text, refusal = await cluster.text(path, **how, **({"previous": "true"} if before else {}))
         except ToolFailed as error:
-            why = "the account may not read pods/log" if isinstance(error, Forbidden) else str(error)
+            why = str(error)
             continue
         if text is None:
-            why = why or "the server has no log of it"
+            why = why or refusal or "the server has no log of it"
         else:
             found += text.splitlines()
     return found, "" if found else why
@@ -106,11 +105,3 @@ def log_symptoms(reader: LineReader, logs: Logs, load: Load, find: Find) -> list
         )
         for one in found
     ]
-
-
-def line_reader() -> LineReader | None:
-    """What finds symptoms in lines, where this installation has it."""
-    try:
-        return cast(LineReader, import_module("tools.logs.accusations").symptoms_of_lines)
-    except ModuleNotFoundError:
-        return None

@@ -14,20 +14,21 @@ from tools.kubernetes.client import connect
 from tools.kubernetes.concerned import concerning, loads_meant
 from tools.kubernetes.configuration import configuration
 from tools.kubernetes.look import look_at
-from tools.kubernetes.pod_logs import LineReader, Logs, ill_containers, line_reader, log_symptoms, read_logs
+from tools.kubernetes.pod_logs import LineReader, Logs, ill_containers, log_symptoms, read_logs
 from tools.kubernetes.symptoms.addresses import service_called
 from tools.kubernetes.symptoms.every import symptoms_in
 from tools.kubernetes.symptoms.objects import Load, Seen, loads_of
 from tools.kubernetes.symptoms.workloads import workload_symptoms
+from tools.logs.accusations import symptoms_of_lines
 from tools.signals.signal import SubjectName
 from tools.spec import Answer, Emptiness, Fact, read
-from tools.symptoms import HURTS, TELLS, Symptom, symptom_facts
+from tools.symptoms import HURTS, TELLS, Symptom, placed, symptom_facts
 
 MOST_SUBJECTS, MOST_NEAR, MOST_TOLD, SHOWN = 6, 40, 40, 10
 _LOGGED = frozenset({"exits", "probe_failing", "unready", "readiness_gate"})  # what a pod's own lines may explain
 
 
-@read(needs="kubernetes", vouches=True, offered=False)
+@read(needs="kubernetes", vouches=True, maps=True)
 async def survey(context: Context, subject: SubjectName = "") -> Answer:
     """What Kubernetes says is not as it should be with a subject, with what belongs to it and with its neighbours, as of
     now. Facts: s1 … symptoms, symptoms.count, looked.count, not_visible.count. At most 25 requests, and 8 for logs."""
@@ -45,7 +46,7 @@ async def survey(context: Context, subject: SubjectName = "") -> Answer:
     seen = look.seen(name, context.clock.now())
     loads = await asyncio.to_thread(loads_of, seen)  # in a large namespace each of these takes a while
     logs = await read_logs(cluster, await asyncio.to_thread(_ill, seen, loads, meant))
-    found = await asyncio.to_thread(found_in, seen, loads, meant, near, logs, line_reader())
+    found = await asyncio.to_thread(found_in, seen, loads, meant, near, logs, symptoms_of_lines)
     return await asyncio.to_thread(
         _answer, context, seen, loads, meant, found, {**look.hidden, **logs.hidden}, look.requests
     )
@@ -92,17 +93,16 @@ def found_in(
     subjects: Sequence[Subject],
     near: Sequence[Subject],
     logs: Logs,
-    reader: LineReader | None,
+    reader: LineReader,
 ) -> list[Symptom]:
     """The symptoms that concern the subjects, with what the lines of their pods say."""
     mine = dict.fromkeys(load.subject for subject in subjects for load in loads_meant(seen, loads, subject))
     lines = []
-    for load in (one for one in loads if reader is not None and one.subject in mine):
+    for load in (one for one in loads if one.subject in mine):
 
         def find(text: str, space: str = load.subject.namespace) -> Subject | None:
             return service_called(seen, text, space) or next((one for one in near if one.name == text), None)
 
-        assert reader is not None
         lines += log_symptoms(reader, logs, load, find)
     whole = [*symptoms_in(seen, loads, logs.decisive), *lines]
     return concerning(seen, loads, subjects, near, whole)
@@ -134,7 +134,7 @@ def _answer(
     when = interval(context.as_of, context.as_of)
     objects = sum(len(listed) for kind, listed in seen.of.items() if kind != "Event")
     bad = [one for one in found if one.severity != TELLS]
-    told = found[:MOST_TOLD]
+    told = placed(found[:MOST_TOLD], context)
     first = subjects[0]
     absent = seen.lacks(first.kind, first.namespace, first.name) and not loads_meant(seen, loads, first)
     facts = [

@@ -74,6 +74,7 @@ def first_minute(view: View) -> tuple[Call, ...]:
             compare_call(view),
             history_call(view),
             signals_call(view),
+            ask(view, "survey", "what Kubernetes says is not as it should be with it"),
             ask(view, "began_around", "which other alerts began at the same time"),
             ask(view, "recent_changes", "what was changed lately", service=name, hours=CHANGES_HOURS),
             ask(view, "restarts_and_versions", "what restarted or runs a new version", service=name, labels=place),

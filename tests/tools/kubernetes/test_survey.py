@@ -76,6 +76,9 @@ class Near:
     def names(self, subject: Subject, kind: str) -> str:
         return ""
 
+    def feels(self, subject: Subject) -> tuple[Subject, ...]:
+        return ()
+
     def near(self, subject: Subject, hops: int = 2) -> tuple[Subject, ...]:
         return self.known
 
@@ -310,7 +313,7 @@ async def test_the_decisive_line_of_the_run_before_is_told_of_a_container_that_e
     assert found.text.endswith("FATAL: password authentication failed for user ledger")
 
 
-@pytest.mark.parametrize(("code", "only_in", "words"), [(500, {}, "HTTP 500"), (404, {}, "the server has no log of it"), (404, {"pods/log": []}, "the account may not read pods/log")])  # fmt: skip
+@pytest.mark.parametrize(("code", "only_in", "words"), [(500, {}, "HTTP 500"), (404, {}, "HTTP 404"), (404, {"pods/log": []}, "pods/log is forbidden")])  # fmt: skip
 async def test_a_log_that_cannot_be_read_is_said(code: int, only_in: Mapping[str, Sequence[str]], words: str) -> None:
     ill = pod(statuses=[CRASHED])
     name = ill["metadata"]["name"]

@@ -145,7 +145,7 @@ async def test_a_name_is_trusted_when_a_read_that_vouches_told_it(tmp_path: Path
 
 def test_of_the_shipped_reads_only_those_of_a_platforms_own_objects_vouch() -> None:
     clusters, registry = (
-        {"describe_workload", "workload_events", "rollout_history"},
+        {"describe_workload", "workload_events", "rollout_history", "survey"},
         {"model_versions", "model_lineage"},
     )
     assert TOOLS.vouching == clusters | registry

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tools.context import Json, Subject
 from tools.kubernetes.concerned import loads_meant
-from tools.kubernetes.symptoms.objects import Load, Object, Seen, at, dicts, is_ready, labels_of, name_of
+from tools.kubernetes.symptoms.objects import Load, Object, Seen, at, dicts, is_ready, labels_of, mapping, name_of
 from tools.kubernetes.symptoms.services import behind, selected
 
 _MOST = 20
@@ -52,7 +52,7 @@ def _service(seen: Seen, service: Object) -> Json:
 
 
 def _workload(load: Load) -> Json:
-    spec = at(load.template, "spec") or {}
+    spec = mapping(load.template, "spec")
     return {
         "kind": load.subject.kind,
         "name": load.subject.name,
@@ -112,5 +112,5 @@ def _volume(one: Object) -> Json:
 
 
 def _annotations(one: Object) -> dict[str, str]:
-    told = at(one, "metadata", "annotations") or {}
+    told = mapping(one, "metadata", "annotations")
     return {key: str(value)[:300] for key, value in told.items() if not key.startswith(_DULL)}

@@ -95,11 +95,12 @@ def time_of(text: object) -> datetime | None:
 
 def images_of(template: Object) -> tuple[str, ...]:
     containers = (template.get("spec") or {}).get("containers") or []
-    return tuple(str(one.get("image", "")) for one in containers)
+    return tuple(str(one.get("image", "")) for one in containers if isinstance(one, Mapping))
 
 
 def owned_by(item: Object, kind: str, name: str) -> bool:
     owners = (item.get("metadata") or {}).get("ownerReferences") or []
+    owners = [one for one in owners if isinstance(one, Mapping)]
     return any(one.get("kind") == kind and one.get("name") == name and one.get("controller") for one in owners)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tools.context import Subject
-from tools.kubernetes.symptoms.objects import Load, Object, Seen, at, dicts, namespace_of
+from tools.kubernetes.symptoms.objects import Load, Object, Seen, at, dicts, mapping, namespace_of, texts
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _NAME = rf"{_LABEL}(?:\.{_LABEL})*"
@@ -43,9 +43,9 @@ class Call:
 
 def calls_of(load: Load) -> list[Call]:
     """The Services that a workload's containers name, whether they exist or not, each once."""
-    spec = at(load.template, "spec") or {}
+    spec = mapping(load.template, "spec")
     namespace = load.subject.namespace
-    aliases = {str(name) for alias in dicts(spec.get("hostAliases")) for name in alias.get("hostnames") or ()}
+    aliases = {str(name) for alias in dicts(spec.get("hostAliases")) for name in texts(alias, "hostnames")}
     found: dict[tuple[str, str, int | None], Call] = {}
     for container in (*dicts(spec.get("containers")), *dicts(spec.get("initContainers"))):
         for host, port, where in _addresses(container):
@@ -78,7 +78,7 @@ def _addresses(container: Object) -> Iterator[tuple[str, int | None, str]]:
         if _OWN.search(name):
             continue
         yield from ((host, port or _beside(name, values), f"variable {name}") for host, port in _hosts(name, text))
-    for text in [*(container.get("command") or ()), *(container.get("args") or ())]:
+    for text in [*(texts(container, "command")), *(texts(container, "args"))]:
         yield from ((host, port, "an argument") for host, port in _hosts("", str(text)))
 
 

@@ -14,8 +14,10 @@ from tools.kubernetes.symptoms.objects import (
     Seen,
     at,
     condition,
+    dicts,
     event_time,
     event_words,
+    mapping,
     moment,
     name_of,
     namespace_of,
@@ -85,8 +87,7 @@ def _short_sets(load: Load) -> list[Object]:
     return [
         one
         for one in load.seen.kind("ReplicaSet", load.subject.namespace)
-        if any(owner.get("name") == load.subject.name for owner in at(one, "metadata", "ownerReferences") or ())
-        and _short_of(one)
+        if _owned(one, load.subject.name) and _short_of(one)
     ]
 
 
@@ -107,7 +108,7 @@ def _words(load: Load, sets: Sequence[Object]) -> tuple[str, datetime | None]:
 
 
 def _owned(job: Object, name: str) -> bool:
-    return any(owner.get("name") == name for owner in at(job, "metadata", "ownerReferences") or ())
+    return any(owner.get("name") == name for owner in dicts(at(job, "metadata", "ownerReferences")))
 
 
 def _told(seen: Seen, namespace: str, reason: str, message: str) -> tuple[Mapping[str, str], str, Subject | None]:
@@ -151,7 +152,7 @@ def quotas_full(seen: Seen) -> list[Symptom]:
     """Quotas of which nothing is left."""
     found = []
     for quota in seen.kind("ResourceQuota"):
-        hard, used = at(quota, "status", "hard") or {}, at(quota, "status", "used") or {}
+        hard, used = mapping(quota, "status", "hard"), mapping(quota, "status", "used")
         for resource, limit in hard.items():
             if resource in used and _is_full(str(used[resource]), str(limit)):
                 subject = seen.subject("Namespace", "", namespace_of(quota))

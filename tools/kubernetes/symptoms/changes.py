@@ -11,7 +11,18 @@ from typing import Any
 from tools.context import Workload
 from tools.formatting import span
 from tools.kubernetes.rollouts import HASH, REVISION, Revision, revisions_of
-from tools.kubernetes.symptoms.objects import Load, Object, Seen, at, created, dicts, labels_of, moment, name_of
+from tools.kubernetes.symptoms.objects import (
+    Load,
+    Object,
+    Seen,
+    at,
+    created,
+    dicts,
+    labels_of,
+    mapping,
+    moment,
+    name_of,
+)
 from tools.kubernetes.symptoms.pods import signs_of
 from tools.kubernetes.symptoms.signs import fit, mended, seconds
 from tools.kubernetes.symptoms.starts import volumes_read
@@ -177,7 +188,7 @@ def _flat(value: Any) -> str:
 
 def read(template: Object) -> frozenset[str]:
     """`Kind/name` of each ConfigMap and Secret that the containers and volumes of a template read."""
-    found = {f"{kind}/{name}" for _, kind, name in volumes_read({"spec": at(template, "spec") or {}})}
+    found = {f"{kind}/{name}" for _, kind, name in volumes_read({"spec": mapping(template, "spec")})}
     for container in (*dicts(at(template, "spec", "containers")), *dicts(at(template, "spec", "initContainers"))):
         for source in (
             *dicts(container.get("envFrom")),
@@ -190,8 +201,8 @@ def read(template: Object) -> frozenset[str]:
 
 
 def _rest(template: Object) -> dict[str, Any]:
-    spec = {key: value for key, value in (at(template, "spec") or {}).items() if key not in ("containers", "volumes")}
-    notes = {f"annotation {key}": value for key, value in (at(template, "metadata", "annotations") or {}).items()}
+    spec = {key: value for key, value in mapping(template, "spec").items() if key not in ("containers", "volumes")}
+    notes = {f"annotation {key}": value for key, value in mapping(template, "metadata", "annotations").items()}
     return {**spec, **notes}
 
 
@@ -202,7 +213,7 @@ def _scaled(load: Load) -> Iterator[Symptom]:
     """That somebody, and no autoscaler, set the number of replicas."""
     for one in dicts(at(load.whole, "metadata", "managedFields")):
         when = moment(one, "time")
-        if one.get("subresource") != "scale" or when is None or one.get("manager") in _SCALES_ITSELF:
+        if one.get("subresource") != "scale" or when is None or str(one.get("manager")) in _SCALES_ITSELF:
             continue
         if (load.seen.now - when).total_seconds() <= WINDOW_S:
             new, by = str(at(load.whole, "spec", "replicas")), str(one.get("manager") or "")

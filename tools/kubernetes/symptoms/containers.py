@@ -15,6 +15,7 @@ from tools.kubernetes.symptoms.objects import (
     event_time,
     event_words,
     is_ready,
+    mapping,
     moment,
     name_of,
     whole_number,
@@ -74,7 +75,7 @@ def overdue(load: Load, pod: Object) -> Sign | None:
 
 def _last_end(status: Object, init: bool, runs_once: bool) -> Object | None:
     """How a container last ended, where that is not how it should."""
-    now, before = at(status, "state", "terminated") or {}, at(status, "lastState", "terminated") or {}
+    now, before = mapping(status, "state", "terminated"), mapping(status, "lastState", "terminated")
     if now and now.get("exitCode") == 0 and (init or runs_once):
         return None
     last: Object = now or before

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import re
 
-from tools.kubernetes.symptoms.objects import Load, Object, at, created, dicts, event_time, event_words, name_of
+from tools.kubernetes.symptoms.objects import (
+    Load,
+    Object,
+    at,
+    created,
+    dicts,
+    event_time,
+    event_words,
+    mapping,
+    name_of,
+)
 from tools.kubernetes.symptoms.signs import Sign, decisive, exactly, mended
 
 WAITS = frozenset(
@@ -79,7 +89,7 @@ def reason_of(message: str, with_secret: bool = False) -> str:
 
 def unpulled(load: Load, pod: Object, spec: Object, status: Object) -> Sign | None:
     """The sign of a container that waits for its image."""
-    waiting = at(status, "state", "waiting") or {}
+    waiting = mapping(status, "state", "waiting")
     state = str(waiting.get("reason") or "")
     if state not in WAITS:
         return None

@@ -17,6 +17,7 @@ from tools.kubernetes.symptoms.objects import (
     moment,
     name_of,
     namespace_of,
+    texts,
 )
 from tools.kubernetes.symptoms.signs import fit, mended, seconds
 from tools.symptoms import HURTS, WARNS, Symptom
@@ -127,7 +128,7 @@ def namespaces_stuck(seen: Seen) -> list[Symptom]:
             due = moment(one, "metadata", "deletionTimestamp")
             if due is None or (late := (seen.now - due).total_seconds()) < 60:
                 continue
-            holding = [str(each) for each in (*(at(one, "metadata", "finalizers") or ()), *_remaining(one))]
+            holding = [str(each) for each in (*texts(one, "metadata", "finalizers"), *_remaining(one))]
             if kind == "PersistentVolumeClaim" and _is_mounted(seen, one):
                 holding = ["pods that still mount it"]
             words = f": held by {mended(', '.join(holding), 140)}" if holding else ""

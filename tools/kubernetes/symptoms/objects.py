@@ -50,7 +50,7 @@ class Seen:
 
     def pods_with(self, namespace: str, selector: Mapping[str, str]) -> list[Object]:
         """The pods of a namespace that have all these labels; none for no labels."""
-        listed = [self._pods_by_label.get((namespace, key, value), ()) for key, value in selector.items()]
+        listed = [self._pods_by_label.get((namespace, key, str(value)), ()) for key, value in selector.items()]
         fewest = min(listed, key=len, default=())
         return [pod for pod in fewest if all(labels_of(pod).get(key) == value for key, value in selector.items())]
 
@@ -59,7 +59,7 @@ class Seen:
         found: dict[tuple[str, str, str], list[Object]] = defaultdict(list)
         for pod in self.kind("Pod"):
             for key, value in labels_of(pod).items():
-                found[namespace_of(pod), key, value].append(pod)
+                found[namespace_of(pod), key, str(value)].append(pod)
         return dict(found)
 
     def knows(self, kind: str, namespace: str) -> bool:
@@ -102,7 +102,7 @@ class Seen:
     def _events(self) -> Mapping[tuple[str, str, str], Sequence[Object]]:
         found: dict[tuple[str, str, str], list[Object]] = defaultdict(list)
         for event in self.of.get("Event", ()):
-            about = event.get("involvedObject") or event.get("regarding") or {}
+            about = event.get("involvedObject") or mapping(event, "regarding")
             namespace = str(about.get("namespace") or namespace_of(event))
             kind = str(about.get("kind"))
             found[kind, "" if kind in IN_NO_NAMESPACE else namespace, str(about.get("name"))].append(event)
@@ -208,6 +208,18 @@ def at(one: Any, *path: str) -> Any:
     for name in path:
         one = one.get(name) if one.__class__ is dict or isinstance(one, Mapping) else None
     return one
+
+
+def mapping(one: Any, *path: str) -> Mapping[str, Any]:
+    """The object that stands at a path; {} where there is none."""
+    found = at(one, *path)
+    return found if isinstance(found, Mapping) else {}
+
+
+def texts(one: Any, *path: str) -> list[str]:
+    """The strings of the list at a path; [] where there is none."""
+    found = at(one, *path)
+    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
 
 
 def dicts(listed: Any) -> list[Mapping[str, Any]]:

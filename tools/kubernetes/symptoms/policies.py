@@ -8,7 +8,18 @@ from typing import TypeAlias
 
 from tools.context import Subject
 from tools.kubernetes.symptoms.addresses import calls_of
-from tools.kubernetes.symptoms.objects import Load, Object, Seen, at, dicts, labels_of, name_of, namespace_of
+from tools.kubernetes.symptoms.objects import (
+    Load,
+    Object,
+    Seen,
+    at,
+    dicts,
+    labels_of,
+    mapping,
+    name_of,
+    namespace_of,
+    texts,
+)
 from tools.kubernetes.symptoms.services import behind, fits
 from tools.kubernetes.symptoms.signs import fit, mended
 from tools.symptoms import HURTS, WARNS, Symptom
@@ -73,7 +84,10 @@ def _blocked(seen: Seen, load: Load, reason: str, text: str, policy: Object, to:
 def _selecting(policies: Sequence[Object], load: Load, direction: str) -> Iterator[Object]:
     """The policies of one direction that are for a workload's pods."""
     for policy in policies:
-        types = at(policy, "spec", "policyTypes") or ["Ingress", *(["Egress"] if at(policy, "spec", "egress") else [])]
+        types = texts(policy, "spec", "policyTypes") or [
+            "Ingress",
+            *(["Egress"] if at(policy, "spec", "egress") else []),
+        ]
         mine = namespace_of(policy) == load.subject.namespace and direction in types
         if mine and selects(at(policy, "spec", "podSelector"), labels_of(load.template)):
             yield policy
@@ -81,10 +95,10 @@ def _selecting(policies: Sequence[Object], load: Load, direction: str) -> Iterat
 
 def selects(selector: object, labels: Mapping[str, str]) -> bool:
     """Whether a label selector of the API fits; an empty one fits everything."""
-    if not fits(at(selector, "matchLabels") or {}, labels):
+    if not fits(mapping(selector, "matchLabels"), labels):
         return False
     for one in dicts(at(selector, "matchExpressions")):
-        key, values = str(one.get("key")), one.get("values") or ()
+        key, values = str(one.get("key")), texts(one, "values")
         holds = {
             "In": labels.get(key) in values,
             "NotIn": labels.get(key) not in values,
@@ -124,7 +138,7 @@ def _is_peer(seen: Seen, policy: Object, peer: Object, labels: Mapping[str, str]
         namespace = seen.find("Namespace", "", space)
         about = {"kubernetes.io/metadata.name": space, **(labels_of(namespace) if namespace else {})}
         known = namespace is not None or not (
-            set(at(peer, "namespaceSelector", "matchLabels") or {}) - {"kubernetes.io/metadata.name"}
+            set(mapping(peer, "namespaceSelector", "matchLabels")) - {"kubernetes.io/metadata.name"}
         )
         if known and not selects(peer["namespaceSelector"], about):
             return False

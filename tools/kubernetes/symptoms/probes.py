@@ -14,6 +14,7 @@ from tools.kubernetes.symptoms.objects import (
     dicts,
     event_time,
     event_words,
+    mapping,
     moment,
     name_of,
     whole_number,
@@ -137,7 +138,7 @@ def _reason(load: Load, pod: Object, spec: Object, status: Object, which: str, w
 
 def _never_well(spec: Object, status: Object, which: str, probe: Object) -> bool:
     """Whether each run ended about when the probe's patience did: it never once succeeded."""
-    last = at(status, "lastState", "terminated") or {}
+    last = mapping(status, "lastState", "terminated")
     began, end = moment(last, "startedAt"), moment(last, "finishedAt")
     if which == "startup":
         return status.get("started") is False or bool(last)

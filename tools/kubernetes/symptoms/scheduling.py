@@ -17,9 +17,11 @@ from tools.kubernetes.symptoms.objects import (
     dicts,
     event_words,
     labels_of,
+    mapping,
     moment,
     name_of,
     namespace_of,
+    texts,
 )
 from tools.kubernetes.symptoms.signs import Sign, exactly, mended
 
@@ -224,11 +226,11 @@ def requested(pod: Object, resource: str) -> str:
 
 def wanted_labels(pod: Object) -> str:
     """The labels of nodes that a pod insists on: `disktype=ssd, zone in (a, b)`."""
-    found = [f"{key}={value}" for key, value in (at(pod, "spec", "nodeSelector") or {}).items()]
+    found = [f"{key}={value}" for key, value in mapping(pod, "spec", "nodeSelector").items()]
     path = ("spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms")
     for term in dicts(at(pod, *path)):
         for one in (*dicts(term.get("matchExpressions")), *dicts(term.get("matchFields"))):
-            values = ", ".join(str(value) for value in one.get("values") or ())
+            values = ", ".join(str(value) for value in texts(one, "values"))
             operator = {"In": "in", "NotIn": "not in"}.get(str(one.get("operator")), str(one.get("operator")))
             found.append(f"{one.get('key')} {operator} ({values})" if values else f"{one.get('key')} {operator}")
     return ", ".join(found)
@@ -236,7 +238,7 @@ def wanted_labels(pod: Object) -> str:
 
 def _selector_or_affinity(seen: Seen, pod: Object) -> str:
     """Which of the two no node satisfies. The scheduler has one sentence for both."""
-    selector = at(pod, "spec", "nodeSelector") or {}
+    selector = mapping(pod, "spec", "nodeSelector")
     path = ("spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
     if not selector or not at(pod, *path):
         return "node_selector" if selector or not at(pod, *path) else "node_affinity"

@@ -15,6 +15,7 @@ from tools.kubernetes.symptoms.objects import (
     dicts,
     is_ready,
     labels_of,
+    mapping,
     moment,
     name_of,
     namespace_of,
@@ -43,7 +44,7 @@ def service_symptoms(seen: Seen, loads: Sequence[Load]) -> list[Symptom]:
 
 def selected(seen: Seen, service: Object) -> list[Object]:
     """The pods, not ended, that a Service's selector fits."""
-    found = seen.pods_with(namespace_of(service), at(service, "spec", "selector") or {})
+    found = seen.pods_with(namespace_of(service), mapping(service, "spec", "selector"))
     return [pod for pod in found if phase_of(pod) not in ("Succeeded", "Failed")]
 
 
@@ -53,7 +54,7 @@ def fits(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
 
 def behind(service: Object, loads: Sequence[Load]) -> list[Load]:
     """The workloads whose pods a Service selects, by their templates and by the pods there are."""
-    selector, namespace = at(service, "spec", "selector") or {}, namespace_of(service)
+    selector, namespace = mapping(service, "spec", "selector"), namespace_of(service)
     if not selector or not loads:
         return []
     chosen = {id(pod) for pod in loads[0].seen.pods_with(namespace, selector)}
@@ -94,7 +95,7 @@ def _without_pods(seen: Seen, service: Object, pods: Sequence[Object], loads: Se
 
 def _nearly(service: Object, loads: Sequence[Load]) -> Load | None:
     """The workload that a selector may have meant: of its name, or with some of its labels."""
-    selector, name = at(service, "spec", "selector") or {}, name_of(service)
+    selector, name = mapping(service, "spec", "selector"), name_of(service)
     beside = [load for load in loads if load.subject.namespace == namespace_of(service)]
 
     def likeness(load: Load) -> int:
@@ -107,13 +108,13 @@ def _nearly(service: Object, loads: Sequence[Load]) -> Load | None:
 
 
 def _labels_text(load: Load, service: Object) -> str:
-    labels, keys = labels_of(load.template), at(service, "spec", "selector") or {}
+    labels, keys = labels_of(load.template), mapping(service, "spec", "selector")
     shown = {key: labels[key] for key in keys if key in labels} or dict(list(labels.items())[:3])
     return mended(", ".join(f"{key}={value}" for key, value in shown.items()) or "no labels", 80)
 
 
 def _selector_text(service: Object) -> str:
-    return mended(", ".join(f"{key}={value}" for key, value in (at(service, "spec", "selector") or {}).items()), 80)
+    return mended(", ".join(f"{key}={value}" for key, value in mapping(service, "spec", "selector").items()), 80)
 
 
 # -- ports ------------------------------------------------------------------------------------------------------------
@@ -137,7 +138,7 @@ def _ports(seen: Seen, service: Object, pods: Sequence[Object]) -> list[Symptom]
                 text = f"{where} leads to a port called {mended(number)} that its pods do not have (they have {mended(has, 80)})"
                 found.append(Symptom(subject, "service_port", fit(text), HURTS, "port_name", None, None, labels))
             continue
-        if not declared or (number, protocol) in declared:
+        if not declared or not isinstance(number, int) or (number, protocol) in declared:
             continue
         numbers = {one for one, _ in declared}
         if number in numbers:
@@ -216,7 +217,7 @@ def _of_ingress(seen: Seen, ingress: Object) -> list[Symptom]:
     backends = [path.get("backend") for rule in rules for path in dicts(at(rule, "http", "paths"))]
     for backend in (at(ingress, "spec", "defaultBackend"), *backends):
         if name := at(backend, "service", "name"):
-            found += _to_service(seen, subject, space, str(name), at(backend, "service", "port") or {})
+            found += _to_service(seen, subject, space, str(name), mapping(backend, "service", "port"))
     for tls in dicts(at(ingress, "spec", "tls")):
         secret = str(tls.get("secretName") or "")
         if secret and seen.lacks("Secret", space, secret):
@@ -251,8 +252,8 @@ def _to_service(seen: Seen, subject: Subject, space: str, name: str, port: Objec
         text = f"{subject.kind} {mended(subject.name)} leads to Service {mended(name)}, which does not exist in {space}"
         return [Symptom(subject, "route_dangling", fit(text), HURTS, "service", None, accused)]
     ports = dicts(at(service, "spec", "ports"))
-    known = {one.get("port") for one in ports} | {one.get("name") for one in ports if one.get("name")}
-    wanted = port.get("number") or port.get("name")
+    known = {str(one[key]) for one in ports for key in ("port", "name") if one.get(key)}
+    wanted = str(port.get("number") or port.get("name") or "")
     if wanted and known and wanted not in known:
         has = ", ".join(str(one.get("port")) for one in ports)
         text = (

@@ -16,6 +16,7 @@ from tools.kubernetes.symptoms.objects import (
     dicts,
     event_time,
     event_words,
+    mapping,
     name_of,
     namespace_of,
 )
@@ -74,14 +75,14 @@ _DECISIVE = (
 
 def unstarted(load: Load, pod: Object, spec: Object, status: Object, init: bool) -> Sign | None:
     """The sign of a container that could not be made or run, from its own state."""
-    waiting = at(status, "state", "waiting") or {}
+    waiting = mapping(status, "state", "waiting")
     reason, message = str(waiting.get("reason") or ""), str(waiting.get("message") or "")
     if reason == "CreateContainerConfigError":
         return _unconfigured(load.seen, pod, spec, message) or _not_run(pod, spec, message, init)
     if reason in ("CreateContainerError", "RunContainerError", "PostStartHookError", "PreCreateHookError"):
         return _not_run(pod, spec, message, init, hook=reason == "PostStartHookError")
     for which in ("state", "lastState"):
-        ended = at(status, which, "terminated") or {}
+        ended = mapping(status, which, "terminated")
         if ended.get("reason") in ("StartError", "ContainerCannotRun") and not at(status, "state", "running"):
             return _not_run(pod, spec, str(ended.get("message") or ""), init, ended)
     return None
@@ -166,7 +167,7 @@ def volumes_read(pod: Object) -> Iterator[tuple[str, str, str]]:
     """(volume, kind, name) of each Secret and ConfigMap that a pod must have to mount its volumes."""
     for volume in dicts(at(pod, "spec", "volumes")):
         for source in (volume, *dicts(at(volume, "projected", "sources"))):
-            secret, held = source.get("secret") or {}, source.get("configMap") or {}
+            secret, held = mapping(source, "secret"), mapping(source, "configMap")
             name = secret.get("secretName") or secret.get("name")
             if name and not secret.get("optional"):
                 yield str(volume.get("name")), "Secret", str(name)

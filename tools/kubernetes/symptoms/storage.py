@@ -18,6 +18,7 @@ from tools.kubernetes.symptoms.objects import (
     moment,
     name_of,
     namespace_of,
+    texts,
 )
 from tools.kubernetes.symptoms.policies import selects
 from tools.kubernetes.symptoms.signs import decisive, fit, mended, seconds
@@ -109,7 +110,7 @@ def _no_volume(seen: Seen, claim: Object, words: str) -> tuple[str, str]:
 def _mismatch(claim: Object, volume: Object) -> tuple[str, str]:
     """What of a volume does not fit a claim."""
     name = mended(name_of(volume))
-    modes, has = at(claim, "spec", "accessModes") or [], at(volume, "spec", "accessModes") or []
+    modes, has = texts(claim, "spec", "accessModes"), texts(volume, "spec", "accessModes")
     if not set(modes) <= set(has):
         return "access_mode", f"it wants {', '.join(modes)} and volume {name} offers {', '.join(has)}"
     asked = str(at(claim, "spec", "resources", "requests", "storage") or "0")

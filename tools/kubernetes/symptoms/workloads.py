@@ -18,6 +18,7 @@ from tools.kubernetes.symptoms.objects import (
     at,
     condition,
     dicts,
+    mapping,
     moment,
     name_of,
     namespace_of,
@@ -77,7 +78,7 @@ def scaled_at(whole: Object) -> tuple[datetime | None, str]:
     newest = max(owners, key=lambda one: str(one.get("time") or ""), default=None)
     if newest is None:
         return None, ""
-    only = newest.get("subresource") == "scale" or list(at(newest, "fieldsV1", "f:spec") or ()) == ["f:replicas"]
+    only = newest.get("subresource") == "scale" or list(mapping(newest, "fieldsV1", "f:spec")) == ["f:replicas"]
     return (moment(newest, "time") if only else None), str(newest.get("manager") or "")
 
 
@@ -110,7 +111,7 @@ def _is_on_its_way(load: Load) -> bool:
 
 def rollout_stuck(load: Load, explained: bool) -> list[Symptom]:
     """A rollout that does not go on. Where pods say why they fail, a deadline that passed says nothing more."""
-    whole, spec = load.whole, at(load.whole, "spec") or {}
+    whole, spec = load.whole, mapping(load.whole, "spec")
     progressing = condition(whole, "Progressing")
     pending = _pending(load)
     if progressing.get("reason") == "ProgressDeadlineExceeded" and not explained:
@@ -122,7 +123,7 @@ def rollout_stuck(load: Load, explained: bool) -> list[Symptom]:
     if spec.get("paused") and load.subject.kind == "Deployment":
         text = f"the rollout is paused{f', {pending} of {load.wanted} pods still have the old template' if pending else ''}"
         return [_rollout(load, "paused", text, WARNS if pending else TELLS, moment(progressing, "lastUpdateTime"))]
-    strategy = spec.get("updateStrategy") or {}
+    strategy = mapping(spec, "updateStrategy")
     if load.subject.kind not in ("StatefulSet", "DaemonSet") or not pending:
         return []
     partition = whole_number(at(strategy, "rollingUpdate", "partition"))
@@ -139,7 +140,7 @@ def rollout_stuck(load: Load, explained: bool) -> list[Symptom]:
 
 def _pending(load: Load) -> int:
     """How many pods still have an older template."""
-    status, wanted = at(load.whole, "status") or {}, load.wanted or 0
+    status, wanted = mapping(load.whole, "status"), load.wanted or 0
     if load.subject.kind == "StatefulSet" and status.get("currentRevision") == status.get("updateRevision"):
         return 0
     field = "updatedNumberScheduled" if load.subject.kind == "DaemonSet" else "updatedReplicas"
@@ -147,7 +148,7 @@ def _pending(load: Load) -> int:
 
 
 def _canary(load: Load) -> list[Symptom]:
-    status = at(load.whole, "status") or {}
+    status = mapping(load.whole, "status")
     phase, message = str(status.get("phase") or ""), str(status.get("message") or "")
     aborted = status.get("abort") is True or "abort" in message.lower()
     if phase not in ("Paused", "Degraded") and not aborted:
@@ -171,7 +172,7 @@ def _rollout(load: Load, reason: str, text: str, severity: int, since: datetime 
 
 
 def scaler_target(seen: Seen, scaler: Object) -> Subject:
-    target = at(scaler, "spec", "scaleTargetRef") or {}
+    target = mapping(scaler, "spec", "scaleTargetRef")
     return seen.subject(str(target.get("kind")), namespace_of(scaler), str(target.get("name")))
 
 

@@ -70,6 +70,8 @@ def _relation(
 ) -> dict[str, str]:
     if any(one == subject or platform.same(one, subject) for one in subjects):
         return {"relation": OWN, "steps": "0"}
+    if subject.kind == "Cluster":  # what the whole cluster lacks, each of its parts lacks
+        return {"relation": BELOW, "steps": str(MOST_STEPS)}
     steps = next((n for one, n in below.items() if one == subject or platform.same(one, subject)), None)
     if steps is not None:
         return {"relation": BELOW if steps else OWN, "steps": str(steps)}

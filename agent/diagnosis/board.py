@@ -33,6 +33,7 @@ LIKELY = 1.0  # least score of a cause whose runbooks are worth their checks
 MODEL_CHANGE_S = 12 * 3600.0  # a model's version shows in its error as outcomes come
 NAMED = 1.8  # least that its signs give to a cause that is named
 MOST_CANDIDATES = 5
+MOST_FOLLOWED = 3  # times that what is accused accuses something in turn
 # what shows damage without saying why
 SUFFERS = frozenset({"unready", "exits", "probe_failing", "rollout_stuck", "service_without_pods", "job_failed"})
 SUFFERS_SIGNALS = frozenset(
@@ -129,9 +130,36 @@ def _noted(evidence: Iterable[Evidence]) -> Iterator[Noted]:
         for fact, symptom in symptoms_of(one.facts):
             found = [known for known in found if symptom.kind == CHANGED or not _twice(known[2], symptom)]
             found.append((one.id, fact, symptom))
+    found = [(where, fact, one) for (where, fact, _), one in zip(found, _followed([s for *_, s in found]), strict=True)]
     found.sort(key=lambda one: (-one[2].severity, int(one[2].labels.get("steps") or 9)))
     for n, (where, fact, symptom) in enumerate(found, 1):
         yield Noted(f"S{n}", symptom, where, fact)
+
+
+def _followed(symptoms: Sequence[Symptom]) -> list[Symptom]:
+    """What a symptom of the incident's own, or of what lies below, accuses stands below too, whether the map knew it or
+    not; and so does what that accuses."""
+    accused: set[Subject] = set()
+    for _ in range(MOST_FOLLOWED):
+        more = {
+            one.accuses
+            for one in symptoms
+            if one.accuses and (one.labels.get("relation", OWN) in (OWN, BELOW) or _accused(one.subject, accused))
+        }
+        if more <= accused:
+            break
+        accused |= more
+    return [_below(one) if _accused(one.subject, accused) else one for one in symptoms]
+
+
+def _accused(subject: Subject, accused: Iterable[Subject]) -> bool:
+    return any(_is(subject, one) for one in accused)
+
+
+def _below(one: Symptom) -> Symptom:
+    if one.labels.get("relation") in (OWN, BELOW):
+        return one
+    return replace(one, labels={**one.labels, "relation": BELOW, "steps": "1"})
 
 
 def _twice(one: Symptom, other: Symptom) -> bool:
@@ -201,9 +229,16 @@ def _deepest(found: Iterable[BoardCandidate]) -> list[BoardCandidate]:
     """Without those that only point at something of which it is known what is wrong."""
     found = list(found)
     said = [one for one in found if one.fault not in POINTING and one.own >= NAMED]
+    if any(one.signs[0].symptom.kind == "control_plane" and one.signs[0].symptom.reason == "dns" for one in said):
+        found = [one for one in found if one.fault not in POINTING or not _of_names(one)]
     return [
         one for one in found if one.fault not in POINTING or not any(_is(one.subject, other.subject) for other in said)
     ]
+
+
+def _of_names(one: BoardCandidate) -> bool:
+    """Whether all that speaks for it is that a name could not be resolved."""
+    return all(sign.symptom.reason == "unknown_host" for sign in one.signs)
 
 
 def _is(one: Subject, other: Subject) -> bool:

@@ -15,7 +15,7 @@ from tools.kubernetes.concerned import concerning, loads_meant
 from tools.kubernetes.configuration import configuration
 from tools.kubernetes.look import look_at
 from tools.kubernetes.pod_logs import LineReader, Logs, ill_containers, log_symptoms, read_logs
-from tools.kubernetes.symptoms.addresses import service_called
+from tools.kubernetes.symptoms.addresses import addresses_of, service_called
 from tools.kubernetes.symptoms.every import symptoms_in
 from tools.kubernetes.symptoms.objects import Load, Seen, loads_of
 from tools.kubernetes.symptoms.workloads import workload_symptoms
@@ -101,7 +101,8 @@ def found_in(
     for load in (one for one in loads if one.subject in mine):
 
         def find(text: str, space: str = load.subject.namespace) -> Subject | None:
-            return service_called(seen, text, space) or next((one for one in near if one.name == text), None)
+            called = service_called(seen, text, space) or next((one for one in near if one.name == text), None)
+            return called or next((one.subject for one in loads if text in addresses_of(one)), None)
 
         lines += log_symptoms(reader, logs, load, find)
     whole = [*symptoms_in(seen, loads, logs.decisive), *lines]

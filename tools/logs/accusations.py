@@ -25,6 +25,7 @@ _TIERS: Mapping[str, int] = {
     **dict.fromkeys(("timeout", "dependency"), 2),
     NEW_ERROR: 3,
 }
+_ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _GOES_ON = re.compile(
     r"\b(?:will (?:be )?retr(?:y|ied)|retrying|reconnecting|falling back|ignor(?:ed|ing))\b", re.IGNORECASE
 )
@@ -89,6 +90,9 @@ def _trouble(
     accused = None
     if block.match.accuses_peer:
         peer = named.get("peer") or peer_in(block.text, block.whole)
+        if _ADDRESS.fullmatch(peer):  # a name tells more than the address behind it
+            called = peer_in(block.text, block.text)
+            peer = peer if not called or _ADDRESS.fullmatch(called) else called
         if peer:
             named["peer"] = peer = peer.rstrip(".-")
             accused = _accused(peer, subject, find)

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from agent.diagnosis.board import board
+from agent.diagnosis.follow import next_subjects, reference
 from agent.domain.cause import Cause, Fault
 from agent.domain.events import EvidenceRecorded
 from agent.domain.finding import Claim
@@ -27,6 +29,7 @@ MOST_CALLS = 16  # side by side in one move: more would only queue at the backen
 MOST_LOOKS = 10
 MOST_SUSPECTS = 3
 OVER = 0.6  # how sure that nothing has to be done, where the last minute shows nothing any more
+MOST_FOLLOWED = 5  # things that the first look points at
 MOST_LOST = 2  # times an action that never reached its target is proposed
 
 
@@ -57,6 +60,8 @@ def decide(view: View) -> Move:
     if look := _look(view, [c for s in subjects[1:] for c in _about(view, s)], after):
         return look
     if look := _look(view, [*first_minute(view), *calls_of(tried(view, own))], after):
+        return look
+    if look := _look(view, _followed(view), after):
         return look
     while True:
         checks = [one for subject in subjects for one in tried(view, subject)]
@@ -149,6 +154,16 @@ def _suspects(view: View, checks: list[Tried], known: list[Subject]) -> list[Sub
     names = [n for n in dict.fromkeys(sorted(pointed, key=lambda n: near.get(n, 0))) if n in near and n not in followed]
     room = MOST_SUSPECTS - len(known) + 1
     return [s for name in names[: max(room, 0)] if (s := subject_of(view, name)) is not None]
+
+
+def _followed(view: View) -> tuple[Call, ...]:
+    """What Kubernetes says of the things that the symptoms point at, one after another as they come to be known."""
+    seen = [text for e in EvidenceIndex(view).reads("survey") if (text := str(e.arguments.get("subject", "")))]
+    if len(seen) >= MOST_FOLLOWED:
+        return ()
+    known = board(view.evidence, onset(view))
+    wanted = [one for one in next_subjects(known, ()) if reference(one) not in seen]
+    return present([ask(view, "survey", f"what is wrong with {one.title}", subject=reference(one)) for one in wanted])
 
 
 def _about(view: View, subject: Subject) -> tuple[Call, ...]:

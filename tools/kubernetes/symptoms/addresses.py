@@ -70,6 +70,11 @@ def service_called(seen: Seen, text: str, namespace: str) -> Subject | None:
     return None
 
 
+def addresses_of(load: Load) -> frozenset[str]:
+    """The addresses of a workload's pods."""
+    return frozenset(str(at(pod, "status", "podIP")) for pod in load.pods if at(pod, "status", "podIP"))
+
+
 def _addresses(container: Object) -> Iterator[tuple[str, int | None, str]]:
     """(host, port, where) of each address in a container's environment and arguments."""
     values = {str(one.get("name")): str(one["value"]) for one in dicts(container.get("env")) if one.get("value")}

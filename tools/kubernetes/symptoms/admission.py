@@ -36,6 +36,7 @@ _REASONS = tuple(
             r"serviceaccount \S+ not found|error looking up service account|no API token found for service account",
             "service_account",
         ),
+        (r"calling webhook .{0,400}(?:x509|certificate)", "certificate"),
         (r"admission webhook|failed calling webhook|ValidatingAdmissionPolicy", "webhook"),
         (
             r"violates PodSecurity|pod ?security ?polic|security context constraint|unable to validate against",
@@ -115,11 +116,11 @@ def _told(seen: Seen, namespace: str, reason: str, message: str) -> tuple[Mappin
     """Labels, the sentence and whom it accuses."""
     if reason == "quota":
         return _of_quota(message)
-    if reason == "webhook":
+    if reason in ("webhook", "certificate"):
         named, service = _WEBHOOK.search(message), _SERVICE.search(message)
         labels = {"webhook": named["name"]} if named else {}
         accused = seen.subject("Service", service["space"], service["name"]) if service else None
-        return labels, decisive(message, _DECISIVE, 170), accused
+        return labels, decisive(message, r"x509: [^\n]+" if reason == "certificate" else _DECISIVE, 170), accused
     if reason == "service_account":
         found = re.search(r'serviceaccount "?(?P<name>[\w.-]+)"? not found', message)
         accused = seen.subject("ServiceAccount", namespace, found["name"]) if found else None

@@ -13,7 +13,7 @@ DIALECT = "stanch_dialect"  # the label by which an answer's dialect is known
 KEPT = ("cluster",)  # asked for beside the naming labels: two clusters are never one
 MOST_MATCH = 500  # characters of matchers; beyond, more is asked for and sorted out here
 _AROUND = frozenset({"Node", "Namespace", "Cluster"})  # kinds that much else lies in
-_EXPORTER = "_exporter_build_info"  # the metric by which an exporter is told from what it reports on
+_EXPORTER = "exporter_build_info"  # the metric by which an exporter is told from what it reports on
 _LISTED = ("up", "target_info")  # metrics with all labels of what is scraped
 _OF_PROCESS = ("process_", "python_", "go_", "jvm_", "nodejs_", "dotnet_")  # of an exporter these are its own
 

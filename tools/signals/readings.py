@@ -122,7 +122,12 @@ def _about(
     labels = {name: value for name, value in series.labels.items() if name != DIALECT and name not in dialect.peer}
     if not dialect.kind:
         return scraped(targets.of(labels), min(dialect.metrics), platform)
-    return platform.about(labels, min(dialect.metrics))
+    about = platform.about(labels, min(dialect.metrics))
+    if any(one.kind == dialect.kind for one in about) or not labels.get(dialect.naming[-1]):
+        return about
+    namespace = labels.get(dialect.naming[0], "") if len(dialect.naming) > 1 else labels.get("namespace", "")
+    how = f"label {dialect.naming[-1]}"
+    return (Subject(dialect.kind, labels.get("cluster", ""), namespace, labels[dialect.naming[-1]], how), *about)
 
 
 def _reading(blank: Reading, dialect: Dialect, members: Sequence[Series], since: float, until: float) -> Reading:

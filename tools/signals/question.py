@@ -132,10 +132,9 @@ def _places(
 def scraped(labels: Labels, metric: str, platform: Platform) -> tuple[Subject, ...]:
     """What a target's metrics are about; it goes by its job's name too, which is all that some platforms call it."""
     about, job = platform.about(labels, metric), labels.get("job", "").rpartition("/")[2]
-    known = {one.name for one in about}
-    return (
-        (*about, Subject("Service", "", labels.get("namespace", ""), job, "label job")) if job not in known else about
-    )
+    if not job or any(one.kind == "Service" and one.name == job for one in about):
+        return about
+    return (*about, Subject("Service", "", labels.get("namespace", ""), job, "label job"))
 
 
 def belongs(about: Sequence[Subject], subject: Subject, platform: Platform) -> bool:

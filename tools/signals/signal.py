@@ -126,10 +126,14 @@ async def server_of(context: Context) -> Server:
     if context.platform is None:
         raise NotConfigured("Nothing is known of the platform's objects here, so no signal can be read.")
     server = prometheus(context)
-    since = context.as_of - PAST
-    names = await server.label_values("__name__", "", since)
+    names = await names_of(server)
     targets = targets_of(one.labels for one in (await server.instant(targets_query(names))).series)
-    return Server(server, frozenset(names), targets, context.platform)
+    return Server(server, names, targets, context.platform)
+
+
+async def names_of(server: Prometheus) -> frozenset[str]:
+    """The metrics that a server had in what counts as the past: one query."""
+    return frozenset(await server.label_values("__name__", "", server.as_of - PAST))
 
 
 async def read_signals(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -64,6 +65,27 @@ def test_without_a_subject_it_says_what_resolves_here_and_through_what(stanch: C
     assert "node-exporter" in rows["node_cpu"]
     assert "gpu_temperature" not in rows
     assert "gpu_temperature" in stanch("--all").out
+
+
+def test_doctor_says_how_much_of_that_resolves_here(
+    stanch: Callable[..., Run], platform: tuple[str, Mapping[str, str]], warm: Warm, tmp_path: Path
+) -> None:
+    run = warm.stanch("--data", tmp_path / "data", "doctor", "--json", env={"STANCH_PROMETHEUS_URL": platform[0]})
+    told = {row["what"]: (row["state"], row["text"]) for row in run.json}
+    count = len(stanch("--json").json)
+    assert told["signals prometheus"] == (
+        "ok",
+        f"{count} of {len(shipped())} signals resolve here; `stanch signals` names them",
+    )
+
+
+def test_what_is_proved_is_told_without_asking_anybody(warm: Warm, tmp_path: Path) -> None:
+    rows = warm.stanch("--data", tmp_path / "data", "signals", "--coverage", "--json").json
+    proved = {(one["signal"], dialect["name"]) for one in rows for dialect in one["dialects"] if dialect["proved"]}
+    assert proved == {(row.signal, row.dialect) for rows in GROUPS.values() for row in rows}
+    run = warm.stanch("--data", tmp_path / "data", "signals", "--coverage")
+    assert f"{len(proved)} of {sum(len(one['dialects']) for one in rows)} dialects are proved" in run.out
+    assert re.search(r"^node_cpu +1 of +3  ✓ node-exporter  – windows_exporter", run.out, re.MULTILINE)
 
 
 def test_a_thing_that_nothing_is_measured_of_is_said_to_be_so(stanch: Callable[..., Run]) -> None:

@@ -101,9 +101,13 @@ def _scraped(at: Mapping[str, str]) -> list[Mapping[str, object]]:
 
 
 @contextmanager
-def scraping(folder: Path, jobs: Sequence[Mapping[str, object]], port: int | None = None) -> Iterator[str]:
-    """The address of a Prometheus that scrapes these jobs."""
-    told = {"global": {"scrape_interval": f"{EVERY_S}s"}, "scrape_configs": list(jobs)}
+def scraping(
+    folder: Path, jobs: Sequence[Mapping[str, object]], port: int | None = None, rules: Path | None = None
+) -> Iterator[str]:
+    """The address of a Prometheus that scrapes these jobs, and evaluates the rules of a file."""
+    often = {"scrape_interval": f"{EVERY_S}s", "evaluation_interval": f"{EVERY_S}s"}
+    files = [str(rules.resolve())] if rules else []
+    told = {"global": often, "rule_files": files, "scrape_configs": list(jobs)}
     (folder / "prometheus.yml").write_text(yaml.safe_dump(told))
     server, url = serve(need("prometheus", "prometheus"), folder, port or free_port())
     try:

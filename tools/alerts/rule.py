@@ -83,8 +83,14 @@ async def alert_rule(
     if not expression:
         text = f"Prometheus has no alerting rule {alertname!r}{trouble}. Give its expression as expr (from the alert's generatorURL)."
         return Answer(text, (), {"rules": []}, None, Emptiness.NOTHING)
-    server, frame = for_query(context, expression), window(context.as_of, 60, 30)
-    breach, series, frame = await _hour(server, sides_of(expression), frame, context)
+    frame = window(context.as_of, 60, 30)
+    try:
+        server, sides = for_query(context, expression), sides_of(expression)
+    except BadArguments:
+        if not any(rule.get("query") == expression for rule in rules):
+            raise
+        return await _as_it_stands(context, alertname, rules, expression)
+    breach, series, frame = await _hour(server, sides, frame, context)
     link = server.link(expression, frame)
     head = _head(alertname, rules, expression, context.live) + trouble
     now = worst_first(series, breach.low_is_bad)
@@ -109,6 +115,21 @@ async def alert_rule(
         "split": [_split_json(s) for s in splits],
     }
     return Answer(shorten(text), tuple(facts), data, link)
+
+
+async def _as_it_stands(context: Context, alertname: str, rules: Sequence[Json], expression: str) -> Answer:
+    """A rule of the server's own that is no PromQL we can read (VictoriaMetrics knows more): shown, with its value now."""
+    server = prometheus(context)
+    head = _head(alertname, rules, expression, context.live)
+    series = worst_first([s for s in (await server.own_rule(expression)).series if s.times.size], False)
+    data: Json = {"expression": expression, "rules": rules, "series": series_data(series)}
+    if not series:
+        text = f"{head}\nThe server gives no value for it at {clock_time(context.as_of)}: it does not fire. This is not zero."
+        return Answer(shorten(text), (), data, None, Emptiness.NOTHING)
+    breach = Breach(pql.parse("vector(1)"))
+    facts = _value_facts(series, breach, "", window(context.as_of, 0, 30))
+    text = f"{head}\nIt cannot be taken apart here, only asked as it stands. {_value_line(series, breach, '', window(context.as_of, 0, 30))}"
+    return Answer(shorten(text), tuple(facts), data)
 
 
 async def _hour(

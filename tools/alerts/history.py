@@ -105,6 +105,11 @@ async def alert_history(
     return Answer(shorten(text), facts, data, link, None if found else Emptiness.NOTHING)
 
 
+def _short(days: float) -> str:
+    """Less than a day, in hours or minutes."""
+    return span(days * 86400) if days * 86400 >= 60 else "minute"
+
+
 def _history_text(
     name: str,
     labels: Labels,
@@ -115,11 +120,13 @@ def _history_text(
     near: datetime,
 ) -> str:
     where = f" with {labels_text(labels)}" if labels else ""
-    reach = (
-        f"the {span(covered * 86400) if covered * 86400 >= 60 else 'minute'} that history reaches back"
-        if covered is not None
-        else f"{days} days (how far the history reaches is unknown)"
-    )
+    reach = f"{days} days (how far the history reaches is unknown)"
+    if covered is not None:
+        reach = (
+            f"the {covered:.3g} days of history there are"
+            if covered >= 1
+            else f"the {_short(covered)} that history reaches back"
+        )
     if covered is not None and covered > days - 0.1:
         reach = f"the last {days} days"
     ended = [e for e in found if not e.open]

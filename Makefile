@@ -5,7 +5,7 @@ RUN := .venv/bin/
 SETUP := .venv/.ready
 DEV := .venv/.dev
 
-.PHONY: demo test check prove bench audit vectors format setup mlflow clean
+.PHONY: demo test check prove bench audit vectors format setup mlflow instrumented clean
 setup: $(DEV)
 
 .uv/ready:
@@ -65,5 +65,12 @@ mlflow: .venv-mlflow/.ready
 	@UV_PROJECT_ENVIRONMENT=.venv-mlflow $(UV) sync --frozen --quiet --only-group mlflow --no-install-project
 	@touch $@
 
+# Applications with the instrumentation that people use, for the tests of signals: an environment of their own too.
+instrumented: .venv-instrumented/.ready
+.venv-instrumented/.ready: tests/instrumented/pyproject.toml tests/instrumented/uv.lock | .uv/ready
+	@echo "setting up: instrumented applications for the tests, into .venv-instrumented …"
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/.venv-instrumented $(UV) sync --frozen --quiet --project tests/instrumented
+	@touch $@
+
 clean:
-	rm -rf .venv .venv-mlflow .uv
+	rm -rf .venv .venv-mlflow .venv-instrumented .uv

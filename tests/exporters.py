@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import time
@@ -15,7 +16,7 @@ import yaml
 from tests.conftest import need
 from tests.real_prometheus import serve
 
-EVERY_S = 2  # between two scrapes
+EVERY_S = 1  # between two scrapes
 BLACKBOX = {"modules": {"http_2xx": {"prober": "http", "timeout": "2s"}}}
 
 
@@ -26,10 +27,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def process(command: Sequence[str], folder: Path, env: Mapping[str, str] | None = None) -> Iterator[None]:
-    """A server for as long as it is needed; its output goes into the folder."""
+def process(
+    command: Sequence[str], folder: Path, env: Mapping[str, str] | None = None, within: Path | None = None
+) -> Iterator[None]:
+    """A server for as long as it is needed, with these additions to its environment; its output goes into the folder."""
     with (folder / f"{Path(command[0]).name}.log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, env=env)
+        server = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(env or {})}, cwd=within)
     try:
         yield
     finally:
@@ -56,12 +59,9 @@ def exporters(folder: Path, postgres: str) -> Iterator[tuple[str, Mapping[str, s
         for command, env in _commands(folder, ports, at, postgres):
             stack.enter_context(process(command, folder, env))
         places = {**at, "site": f"http://{at['prometheus']}/-/ready", "gone": f"http://127.0.0.1:{free_port()}/"}
-        (folder / "prometheus.yml").write_text(yaml.safe_dump(_scraped(places)))
-        server, url = serve(need("prometheus", "prometheus"), folder, ports["prometheus"])
-        stack.callback(server.wait, 10)
-        stack.callback(server.terminate)
+        url = stack.enter_context(scraping(folder, _scraped(places), ports["prometheus"]))
         until(
-            lambda: _value(url, "sum(up)") >= 5 and _value(url, "min(count_over_time(up[1m]))") >= 6,
+            lambda: value_of(url, "sum(up)") >= 5 and value_of(url, "min(count_over_time(up[1m]))") >= 6,
             "six scrapes of each",
         )
         yield url, places
@@ -81,7 +81,7 @@ def _commands(
     yield [blackbox, f"--config.file={folder / 'blackbox.yml'}", f"--web.listen-address={at['blackbox']}"], None
 
 
-def _scraped(at: Mapping[str, str]) -> dict[str, object]:
+def _scraped(at: Mapping[str, str]) -> list[Mapping[str, object]]:
     probes = {
         "job_name": "probes",
         "metrics_path": "/probe",
@@ -97,9 +97,35 @@ def _scraped(at: Mapping[str, str]) -> dict[str, object]:
         {"job_name": job, "static_configs": [{"targets": [at[job]]}]}
         for job in ("node", "cache", "database", "prometheus")
     ]
-    return {"global": {"scrape_interval": f"{EVERY_S}s"}, "scrape_configs": [*plain, probes]}
+    return [*plain, probes]
 
 
-def _value(url: str, promql: str) -> float:
+@contextmanager
+def scraping(
+    folder: Path, jobs: Sequence[Mapping[str, object]], port: int | None = None, rules: Path | None = None
+) -> Iterator[str]:
+    """The address of a Prometheus that scrapes these jobs, and evaluates the rules of a file."""
+    often = {"scrape_interval": f"{EVERY_S}s", "evaluation_interval": f"{EVERY_S}s"}
+    files = [str(rules.resolve())] if rules else []
+    told = {"global": often, "rule_files": files, "scrape_configs": list(jobs)}
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(told))
+    server, url = serve(need("prometheus", "prometheus"), folder, port or free_port())
+    try:
+        yield url
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def answers(url: str) -> bool:
+    """Whether something answers there with 200."""
+    try:
+        return httpx.get(url, timeout=5, follow_redirects=True).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def value_of(url: str, promql: str) -> float:
+    """The value of an expression's first series at present; 0 without one."""
     answer = httpx.get(f"{url}/api/v1/query", params={"query": promql}, timeout=5).json()["data"]["result"]
     return float(answer[0]["value"][1]) if answer else 0.0

@@ -44,7 +44,8 @@ def span(seconds: float) -> str:
 
 
 def number(value: float | int | None, unit: str = "") -> str:
-    """Four significant digits with the unit; `no data`, `NaN` and `infinite` in words."""
+    """Four significant digits with the unit, whole numbers and what is above 10,000 in full; `no data`, `NaN` and `infinite`
+    in words."""
     if value is None:
         return "no data"
     if math.isnan(value):
@@ -53,7 +54,8 @@ def number(value: float | int | None, unit: str = "") -> str:
         return "infinite" if value > 0 else "minus infinite"
     if unit == "unix":
         return iso(at(float(value)))
-    digits = f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+    whole = (float(value).is_integer() or abs(value) >= 1e4) and abs(value) < 1e15
+    digits = f"{value:,.0f}" if whole else f"{value:.4g}"
     return f"{digits} {unit}" if unit and unit not in ("ratio", "count") else digits
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
 
 from agent.domain.alert import Alert, AlertStatus
 from agent.domain.cause import Fault
 from agent.reasoner.protocol import Conclude, Propose
+from agent.reasoner.rules import first_minute
 from agent.reasoner.rules.first_minute import alert_of
 from agent.reasoner.rules.metric_phrases import measured
 from agent.reasoner.rules.runbook_reasoner import RunbookReasoner
@@ -192,6 +194,17 @@ def other(name: str, severity: str, minutes: int) -> Alert:
     labels = {"alertname": name, "service": "web", "cluster": "eu-1", "severity": severity}
     began = NOW - timedelta(minutes=minutes)
     return Alert("alertmanager", name, AlertStatus.FIRING, labels, {"summary": name}, began)
+
+
+@pytest.mark.parametrize(
+    ("rule", "measured"),
+    [("up == 0 and on () vector(1)", "up"), ("a == 0 or b == 0", None), ("a > 1", "a")],
+)
+def test_of_a_rule_with_two_conditions_that_fire_alone_neither_is_taken_for_the_whole(
+    rule: str, measured: str | None
+) -> None:
+    url = f"http://p/graph?{urlencode({'g0.expr': rule})}"
+    assert first_minute.measured(replace(other("A", "critical", 0), generator_url=url)) == measured
 
 
 @pytest.mark.parametrize("severity", ["warning", "info", ""])

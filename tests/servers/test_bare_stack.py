@@ -160,6 +160,7 @@ def test_init_drafts_what_the_platform_shows_and_then_shows_the_difference(fille
     doctor = stanch(tmp_path, "doctor")
     assert doctor.code == 0, doctor.out
     assert re.search(rf"✓ prometheus prometheus +Prometheus 2\S* at {filled.url}", doctor.out)
+    assert re.search(r"✓ signals prometheus +\d+ of \d+ signals resolve here", doctor.out)
     assert "not confirmed" in doctor.out
     assert re.search(r"– mlflow +not configured: set STANCH_MLFLOW_URL", doctor.out)
 

@@ -247,3 +247,44 @@ async def test_alertmanager_answers_for_the_present_and_names_what_is_silenced()
     assert next(f for f in answer.facts if f.id == "firing.count").value == 1
     assert "B suppressed since 10:00 UTC" in answer.summary
     assert "A firing since 11:00 UTC" in answer.summary
+
+
+# -- rules in another language than ours ------------------------------------------------------------------------------
+
+MORE_THAN_PROMQL = (
+    "rate(http_requests_total[5m]) keep_metric_names > 10",
+    "rate(requests_total) > 10",
+    "median(queue_depth) > 10",
+    "queue_depth default 0 > 10",
+    "queue_depth if (up == 1) > 10",
+)
+
+
+def server_of_rule(rule: str, asked: list[str]) -> Context:
+    """A server that has this rule and evaluates whatever it is asked."""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/rules"):
+            rules = [{"name": "A", "query": rule, "type": "alerting", "duration": 0}]
+            return httpx.Response(200, json={"status": "success", "data": {"groups": [{"name": "g", "rules": rules}]}})
+        asked.extend(parse_qs(request.content.decode() or request.url.query.decode())["query"])
+        rows = [{"metric": {"queue": "mail"}, "value": [1, "50"]}]
+        return httpx.Response(200, json={"status": "success", "data": {"resultType": "vector", "result": rows}})
+
+    return answering(handler)
+
+
+@pytest.mark.parametrize("rule", MORE_THAN_PROMQL)
+async def test_a_rule_in_another_language_is_shown_and_asked_for_at_one_instant(rule: str) -> None:
+    asked: list[str] = []
+    answer = await alert_rule(server_of_rule(rule, asked), alertname="A")
+    assert asked == [rule]
+    assert f"A: {rule}" in answer.summary
+    assert {fact.id: fact.value for fact in answer.facts}["value.last"] == 50
+
+
+async def test_an_expression_that_is_no_rule_of_the_servers_is_never_sent_unread() -> None:
+    asked: list[str] = []
+    with pytest.raises(BadArguments, match="not PromQL"):
+        await alert_rule(server_of_rule("up == 0", asked), alertname="A", expr=MORE_THAN_PROMQL[2])
+    assert asked == []

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import promql_parser as pp
 
 from tools.analysis.anomaly import OPERATORS
-from tools.prometheus.promql import Node, aggregate_text, matchers_of, parse, render, selectors
+from tools.prometheus.promql import Node, aggregate_text, label_text, matchers_of, parse, render, selectors
 
 _FLIPPED = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "==": "==", "!=": "!="}
 _KEEPS_SERIES = ("topk", "bottomk", "limitk", "limit_ratio")
@@ -25,6 +25,7 @@ class Breach:
     limit: float | None = None  # None: no number to compare with; `against` is what stands there
     against: str = ""
     rest: bool = False  # further conditions (and, unless) stand beside it
+    side: bool = False  # others beside it fire alone (or)
 
     @property
     def text(self) -> str:
@@ -60,6 +61,17 @@ def breach_of(expression: str) -> Breach:
     return Breach(left, op, _number(right), render(right), rest)
 
 
+def sides_of(expression: str) -> list[Breach]:
+    """The comparisons of an `a > 1 or b == 0`, each of which fires alone; of anything else the one that `breach_of` takes."""
+    node = bare(parse(expression))
+    sides: list[Node] = []
+    while type(node).__name__ == "BinaryExpr" and str(node.op) == "or":
+        sides.insert(0, node.rhs)
+        node = bare(node.lhs)
+    found = [replace(breach_of(render(side)), side=True) for side in (node, *sides)]
+    return found if len(found) > 1 and all(one.op for one in found) else [breach_of(expression)]
+
+
 def bare(node: Node) -> Node:
     """A node without the brackets around it."""
     while type(node).__name__ == "ParenExpr":
@@ -83,7 +95,7 @@ def _number(node: Node) -> float | None:
         case "UnaryExpr":
             inner = _number(node.expr)
             return None if inner is None else -inner
-        case "BinaryExpr" if str(node.op) in ("+", "-", "*", "/"):
+        case "BinaryExpr" if str(node.op) in ("+", "-", "*", "/", "^"):
             left, right = _number(node.lhs), _number(node.rhs)
             return None if left is None or right is None else _calculate(str(node.op), left, right)
         case _:
@@ -93,6 +105,11 @@ def _number(node: Node) -> float | None:
 def _calculate(op: str, left: float, right: float) -> float | None:
     if op == "/":
         return left / right if right else None
+    if op == "^":
+        with suppress(OverflowError, ZeroDivisionError):
+            power = left**right
+            return power if isinstance(power, float) else None
+        return None
     return {"+": left + right, "-": left - right, "*": left * right}[op]
 
 
@@ -138,10 +155,10 @@ def _excludes(modifier: Any) -> bool:
 
 def _grouping(modifier: Any, label: str) -> str:
     if modifier is None:
-        return f"by ({label})"
+        return f"by ({label_text(label)})"
     if _excludes(modifier):
-        return f"without ({', '.join(name for name in modifier.labels if name != label)})"
-    return f"by ({', '.join(dict.fromkeys([*modifier.labels, label]))})"
+        return f"without ({', '.join(label_text(name) for name in modifier.labels if name != label)})"
+    return f"by ({', '.join(map(label_text, dict.fromkeys([*modifier.labels, label])))})"
 
 
 def _binary(node: Node, label: str, edit: Any) -> str | None:

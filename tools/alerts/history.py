@@ -21,6 +21,7 @@ from tools.prometheus import promql as pql
 from tools.prometheus.client import Prometheus, Window, prometheus
 from tools.spec import Answer, Emptiness, Fact, read
 
+_YOUNG_S = 3 * 3600.0  # a history shorter than this is told in minutes
 _STEP = 60  # seconds between the samples of ALERTS we look at
 _CHUNK = timedelta(hours=33)  # 1,981 points of one series in one query
 _GAP = 330.0  # seconds without a sample that end an episode: rules may be evaluated only every 5 minutes
@@ -69,7 +70,7 @@ async def alert_history(
     series, oldest = await asyncio.gather(_long_range(server, sampled, start), _oldest_sample(server, start))
     until = context.as_of.timestamp()
     found = episodes(series, until)
-    covered = (until - oldest) / 86400 if oldest is not None else None
+    covered = max(until - oldest, 0.0) / 86400 if oldest is not None else None
     when = interval(time_at(oldest) if oldest is not None else start, context.as_of)
     ended = [e for e in found if not e.open]
     median = float(np.median([e.seconds for e in ended])) if ended else None
@@ -104,6 +105,11 @@ async def alert_history(
     return Answer(shorten(text), facts, data, link, None if found else Emptiness.NOTHING)
 
 
+def _short(days: float) -> str:
+    """Less than a day, in hours or minutes."""
+    return span(days * 86400) if days * 86400 >= 60 else "minute"
+
+
 def _history_text(
     name: str,
     labels: Labels,
@@ -114,11 +120,13 @@ def _history_text(
     near: datetime,
 ) -> str:
     where = f" with {labels_text(labels)}" if labels else ""
-    reach = (
-        f"the {covered:.3g} days of history there are"
-        if covered is not None
-        else f"{days} days (how far the history reaches is unknown)"
-    )
+    reach = f"{days} days (how far the history reaches is unknown)"
+    if covered is not None:
+        reach = (
+            f"the {covered:.3g} days of history there are"
+            if covered >= 1
+            else f"the {_short(covered)} that history reaches back"
+        )
     if covered is not None and covered > days - 0.1:
         reach = f"the last {days} days"
     ended = [e for e in found if not e.open]
@@ -155,13 +163,21 @@ async def _long_range(server: Prometheus, query: str, start: datetime) -> list[S
 
 
 async def _oldest_sample(server: Prometheus, start: datetime) -> float | None:
-    """Unix time, exact to the hour, from which the server has any history of `up` (or of ALERTS); None if unknown."""
-    frame = Window(start, server.as_of, 3600)
+    """Unix time from which the server has any history of `up` (or of ALERTS), exact to the hour, of the last hours to the
+    minute; None if unknown."""
     for query in ("count(up)", "count(ALERTS)"):
         try:
-            result = await server.range(query, frame)
+            found = await _first_time(server, query, Window(start, server.as_of, 3600))
+            if found is not None and server.as_of.timestamp() - found < _YOUNG_S:
+                last = Window(server.as_of - timedelta(seconds=_YOUNG_S + 3600), server.as_of, 60)
+                found = await _first_time(server, query, last) or found
         except ToolFailed:
             continue
-        if result.series and result.series[0].times.size:
-            return float(result.series[0].times[0])
+        if found is not None:
+            return found
     return None
+
+
+async def _first_time(server: Prometheus, query: str, frame: Window) -> float | None:
+    series = (await server.range(query, frame)).series
+    return float(series[0].times[0]) if series and series[0].times.size else None

@@ -11,14 +11,14 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from tools.alerts.expression import Breach, breach_of, by_label, expression_in, output_labels
+from tools.alerts.expression import Breach, by_label, expression_in, output_labels, sides_of
 from tools.analysis.anomaly import breach_began
 from tools.analysis.series import Series
 from tools.context import Context, Json, Labels
 from tools.errors import BadArguments, ToolError, ToolFailed
 from tools.formatting import at, clean, clock_time, iso, labels_text, number, shorten, span
 from tools.prometheus import promql as pql
-from tools.prometheus.client import Prometheus, for_query, prometheus, window
+from tools.prometheus.client import Prometheus, Window, for_query, prometheus, window
 from tools.prometheus.no_data import why_empty
 from tools.prometheus.series_facts import MOST_SERIES, prefixes, series_data, series_facts, usable, worst_first
 from tools.prometheus.units import unit_of
@@ -83,12 +83,17 @@ async def alert_rule(
     if not expression:
         text = f"Prometheus has no alerting rule {alertname!r}{trouble}. Give its expression as expr (from the alert's generatorURL)."
         return Answer(text, (), {"rules": []}, None, Emptiness.NOTHING)
-    breach, server = breach_of(expression), for_query(context, expression)
     frame = window(context.as_of, 60, 30)
-    result = await server.range(breach.text, frame)
+    try:
+        server, sides = for_query(context, expression), sides_of(expression)
+    except BadArguments:
+        if not any(rule.get("query") == expression for rule in rules):
+            raise
+        return await _as_it_stands(context, alertname, rules, expression)
+    breach, series, frame = await _hour(server, sides, frame, context)
     link = server.link(expression, frame)
     head = _head(alertname, rules, expression, context.live) + trouble
-    now = worst_first([s for s in result.series if s.times.size and _fresh(s, context)], breach.low_is_bad)
+    now = worst_first(series, breach.low_is_bad)
     if not now:
         kind, why = await why_empty(server, breach.text, frame)
         text = f"{head}\nIt has no value at {clock_time(context.as_of)}: {kind}: {why.rstrip('.')}. This is not zero."
@@ -96,9 +101,9 @@ async def alert_rule(
     mine = _of_incident(now, context.labels)
     splits = await _splits(server, breach)
     unit = unit_of(breach.measured)
-    facts = [*_value_facts(mine, breach, unit, context), *_split_facts(splits, unit, iso(context.as_of))]
+    facts = [*_value_facts(mine, breach, unit, frame), *_split_facts(splits, unit, iso(context.as_of))]
     text = "\n".join(
-        [head, _value_line(mine, breach, unit), *_split_lines(splits, breach, unit, _breaching(mine, breach))]
+        [head, _value_line(mine, breach, unit, frame), *_split_lines(splits, breach, unit, _breaching(mine, breach))]
     )
     data: Json = {
         "expression": expression,
@@ -110,6 +115,40 @@ async def alert_rule(
         "split": [_split_json(s) for s in splits],
     }
     return Answer(shorten(text), tuple(facts), data, link)
+
+
+async def _as_it_stands(context: Context, alertname: str, rules: Sequence[Json], expression: str) -> Answer:
+    """A rule of the server's own that is no PromQL we can read (VictoriaMetrics knows more): shown, with its value now."""
+    server = prometheus(context)
+    head = _head(alertname, rules, expression, context.live)
+    series = worst_first([s for s in (await server.own_rule(expression)).series if s.times.size], False)
+    data: Json = {"expression": expression, "rules": rules, "series": series_data(series)}
+    if not series:
+        text = f"{head}\nThe server gives no value for it at {clock_time(context.as_of)}: it does not fire. This is not zero."
+        return Answer(shorten(text), (), data, None, Emptiness.NOTHING)
+    breach = Breach(pql.parse("vector(1)"))
+    facts = _value_facts(series, breach, "", window(context.as_of, 0, 30))
+    text = f"{head}\nIt cannot be taken apart here, only asked as it stands. {_value_line(series, breach, '', window(context.as_of, 0, 30))}"
+    return Answer(shorten(text), tuple(facts), data)
+
+
+async def _hour(
+    server: Prometheus, sides: Sequence[Breach], hour: Window, context: Context
+) -> tuple[Breach, list[Series], Window]:
+    """What a rule measures, over the last hour or, where it looks too far back for that, at present; of several sides, each
+    of which fires alone, the first that does."""
+    found = []
+    for side in sides:
+        frame = hour
+        try:
+            result = await server.range(side.text, frame)
+        except BadArguments:
+            frame = Window(hour.end, hour.end, hour.step)
+            result = await server.instant(side.text)
+        found.append((side, [s for s in result.series if s.times.size and _fresh(s, context)], frame))
+        if any(side.holds(one.last) for one in found[-1][1]):
+            return found[-1]
+    return next((one for one in found if one[1]), found[0])
 
 
 async def _rules(context: Context, alertname: str) -> tuple[list[Json], str]:
@@ -151,8 +190,8 @@ def _of_incident(series: Sequence[Series], labels: Labels) -> list[Series]:
     return mine or list(series)
 
 
-def _value_facts(series: Sequence[Series], breach: Breach, unit: str, context: Context) -> list[Fact]:
-    when = iso(context.as_of)
+def _value_facts(series: Sequence[Series], breach: Breach, unit: str, frame: Window) -> list[Fact]:
+    when = iso(frame.end)
     facts = [
         fact
         for one, prefix in zip(series, prefixes(len(series)), strict=False)
@@ -162,7 +201,7 @@ def _value_facts(series: Sequence[Series], breach: Breach, unit: str, context: C
     if breach.limit is None:
         return facts
     over = [s for s in series if breach.holds(s.last)]
-    began = _began(series, breach)
+    began = _began(series, breach, frame)
     return [
         *facts,
         Fact("limit", f"limit ({breach.op})", usable(breach.limit), unit, {}, when),
@@ -171,28 +210,44 @@ def _value_facts(series: Sequence[Series], breach: Breach, unit: str, context: C
     ]
 
 
-def _began(series: Sequence[Series], breach: Breach) -> float | None:
-    """Earliest start of the breaches that hold now; None when nothing breaches or when it began before the window."""
+def _began(series: Sequence[Series], breach: Breach, frame: Window) -> float | None:
+    """Earliest start of the breaches that hold now; None when nothing breaches, or when it began before the window."""
     if breach.limit is None:
         return None
-    starts = [(breach_began(s, breach.op, breach.limit), float(s.times[0])) for s in series]
-    known = [start for start, _ in starts if start is not None]
-    if not known or any(start == first for start, first in starts if start is not None):
+    starts = [breach_began(s, breach.op, breach.limit) for s in series]
+    known = [start for start in starts if start is not None]
+    if not known or frame.points == 1 or any(start <= frame.start.timestamp() + frame.step for start in known):
         return None
     return min(known)
+
+
+def _since(series: Sequence[Series], breach: Breach, frame: Window) -> str:
+    """Since when it breaches, in words; also that its series is no older."""
+    began = _began(series, breach, frame)
+    if began is None:
+        return " for the whole last hour" if frame.points > 1 else ""
+    new = any(float(s.times[0]) == began for s in series)
+    return f" since {clock_time(at(began))}{', when its series began' if new else ''}"
 
 
 def _breaching(series: Sequence[Series], breach: Breach) -> bool:
     return any(breach.holds(s.last) for s in series)
 
 
-def _value_line(series: Sequence[Series], breach: Breach, unit: str) -> str:
-    limit = f"{breach.op} {number(breach.limit, unit) if breach.limit is not None else clean(breach.against, 120)}"
+def _amount(value: float, unit: str) -> str:
+    """A number with its unit; of many seconds also in hours or days."""
+    long = unit == "s" and np.isfinite(value) and abs(value) >= 3600
+    return number(value, unit) + (f" ({span(value)})" if long else "")
+
+
+def _value_line(series: Sequence[Series], breach: Breach, unit: str, frame: Window) -> str:
+    limit = f"{breach.op} {_amount(breach.limit, unit) if breach.limit is not None else clean(breach.against, 120)}"
     shown = "; ".join(
-        (f"{labels_text(s.labels, 100)}: " if s.labels else "") + number(s.last, unit) for s in series[:4]
+        (f"{labels_text(s.labels, 100)}: " if s.labels else "") + _amount(s.last, unit) for s in series[:4]
     )
     more = f" and {len(series) - 4} more" if len(series) > 4 else ""
-    text = f"Now {shown}{more}" + (f"; fires when {limit}" if breach.op else "; fires whenever there is a value")
+    what = f"{clean(breach.text, 120)} of " if breach.side else ""
+    text = f"Now {what}{shown}{more}" + (f"; fires when {limit}" if breach.op else "; fires whenever there is a value")
     if breach.limit is not None:
         over = sum(bool(breach.holds(s.last)) for s in series)
         text += (
@@ -201,8 +256,7 @@ def _value_line(series: Sequence[Series], breach: Breach, unit: str) -> str:
             else ("; in breach" if over else "; not in breach now")
         )
         if over:
-            began = _began(series, breach)
-            text += f" since {clock_time(at(began))}" if began else " for the whole last hour"
+            text += _since(series, breach, frame)
     return text + ("; further conditions stand beside it." if breach.rest else ".")
 
 

@@ -70,6 +70,12 @@ class Prometheus:
         asked = {"query": query, "time": _unix(min(when or self.as_of, self.as_of)), "timeout": TIMEOUT}
         return _result(query, await self._get("/api/v1/query", asked, query))
 
+    async def own_rule(self, query: str) -> Result:
+        """The value at `as_of` of a rule that the server evaluates by itself, in whatever language it is written: sent as it
+        stands."""
+        asked = {"query": query, "time": _unix(self.as_of), "timeout": TIMEOUT}
+        return _result(query, await self._get("/api/v1/query", asked, query))
+
     async def label_names(self, match: str, start: datetime) -> list[str]:
         """Names of the labels that series matching a selector have had since `start`."""
         return _texts(await self._get("/api/v1/labels", self._span(match, start), match))

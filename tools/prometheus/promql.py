@@ -31,6 +31,9 @@ _ASSUMED_SUBQUERY_STEP = 15  # seconds, where a subquery leaves its step to the 
 
 _NO_TIME = "{0!r} names a time or a length beyond any calendar. Write unix seconds after @, and ranges as [1h]."
 _LONGEST_PATTERN = 200
+_STRINGS = re.compile(r"""`[^`]*`|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'""")
+_FIRST_WORDS = re.compile(r"[A-Za-z:][A-Za-z0-9:]{2,}_[A-Za-z0-9:_]*(?![?*{A-Za-z0-9:_])")
+_GROUPS = re.compile(r"\([^()]*\)")
 _NOBODYS_NAMES = ("q", "zq9", "Zq_9x", ":q:z9")  # short, so that no pattern takes long over them
 
 _NAME = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
@@ -80,11 +83,16 @@ def parse(promql: str, most: int = MOST_CHARACTERS) -> Node:
         raise BadArguments(f"The query has {len(promql)} characters; at most {most} are sent.")
     if "\x00" in promql or _depth(promql) > MOST_DEPTH:
         raise BadArguments(f"The query is nested deeper than {MOST_DEPTH} brackets. Write it flatter.")
-    tree = _parsed(promql.encode("utf-8", "replace").decode())
+    tree = _parsed(_STRINGS.sub(_quoted, promql.encode("utf-8", "replace").decode()))
     for depth, _ in _walk(tree):
         if depth > MOST_DEPTH:
             raise BadArguments(f"The query joins more than {MOST_DEPTH} terms in a row. Ask in several queries.")
     return tree
+
+
+def _quoted(found: re.Match[str]) -> str:
+    """A string in backticks, in which a backslash is one, as a string in quotes; others as they are."""
+    return quote(found[0][1:-1]) if found[0].startswith("`") else found[0]
 
 
 def _parsed(promql: str) -> Node:
@@ -208,7 +216,7 @@ def _check_selector(node: Node, evaluations: int, as_of: datetime) -> int:
     _check_time(node, as_of)
     if metric_of(node):
         return evaluations
-    if any(op == "=" and value for _, op, value in matchers_of(node)) and _narrows_names(node):
+    if _narrows_names(node) and (_begin_with_words(node) or any(op == "=" and v for _, op, v in matchers_of(node))):
         return evaluations
     if not any(op == "=" and value for _, op, value in matchers_of(node)):
         raise BadArguments(
@@ -231,6 +239,12 @@ def _narrows_names(node: Node) -> bool:
             except re.error:  # RE2 knows a little that Python does not
                 return False
     return False
+
+
+def _begin_with_words(node: Node) -> bool:
+    """Whether every name that a pattern fits begins with the same letters, enough of them to be those of one program."""
+    patterns = [one.value for one in node.matchers.matchers if one.name == "__name__"]
+    return any(_FIRST_WORDS.match(one) and "|" not in _GROUPS.sub("", one) for one in patterns)
 
 
 def _check_relabel(node: Node, around: int) -> int:
@@ -312,7 +326,7 @@ def render(node: Node, edit: Callable[[Node], str | None] = lambda _: None) -> s
             step = _length(node.step) if node.step else ""
             return f"{render(node.expr, edit)}[{_length(node.range)}:{step}]{_time_text(node)}"
         case "AggregateExpr":
-            return aggregate_text(node, str(node.modifier or "").strip(), edit)
+            return aggregate_text(node, _modifier_text(node.modifier), edit)
         case "BinaryExpr":
             modifier = f" {node.modifier}" if node.modifier else ""
             return f"{render(node.lhs, edit)} {node.op}{modifier} {render(node.rhs, edit)}"
@@ -328,6 +342,18 @@ def render(node: Node, edit: Callable[[Node], str | None] = lambda _: None) -> s
             return str(node)
 
 
+def _modifier_text(modifier: Any) -> str:
+    if modifier is None:
+        return ""
+    word = "without" if modifier.type == pp.AggModifierType.Without else "by"
+    return f"{word} ({', '.join(map(label_text, modifier.labels))})"
+
+
+def label_text(name: str) -> str:
+    """A label's name as it stands in PromQL: in quotes where it is none of the plain ones."""
+    return name if _LABEL.fullmatch(name) else quote(name)
+
+
 def aggregate_text(node: Node, grouping: str, edit: Callable[[Node], str | None]) -> str:
     """An aggregation with this grouping (`by (a, b)`, `without (c)` or "")."""
     param = f"{render(node.param, edit)}, " if node.param is not None else ""
@@ -337,7 +363,11 @@ def aggregate_text(node: Node, grouping: str, edit: Callable[[Node], str | None]
 def selector_text(node: Node) -> str:
     """A vector selector without offset and @, as `match[]` wants it."""
     groups = [node.matchers.matchers, *node.matchers.or_matchers]
-    texts = [", ".join(f"{m.name}{_OPERATORS[str(m.op)]}{quote(m.value)}" for m in group) for group in groups if group]
+    texts = [
+        ", ".join(f"{label_text(m.name)}{_OPERATORS[str(m.op)]}{quote(m.value)}" for m in group)
+        for group in groups
+        if group
+    ]
     return f"{node.name or ''}{{{' or '.join(texts)}}}" if texts or not node.name else str(node.name)
 
 

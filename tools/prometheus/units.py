@@ -11,6 +11,9 @@ _SUFFIXES = (
     ("_until_seconds", "unix"),
     ("_cert_expiry", "unix"),
     ("_created", "unix"),
+    ("_start_time", "unix"),
+    ("_completion_time", "unix"),
+    ("_timestamp", "unix"),
     ("_seconds", "s"),
     ("_milliseconds", "ms"),
     ("_ms", "ms"),
@@ -103,5 +106,7 @@ def _unit_of_pair(op: str, left: str, right: str, node: Node) -> str:
             return "ratio"
         return {("s/s", "1/s"): "s", ("bytes/s", "1/s"): "bytes"}.get((left, right), "")
     if op == "-":
-        return "s" if left == right == "unix" else left if left == right or not right else ""
+        if left == "unix":  # whatever a moment is taken from is one too, but for a number
+            return "unix" if type(node.rhs).__name__ == "NumberLiteral" or right == "s" else "s"
+        return left if left == right or not right else ""
     return left if op == "+" and left == right else ""

@@ -18,7 +18,7 @@ MOST_MATCH = 10_000  # characters of matchers; beyond, more is asked for and sor
 MOST_CHARACTERS = 60_000  # of one query: it names every subject, in each dialect
 _PORT = re.compile(r":\d{1,5}$")
 _AROUND = frozenset({"Node", "Namespace", "Cluster"})  # kinds that much else lies in
-_EXPORTER = "_exporter_build_info"  # the metric by which an exporter is told from what it reports on
+_EXPORTER = "exporter_build_info"  # the metric by which an exporter is told from what it reports on
 _LISTED = ("up", "target_info")  # metrics with all labels of what is scraped
 _OF_PROCESS = ("process_", "python_", "go_", "jvm_", "nodejs_", "dotnet_")  # of an exporter these are its own
 
@@ -175,10 +175,9 @@ def _places(
 def scraped(labels: Labels, metric: str, platform: Platform) -> tuple[Subject, ...]:
     """What a target's metrics are about; it goes by its job's name too, which is all that some platforms call it."""
     about, job = platform.about(labels, metric), labels.get("job", "").rpartition("/")[2]
-    known = {one.name for one in about}
-    return (
-        (*about, Subject("Service", "", labels.get("namespace", ""), job, "label job")) if job not in known else about
-    )
+    if not job or any(one.kind == "Service" and one.name == job for one in about):
+        return about
+    return (*about, Subject("Service", "", labels.get("namespace", ""), job, "label job"))
 
 
 def _beginnings(values: Iterable[str]) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """What a signal says of a subject: its value now and before, its own band, when it left it, and which members carry it.
 
 The band is the median of the subject's own past, plus and minus four robust standard deviations (Rousseeuw and Croux 1993:
-the scaled median absolute deviation), and never narrower than the signal's floor. An onset is an interval: the scrape and
-the window of a rate blur it.
+the scaled median absolute deviation), and never narrower than the signal's floor; where the same hours of an earlier week or
+day are known, what was usual then is usual now. An onset is an interval: the scrape and the window of a rate blur it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ LEAST_PAST = 5  # samples without which there is no band
 RATE_S = 300.0  # what a rate looks back over, in seconds
 STALE_S = 330.0  # a series older than this says nothing of now
 NOTHING = Series({}, np.zeros(0), np.zeros(0))
+LASTING_S = 90.0  # of samples at the end that all have to be out: one alone is no symptom
+OFTEN = 0.1  # a value that the past had as often as this is usual too
+LEAST_THEN = 3  # samples of an earlier day without which it says nothing
 _ACROSS: Mapping[str, Callable[..., Floats]] = {
     "max": np.fmax.reduce,
     "min": np.fmin.reduce,
@@ -99,11 +102,16 @@ def readings(
     platform: Platform,
     since: float,
     until: float,
+    then: Sequence[Series] = (),
 ) -> list[Reading]:
     """The reading of each subject that some series is about; of several dialects the first of the signal's that speaks.
-    `since` is when the window begins: what is older is the past."""
+    `since` is when the window begins: what is older is the past. `then` are the series of the same hours on an earlier day,
+    with today's times."""
     found = []
-    named = [(one, _dialect(one, dialects), _about(one, dialects, targets, platform)) for one in series]
+    named, earlier = (
+        [(one, _dialect(one, dialects), _about(one, dialects, targets, platform)) for one in many]
+        for many in (series, then)
+    )
     order = {dialect.name: place for place, dialect in enumerate(signal.dialects)}
     by_name: dict[str, list[int]] = defaultdict(list)
     for place, (_, _, about) in enumerate(named):
@@ -116,7 +124,8 @@ def readings(
         if mine:
             first = min((dialect for _, dialect in mine), key=lambda dialect: order[dialect.name])
             members = [one for one, dialect in mine if dialect is first]
-            found.append(_reading(Reading(signal, subject, first.name, query), first, members, since, until))
+            old = [one for one, dialect, about in earlier if dialect is first and belongs(about, subject, platform)]
+            found.append(_reading(Reading(signal, subject, first.name, query), first, members, old, since, until))
     return found
 
 
@@ -133,10 +142,17 @@ def _about(
     labels = {name: value for name, value in series.labels.items() if name != DIALECT and name not in dialect.peer}
     if not dialect.kind:
         return scraped(targets.of(labels), min(dialect.metrics), platform)
-    return platform.about(labels, min(dialect.metrics))
+    about = platform.about(labels, min(dialect.metrics))
+    if any(one.kind == dialect.kind for one in about) or not labels.get(dialect.naming[-1]):
+        return about
+    namespace = labels.get(dialect.naming[0], "") if len(dialect.naming) > 1 else labels.get("namespace", "")
+    how = f"label {dialect.naming[-1]}"
+    return (Subject(dialect.kind, labels.get("cluster", ""), namespace, labels[dialect.naming[-1]], how), *about)
 
 
-def _reading(blank: Reading, dialect: Dialect, members: Sequence[Series], since: float, until: float) -> Reading:
+def _reading(
+    blank: Reading, dialect: Dialect, members: Sequence[Series], then: Sequence[Series], since: float, until: float
+) -> Reading:
     whole = joined(members, blank.signal.across)
     finite = np.isfinite(whole.values)
     if not finite.any():
@@ -147,7 +163,9 @@ def _reading(blank: Reading, dialect: Dialect, members: Sequence[Series], since:
     past, window = whole.between(0, since - 1), whole.between(since, until)
     now = float(whole.values[finite][-1])
     band = band_of(past.finite, blank.signal.floor)
-    state = _state(now, band, blank.signal)
+    if band and then:
+        band = widened(band, joined(then, blank.signal.across).between(since, np.inf).finite, blank.signal.floor)
+    state = _state(whole.between(last - LASTING_S, last).finite, band, blank.signal)
     left = began(whole, band, state) if band and state in ("high", "low") else None
     return replace(
         blank,
@@ -185,18 +203,30 @@ def band_of(past: Floats, floor: float) -> tuple[float, float] | None:
         return None
     level = float(np.median(past))
     half = max(DEVIATIONS * spread(past), floor)
-    low = level - half
-    return max(low, 0.0) if past.min() >= 0 else low, level + half
+    low, high = np.quantile(past, (OFTEN, 1 - OFTEN))
+    low, high = min(level - half, float(low)), max(level + half, float(high))
+    return max(low, 0.0) if past.min() >= 0 else low, high
 
 
-def _state(now: float, band: tuple[float, float] | None, signal: Signal) -> str:
+def widened(band: tuple[float, float], then: Floats, floor: float) -> tuple[float, float]:
+    """A band with what was usual at the same hours on an earlier day: its values then, and as much more as the noise between
+    neighbours, or the floor."""
+    if then.size < LEAST_THEN:
+        return band
+    low, high = np.quantile(then, (0.1, 0.9))
+    more = max(DEVIATIONS * spread(np.diff(then)) / np.sqrt(2), floor)
+    return min(band[0], float(low) - more), max(band[1], float(high) + more)
+
+
+def _state(newest: Floats, band: tuple[float, float] | None, signal: Signal) -> str:
+    """By the newest samples: all of them have to be out."""
     if signal.limit is not None and signal.worse != "both":
-        beyond = now >= signal.limit if signal.worse == "up" else now <= signal.limit
+        beyond = (newest >= signal.limit if signal.worse == "up" else newest <= signal.limit).all()
         if beyond:
             return "high" if signal.worse == "up" else "low"
     if band is None:
         return "unknown"
-    return "high" if now > band[1] else "low" if now < band[0] else "normal"
+    return "high" if (newest > band[1]).all() else "low" if (newest < band[0]).all() else "normal"
 
 
 def began(series: Series, band: tuple[float, float], state: str) -> tuple[float, float] | None:

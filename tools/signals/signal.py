@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 from pydantic import Field
@@ -23,6 +24,9 @@ from tools.spec import Answer, Emptiness, Fact, read
 from tools.symptoms import HURTS, SIGNAL, Symptom, placed, symptom_facts
 
 PAST = timedelta(hours=3)  # what counts as a subject's usual state: the time before the window
+# Where what is usual at this hour is looked for: the first that has data.
+EARLIER = (timedelta(days=7), timedelta(days=1))
+AHEAD = timedelta(minutes=15)  # what comes every day or week does not come at the same minute
 COARSE_S, FINE_S = 300.0, 30.0  # of the first look, and of what turned out to be out of line
 MOST_DETAILS = 8  # signals out of line that are asked about more closely
 LEAST_MINUTES, MOST_MINUTES = 20, 180  # of the window that is now, where nobody says
@@ -141,17 +145,21 @@ async def server_of(context: Context) -> Server:
     if context.platform is None:
         raise NotConfigured("Nothing is known of the platform's objects here, so no signal can be read.")
     server = prometheus(context)
-    since = context.as_of - PAST
-    names = await server.label_values("__name__", "", since)
+    names = await names_of(server)
     targets = targets_of(one.labels for one in (await server.instant(targets_query(names))).series)
-    return Server(server, frozenset(names), targets, context.platform)
+    return Server(server, names, targets, context.platform)
+
+
+async def names_of(server: Prometheus) -> frozenset[str]:
+    """The metrics that a server had in what counts as the past: one query."""
+    return frozenset(await server.label_values("__name__", "", server.as_of - PAST))
 
 
 async def read_signals(
     server: Server, wanted: Sequence[Signal], subjects: Sequence[Subject], minutes: int, fine: bool = False
 ) -> list[Reading]:
-    """The readings of these signals for these subjects: coarse at first, and closer for what is out of line. Those that
-    say something come first, the worst of them before the others."""
+    """The readings of these signals for these subjects: coarse at first, and closer for what is out of line, then beside the
+    same hours of an earlier day. Those that say something come first, the worst of them before the others."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(signal: Signal, step: float) -> list[Reading]:
@@ -187,17 +195,12 @@ async def _read(
     for asked in questions(here, subjects, server.targets, server.platform):
         series, why = await _ask(server, asked, frame)
         since = (until - timedelta(minutes=minutes)).timestamp()
-        found += readings(
-            here,
-            asked.promql,
-            asked.dialects,
-            series,
-            subjects,
-            server.targets,
-            server.platform,
-            since,
-            until.timestamp(),
-        )
+        place = (subjects, server.targets, server.platform, since, until.timestamp())
+        read_as = partial(readings, here, asked.promql, asked.dialects, series, *place)
+        told = read_as()
+        if step <= FINE_S and any(one.bad for one in told):
+            told = read_as(await _earlier(server, asked, until - timedelta(minutes=minutes)))
+        found += told
         if why:
             found += [Reading(signal, one, nothing=Emptiness.NOTHING, why=why) for one in subjects]
     said = {one.subject for one in found}
@@ -212,6 +215,15 @@ async def _ask(server: Server, asked: Asked, frame: Window) -> tuple[Sequence[Se
         return (await server.prometheus.range(asked.promql, frame, MOST_CHARACTERS)).series, ""
     except ToolError as error:
         return (), str(error)
+
+
+async def _earlier(server: Server, asked: Asked, since: datetime) -> Sequence[Series]:
+    """The same hours a week ago, or yesterday where nothing was then, with today's times: one query or two."""
+    for ago in EARLIER:
+        frame = Window(since - ago, server.prometheus.as_of - ago + AHEAD, COARSE_S)
+        if series := (await _ask(server, asked, frame))[0]:
+            return [replace(one, times=one.times + ago.total_seconds()) for one in series]
+    return ()
 
 
 # -- words ------------------------------------------------------------------------------------------------------------

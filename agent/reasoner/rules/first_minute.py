@@ -5,7 +5,7 @@ from __future__ import annotations
 from agent.domain.alert import Alert, severity_rank, standing
 from agent.reasoner.protocol import Call, View
 from agent.reasoner.rules.evidence_index import EvidenceIndex, ask, labels_of, number, present
-from tools.alerts.expression import breach_of
+from tools.alerts.expression import sides_of
 from tools.context import Service
 from tools.errors import ToolError
 
@@ -21,13 +21,15 @@ def alert_of(view: View) -> Alert | None:
 
 
 def measured(alert: Alert | None) -> str | None:
-    """The left side of the alert's rule: what it measures, without the limit."""
+    """The left side of the alert's rule: what it measures, without the limit. None where it fires by several conditions,
+    since nothing says yet which of them does."""
     if alert is None or not alert.expression:
         return None
     try:
-        return breach_of(alert.expression).text
+        sides = sides_of(alert.expression)
     except ToolError:
         return None
+    return sides[0].text if len(sides) == 1 else None
 
 
 def rule_call(view: View) -> Call | None:

@@ -177,7 +177,7 @@ async def _doctor(session: Session, as_json: bool, llm: bool) -> int:
                 *_configuration(app),
                 *await _memory(app),
                 await _switch(app),
-                *[await _backend(app, b) for b in app.backends.all],
+                *[row for b in app.backends.all for row in await _backend(app, b)],
                 *_missing(app),
                 *_sources(app),
                 *await _inbox(app),
@@ -268,11 +268,30 @@ def _sources(app: App) -> list[Row]:
     ]
 
 
-async def _backend(app: App, backend: Any) -> Row:
+async def _backend(app: App, backend: Any) -> list[Row]:
+    """Whether it answers; and of a Prometheus, how much of what the reasoners look at it can tell."""
+    name = f"{backend.kind} {backend.name}"
     try:
-        return (f"{backend.kind} {backend.name}", "ok", await health(backend))
+        rows = [(name, "ok", await health(backend))]
+        return [*rows, await _signals(app, backend)] if backend.kind == "prometheus" else rows
     except StanchError as error:
-        return (f"{backend.kind} {backend.name}", "wrong", str(error))
+        return [(name, "wrong", str(error))]
+
+
+async def _signals(app: App, backend: Any) -> Row:
+    """By the names of its metrics: one query."""
+    from tools.prometheus.client import Prometheus
+    from tools.signals.dialects import shipped, spoken
+    from tools.signals.signal import names_of
+
+    names = await names_of(Prometheus(backend, app.api.context().as_of))
+    found = sum(spoken(one, names) is not None for one in shipped())
+    state = "ok" if found else "absent"
+    return (
+        f"signals {backend.name}",
+        state,
+        f"{found} of {len(shipped())} signals resolve here; `stanch signals` names them",
+    )
 
 
 async def _llm(app: App) -> list[Row]:

@@ -21,14 +21,22 @@ if TYPE_CHECKING:
 @click.argument("words", nargs=-1, metavar="[SUBJECT | test FILE]")
 @click.option("--minutes", type=click.IntRange(5, 720), default=20, show_default=True, help="What counts as now.")
 @click.option("--all", "every", is_flag=True, help="Also signals that say nothing here, and why.")
+@click.option(
+    "--coverage", "covered", is_flag=True, help="Which dialects come with Stanch, and which of them are proved."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON list on stdout.")
 @click.option("--demo", "in_demo", is_flag=True, help="Ask the demo's platform instead of yours.")
 @click.pass_obj
-def signals(session: Session, words: tuple[str, ...], minutes: int, every: bool, as_json: bool, in_demo: bool) -> int:
+def signals(
+    session: Session, words: tuple[str, ...], minutes: int, every: bool, covered: bool, as_json: bool, in_demo: bool
+) -> int:
     """What is measured of SUBJECT ([Kind/][namespace/]name): now, before, its usual band, and since when it is out of it.
 
     Without SUBJECT: which signals resolve here, and through which exporters. `test FILE` tries a file of signals of your own
-    (the form is that of tools/signals/*.yaml) against the configured Prometheus."""
+    (the form is that of tools/signals/*.yaml) against the configured Prometheus. `--coverage` asks nobody: a dialect is proved where its values were those
+    of queries by hand, on the real exporter, server or application."""
+    if covered:
+        return _coverage(as_json)
     if words[:1] == ("test",) and len(words) == 2:
         return run(_test(session, Path(words[1]), as_json))
     if len(words) > 1:
@@ -59,6 +67,23 @@ async def _show(session: Session, subject: str, minutes: int, every: bool, as_js
         if not told:
             out(f"No signal is known of {subject}. `stanch signals --all` says what this Prometheus could tell.")
     return Exit.OK if told else Exit.NO_CAUSE
+
+
+def _coverage(as_json: bool) -> int:
+    from tools.signals.dialects import shipped
+
+    if as_json:
+        out_json([_row(one, one.dialects) for one in shipped()])
+        return Exit.OK
+    for one in shipped():
+        proved = [dialect.name for dialect in one.dialects if dialect.proved]
+        rest = [dialect.name for dialect in one.dialects if not dialect.proved]
+        texts = [f"{sign} {', '.join(names)}" for sign, names in (("✓", proved), ("–", rest)) if names]
+        out(f"{one.signal:28} {len(proved):2} of {len(one.dialects):2}  {'  '.join(texts)}")
+    every = [dialect.proved for one in shipped() for dialect in one.dialects]
+    told = sum(any(dialect.proved for dialect in one.dialects) for one in shipped())
+    out(f"{sum(every)} of {len(every)} dialects are proved, of {told} of {len(shipped())} signals.")
+    return Exit.OK
 
 
 async def _resolve(session: Session, every: bool, as_json: bool, demo: bool) -> int:

@@ -83,6 +83,19 @@ def families() -> Iterator[Family]:
         "namespace": "shop",
         "persistentvolumeclaim": "data-quotes-0",
     }
+    weekly = [*(t - 7 * 86400 for t in HISTORY), *HISTORY]
+    yield (
+        "rq_jobs",
+        "gauge",
+        [
+            row
+            for queue, begins in (("letters", (FAILING, FAILING - 7 * 86400)), ("parcels", (FAILING,)))
+            for row in rows(
+                {"job": "rq", "instance": "10.0.9.9:9726", "queue": queue, "status": "queued"},
+                [(t, 500 if any(begin <= t < begin + 3600 for begin in begins) else 30) for t in weekly],
+            )
+        ],
+    )
     until = [t for t in HISTORY if t <= GONE]
     yield "kubelet_volume_stats_available_bytes", "gauge", rows(volume, [(t, 4e9) for t in until])
     yield "kubelet_volume_stats_capacity_bytes", "gauge", rows(volume, [(t, 1e10) for t in until])
@@ -174,6 +187,17 @@ async def test_a_series_that_ended_has_no_value_now(asked: tuple[Context, list[s
     assert GONE <= found.last_seen <= GONE + 330
 
 
+async def test_what_comes_every_week_at_this_hour_is_usual(asked: tuple[Context, list[str]]) -> None:
+    weekly = await reading(asked[0], "queue_depth", Subject("Queue", "", "", "letters"))
+    assert (weekly.now, weekly.state, weekly.bad) == (500, "normal", False)
+    assert weekly.band is not None
+    assert weekly.band[1] >= 500
+    fresh = await reading(asked[0], "queue_depth", Subject("Queue", "", "", "parcels"))
+    assert (fresh.now, fresh.state, fresh.bad) == (500, "high", True)
+    assert fresh.began is not None
+    assert fresh.began[0] < FAILING <= fresh.began[1] <= FAILING + 300
+
+
 async def test_the_three_kinds_of_nothing_are_told_apart(asked: tuple[Context, list[str]]) -> None:
     elsewhere = Subject("Deployment", "", "shop", "search")
     assert (await reading(asked[0], "cpu_throttling", elsewhere)).nothing is Emptiness.NO_SERIES
@@ -192,7 +216,7 @@ async def test_a_look_asks_once_a_signal_for_all_subjects_and_more_only_of_what_
     assert {"cpu_throttling", "error_ratio"} <= bad
     assert found[0].bad
     measured = {one.signal.signal for one in found if one.nothing is None}
-    assert len(paths) - 2 <= len(measured) + len(bad) + 1
+    assert len(paths) - 2 <= len(measured) + 3 * len(bad) + 1
 
 
 async def test_the_read_of_one_signal_tells_what_carries_it(asked: tuple[Context, list[str]]) -> None:

@@ -66,6 +66,8 @@ class FakeApi:
             return self._log(request, inside)
         if inside and len(inside) != 2:
             return self._get("namespaces" if len(inside) == 1 else inside[1], inside)
+        if not inside and len(parts) > 3 and parts[-2] in self.objects:
+            return self._get(parts[-2], ["", parts[-1]])
         return self._list(request, parts[-1], inside[0] if inside else "")
 
     def _get(self, plural: str, inside: Sequence[str]) -> Response:

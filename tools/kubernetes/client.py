@@ -369,6 +369,12 @@ class _Misshapen(ValueError):
     """Says which field, and what it is instead."""
 
 
+def _is_endpoint(value: Mapping[str, Json]) -> bool:
+    """Whether it is one of an EndpointSlice: its addresses are texts. A Node has addresses too, which are objects."""
+    addresses = value.get("addresses")
+    return isinstance(addresses, list) and all(isinstance(one, str) for one in addresses)
+
+
 def _shaped(value: Json) -> Json:
     """The answer without nulls under the names of _TYPES (the API leaves out what is not there) and without halves of characters.
 
@@ -378,8 +384,8 @@ def _shaped(value: Json) -> Json:
         kept: dict[str, Any] = {}
         for name, one in value.items():
             wanted = _TYPES.get(name)
-            if name == "conditions" and "addresses" in value:
-                wanted = dict  # of an endpoint of an EndpointSlice
+            if name == "conditions" and _is_endpoint(value):
+                wanted = dict
             if wanted is not None and one is None:
                 continue
             if wanted is not None and (not isinstance(one, wanted) or isinstance(one, bool)):

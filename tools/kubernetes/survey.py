@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from tools.context import Backend, Context, Json, Subject
@@ -22,7 +23,7 @@ from tools.kubernetes.symptoms.workloads import workload_symptoms
 from tools.logs.accusations import symptoms_of_lines
 from tools.signals.signal import SubjectName
 from tools.spec import Answer, Emptiness, Fact, read
-from tools.symptoms import HURTS, TELLS, Symptom, placed, symptom_facts
+from tools.symptoms import HURTS, OWN, TELLS, Symptom, placed, symptom_facts
 
 MOST_SUBJECTS, MOST_NEAR, MOST_TOLD, SHOWN = 6, 40, 40, 10
 _LOGGED = frozenset({"exits", "probe_failing", "unready", "readiness_gate"})  # what a pod's own lines may explain
@@ -48,7 +49,7 @@ async def survey(context: Context, subject: SubjectName = "") -> Answer:
     logs = await read_logs(cluster, await asyncio.to_thread(_ill, seen, loads, meant))
     found = await asyncio.to_thread(found_in, seen, loads, meant, near, logs, symptoms_of_lines)
     return await asyncio.to_thread(
-        _answer, context, seen, loads, meant, found, {**look.hidden, **logs.hidden}, look.requests
+        _answer, context, seen, loads, meant, found, {**look.hidden, **logs.hidden}, look.requests, bool(subject)
     )
 
 
@@ -131,11 +132,15 @@ def _answer(
     found: Sequence[Symptom],
     hidden: Mapping[str, str],
     requests: int,
+    named: bool,
 ) -> Answer:
     when = interval(context.as_of, context.as_of)
     objects = sum(len(listed) for kind, listed in seen.of.items() if kind != "Event")
     bad = [one for one in found if one.severity != TELLS]
     told = placed(found[:MOST_TOLD], context)
+    if not named:  # what a claim, a Service or an autoscaler of the incident belongs to is the incident's own
+        own = {load.subject for subject in subjects for load in loads_meant(seen, loads, subject)}
+        told = [replace(one, labels={**one.labels, "relation": OWN}) if one.subject in own else one for one in told]
     first = subjects[0]
     absent = seen.lacks(first.kind, first.namespace, first.name) and not loads_meant(seen, loads, first)
     facts = [

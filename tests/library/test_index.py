@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from agent.domain.alert import Alert, AlertStatus
+from agent.domain.cause import Fault
 from agent.library.embed import DIMENSIONS, Embedder, NoEmbedder, Vectors, packaged
 from agent.library.index import Library, LibraryShelf
 from agent.library.shipped_vectors import FILE, read
@@ -228,3 +229,13 @@ def check_vectors(embedder: Embedder) -> None:
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
     assert vectors[0] @ vectors[1] > 0.4 > vectors[0] @ vectors[2]
     assert embedder.embed([]).shape == (0, DIMENSIONS)
+
+
+def test_runbooks_are_found_by_what_is_out_of_line_and_by_what_is_suspected() -> None:
+    library = Library.open([OURS], None, NoEmbedder("left out by the test"))
+    measured = [match.name for match in library.for_evidence(["tls_expiry"], [])]
+    suspected = [match.name for match in library.for_evidence([], [Fault.QUEUE_BACKLOG])]
+    assert (measured, suspected) == (["certificate-expiry"], ["queue-backlog"])
+    assert library.for_evidence([], []) == []
+    both = library.for_evidence(["queue_age", "error_ratio"], [Fault.QUEUE_BACKLOG])
+    assert [match.name for match in both] == ["queue-backlog", "error-rate-high"]

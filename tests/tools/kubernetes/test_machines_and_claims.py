@@ -25,13 +25,39 @@ def told(kind: str, value: str, message: str = "", reason: str = "") -> dict[str
 WELL = told("Ready", "True", "kubelet is posting ready status", "KubeletReady")
 NODES = [
     ([told("Ready", "Unknown", "Kubelet stopped posting node status.", "NodeStatusUnknown")], "node_down", "kubelet"),
-    ([told("Ready", "False", "[container runtime is down, PLEG is not healthy: pleg was last seen active 3m2s ago]", "KubeletNotReady")], "node_down", "runtime"),
-    ([told("Ready", "False", "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized", "KubeletNotReady")], "node_down", "network"),
-    ([WELL, told("NetworkUnavailable", "True", "Calico is not running on this node", "CalicoIsDown")], "node_down", "network"),
+    (
+        [
+            told(
+                "Ready",
+                "False",
+                "[container runtime is down, PLEG is not healthy: pleg was last seen active 3m2s ago]",
+                "KubeletNotReady",
+            )
+        ],
+        "node_down",
+        "runtime",
+    ),
+    (
+        [
+            told(
+                "Ready",
+                "False",
+                "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized",
+                "KubeletNotReady",
+            )
+        ],
+        "node_down",
+        "network",
+    ),
+    (
+        [WELL, told("NetworkUnavailable", "True", "Calico is not running on this node", "CalicoIsDown")],
+        "node_down",
+        "network",
+    ),
     ([WELL, told("MemoryPressure", "True", "kubelet has insufficient memory available")], "node_pressure", "memory"),
     ([WELL, told("DiskPressure", "True", "kubelet has disk pressure")], "node_pressure", "disk"),
     ([WELL, told("PIDPressure", "True", "kubelet has insufficient PID available")], "node_pressure", "pids"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("conditions", "kind", "reason"), NODES)
@@ -48,7 +74,11 @@ def test_a_machine_that_is_well_gives_no_symptom() -> None:
 def test_a_cordoned_machine_warns_and_says_since_when() -> None:
     taint = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule", "timeAdded": ago(3600)}
     (one,) = node_symptoms(seen(node(WELL, unschedulable=True, taints=[taint])))
-    assert (one.kind, one.severity, one.text) == ("node_cordoned", WARNS, "node worker-3 is cordoned since 1 h: it takes no new pods")  # fmt: skip
+    assert (one.kind, one.severity, one.text) == (
+        "node_cordoned",
+        WARNS,
+        "node worker-3 is cordoned since 1 h: it takes no new pods",
+    )
 
 
 def test_a_machine_that_is_gone_is_told_by_the_pods_that_sit_on_it() -> None:
@@ -73,7 +103,13 @@ def everything(*objects: Any) -> list[Symptom]:
     ],
 )
 def test_a_part_of_the_control_plane_that_fails_is_the_clusters(labels: Any, name: str, reason: str) -> None:
-    ill = pod(name, namespace="kube-system", labels=labels, owner="Node/cp-1", statuses=[status(restarts=9, waiting=("CrashLoopBackOff", ""), last=ended(1))])  # fmt: skip
+    ill = pod(
+        name,
+        namespace="kube-system",
+        labels=labels,
+        owner="Node/cp-1",
+        statuses=[status(restarts=9, waiting=("CrashLoopBackOff", ""), last=ended(1))],
+    )
     (one,) = everything(ill)
     assert (one.subject.kind, one.subject.name, one.reason, one.severity) == ("Cluster", "", reason, HURTS)
     assert one.accuses is not None
@@ -87,7 +123,11 @@ def test_a_lease_that_nobody_renews_tells_of_a_control_plane_that_cannot_be_seen
 
 
 def test_a_namespace_that_cannot_be_deleted_says_who_holds_it() -> None:
-    left = told("NamespaceFinalizersRemaining", "True", "Some content in the namespace has finalizers remaining: acme.io/cleanup in 1 resource instances")  # fmt: skip
+    left = told(
+        "NamespaceFinalizersRemaining",
+        "True",
+        "Some content in the namespace has finalizers remaining: acme.io/cleanup in 1 resource instances",
+    )
     going = named("Namespace", "staging", "", deletionTimestamp=ago(7200), status={"conditions": [left]})
     (one,) = namespaces_stuck(seen(going))
     assert (one.subject.kind, one.kind, one.reason) == ("Namespace", "stuck_deleting", "finalizer")
@@ -122,19 +162,44 @@ def of_claim(reason: str, message: str, **spec: Any) -> list[Any]:
 
 FAST = named("StorageClass", "fast", "")
 CLAIMS = [
-    (of_claim("ProvisioningFailed", 'storageclass.storage.k8s.io "ultra" not found', storageClassName="ultra"), "class_missing"),
+    (
+        of_claim("ProvisioningFailed", 'storageclass.storage.k8s.io "ultra" not found', storageClassName="ultra"),
+        "class_missing",
+    ),
     ([claim(storageClassName="ultra"), FAST], "class_missing"),
-    (of_claim("FailedBinding", "no persistent volumes available for this claim and no storage class is set"), "no_volume"),
+    (
+        of_claim("FailedBinding", "no persistent volumes available for this claim and no storage class is set"),
+        "no_volume",
+    ),
     ([claim(accessModes=["ReadWriteMany"]), volume()], "access_mode"),
     ([claim(), volume(capacity={"storage": "10Gi"})], "capacity"),
     ([claim(selector={"matchLabels": {"disk": "ssd"}}), volume()], "selector"),
     ([claim(volumeName="pv-7"), volume(claimRef={"namespace": "shop", "name": "orders"})], "already_bound"),
     ([claim(volumeName="pv-9"), volume()], "volume_missing"),
     ([claim(state="Lost", volumeName="pv-9")], "volume_missing"),
-    (of_claim("WaitForFirstConsumer", "waiting for first consumer to be created before binding", storageClassName="fast"), "waits_for_consumer"),
-    (of_claim("ProvisioningFailed", 'failed to provision volume with StorageClass "fast": rpc error: code = ResourceExhausted desc = quota exceeded', storageClassName="fast"), "provisioning"),
-    (of_claim("ExternalProvisioning", 'Waiting for a volume to be created either by the external provisioner \'ebs.csi.aws.com\' or manually by the system administrator.', storageClassName="fast"), "provisioning"),
-]  # fmt: skip
+    (
+        of_claim(
+            "WaitForFirstConsumer", "waiting for first consumer to be created before binding", storageClassName="fast"
+        ),
+        "waits_for_consumer",
+    ),
+    (
+        of_claim(
+            "ProvisioningFailed",
+            'failed to provision volume with StorageClass "fast": rpc error: code = ResourceExhausted desc = quota exceeded',
+            storageClassName="fast",
+        ),
+        "provisioning",
+    ),
+    (
+        of_claim(
+            "ExternalProvisioning",
+            "Waiting for a volume to be created either by the external provisioner 'ebs.csi.aws.com' or manually by the system administrator.",
+            storageClassName="fast",
+        ),
+        "provisioning",
+    ),
+]
 
 
 @pytest.mark.parametrize(("objects", "reason"), CLAIMS)

@@ -51,23 +51,93 @@ ILL = pod(
 )
 NEW = {"deployment.kubernetes.io/revision": "2"}
 OBJECTS: tuple[Any, ...] = (
-    deployment(containers=[CONTAINER], annotations=NEW, status={"readyReplicas": 0, "conditions": [{"type": "Available", "status": "False"}]}, managedFields=[{"manager": "kubectl", "subresource": "scale", "time": ago(9), "fieldsV1": {"f:spec": {"f:replicas": {}}}}]),
-    named("ReplicaSet", f"ledger-{HASH}", owner="Deployment/ledger", annotations=NEW, spec={"replicas": 2, "template": {"spec": {"containers": [CONTAINER]}}}, status={"replicas": 1, "conditions": [{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}]}),
+    deployment(
+        containers=[CONTAINER],
+        annotations=NEW,
+        status={"readyReplicas": 0, "conditions": [{"type": "Available", "status": "False"}]},
+        managedFields=[
+            {"manager": "kubectl", "subresource": "scale", "time": ago(9), "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+        ],
+    ),
+    named(
+        "ReplicaSet",
+        f"ledger-{HASH}",
+        owner="Deployment/ledger",
+        annotations=NEW,
+        spec={"replicas": 2, "template": {"spec": {"containers": [CONTAINER]}}},
+        status={
+            "replicas": 1,
+            "conditions": [{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}],
+        },
+    ),
     ILL,
-    unscheduled_pod("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint {a: b}.", name=f"ledger-{HASH}-bbbbb"),
+    unscheduled_pod(
+        "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint {a: b}.",
+        name=f"ledger-{HASH}-bbbbb",
+    ),
     event(ILL, "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503", at=5, container="ledger"),
     event(ILL, "Killing", "Container ledger failed liveness probe, will be restarted", at=45),
     named("Service", "ledger", spec={"selector": {"app": "ledger"}, "ports": [{"port": 80, "targetPort": "http"}]}),
-    named("Ingress", "front", spec={"ingressClassName": "x", "tls": [{"secretName": "t"}], "rules": [{"http": {"paths": [{"backend": {"service": {"name": "ledger", "port": {"number": 80}}}}]}}]}),
-    named("NetworkPolicy", "guard", spec={"podSelector": {"matchExpressions": [{"key": "app", "operator": "In", "values": ["ledger"]}]}, "policyTypes": ["Ingress", "Egress"], "ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 80}]}]}),
-    named("PersistentVolumeClaim", "data", spec={"storageClassName": "fast", "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}, status={"phase": "Pending"}),
-    named("PersistentVolume", "pv", "", spec={"storageClassName": "fast", "capacity": {"storage": "1Mi"}, "accessModes": ["ReadWriteMany"]}),
-    named("HorizontalPodAutoscaler", "ledger", spec={"maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "ledger"}}, status={"currentReplicas": 3, "conditions": [{"type": "ScalingLimited", "status": "True", "reason": "TooManyReplicas"}]}),
+    named(
+        "Ingress",
+        "front",
+        spec={
+            "ingressClassName": "x",
+            "tls": [{"secretName": "t"}],
+            "rules": [{"http": {"paths": [{"backend": {"service": {"name": "ledger", "port": {"number": 80}}}}]}}],
+        },
+    ),
+    named(
+        "NetworkPolicy",
+        "guard",
+        spec={
+            "podSelector": {"matchExpressions": [{"key": "app", "operator": "In", "values": ["ledger"]}]},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 80}]}],
+        },
+    ),
+    named(
+        "PersistentVolumeClaim",
+        "data",
+        spec={
+            "storageClassName": "fast",
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+        status={"phase": "Pending"},
+    ),
+    named(
+        "PersistentVolume",
+        "pv",
+        "",
+        spec={"storageClassName": "fast", "capacity": {"storage": "1Mi"}, "accessModes": ["ReadWriteMany"]},
+    ),
+    named(
+        "HorizontalPodAutoscaler",
+        "ledger",
+        spec={"maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "ledger"}},
+        status={
+            "currentReplicas": 3,
+            "conditions": [{"type": "ScalingLimited", "status": "True", "reason": "TooManyReplicas"}],
+        },
+    ),
     named("ResourceQuota", "q", status={"hard": {"pods": "1"}, "used": {"pods": "1"}}),
-    named("Node", "worker-3", "", spec={"unschedulable": True, "taints": [{"key": "x"}]}, status={"conditions": [{"type": "Ready", "status": "Unknown", "message": "m"}]}),
+    named(
+        "Node",
+        "worker-3",
+        "",
+        spec={"unschedulable": True, "taints": [{"key": "x"}]},
+        status={"conditions": [{"type": "Ready", "status": "Unknown", "message": "m"}]},
+    ),
     named("CronJob", "export", spec={"schedule": "*/5 * * * *"}, status={"lastScheduleTime": ago(9000)}),
-    named("Job", "export-29395440", owner="CronJob/export", spec={"backoffLimit": 1}, status={"failed": 2, "conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}),
-)  # fmt: skip
+    named(
+        "Job",
+        "export-29395440",
+        owner="CronJob/export",
+        spec={"backoffLimit": 1},
+        status={"failed": 2, "conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]},
+    ),
+)
 
 
 def places(one: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -115,7 +115,13 @@ def test_liveness_is_why_a_container_is_killed_where_kubelet_says_so() -> None:
     running = status(restarts=3, ready=True, running=60, last=ended(137, ran=1900, at=61))
     ill = pod(containers=[with_probe], statuses=[running])
     killed = event(ill, "Killing", "Container ledger failed liveness probe, will be restarted", at=90)
-    why = event(ill, "Unhealthy", 'Liveness probe failed: Get "http://10.1.2.3:8080/live": context deadline exceeded (Client.Timeout exceeded while awaiting headers)', at=92, container="ledger")  # fmt: skip
+    why = event(
+        ill,
+        "Unhealthy",
+        'Liveness probe failed: Get "http://10.1.2.3:8080/live": context deadline exceeded (Client.Timeout exceeded while awaiting headers)',
+        at=92,
+        container="ledger",
+    )
     found = workload_symptoms(load(deployment(), ill, killed, why))
     assert [(one.kind, one.reason) for one in found] == [("exits", "liveness"), ("probe_failing", "timeout")]
 
@@ -142,17 +148,45 @@ GRPC = {"readinessProbe": {"grpc": {"port": 50051}}, "ports": [{"containerPort":
 PROBES = [
     ("Readiness probe failed: HTTP probe failed with statuscode: 404", HTTP, "path"),
     ("Readiness probe failed: HTTP probe failed with statuscode: 503", HTTP, "status"),
-    ('Readiness probe failed: Get "http://10.1.2.3:8080/ready": dial tcp 10.1.2.3:8080: connect: connection refused', HTTP, "refused"),
-    ('Readiness probe failed: Get "http://10.1.2.3:9090/ready": dial tcp 10.1.2.3:9090: connect: connection refused', WRONG_PORT, "port"),
-    ('Readiness probe failed: Get "http://10.1.2.3:8080/ready": context deadline exceeded (Client.Timeout exceeded while awaiting headers)', HTTP, "timeout"),
-    ('Readiness probe failed: Get "https://10.1.2.3:8080/ready": http: server gave HTTP response to HTTPS client', HTTP, "protocol"),
+    (
+        'Readiness probe failed: Get "http://10.1.2.3:8080/ready": dial tcp 10.1.2.3:8080: connect: connection refused',
+        HTTP,
+        "refused",
+    ),
+    (
+        'Readiness probe failed: Get "http://10.1.2.3:9090/ready": dial tcp 10.1.2.3:9090: connect: connection refused',
+        WRONG_PORT,
+        "port",
+    ),
+    (
+        'Readiness probe failed: Get "http://10.1.2.3:8080/ready": context deadline exceeded (Client.Timeout exceeded while awaiting headers)',
+        HTTP,
+        "timeout",
+    ),
+    (
+        'Readiness probe failed: Get "https://10.1.2.3:8080/ready": http: server gave HTTP response to HTTPS client',
+        HTTP,
+        "protocol",
+    ),
     ('Readiness probe errored: strconv.Atoi: parsing "web": invalid syntax', NO_NAME, "port"),
     ("Readiness probe failed: cat: can't open '/tmp/ready': No such file or directory", EXEC, "command"),
-    ('Readiness probe errored and resulted in unknown state: rpc error: code = Unknown desc = failed to exec in container: OCI runtime exec failed: exec failed: "/bin/check": no such file or directory', EXEC, "command"),
-    ('Readiness probe failed: timeout: failed to connect service "10.1.2.3:50051" within 1s: context deadline exceeded', GRPC, "timeout"),
+    (
+        'Readiness probe errored and resulted in unknown state: rpc error: code = Unknown desc = failed to exec in container: OCI runtime exec failed: exec failed: "/bin/check": no such file or directory',
+        EXEC,
+        "command",
+    ),
+    (
+        'Readiness probe failed: timeout: failed to connect service "10.1.2.3:50051" within 1s: context deadline exceeded',
+        GRPC,
+        "timeout",
+    ),
     ('Readiness probe failed: service unhealthy (responded with "NOT_SERVING")', GRPC, "status"),
-    ("Readiness probe failed: this server does not implement the grpc health protocol (grpc.health.v1.Health): unknown service grpc.health.v1.Health", GRPC, "protocol"),
-]  # fmt: skip
+    (
+        "Readiness probe failed: this server does not implement the grpc health protocol (grpc.health.v1.Health): unknown service grpc.health.v1.Health",
+        GRPC,
+        "protocol",
+    ),
+]
 
 
 @pytest.mark.parametrize(("message", "spec", "reason"), PROBES)
@@ -168,7 +202,13 @@ def test_a_startup_that_takes_longer_than_the_probe_waits_is_slow() -> None:
     ill = pod(
         containers=[spec], statuses=[status(restarts=2, running=14, started=False, last=ended(137, ran=16, at=15))]
     )
-    why = event(ill, "Unhealthy", "Startup probe failed: dial tcp 10.1.2.3:8080: connect: connection refused", at=4, container="ledger")  # fmt: skip
+    why = event(
+        ill,
+        "Unhealthy",
+        "Startup probe failed: dial tcp 10.1.2.3:8080: connect: connection refused",
+        at=4,
+        container="ledger",
+    )
     killed = event(ill, "Killing", "Container ledger failed startup probe, will be restarted", at=20)
     found = workload_symptoms(load(deployment(), ill, why, killed))
     assert [(one.kind, one.reason) for one in found] == [("exits", "liveness"), ("probe_failing", "slow_start")]
@@ -184,7 +224,13 @@ def test_liveness_that_ends_each_run_before_it_was_well_is_a_slow_start() -> Non
     }
     spec = container(livenessProbe=probe, ports=[{"containerPort": 8080}])
     ill = pod(containers=[spec], statuses=[status(restarts=4, waiting=LOOPS, last=ended(143, ran=17, at=30))])
-    why = event(ill, "Unhealthy", 'Liveness probe failed: Get "http://10.1.2.3:8080/": dial tcp 10.1.2.3:8080: connect: connection refused', at=33, container="ledger")  # fmt: skip
+    why = event(
+        ill,
+        "Unhealthy",
+        'Liveness probe failed: Get "http://10.1.2.3:8080/": dial tcp 10.1.2.3:8080: connect: connection refused',
+        at=33,
+        container="ledger",
+    )
     killed = event(ill, "Killing", "Container ledger failed liveness probe, will be restarted", at=32)
     found = workload_symptoms(load(deployment(), ill, why, killed))
     assert [(one.kind, one.reason) for one in found] == [("exits", "liveness"), ("probe_failing", "slow_start")]
@@ -211,16 +257,78 @@ def test_a_container_that_just_started_is_given_its_initial_delay() -> None:
 # -- put out, stuck, gated, not ready ---------------------------------------------------------------------------------
 
 EVICTED = [
-    ({"reason": "Evicted", "message": "The node was low on resource: memory. Threshold quantity: 100Mi, available: 88Mi. Container ledger was using 7100Mi, request is 1Gi"}, [], "memory"),
-    ({"reason": "Evicted", "message": "The node was low on resource: ephemeral-storage. Threshold quantity: 10Gi"}, [], "disk"),
-    ({"reason": "Evicted", "message": "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. "}, [], "disk"),
+    (
+        {
+            "reason": "Evicted",
+            "message": "The node was low on resource: memory. Threshold quantity: 100Mi, available: 88Mi. Container ledger was using 7100Mi, request is 1Gi",
+        },
+        [],
+        "memory",
+    ),
+    (
+        {"reason": "Evicted", "message": "The node was low on resource: ephemeral-storage. Threshold quantity: 10Gi"},
+        [],
+        "disk",
+    ),
+    (
+        {
+            "reason": "Evicted",
+            "message": "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ",
+        },
+        [],
+        "disk",
+    ),
     ({"reason": "Evicted", "message": "The node had condition: [PIDPressure]. "}, [], "pids"),
     ({"reason": "Terminated", "message": "Pod was terminated in response to imminent node shutdown."}, [], "drained"),
-    ({}, [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "default-scheduler: preempting to accommodate a higher priority pod"}], "preempted"),
-    ({}, [{"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager", "message": "Taint manager: deleting due to NoExecute taint"}], "taint"),
-    ({}, [{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting"}], "drained"),
-    ({}, [{"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "message": "The node was low on resource: memory."}], "memory"),
-]  # fmt: skip
+    (
+        {},
+        [
+            {
+                "type": "DisruptionTarget",
+                "status": "True",
+                "reason": "PreemptionByScheduler",
+                "message": "default-scheduler: preempting to accommodate a higher priority pod",
+            }
+        ],
+        "preempted",
+    ),
+    (
+        {},
+        [
+            {
+                "type": "DisruptionTarget",
+                "status": "True",
+                "reason": "DeletionByTaintManager",
+                "message": "Taint manager: deleting due to NoExecute taint",
+            }
+        ],
+        "taint",
+    ),
+    (
+        {},
+        [
+            {
+                "type": "DisruptionTarget",
+                "status": "True",
+                "reason": "EvictionByEvictionAPI",
+                "message": "Eviction API: evicting",
+            }
+        ],
+        "drained",
+    ),
+    (
+        {},
+        [
+            {
+                "type": "DisruptionTarget",
+                "status": "True",
+                "reason": "TerminationByKubelet",
+                "message": "The node was low on resource: memory.",
+            }
+        ],
+        "memory",
+    ),
+]
 
 
 @pytest.mark.parametrize(("more", "conditions", "reason"), EVICTED)
@@ -231,7 +339,13 @@ def test_why_a_pod_was_put_out(more: dict[str, Any], conditions: list[Any], reas
 
 
 def test_pods_put_out_yesterday_and_replaced_say_nothing() -> None:
-    out = pod("ledger-6d4cf56db6-bbbbb", phase="Failed", reason="Evicted", message="The node was low on resource: memory.", startTime=ago(90_000))  # fmt: skip
+    out = pod(
+        "ledger-6d4cf56db6-bbbbb",
+        phase="Failed",
+        reason="Evicted",
+        message="The node was low on resource: memory.",
+        startTime=ago(90_000),
+    )
     assert workload_symptoms(load(deployment(), ready_pod(), out)) == []
 
 
@@ -292,5 +406,7 @@ def test_a_probe_that_asks_another_port_than_the_container_is_told_to_listen_on(
     killed = event(ill, "Killing", "Container ledger failed liveness probe, will be restarted", at=32)
     found = workload_symptoms(load(deployment(), ill, why, killed))
     assert [(one.kind, one.reason) for one in found] == [("exits", "liveness"), ("probe_failing", "port")]
-    unknown = pod(containers=[container(livenessProbe={"tcpSocket": {"port": 80}})], statuses=ill["status"]["containerStatuses"])  # fmt: skip
+    unknown = pod(
+        containers=[container(livenessProbe={"tcpSocket": {"port": 80}})], statuses=ill["status"]["containerStatuses"]
+    )
     assert workload_symptoms(load(deployment(), unknown, why, killed))[1].reason == "refused"

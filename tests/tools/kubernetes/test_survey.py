@@ -119,7 +119,11 @@ async def test_a_workload_that_cannot_be_scheduled_is_told_without_any_catalog()
 
 async def test_what_is_well_is_said_to_be_well() -> None:
     service = named("Service", "ledger", spec={"selector": {"app": "ledger"}, "ports": [{"port": 80}]})
-    answer = await surveyed(api(deployment(replicas=2, status={"readyReplicas": 2}), ready_pod(), ready_pod(f"ledger-{HASH}-bbbbb"), service))  # fmt: skip
+    answer = await surveyed(
+        api(
+            deployment(replicas=2, status={"readyReplicas": 2}), ready_pod(), ready_pod(f"ledger-{HASH}-bbbbb"), service
+        )
+    )
     assert answer.empty is Emptiness.NOTHING
     assert "nothing is out of order: 1 workload, 2 pods ready" in answer.summary
 
@@ -147,7 +151,10 @@ async def test_what_a_workload_calls_is_looked_at_without_a_map() -> None:
     )
     service = named("Service", "orders-db", spec={"selector": {"app": "db"}, "ports": [{"port": 5432}]})
     answer = await surveyed(api(caller, ready_pod(), database, service))
-    assert set(told(answer)) == {("service_without_pods", "no_pods", "orders-db"), ("scaled_to_zero", "replicas", "orders-db")}  # fmt: skip
+    assert set(told(answer)) == {
+        ("service_without_pods", "no_pods", "orders-db"),
+        ("scaled_to_zero", "replicas", "orders-db"),
+    }
 
 
 async def test_a_service_that_is_called_and_does_not_exist_is_accused() -> None:
@@ -313,7 +320,10 @@ async def test_the_decisive_line_of_the_run_before_is_told_of_a_container_that_e
     assert found.text.endswith("FATAL: password authentication failed for user ledger")
 
 
-@pytest.mark.parametrize(("code", "only_in", "words"), [(500, {}, "HTTP 500"), (404, {}, "HTTP 404"), (404, {"pods/log": []}, "pods/log is forbidden")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("code", "only_in", "words"),
+    [(500, {}, "HTTP 500"), (404, {}, "HTTP 404"), (404, {"pods/log": []}, "pods/log is forbidden")],
+)
 async def test_a_log_that_cannot_be_read_is_said(code: int, only_in: Mapping[str, Sequence[str]], words: str) -> None:
     ill = pod(statuses=[CRASHED])
     name = ill["metadata"]["name"]
@@ -418,3 +428,20 @@ async def test_of_a_namespace_that_is_well_its_workloads_and_pods_are_counted() 
     elsewhere = ready_pod("coredns-6d4cf56db6-x7x2p", namespace="kube-system", owner=f"ReplicaSet/coredns-{HASH}")
     answer = await surveyed(api(deployment(), ready_pod(), elsewhere), Subject("Namespace", "eu", "", "payments"))
     assert "nothing is out of order: 1 workload, 1 pod ready" in answer.summary
+
+
+async def test_a_machine_is_read_although_its_addresses_stand_beside_its_conditions() -> None:
+    ready = {"type": "Ready", "status": "False", "reason": "KubeletNotReady", "message": "PLEG is not healthy"}
+    status = {"conditions": [ready], "addresses": [{"type": "InternalIP", "address": "10.0.0.9"}]}
+    answer = await surveyed(api(named("Node", "oak", status=status)), Subject("Node", "eu", "", "oak"))
+    assert told(answer) == [("node_down", "runtime", "oak")]
+
+
+async def test_what_a_claim_of_the_incident_belongs_to_is_the_incidents_own() -> None:
+    mounts = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "books"}}]}
+    answer = await surveyed(
+        api(deployment(spec=mounts), unscheduled_pod("0/1 nodes are available: 1 Insufficient cpu.", spec=mounts)),
+        Subject("PersistentVolumeClaim", "eu", "payments", "books"),
+    )
+    (_, symptom), *_ = symptoms_of(answer.facts)
+    assert (symptom.subject.name, symptom.labels["relation"]) == ("ledger", "own")

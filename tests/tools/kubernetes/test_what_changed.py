@@ -18,7 +18,15 @@ def kept(number: int, age: float, of: Any = None, **more: Any) -> Any:
     }
     notes = {REVISION: str(number), **more.pop("annotations", {})}
     name = f"ledger-hash{number}"
-    return named("ReplicaSet", name, age=age, owner="Deployment/ledger", annotations=notes, labels={"pod-template-hash": f"hash{number}"}, spec={"template": template})  # fmt: skip
+    return named(
+        "ReplicaSet",
+        name,
+        age=age,
+        owner="Deployment/ledger",
+        annotations=notes,
+        labels={"pod-template-hash": f"hash{number}"},
+        spec={"template": template},
+    )
 
 
 def at_revision(number: int, **more: Any) -> Any:
@@ -127,7 +135,12 @@ def test_a_statefulset_tells_its_changes_by_its_revisions() -> None:
         )
 
     whole = deployment(kind="StatefulSet", replicas=2, age=90_000, status={"updateRevision": "ledger-r2"})
-    ill = pod("ledger-1", owner="StatefulSet/ledger", labels={"controller-revision-hash": "ledger-r2"}, statuses=[status(waiting=("ErrImagePull", "manifest unknown"))])  # fmt: skip
+    ill = pod(
+        "ledger-1",
+        owner="StatefulSet/ledger",
+        labels={"controller-revision-hash": "ledger-r2"},
+        statuses=[status(waiting=("ErrImagePull", "manifest unknown"))],
+    )
     well = ready_pod("ledger-0", owner="StatefulSet/ledger", labels={"controller-revision-hash": "ledger-r1"})
     (one,) = changes(whole, revision(1, 80_000, "a:1"), revision(2, 480, "a:2"), ill, well)
     assert (one.reason, one.labels["dose"]) == ("image", "new")

@@ -131,7 +131,11 @@ def test_what_a_variable_names_exists_or_is_told(value: str, name: str, reason: 
 
 
 def test_the_port_may_stand_in_the_variable_beside() -> None:
-    (one,) = found(service(), calling("ledger", "LEDGER_HOST", env=[{"name": "LEDGER_PORT", "value": "5000"}]), of=dangling_references)  # fmt: skip
+    (one,) = found(
+        service(),
+        calling("ledger", "LEDGER_HOST", env=[{"name": "LEDGER_PORT", "value": "5000"}]),
+        of=dangling_references,
+    )
     assert (one.reason, one.text) == (
         "env_port",
         "variable LEDGER_HOST names port 5000 of Service ledger, which has 80",
@@ -212,14 +216,25 @@ POLICIES = [
     (policy({"app": "ledger"}, ingress=[{"ports": [{"port": 8000, "endPort": 8100}]}]), []),
     (policy({}, policyTypes=["Ingress"]), [("ingress", "till")]),
     (policy({"app": "till"}, policyTypes=["Egress"], egress=[DNS]), [("egress", "till")]),
-    (policy({"app": "till"}, policyTypes=["Egress"], egress=[{"to": [{"podSelector": {}}], "ports": [{"port": 8080}]}]), [("dns", "till")]),
+    (
+        policy(
+            {"app": "till"}, policyTypes=["Egress"], egress=[{"to": [{"podSelector": {}}], "ports": [{"port": 8080}]}]
+        ),
+        [("dns", "till")],
+    ),
     (policy({"app": "till"}, policyTypes=["Egress"], egress=[{}]), []),
-    (policy({"app": "ledger"}, ingress=[{"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}]}]), [("ingress", "till")]),
+    (
+        policy(
+            {"app": "ledger"},
+            ingress=[{"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}]}],
+        ),
+        [("ingress", "till")],
+    ),
     (policy({"app": "ledger"}, ingress=[{"from": [{"namespaceSelector": {}}]}]), []),
     (policy({"app": "ledger"}, ingress=[{"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]), []),
     (policy({"app": "ledger"}, ingress=[{"from": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}]), []),
     (policy({"app": "other"}, policyTypes=["Ingress"]), []),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("one", "expected"), POLICIES)

@@ -40,18 +40,48 @@ def only(*objects: Any, listed: Any = ()) -> Symptom:
 # -- admission --------------------------------------------------------------------------------------------------------
 
 REFUSALS = [
-    (f'pods "ledger-{HASH}-" is forbidden: exceeded quota: team-payments, requested: limits.cpu=2, used: limits.cpu=9, limited: limits.cpu=10', "quota"),
-    (f'pods "ledger-{HASH}-" is forbidden: failed quota: team-payments: must specify limits.cpu for: ledger; requests.memory for: ledger', "quota"),
-    (f'pods "ledger-{HASH}-" is forbidden: [maximum memory usage per Container is 1Gi, but limit is 2Gi, minimum cpu usage per Container is 50m, but request is 10m]', "limit_range"),
-    (f'pods "ledger-{HASH}-" is forbidden: error looking up service account payments/ledger: serviceaccount "ledger" not found', "service_account"),
-    ('admission webhook "validate.kyverno.svc-fail" denied the request: resource Pod/payments/ledger was blocked: require-labels', "webhook"),
-    ('Internal error occurred: failed calling webhook "sidecar.mesh.io": failed to call webhook: Post "https://mesh-injector.mesh-system.svc:443/inject?timeout=10s": no endpoints available for service "mesh-injector"', "webhook"),
-    (f'pods "ledger-{HASH}-" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false (container "ledger" must set securityContext.allowPrivilegeEscalation=false)', "pod_security"),
-    (f'pods "ledger-{HASH}-" is forbidden: unable to validate against any security context constraint: [provider "restricted": .spec.securityContext.fsGroup: Invalid value]', "pod_security"),
-    (f'Pod "ledger-{HASH}-" is invalid: spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1', "invalid"),
+    (
+        f'pods "ledger-{HASH}-" is forbidden: exceeded quota: team-payments, requested: limits.cpu=2, used: limits.cpu=9, limited: limits.cpu=10',
+        "quota",
+    ),
+    (
+        f'pods "ledger-{HASH}-" is forbidden: failed quota: team-payments: must specify limits.cpu for: ledger; requests.memory for: ledger',
+        "quota",
+    ),
+    (
+        f'pods "ledger-{HASH}-" is forbidden: [maximum memory usage per Container is 1Gi, but limit is 2Gi, minimum cpu usage per Container is 50m, but request is 10m]',
+        "limit_range",
+    ),
+    (
+        f'pods "ledger-{HASH}-" is forbidden: error looking up service account payments/ledger: serviceaccount "ledger" not found',
+        "service_account",
+    ),
+    (
+        'admission webhook "validate.kyverno.svc-fail" denied the request: resource Pod/payments/ledger was blocked: require-labels',
+        "webhook",
+    ),
+    (
+        'Internal error occurred: failed calling webhook "sidecar.mesh.io": failed to call webhook: Post "https://mesh-injector.mesh-system.svc:443/inject?timeout=10s": no endpoints available for service "mesh-injector"',
+        "webhook",
+    ),
+    (
+        f'pods "ledger-{HASH}-" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false (container "ledger" must set securityContext.allowPrivilegeEscalation=false)',
+        "pod_security",
+    ),
+    (
+        f'pods "ledger-{HASH}-" is forbidden: unable to validate against any security context constraint: [provider "restricted": .spec.securityContext.fsGroup: Invalid value]',
+        "pod_security",
+    ),
+    (
+        f'Pod "ledger-{HASH}-" is invalid: spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1',
+        "invalid",
+    ),
     (f'pods "ledger-{HASH}-" is forbidden: no PriorityClass with name gold was found', "invalid"),
-    (f'pods "ledger-{HASH}-" is forbidden: User "system:serviceaccount:kube-system:replicaset-controller" cannot create resource', "forbidden"),
-]  # fmt: skip
+    (
+        f'pods "ledger-{HASH}-" is forbidden: User "system:serviceaccount:kube-system:replicaset-controller" cannot create resource',
+        "forbidden",
+    ),
+]
 
 
 @pytest.mark.parametrize(("message", "reason"), REFUSALS)
@@ -79,9 +109,19 @@ def test_why_pods_are_not_let_in(message: str, reason: str) -> None:
 
 
 def test_a_quota_is_told_with_what_is_used() -> None:
-    ill = deployment(replicas=2, status={"conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": REFUSALS[0][0]}]})  # fmt: skip
+    ill = deployment(
+        replicas=2,
+        status={
+            "conditions": [
+                {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": REFUSALS[0][0]}
+            ]
+        },
+    )
     found = only(ill, ready_pod())
-    assert found.text == "1 of 2 pods are not let into the cluster: quota team-payments is used up: limits.cpu 9 of 10, a pod asks for 2"  # fmt: skip
+    assert (
+        found.text
+        == "1 of 2 pods are not let into the cluster: quota team-payments is used up: limits.cpu 9 of 10, a pod asks for 2"
+    )
     assert {key: found.labels[key] for key in ("resource", "used", "limit", "quota")} == {
         "resource": "limits.cpu",
         "used": "9",
@@ -113,7 +153,11 @@ def test_other_kinds_say_it_by_events(kind: str) -> None:
 
 def test_a_job_that_may_make_no_pod_says_why() -> None:
     job = named("Job", "export", spec={"parallelism": 1}, status={})
-    told = event(job, "FailedCreate", 'Error creating: pods "export-" is forbidden: exceeded quota: q, requested: pods=1, used: pods=5, limited: pods=5')  # fmt: skip
+    told = event(
+        job,
+        "FailedCreate",
+        'Error creating: pods "export-" is forbidden: exceeded quota: q, requested: pods=1, used: pods=5, limited: pods=5',
+    )
     assert only(job, told).labels["resource"] == "pods"
 
 
@@ -123,7 +167,11 @@ def test_a_refusal_that_is_over_says_nothing() -> None:
 
 
 def test_a_quota_of_which_nothing_is_left_warns() -> None:
-    quota = named("ResourceQuota", "team-payments", status={"hard": {"pods": "10", "limits.memory": "8Gi"}, "used": {"pods": "4", "limits.memory": "8192Mi"}})  # fmt: skip
+    quota = named(
+        "ResourceQuota",
+        "team-payments",
+        status={"hard": {"pods": "10", "limits.memory": "8Gi"}, "used": {"pods": "4", "limits.memory": "8192Mi"}},
+    )
     (found,) = quotas_full(seen(quota))
     assert (found.subject.kind, found.subject.name, found.reason) == ("Namespace", "payments", "limits.memory")
 
@@ -146,7 +194,11 @@ def test_no_wanted_replica_is_told_with_who_and_when() -> None:
 
 
 def test_an_autoscaler_that_may_go_to_zero_is_told_apart() -> None:
-    scaler = named("HorizontalPodAutoscaler", "keda-hpa-ledger", spec={"minReplicas": 0, "scaleTargetRef": {"kind": "Deployment", "name": "ledger"}})  # fmt: skip
+    scaler = named(
+        "HorizontalPodAutoscaler",
+        "keda-hpa-ledger",
+        spec={"minReplicas": 0, "scaleTargetRef": {"kind": "Deployment", "name": "ledger"}},
+    )
     assert only(deployment(replicas=0), scaler).reason == "autoscaler"
 
 
@@ -177,7 +229,11 @@ def test_the_pods_that_a_rollout_has_beyond_its_replicas_are_well() -> None:
 
 
 def test_pods_are_of_the_workload_that_owns_them_and_not_of_one_with_a_like_name() -> None:
-    worker = unscheduled_pod("0/1 nodes are available: 1 Insufficient cpu.", name=f"ledger-worker-{HASH}-x7x2p", owner=f"ReplicaSet/ledger-worker-{HASH}")  # fmt: skip
+    worker = unscheduled_pod(
+        "0/1 nodes are available: 1 Insufficient cpu.",
+        name=f"ledger-worker-{HASH}-x7x2p",
+        owner=f"ReplicaSet/ledger-worker-{HASH}",
+    )
     subjects = {one.subject.name: workload_symptoms(one) for one in loads_of(seen(deployment(), ready_pod(), worker))}
     assert subjects["ledger"] == []
     assert subjects["ledger-worker"][0].kind == "unschedulable"
@@ -246,14 +302,25 @@ def test_why_a_rollout_does_not_go_on(whole: Any, reason: str, severity: int) ->
 
 
 def test_a_job_that_used_its_retries_up_is_told_with_them() -> None:
-    told = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "Job has reached the specified backoff limit", "lastTransitionTime": ago(60)}  # fmt: skip
+    told = {
+        "type": "Failed",
+        "status": "True",
+        "reason": "BackoffLimitExceeded",
+        "message": "Job has reached the specified backoff limit",
+        "lastTransitionTime": ago(60),
+    }
     found = only(named("Job", "export", spec={"backoffLimit": 3}, status={"failed": 4, "conditions": [told]}))
     assert (found.kind, found.reason) == ("job_failed", "backoff")
     assert found.text == "Job export failed 4 times, 3 retries allowed: Job has reached the specified backoff limit"
 
 
 def test_a_job_that_took_too_long_is_told() -> None:
-    told = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "Job was active longer than specified deadline"}  # fmt: skip
+    told = {
+        "type": "Failed",
+        "status": "True",
+        "reason": "DeadlineExceeded",
+        "message": "Job was active longer than specified deadline",
+    }
     found = only(named("Job", "export", spec={"activeDeadlineSeconds": 600}, status={"conditions": [told]}))
     assert found.reason == "deadline"
     assert "600 s allowed" in found.text
@@ -268,7 +335,13 @@ def cronjob(schedule: str = "*/10 * * * *", last: float = 300, **spec: Any) -> A
 def test_a_cronjob_whose_last_run_was_well_is_well_whatever_failed_before() -> None:
     failed = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}
     old = named("Job", "export-29395430", age=900, owner="CronJob/export", status={"conditions": [failed]})
-    new = named("Job", "export-29395440", age=300, owner="CronJob/export", status={"conditions": [{"type": "Complete", "status": "True"}]})  # fmt: skip
+    new = named(
+        "Job",
+        "export-29395440",
+        age=300,
+        owner="CronJob/export",
+        status={"conditions": [{"type": "Complete", "status": "True"}]},
+    )
     assert workload_symptoms(load(cronjob(), old, new)) == []
     assert [one.reason for one in workload_symptoms(load(cronjob(), old))] == ["backoff"]
 
@@ -287,8 +360,17 @@ def test_a_suspended_schedule_only_tells() -> None:
 
 @pytest.mark.parametrize(
     ("schedule", "seconds"),
-    [("*/5 * * * *", 300), ("0 * * * *", 3600), ("30 */6 * * *", 21600), ("0 3 * * *", 86400), ("@daily", 86400), ("0 8,20 * * *", 43200), ("0 0 1 * *", None), ("* * * * *", 60)],
-)  # fmt: skip
+    [
+        ("*/5 * * * *", 300),
+        ("0 * * * *", 3600),
+        ("30 */6 * * *", 21600),
+        ("0 3 * * *", 86400),
+        ("@daily", 86400),
+        ("0 8,20 * * *", 43200),
+        ("0 0 1 * *", None),
+        ("* * * * *", 60),
+    ],
+)
 def test_how_often_a_schedule_runs(schedule: str, seconds: float | None) -> None:
     assert period(schedule) == seconds
 
@@ -319,11 +401,34 @@ def scaler(*conditions: Any, **state: Any) -> Any:
 @pytest.mark.parametrize(
     ("told", "reason"),
     [
-        (scaler({"type": "ScalingLimited", "status": "True", "reason": "TooManyReplicas"}, currentReplicas=10), "at_limit"),
-        (scaler({"type": "ScalingActive", "status": "False", "reason": "FailedGetResourceMetric", "message": "the HPA was unable to compute the replica count: unable to get metrics for resource cpu: no metrics returned from resource metrics API"}), "blind"),
-        (scaler({"type": "AbleToScale", "status": "False", "reason": "FailedGetScale", "message": 'deployments.apps "ledger" not found'}), "target_missing"),
+        (
+            scaler({"type": "ScalingLimited", "status": "True", "reason": "TooManyReplicas"}, currentReplicas=10),
+            "at_limit",
+        ),
+        (
+            scaler(
+                {
+                    "type": "ScalingActive",
+                    "status": "False",
+                    "reason": "FailedGetResourceMetric",
+                    "message": "the HPA was unable to compute the replica count: unable to get metrics for resource cpu: no metrics returned from resource metrics API",
+                }
+            ),
+            "blind",
+        ),
+        (
+            scaler(
+                {
+                    "type": "AbleToScale",
+                    "status": "False",
+                    "reason": "FailedGetScale",
+                    "message": 'deployments.apps "ledger" not found',
+                }
+            ),
+            "target_missing",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_with_an_autoscaler(told: Any, reason: str) -> None:
     (found,) = autoscaler_symptoms(seen(told, deployment()))
     assert (found.kind, found.reason, found.subject.name) == ("autoscaler", reason, "ledger")
@@ -336,7 +441,13 @@ def test_an_autoscaler_that_is_off_because_nothing_is_wanted_is_well() -> None:
 
 def test_a_roll_out_that_may_make_no_pod_is_told_although_the_old_ones_are_enough() -> None:
     told = [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": REFUSALS[0][0]}]
-    new = named("ReplicaSet", "ledger-7d4cf", owner="Deployment/ledger", spec={"replicas": 1}, status={"replicas": 0, "conditions": told})  # fmt: skip
+    new = named(
+        "ReplicaSet",
+        "ledger-7d4cf",
+        owner="Deployment/ledger",
+        spec={"replicas": 1},
+        status={"replicas": 0, "conditions": told},
+    )
     found = only(deployment(replicas=1, status={"readyReplicas": 1}), new, ready_pod())
     assert (found.kind, found.reason) == ("rejected", "quota")
     assert found.text.startswith("1 of 1 pods are not let into the cluster")

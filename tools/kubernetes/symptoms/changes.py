@@ -194,7 +194,12 @@ def read(template: Object) -> frozenset[str]:
             *dicts(container.get("envFrom")),
             *(one.get("valueFrom") for one in dicts(container.get("env"))),
         ):
-            for key, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret"), ("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret")):  # fmt: skip
+            for key, kind in (
+                ("configMapRef", "ConfigMap"),
+                ("secretRef", "Secret"),
+                ("configMapKeyRef", "ConfigMap"),
+                ("secretKeyRef", "Secret"),
+            ):
                 if name := at(source, key, "name"):
                     found.add(f"{kind}/{name}")
     return frozenset(found)

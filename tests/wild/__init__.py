@@ -5,10 +5,10 @@ Even numbers are for development, odd ones are held out. The kinds of causes are
 
 from __future__ import annotations
 
-from tests.wild import incidents_dependencies, incidents_images
+from tests.wild import incidents_capacity, incidents_dependencies, incidents_images, incidents_releases
 from tests.wild.build import Document
 
-BOOKS = (incidents_images, incidents_dependencies)
+BOOKS = (incidents_images, incidents_dependencies, incidents_capacity, incidents_releases)
 
 
 def incidents() -> list[Document]:

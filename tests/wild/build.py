@@ -95,6 +95,10 @@ def ended(code: int = 0, **more: Any) -> Document:
     return {"form": "ended", "ready": False, "code": code, "restarts": 0, **more}
 
 
+def is_ready(state: Document) -> bool:
+    return bool(state["ready"]) and state.get("pod_ready") != "False"
+
+
 def container(name: str, image: str, port: int = 0, env: Mapping[str, Any] | None = None, **more: Any) -> Document:
     """`env` maps a name to a value or to a valueFrom."""
     listed = [
@@ -262,7 +266,7 @@ class World:
             "state": {},
             "lastState": {},
         }
-        if form in ("crash", "running") and state.get("code", state["restarts"]):
+        if form in ("crash", "running") and ("code" in state or state["restarts"]):
             code = state.get("code", 143)
             last, lived = (
                 seconds(state.get("last", "2m" if form == "crash" else "3d")),
@@ -445,7 +449,7 @@ class World:
             for one in old
         ]
         template = self._template(name, image, more)
-        ready = sum(one["ready"] for one in pods) + sum(p["ready"] for one in old for p in one.get("pods", ()))
+        ready = sum(map(is_ready, pods)) + sum(is_ready(p) for one in old for p in one.get("pods", ()))
         running = len(pods) + sum(len(one.get("pods", ())) for one in old)
         enough = ready >= max(1, replicas - max(1, replicas // 4)) if replicas else True
         available = (
@@ -535,7 +539,7 @@ class World:
     ) -> Document:
         name, namespace = owner["metadata"]["name"], owner["metadata"]["namespace"]
         own = {**labels, "pod-template-hash": hashed}
-        ready = sum(one["ready"] for one in pods)
+        ready = sum(map(is_ready, pods))
         status = {
             "replicas": len(pods),
             "fullyLabeledReplicas": len(pods),
@@ -658,7 +662,7 @@ class World:
         if claim:
             template["containers"][0].setdefault("volumeMounts", [{"name": claim, "mountPath": "/data"}])
         revision = f"{name}-{digest(f'{namespace}{name}sts', 9)}"
-        ready = sum(one["ready"] for one in pods)
+        ready = sum(map(is_ready, pods))
         spec: Document = {
             "replicas": replicas,
             "serviceName": name,
@@ -771,7 +775,7 @@ class World:
         **more: Any,
     ) -> Document:
         labels, desired = {key: name}, more.pop("desired", len(pods))
-        template, ready = self._template(name, image, more), sum(one["ready"] for one in pods)
+        template, ready = self._template(name, image, more), sum(map(is_ready, pods))
         spec = {
             "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": template},

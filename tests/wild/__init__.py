@@ -5,10 +5,16 @@ Even numbers are for development, odd ones are held out. The kinds of causes are
 
 from __future__ import annotations
 
-from tests.wild import incidents_capacity, incidents_dependencies, incidents_images, incidents_releases
+from tests.wild import (
+    incidents_capacity,
+    incidents_dependencies,
+    incidents_images,
+    incidents_quiet,
+    incidents_releases,
+)
 from tests.wild.build import Document
 
-BOOKS = (incidents_images, incidents_dependencies, incidents_capacity, incidents_releases)
+BOOKS = (incidents_images, incidents_dependencies, incidents_capacity, incidents_releases, incidents_quiet)
 
 
 def incidents() -> list[Document]:

@@ -13,7 +13,14 @@ from typing import Any
 Document = dict[str, Any]
 Subject = tuple[str, str, str]  # kind, namespace, name
 
+HERRINGS = {
+    "rollout": "a harmless rollout of another workload",
+    "neighbour": "another workload has not been well for weeks",
+    "restarts": "a pod that was killed for memory days ago",
+    "warning": "a warning about a pod that is well again",
+}
 SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+EVENTS_LIVE = 3600  # seconds after which the API server forgets an event
 SAFE = "bcdfghjklmnpqrstvwxz2456789"
 GROUPS = {
     "Deployment": "apps/v1",
@@ -137,6 +144,7 @@ class World:
         self.events: list[Document] = []
         self.logs: dict[str, Document] = {}
         self.nodes: list[str] = []
+        self.herrings: list[str] = []
         self.alerted: Document = {}
         self.answer: Document = {}
         self.placed = 0
@@ -982,6 +990,58 @@ class World:
                 old=[{"image": image.rsplit(":", 1)[0] + ":0.9.0", "age": f"{31 + n}d"}],
             )
 
+    def herring(self, kind: str, namespace: str) -> None:
+        """Something striking that has nothing to do with the matter: a rollout, a sick neighbour, restarts, a warning."""
+        if kind == "rollout":
+            d = self.deployment(
+                namespace,
+                "feature-flags",
+                "acme/feature-flags:1.31.0",
+                [up(age="47m"), up(age="47m")],
+                rolled="47m",
+                revision=31,
+                old=[{"image": "acme/feature-flags:1.30.2", "age": "9d"}],
+            )
+            self.event(
+                d["object"],
+                "ScalingReplicaSet",
+                f"Scaled up replica set {named(d['replicaset'])} from 1 to 2",
+                kind="Normal",
+                first="47m",
+                source="deployment-controller",
+            )
+        elif kind == "neighbour":
+            image = "acme/legacy-bridge:0.3.1"
+            d = self.deployment(
+                namespace,
+                "legacy-bridge",
+                image,
+                [waiting("ImagePullBackOff", f'Back-off pulling image "{image}"', age="17d")],
+                rolled="17d",
+            )
+            self.event(
+                d["pods"][0], "BackOff", f'Back-off pulling image "{image}"', kind="Normal", count=104000, first="17d"
+            )
+        elif kind == "restarts":
+            self.deployment(
+                namespace,
+                "thumbnail-cache",
+                "acme/thumbnail-cache:2.0.4",
+                [up(11, last="3d", code=137, reason="OOMKilled", lived="4d"), up()],
+                rolled="50d",
+            )
+        else:
+            d = self.deployment(namespace, "price-feed", "acme/price-feed:4.4.0", [up(), up()], rolled="30d")
+            self.event(
+                d["pods"][0],
+                "Unhealthy",
+                'Readiness probe failed: Get "http://10.244.1.90:8080/ready": context deadline exceeded (Client.Timeout exceeded while awaiting headers)',
+                count=3,
+                first="58m",
+                last="52m",
+            )
+        self.herrings.append(HERRINGS[kind])
+
     def coredns(self, *pods: Document) -> Document:
         return self.deployment(
             "kube-system",
@@ -1008,6 +1068,8 @@ class World:
         last: str = "1m",
         source: str = "kubelet",
     ) -> None:
+        if seconds(last if count > 1 else first) > EVENTS_LIVE:
+            return
         meta = about["metadata"]
         seen = {
             "firstTimestamp": self.ago(first),
@@ -1121,7 +1183,11 @@ class World:
             "decisive": decisive,
             "abstain": fault in ("none", "unknown"),
         }
-        self.tags = {"mechanism": mechanism, "elsewhere": elsewhere, "herring": herring}
+        self.tags = {
+            "mechanism": mechanism,
+            "elsewhere": elsewhere,
+            "herring": "; ".join([*self.herrings, *([herring] if herring else [])]),
+        }
 
     def incident(self) -> Document:
         return {

@@ -110,6 +110,7 @@ def jobs_must_name_their_limits() -> Document:
             "used": {"requests.cpu": "900m", "requests.memory": "2Gi"},
         },
     )
+    w.herring("warning", "etl")
     w.healthy(
         "etl",
         "europe-docker.pkg.dev/acme/etl/scheduler-ui:3",
@@ -166,6 +167,7 @@ def nodes_are_full() -> Document:
             first="22m",
             source="cluster-autoscaler",
         )
+    w.herring("restarts", "rides")
     w.healthy(
         "rides",
         "contoso.azurecr.io/rides/maps:4.4.0",
@@ -368,6 +370,7 @@ def kubelet_stopped_reporting() -> Document:
     )
     for pod in d["pods"][1:]:
         w.event(pod, "NodeNotReady", "Node is not ready", first="18m", source="node-controller")
+    w.herring("rollout", "ads")
     w.healthy(
         "ads",
         "europe-docker.pkg.dev/acme/ads/creatives:99",
@@ -411,6 +414,7 @@ def container_runtime_hangs() -> Document:
         "registry.corp.example.net/bank/statements:14.0.1",
         [up(), up(node="worker-7", pod_ready="False", since="18m")],
     )
+    w.herring("neighbour", "bank")
     w.healthy("bank", "registry.corp.example.net/bank/accounts:14.2.0", "registry.corp.example.net/bank/cards:9.1.1")
     w.event(
         w.find("Node", "worker-7"),
@@ -474,6 +478,7 @@ def disk_pressure_drives_pods_away() -> Document:
         count=7,
         first="34m",
     )
+    w.herring("warning", "stores")
     w.healthy("stores", "ghcr.io/lumen/till:8.0.0", "ghcr.io/lumen/labels:1.2.0", "ghcr.io/lumen/sync:2.7.1")
     w.kube("KubeDeploymentReplicasMismatch", namespace="stores", deployment="kiosk")
     w.truth(
@@ -513,6 +518,7 @@ def broker_volume_is_full() -> Document:
     ]
     w.log(sts["pods"][1], lines, lines)
     w.backoff(sts["pods"][1], 180, first="44m")
+    w.herring("restarts", "streaming")
     w.healthy("streaming", "quay.io/strimzi/operator:0.44.0", "acme/click-collector:9.0.3", "acme/sessionizer:4.1.1")
     w.kube(
         "KubePersistentVolumeFillingUp",
@@ -900,6 +906,7 @@ def autoscaler_sees_no_metrics() -> Document:
         source="horizontal-pod-autoscaler",
     )
     w.log(d["pods"][0], [many(30, "WARN queue of segments is {n}00 long")])
+    w.herring("rollout", "video")
     w.healthy("video", "ghcr.io/lumen/origin:8.8.0", "ghcr.io/lumen/drm:2.2.1")
     w.alert(
         "HPAScalingInactive",
@@ -1032,6 +1039,7 @@ def neighbour_takes_the_whole_node() -> Document:
             120,
             first="31m",
         )
+    w.herring("rollout", "portal")
     w.healthy("portal", "registry.corp.example.net/portal/login:3.3.0", "registry.corp.example.net/portal/pdf:1.4.0")
     w.kube("KubePodNotReady", namespace="portal", pod=named(d["pods"][1]))
     w.truth(

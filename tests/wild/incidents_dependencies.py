@@ -53,6 +53,7 @@ def postgres_password_was_rotated() -> Document:
     )
     w.secret("orders", "orders-pg-app", ["username", "password"], changed="52m", by="external-secrets")
     pg = w.statefulset("orders", "orders-pg", "postgres:16.4", [up()], claim="data", port=5432)
+    w.herring("rollout", "orders")
     w.healthy("orders", "acme/basket:2.2.2", "acme/fulfilment:7.1.0")
     error = [
         "2026-11-24T11:55:41.207Z ERROR 1 --- [main] com.zaxxer.hikari.pool.HikariPool        : HikariPool-1 - Exception during pool initialization.",
@@ -109,6 +110,7 @@ def rabbit_refuses_the_worker() -> Document:
         claim="data",
         port=5672,
     )
+    w.herring("warning", "notifications")
     w.healthy("notifications", "quay.corp.example.net/notify/templates:3.0.0", "quay.corp.example.net/notify/sms:2.8.1")
     lines = [
         many(4, "2026-11-24 11:56:3{n},101 INFO mail_worker.app starting consumer thread {n}"),
@@ -328,6 +330,7 @@ def selector_fits_nothing() -> Document:
         },
         status={"loadBalancer": {"ingress": [{"ip": "198.51.100.7"}]}},
     )
+    w.herring("restarts", "shop")
     w.healthy("shop", "ghcr.io/lumen/cart:2.0.4", "ghcr.io/lumen/catalog:9.1.1")
     w.log(
         gateway["pods"][0],
@@ -383,6 +386,7 @@ def service_points_to_a_port_nobody_opens() -> Document:
         [up(), up()],
         env={"QUOTE_ENGINE": "http://quote-engine"},
     )
+    w.herring("neighbour", "pricing")
     w.healthy("pricing", "contoso.azurecr.io/pricing/fx-rates:1.1.9", "contoso.azurecr.io/pricing/history:2.5.0")
     w.log(
         d["pods"][0],
@@ -452,6 +456,7 @@ def default_deny_cuts_off_the_database() -> Document:
     w.add(
         "Namespace", "claims", age="400d", labels={"kubernetes.io/metadata.name": "claims"}, status={"phase": "Active"}
     )
+    w.herring("rollout", "claims")
     w.healthy("claims", "europe-docker.pkg.dev/acme/ins/forms:1.8.0", "europe-docker.pkg.dev/acme/ins/scan:0.9.4")
     for pod in d["pods"]:
         w.log(
@@ -561,6 +566,7 @@ def coredns_is_killed_for_memory() -> Document:
         [unready(), unready(), up()],
         with_=READY,
     )
+    w.herring("rollout", "fashion")
     w.healthy("fashion", "registry.acme.example/fashion/teaser:88", "registry.acme.example/fashion/wishlist:12")
     for pod in dns["pods"]:
         w.backoff(pod, 90, first="35m")
@@ -650,6 +656,7 @@ def corefile_has_a_slip() -> Document:
     w.log(d["pods"][0], lines, lines)
     w.backoff(d["pods"][0], 200, first="55m")
     w.statefulset("helpdesk", "tickets-db", "postgres:14.13", [up()], claim="data", port=5432)
+    w.herring("neighbour", "helpdesk")
     w.healthy(
         "helpdesk", "registry.corp.example.net/helpdesk/ui:9.9.0", "registry.corp.example.net/helpdesk/mail-in:3.0.1"
     )

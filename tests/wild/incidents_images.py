@@ -34,6 +34,7 @@ def catalog_of_the_vendor_is_gone() -> Document:
         port=2379,
         key="app.kubernetes.io/name",
     )
+    w.herring("rollout", "apisix")
     w.healthy("apisix", "apache/apisix:3.8.0-debian", "apache/apisix-dashboard:3.0.1", "ghcr.io/lumen/portal:5.1.0")
     pod = etcd["pods"][2]
     w.event(
@@ -53,13 +54,7 @@ def catalog_of_the_vendor_is_gone() -> Document:
         source="deployment-controller",
     )
     w.kube("KubeStatefulSetReplicasMismatch", namespace="apisix", statefulset="apisix-etcd", began="31m")
-    w.truth(
-        "image_pull",
-        ("StatefulSet", "apisix", "apisix-etcd"),
-        "bitnami/etcd:3.4.15: not found",
-        mechanism="image",
-        herring="a rollout of the portal two hours ago",
-    )
+    w.truth("image_pull", ("StatefulSet", "apisix", "apisix-etcd"), "bitnami/etcd:3.4.15: not found", mechanism="image")
     return w.incident()
 
 
@@ -126,6 +121,7 @@ def docker_hub_limits_pulls() -> Document:
         ],
         port=2020,
     )
+    w.herring("neighbour", "crm")
     w.healthy("logging", "opensearchproject/opensearch-dashboards:2.17.0", "quay.io/thanos/receive-proxy:v0.36.1")
     w.healthy("crm", "registry.corp.example.net/crm/web:240.1")
     for pod in ds["pods"][1:]:
@@ -306,6 +302,7 @@ def key_was_renamed() -> Document:
         changed="3h",
         by="argocd-controller",
     )
+    w.herring("rollout", "telemetry-prod")
     w.healthy(
         "telemetry-prod",
         "quay.corp.example.net/telemetry/rollup:4.1.0",
@@ -355,6 +352,7 @@ def volume_of_a_config_map_that_is_not_there() -> Document:
         key="app.kubernetes.io/name",
     )
     w.statefulset("loki", "loki", "grafana/loki:2.9.10", [up()], claim="storage", port=3100)
+    w.herring("restarts", "loki")
     w.healthy("loki", "grafana/grafana:11.2.0")
     w.healthy("erp", "registry.corp.example.net/erp/core:19.2", "registry.corp.example.net/erp/reports:19.2")
     w.event(
@@ -385,7 +383,6 @@ def volume_of_a_config_map_that_is_not_there() -> Document:
         'configmap "loki-stack-promtail" not found',
         ("bad_config", ("ConfigMap", "loki", "loki-stack-promtail")),
         mechanism="missing config",
-        herring="the node was rebooted",
     )
     return w.incident()
 
@@ -409,6 +406,7 @@ def tls_secret_of_a_stateful_set_is_missing() -> Document:
     cm = w.deployment(
         "cert-manager", "cert-manager", "quay.io/jetstack/cert-manager-controller:v1.16.1", [up()], service=False
     )
+    w.herring("warning", "messaging")
     w.healthy("messaging", "natsio/nats-box:0.14.5", "acme/event-archiver:2.0.1")
     w.healthy("web", "acme/storefront:8.8.1")
     w.event(
@@ -475,6 +473,7 @@ def nginx_with_a_broken_config_map() -> Document:
         changed="50m",
         by="kubectl-edit",
     )
+    w.herring("neighbour", "edge")
     w.healthy("web", "acme/storefront:5.0.2", "acme/account:3.3.0")
     w.healthy("edge", "acme/geoip:1.1.0")
     quiet = [
@@ -583,6 +582,7 @@ def built_for_another_processor() -> Document:
         [up(node=w.nodes[0]), up(node=w.nodes[1]), crash(255, 14, age="48m", node=arm, lived="1s")],
         rolled="8d",
     )
+    w.herring("restarts", "media")
     w.healthy("media", "acme/uploader:1.15.0", "acme/transcoder:6.0.3")
     w.log(
         d["pods"][2],

@@ -102,6 +102,7 @@ def path_of_the_probe_is_gone() -> Document:
             many(90, 'INFO:     10.244.1.1:4{n} - "GET /health/ready HTTP/1.1" 404 Not Found'),
         ],
     )
+    w.herring("neighbour", "fleet")
     w.healthy(
         "fleet",
         "contoso.azurecr.io/fleet/routes:2.0.2",
@@ -249,6 +250,7 @@ def certificate_of_the_site_expired() -> Document:
         "cert-manager.io/certificate-name": "shop-tls",
         "cert-manager.io/issuer-name": "letsencrypt",
     }
+    w.herring("rollout", "shop")
     w.healthy("shop", "ghcr.io/lumen/shop:12.2.0", "ghcr.io/lumen/api:12.2.1", "ghcr.io/lumen/images:3.0.0")
     w.add(
         "Ingress",
@@ -340,6 +342,7 @@ def client_certificate_expired() -> Document:
     w.statefulset(
         "streams", "kafka", "quay.corp.example.net/streams/kafka:3.7.1", [up(), up(), up()], claim="data", port=9093
     )
+    w.herring("restarts", "freight")
     w.healthy("freight", "quay.corp.example.net/freight/manifest:2.2.0", "quay.corp.example.net/freight/tariffs:8.0.1")
     w.kube("KubePodNotReady", namespace="freight", pod=named(d["pods"][0]))
     w.truth(
@@ -476,6 +479,7 @@ def poisoned_message_stops_the_queue() -> Document:
     w.log(d["pods"][0], lines, lines)
     w.backoff(d["pods"][0], 220, first="58m")
     w.statefulset("wms", "rabbit", "rabbitmq:3.13.7", [up(), up(), up()], claim="data", port=5672)
+    w.herring("warning", "wms")
     w.healthy("wms", "registry.corp.example.net/wms/terminal:5.5.5", "registry.corp.example.net/wms/labels:1.2.3")
     w.event(
         w.find("Deployment", "labels"),
@@ -500,7 +504,6 @@ def poisoned_message_stops_the_queue() -> Document:
         ("crash_loop", ("Deployment", "wms", "pick-planner")),
         ("data_bug", ("Queue", "wms", "pick.orders")),
         mechanism="queue",
-        herring="labels was rolled out three hours ago",
     )
     return w.incident()
 
@@ -637,6 +640,7 @@ def exporter_may_not_be_scraped() -> Document:
             )
         ],
     )
+    w.herring("rollout", "ledger")
     w.healthy("ledger", "quay.corp.example.net/ledger/archive:1.1.0", "quay.corp.example.net/ledger/audit:2.6.0")
     w.kube("TargetDown", namespace="ledger", service="journal", job="journal", value="100", began="35m")
     w.truth(
@@ -658,7 +662,7 @@ def exporter_may_not_be_scraped() -> Document:
 def sidecar_never_ends() -> Document:
     w = cluster(
         "gke",
-        "A Job's work was done in minutes, but an injected proxy sidecar runs on, so the Job never completes. https://github.com/istio/istio/issues/11659",
+        "A Job's work was done in minutes, but an injected proxy sidecar runs on, so the Job never completes. https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#jobs-with-sidecar-containers",
     )
     proxy = container("istio-proxy", "docker.io/istio/proxyv2:1.22.6", 15090)
     job = w.job(
@@ -779,6 +783,7 @@ def model_cannot_be_loaded() -> Document:
     ]
     w.log(d["pods"][0], lines, lines)
     w.backoff(d["pods"][0], 90, first="23m")
+    w.herring("restarts", "scoring")
     w.healthy(
         "scoring", "europe-docker.pkg.dev/acme/ml/feature-api:31", "europe-docker.pkg.dev/acme/ml/ltv-predictor:4"
     )
@@ -835,7 +840,7 @@ def no_node_has_a_free_graphics_card() -> Document:
         with_={"resources": {"limits": {"nvidia.com/gpu": "4"}, "requests": {"nvidia.com/gpu": "4"}}},
         template=tolerates,
     )
-    w.log(t["pods"][0], [many(50, "{{'loss': 1.4{n}, 'grad_norm': 0.8, 'epoch': 0.{n}}}")])
+    w.log(t["pods"][0], [many(50, "{'loss': 1.4{n}, 'grad_norm': 0.8, 'epoch': 0.{n}}")])
     w.healthy(
         "llm",
         "registry.corp.example.net/llm/gateway:2.0.0",

@@ -227,6 +227,10 @@ class World:
         spec: Document = {"podCIDR": f"10.244.{len(self.nodes)}.0/24"} | ({"taints": taints} if taints else {})
         spec |= {"unschedulable": True} if more.get("unschedulable") else {}
         info = {
+            "machineID": uuid.uuid5(uuid.NAMESPACE_DNS, f"machine/{name}").hex,
+            "systemUUID": str(uuid.uuid5(uuid.NAMESPACE_DNS, f"system/{name}")),
+            "bootID": str(uuid.uuid5(uuid.NAMESPACE_DNS, f"boot/{name}")),
+            "kubeProxyVersion": self.version,
             "kubeletVersion": self.version,
             "containerRuntimeVersion": "containerd://1.7.24",
             "osImage": "Ubuntu 22.04.5 LTS",
@@ -1111,6 +1115,17 @@ class World:
             }
         )
 
+    def scaled(self, deployment: str, how: str = "up", change: str = "from 1 to 2", *, first: str = "55m") -> None:
+        """The event of a Deployment that scaled its current ReplicaSet `up` or `down`."""
+        made = self.find("Deployment", deployment)
+        current = next(
+            one
+            for one in self.objects
+            if one["kind"] == "ReplicaSet" and one["metadata"]["ownerReferences"][0]["uid"] == made["metadata"]["uid"]
+        )
+        text = f"Scaled {how} replica set {named(current)} {change}"
+        self.event(made, "ScalingReplicaSet", text, kind="Normal", first=first, source="deployment-controller")
+
     def backoff(self, pod: Document, count: int = 60, *, first: str = "30m", at: str = "") -> None:
         meta, name = pod["metadata"], at or pod["spec"]["containers"][0]["name"]
         self.event(
@@ -1207,11 +1222,20 @@ def subject_of(subject: Subject) -> Document:
 
 
 def spread(lines: Sequence[Any]) -> str:
-    """Lines as one text; {"repeat": n, "line": …} stands for n lines in which {n} counts."""
+    """Lines as one text; {"repeat": n, "line": …} stands for n lines in which {n} counts and the clock goes on."""
     told: list[str] = []
     for one in lines:
-        told += [one["line"].replace("{n}", str(n)) for n in range(one["repeat"])] if isinstance(one, dict) else [one]
+        told += (
+            [counted(one["line"], n, one["repeat"]) for n in range(one["repeat"])] if isinstance(one, dict) else [one]
+        )
     return "\n".join(told) + ("\n" if told else "")
+
+
+def counted(line: str, n: int, times: int) -> str:
+    """The n-th of so many lines. `11:{n}` and `11:5{n}` stay a time of day, `{epoch}` is seconds since 1970."""
+    line = re.sub(r"(?<=\d\d:)(\d)\{n\}", lambda found: f"{found[1]}{n * 10 // times}", line)
+    line = re.sub(r"(?<=\d\d:)\{n\}", f"{n * 60 // times:02d}", line)
+    return line.replace("{epoch}", str(1795520400 + n * 1100 // times)).replace("{n}", str(n))
 
 
 def many(count: int, line: str) -> Document:

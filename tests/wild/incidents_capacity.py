@@ -615,14 +615,7 @@ def process_grows_until_it_is_killed() -> Document:
         "contoso.azurecr.io/chat/history:3.18.0",
         "contoso.azurecr.io/chat/push:1.1.1",
     )
-    w.event(
-        w.find("Deployment", "rooms"),
-        "ScalingReplicaSet",
-        "Scaled up replica set rooms from 1 to 2",
-        kind="Normal",
-        first="55m",
-        source="deployment-controller",
-    )
+    w.scaled("rooms", "up", "from 1 to 2", first="55m")
     w.alert(
         "ContainerOOMKilled",
         {"namespace": "chat", "pod": named(d["pods"][0]), "container": "presence"},

@@ -261,14 +261,7 @@ def database_ran_out_of_disk() -> Document:
             ],
         )
     w.healthy("clinic", "registry.corp.example.net/clinic/web:22.4.1", "registry.corp.example.net/clinic/labels:3.3.3")
-    w.event(
-        w.find("Deployment", "web"),
-        "ScalingReplicaSet",
-        "Scaled up replica set web to 2",
-        kind="Normal",
-        first="58m",
-        source="deployment-controller",
-    )
+    w.scaled("web", "up", "to 2", first="58m")
     w.kube("KubePodNotReady", namespace="clinic", pod=named(d["pods"][0]), began="28m")
     w.truth(
         "disk_full",
@@ -768,6 +761,23 @@ def certificate_of_a_webhook_expired() -> Document:
             ),
         ],
     )
+    client = {"service": {"name": "istiod", "namespace": "istio-system", "path": "/inject", "port": 443}}
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    w.add(
+        "MutatingWebhookConfiguration",
+        "istio-sidecar-injector",
+        webhooks=[
+            {
+                "name": "namespace.sidecar-injector.istio.io",
+                "failurePolicy": "Fail",
+                "clientConfig": client,
+                "rules": [rule],
+                "sideEffects": "None",
+                "admissionReviewVersions": ["v1"],
+                "timeoutSeconds": 10,
+            }
+        ],
+    )
     d = w.deployment(
         "tracking",
         "parcels",
@@ -882,14 +892,7 @@ def backend_was_scaled_to_nothing() -> Document:
         revision=14,
         age="300d",
     )
-    w.event(
-        w.find("Deployment", "transcode-api"),
-        "ScalingReplicaSet",
-        "Scaled down replica set transcode-api-7d5c9f6b4d to 0 from 3",
-        kind="Normal",
-        first="42m",
-        source="deployment-controller",
-    )
+    w.scaled("transcode-api", "down", "from 3 to 0", first="42m")
     d = w.deployment(
         "media",
         "upload-portal",

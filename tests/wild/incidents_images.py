@@ -45,14 +45,6 @@ def catalog_of_the_vendor_is_gone() -> Document:
         first="47m",
     )
     w.event(pod, "BackOff", f'Back-off pulling image "{image}"', kind="Normal", count=190, first="47m")
-    w.event(
-        w.find("Deployment", "portal"),
-        "ScalingReplicaSet",
-        "Scaled up replica set portal-77d8bd4c6 from 1 to 2",
-        kind="Normal",
-        first="2h",
-        source="deployment-controller",
-    )
     w.kube("KubeStatefulSetReplicasMismatch", namespace="apisix", statefulset="apisix-etcd", began="31m")
     w.truth("image_pull", ("StatefulSet", "apisix", "apisix-etcd"), "bitnami/etcd:3.4.15: not found", mechanism="image")
     return w.incident()
@@ -251,11 +243,11 @@ def operator_has_not_made_the_secret() -> Document:
         [
             many(
                 30,
-                '{"level":"info","ts":1764{n}.21,"logger":"controllers.ExternalSecret","msg":"reconciled secret","ExternalSecret":{"name":"payments-db","namespace":"payments"}}',
+                '{"level":"info","ts":{epoch}.21,"logger":"controllers.ExternalSecret","msg":"reconciled secret","ExternalSecret":{"name":"payments-db","namespace":"payments"}}',
             ),
             many(
                 9,
-                '{"level":"error","ts":1764{n}.87,"logger":"controllers.ExternalSecret","msg":"could not get secret data from provider","ExternalSecret":{"name":"payments-stripe","namespace":"payments"},"error":"AccessDeniedException: User: arn:aws:sts::112233445566:assumed-role/eso-payments/external-secrets-provider-aws is not authorized to perform: secretsmanager:GetSecretValue on resource: payments/stripe because no identity-based policy allows the secretsmanager:GetSecretValue action"}',
+                '{"level":"error","ts":{epoch}.87,"logger":"controllers.ExternalSecret","msg":"could not get secret data from provider","ExternalSecret":{"name":"payments-stripe","namespace":"payments"},"error":"AccessDeniedException: User: arn:aws:sts::112233445566:assumed-role/eso-payments/external-secrets-provider-aws is not authorized to perform: secretsmanager:GetSecretValue on resource: payments/stripe because no identity-based policy allows the secretsmanager:GetSecretValue action"}',
             ),
         ],
     )
@@ -716,10 +708,10 @@ def data_directory_may_not_be_written() -> Document:
         "nodered/node-red:4.0.5",
     )
     lines = [
-        "1764000000: mosquitto version 2.0.20 starting",
-        "1764000000: Config loaded from /mosquitto/config/mosquitto.conf.",
-        "1764000000: Error: Unable to write to /mosquitto/data/mosquitto.db.new: Permission denied",
-        "1764000000: Error opening persistent database: Permission denied",
+        "1795521360: mosquitto version 2.0.20 starting",
+        "1795521360: Config loaded from /mosquitto/config/mosquitto.conf.",
+        "1795521360: Error: Unable to write to /mosquitto/data/mosquitto.db.new: Permission denied",
+        "1795521360: Error opening persistent database: Permission denied",
     ]
     w.log(sts["pods"][0], lines, lines)
     w.backoff(sts["pods"][0], 150, first="36m")

@@ -481,14 +481,6 @@ def poisoned_message_stops_the_queue() -> Document:
     w.statefulset("wms", "rabbit", "rabbitmq:3.13.7", [up(), up(), up()], claim="data", port=5672)
     w.herring("warning", "wms")
     w.healthy("wms", "registry.corp.example.net/wms/terminal:5.5.5", "registry.corp.example.net/wms/labels:1.2.3")
-    w.event(
-        w.find("Deployment", "labels"),
-        "ScalingReplicaSet",
-        "Scaled up replica set labels from 0 to 1",
-        kind="Normal",
-        first="3h",
-        source="deployment-controller",
-    )
     w.alert(
         "QueueGrows",
         {"queue": "pick.orders", "service": "pick-planner"},
@@ -570,14 +562,7 @@ def metrics_port_lost_its_name() -> Document:
         old=[{"image": "acme/query-api:14.9.3", "age": "12d"}],
     )
     w.service("search", "query-api-metrics", {"app": "query-api"}, 9102, target="metrics")
-    w.event(
-        w.find("Deployment", "query-api"),
-        "ScalingReplicaSet",
-        "Scaled up replica set query-api to 3",
-        kind="Normal",
-        first="48m",
-        source="deployment-controller",
-    )
+    w.scaled("query-api", "up", "to 3", first="48m")
     prom = w.statefulset(
         "monitoring", "prometheus-k8s", "quay.io/prometheus/prometheus:v2.55.1", [up(), up()], port=9090
     )
@@ -586,7 +571,7 @@ def metrics_port_lost_its_name() -> Document:
         [
             many(
                 40,
-                'ts=2026-11-24T11:1{n}:00.011Z caller=compact.go:523 level=info component=tsdb msg="write block resulted in empty block" mint=1764{n}',
+                'ts=2026-11-24T11:1{n}:00.011Z caller=compact.go:523 level=info component=tsdb msg="write block resulted in empty block" mint={epoch}',
             )
         ],
     )

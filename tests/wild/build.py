@@ -41,23 +41,49 @@ GROUPS = {
     "MutatingWebhookConfiguration": "admissionregistration.k8s.io/v1",
     "ValidatingWebhookConfiguration": "admissionregistration.k8s.io/v1",
 }
-DESCRIBED = {
-    "KubePodNotReady": "Pod {namespace}/{pod} has been in a non-ready state for longer than 15 minutes on cluster {cluster}.",
-    "KubePodCrashLooping": 'Pod {namespace}/{pod} ({container}) is in waiting state (reason: "CrashLoopBackOff") on cluster {cluster}.',
-    "KubeContainerWaiting": 'pod/{pod} in namespace {namespace} on container {container} has been in waiting state for longer than 1 hour. (reason: "{reason}") on cluster {cluster}.',
-    "KubeDeploymentReplicasMismatch": "Deployment {namespace}/{deployment} has not matched the expected number of replicas for longer than 15 minutes on cluster {cluster}.",
-    "KubeDeploymentRolloutStuck": "Rollout of deployment {namespace}/{deployment} is not progressing for longer than 15 minutes on cluster {cluster}.",
-    "KubeStatefulSetReplicasMismatch": "StatefulSet {namespace}/{statefulset} has not matched the expected number of replicas for longer than 15 minutes on cluster {cluster}.",
-    "KubeDaemonSetRolloutStuck": "DaemonSet {namespace}/{daemonset} has not finished or progressed for at least 15m on cluster {cluster}.",
-    "KubeJobFailed": "Job {namespace}/{job_name} failed to complete. Removing failed job after investigation should clear this alert on cluster {cluster}.",
-    "KubeJobNotCompleted": "Job {namespace}/{job_name} is taking more than 12h 0m 0s to complete on cluster {cluster}.",
-    "KubeHpaMaxedOut": "HPA {namespace}/{horizontalpodautoscaler} has been running at max replicas for longer than 15 minutes on cluster {cluster}.",
-    "KubeHpaReplicasMismatch": "HPA {namespace}/{horizontalpodautoscaler} has not matched the desired number of replicas for longer than 15 minutes on cluster {cluster}.",
-    "KubeNodeNotReady": "{node} has been unready for more than 15 minutes on cluster {cluster}.",
-    "KubeQuotaFullyUsed": "Namespace {namespace} is using 100% of its {resource} quota on cluster {cluster}.",
-    "KubePersistentVolumeFillingUp": "The PersistentVolume claimed by {persistentvolumeclaim} in Namespace {namespace} on Cluster {cluster} is only 0.4% free.",
-    "CPUThrottlingHigh": "{value} throttling of CPU in namespace {namespace} for container {container} in pod {pod} on cluster {cluster}.",
-    "TargetDown": "{value}% of the {job}/{service} targets in {namespace} namespace are down.",
+SAYS = {  # summary, description: in our own words, about the labels of the rule
+    "KubePodNotReady": ("A pod is not ready", "{namespace}/{pod} has not been ready for a quarter of an hour"),
+    "KubePodCrashLooping": (
+        "A pod restarts again and again",
+        "{container} in {namespace}/{pod} is in CrashLoopBackOff",
+    ),
+    "KubeContainerWaiting": ("A container does not start", "{container} in {namespace}/{pod} waits: {reason}"),
+    "KubeDeploymentReplicasMismatch": ("Replicas are missing", "{namespace}/{deployment} lacks available replicas"),
+    "KubeDeploymentRolloutStuck": (
+        "A rollout stands still",
+        "The rollout of {namespace}/{deployment} does not progress",
+    ),
+    "KubeStatefulSetReplicasMismatch": ("Replicas are missing", "{namespace}/{statefulset} lacks ready replicas"),
+    "KubeDaemonSetRolloutStuck": ("A rollout stands still", "{namespace}/{daemonset} is not on all of its nodes"),
+    "KubeJobFailed": ("A job failed", "Job {namespace}/{job_name} failed; delete it once it is understood"),
+    "KubeJobNotCompleted": (
+        "A job takes too long",
+        "Job {namespace}/{job_name} has been running for more than 12 hours",
+    ),
+    "KubeHpaMaxedOut": ("An autoscaler is at its maximum", "{namespace}/{horizontalpodautoscaler} cannot add replicas"),
+    "KubeNodeNotReady": ("A node is not ready", "{node} has not been ready for a quarter of an hour"),
+    "KubePersistentVolumeFillingUp": ("A volume is nearly full", "{namespace}/{persistentvolumeclaim} has 0.4% left"),
+    "CPUThrottlingHigh": ("A container is throttled", "{container} in {namespace}/{pod}: {value} of its periods"),
+    "TargetDown": ("Targets are down", "{value}% of {job}/{service} in {namespace} cannot be scraped"),
+}
+SCRAPED = {
+    "KubePodCrashLooping": {"instance": "10.244.0.12:8443", "reason": "CrashLoopBackOff"},
+    "KubeContainerWaiting": {"instance": "10.244.0.12:8443"},
+    "KubeNodeNotReady": {"instance": "10.244.0.12:8443"},
+    "KubeJobFailed": {"instance": "10.244.0.12:8443", "condition": "true"},
+    "KubePersistentVolumeFillingUp": {
+        "job": "kubelet",
+        "instance": "10.0.2.17:10250",
+        "metrics_path": "/metrics",
+        "endpoint": "https-metrics",
+        "service": "kubelet",
+    },
+}
+BYSTANDERS = {
+    "rollout": ("feature-flags", "consent-banner", "sitemap", "tracking-pixel", "newsletter", "geo-lookup"),
+    "neighbour": ("legacy-bridge", "poc-chatbot", "old-exporter", "demo-tenant", "sandbox-ui", "migration-shadow"),
+    "restarts": ("thumbnail-cache", "pdf-merge", "xml-import", "spell-check", "log-shipper", "graph-cache"),
+    "warning": ("price-feed", "fx-quotes", "webhook-relay", "session-sync", "tax-tables", "status-poller"),
 }
 
 
@@ -996,15 +1022,17 @@ class World:
 
     def herring(self, kind: str, namespace: str) -> None:
         """Something striking that has nothing to do with the matter: a rollout, a sick neighbour, restarts, a warning."""
+        names = BYSTANDERS[kind]
+        name = names[int(hashlib.sha256(self.about.encode()).hexdigest(), 16) % len(names)]
         if kind == "rollout":
             d = self.deployment(
                 namespace,
-                "feature-flags",
-                "acme/feature-flags:1.31.0",
+                name,
+                f"acme/{name}:1.31.0",
                 [up(age="47m"), up(age="47m")],
                 rolled="47m",
                 revision=31,
-                old=[{"image": "acme/feature-flags:1.30.2", "age": "9d"}],
+                old=[{"image": f"acme/{name}:1.30.2", "age": "9d"}],
             )
             self.event(
                 d["object"],
@@ -1015,10 +1043,10 @@ class World:
                 source="deployment-controller",
             )
         elif kind == "neighbour":
-            image = "acme/legacy-bridge:0.3.1"
+            image = f"acme/{name}:0.3.1"
             d = self.deployment(
                 namespace,
-                "legacy-bridge",
+                name,
                 image,
                 [waiting("ImagePullBackOff", f'Back-off pulling image "{image}"', age="17d")],
                 rolled="17d",
@@ -1029,13 +1057,13 @@ class World:
         elif kind == "restarts":
             self.deployment(
                 namespace,
-                "thumbnail-cache",
-                "acme/thumbnail-cache:2.0.4",
+                name,
+                f"acme/{name}:2.0.4",
                 [up(11, last="3d", code=137, reason="OOMKilled", lived="4d"), up()],
                 rolled="50d",
             )
         else:
-            d = self.deployment(namespace, "price-feed", "acme/price-feed:4.4.0", [up(), up()], rolled="30d")
+            d = self.deployment(namespace, name, f"acme/{name}:4.4.0", [up(), up()], rolled="30d")
             self.event(
                 d["pods"][0],
                 "Unhealthy",
@@ -1166,15 +1194,16 @@ class World:
     def kube(self, name: str, *, began: str = "16m", severity: str = "warning", **labels: str) -> None:
         """An alert of kube-prometheus."""
         value = labels.pop("value", "")
-        own = {"alertname": name, "job": "kube-state-metrics", "severity": severity, **labels} | (
-            {"cluster": self.cluster} if self.cluster else {}
-        )
-        text = DESCRIBED[name].format_map({"cluster": "", "value": value, **own})
+        own = {"alertname": name, "job": "kube-state-metrics", "prometheus": "monitoring/k8s", "severity": severity}
+        own |= {**SCRAPED.get(name, {}), **labels, **({"cluster": self.cluster} if self.cluster else {})}
+        if name == "CPUThrottlingHigh":
+            del own["job"]
+        summary, text = SAYS[name]
         self.alerted = {
             "labels": own,
             "annotations": {
-                "description": text,
-                "summary": f"{name}.",
+                "description": text.format_map({"value": value, **own}),
+                "summary": summary,
                 "runbook_url": f"https://runbooks.prometheus-operator.dev/runbooks/kubernetes/{name.lower()}",
             },
             "startsAt": self.ago(began),

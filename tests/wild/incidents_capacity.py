@@ -443,6 +443,7 @@ def disk_pressure_drives_pods_away() -> Document:
     )
     w.node(
         "k3s-agent-07",
+        labels={"store": "berlin-3"},
         pressure={"DiskPressure": ("KubeletHasDiskPressure", "kubelet has disk pressure")},
         since="35m",
         taints=[{"key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule", "timeAdded": w.ago("35m")}],

@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from agent.diagnosis.causes import SUFFERING, TIMELY, Entry, Sign, table
+from agent.diagnosis.causes import FURTHER_DOWN, ITS_OWN, SUFFERING, TIMELY, Entry, Sign, table
 from agent.domain.cause import Fault
 from agent.domain.evidence import Evidence
 from tools.context import Json, Subject
@@ -26,6 +26,7 @@ from tools.symptoms import ABOVE, BELOW, BESIDE, CHANGED, HURTS, OWN, SIGNAL, TE
 _SEVERITIES = {HURTS: "hurts", WARNS: "warns", TELLS: "tells"}
 OTHER = 0.8  # score of "something that nobody looked at"
 FURTHER, EXPLAINED, MOST_EXPLAINED = 0.5, 0.35, 3
+DEEPER = 0.1  # for each step further down, of what fails below: what fails there makes all above it fail
 LATE_S, LATE = 600.0, 0.5  # began later than the trouble by more than this: a consequence rather than the cause
 ELSEWHERE: Mapping[str, float] = {OWN: 1.0, BELOW: 1.0, ABOVE: 0.35, BESIDE: 0.35, "": 1.0}
 CHANGE_S = 3600.0  # a change explains what begins within an hour of it
@@ -189,6 +190,9 @@ def _holds(sign: Sign, one: Noted, noted: Sequence[Noted], began: float) -> bool
     """Whether what the sign needs beside itself is there."""
     if SUFFERING in sign.needs and not any(_suffers(other.symptom) and _near(one, other) for other in noted):
         return False
+    relation = one.symptom.labels.get("relation", OWN)
+    if (ITS_OWN in sign.needs and relation != OWN) or (FURTHER_DOWN in sign.needs and relation != BELOW):
+        return False
     if TIMELY in sign.needs:
         since = one.symptom.since
         within = MODEL_CHANGE_S if one.symptom.reason == "model" else CHANGE_S
@@ -210,6 +214,7 @@ def _near(one: Noted, other: Noted) -> bool:
 
 def _weight(sign: Sign, symptom: Symptom, began: float) -> float:
     weight = sign.weight * ELSEWHERE[symptom.labels.get("relation", "")]
+    weight += DEEPER * int(symptom.labels.get("steps") or 0) if FURTHER_DOWN in sign.needs else 0.0
     late = symptom.kind == SIGNAL and symptom.since is not None and symptom.since[0] > began + LATE_S
     return weight * LATE if late else weight
 

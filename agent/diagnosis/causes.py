@@ -13,7 +13,7 @@ from agent.domain.cause import Fault
 from tools.symptoms import Symptom
 
 TABLE = Path(__file__).with_name("causes.yaml")
-SUFFERING, TIMELY = "suffering", "timely"
+SUFFERING, TIMELY, ITS_OWN, FURTHER_DOWN = "suffering", "timely", "own", "below"
 
 
 class Sign(BaseModel):
@@ -26,7 +26,7 @@ class Sign(BaseModel):
     state: Literal["high", "low"] | None = None
     weight: float = Field(gt=0, le=4)
     at: Literal["subject", "accused"] = "subject"
-    needs: tuple[Literal["suffering", "timely"], ...] = ()
+    needs: tuple[Literal["suffering", "timely", "own", "below"], ...] = ()
 
     def fits(self, symptom: Symptom) -> bool:
         if symptom.kind != self.kind or (self.reasons and symptom.reason not in self.reasons):

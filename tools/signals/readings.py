@@ -215,7 +215,8 @@ def widened(band: tuple[float, float], then: Floats, floor: float) -> tuple[floa
         return band
     low, high = np.quantile(then, (0.1, 0.9))
     more = max(DEVIATIONS * spread(np.diff(then)) / np.sqrt(2), floor)
-    return min(band[0], float(low) - more), max(band[1], float(high) + more)
+    lowest = float(low) - more
+    return min(band[0], max(lowest, 0.0) if then.min() >= 0 <= band[0] else lowest), max(band[1], float(high) + more)
 
 
 def _state(newest: Floats, band: tuple[float, float] | None, signal: Signal) -> str:

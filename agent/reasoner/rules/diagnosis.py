@@ -109,6 +109,8 @@ def _by_checks(view: View, checks: Sequence[Tried], settled: Set[tuple[str, Faul
     found = [_candidate(view, subject, fault, checks) for subject, fault in _pairs(checks)]
     usual, quiet = _usual(view), _quiet(view)
     alive = [c for c in found if c.signs and not c.excluded and (component(view, c), c.fault) not in settled]
+    # what fails below is called again and again: more traffic there is a consequence
+    alive = [c for c in alive if c.fault is not Fault.TRAFFIC_SURGE or c.subject.own]
     if usual:
         alive = [c for c in alive if c.fault in SLOW]
     alive = _explained(view, alive)

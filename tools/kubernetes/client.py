@@ -376,10 +376,8 @@ def _is_endpoint(value: Mapping[str, Json]) -> bool:
 
 
 def _shaped(value: Json) -> Json:
-    """The answer without nulls under the names of _TYPES (the API leaves out what is not there) and without halves of characters.
-
-    Raises _Misshapen.
-    """
+    """The answer without nulls under the names of _TYPES (the API leaves out what is not there) and without halves of
+    characters; else _Misshapen."""
     if isinstance(value, dict):
         kept: dict[str, Any] = {}
         for name, one in value.items():

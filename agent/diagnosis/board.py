@@ -32,6 +32,7 @@ ELSEWHERE: Mapping[str, float] = {OWN: 1.0, BELOW: 1.0, ABOVE: 0.35, BESIDE: 0.3
 CHANGE_S = 3600.0  # a change explains what begins within an hour of it
 LIKELY = 1.0  # least score of a cause whose runbooks are worth their checks
 MODEL_CHANGE_S = 12 * 3600.0  # a model's version shows in its error as outcomes come
+TELLS_BY_ITSELF = 3.0
 NAMED = 1.8  # least that its signs give to a cause that is named
 MOST_CANDIDATES = 5
 MOST_FOLLOWED = 3  # times that what is accused accuses something in turn
@@ -236,9 +237,21 @@ def _deepest(found: Iterable[BoardCandidate]) -> list[BoardCandidate]:
     said = [one for one in found if one.fault not in POINTING and one.own >= NAMED]
     if any(one.signs[0].symptom.kind == "control_plane" and one.signs[0].symptom.reason == "dns" for one in said):
         found = [one for one in found if one.fault not in POINTING or not _of_names(one)]
+    rolled_out = {one.subject for one in found if one.fault is Fault.BAD_DEPLOY and _by_dose(one)}
+    found = [one for one in found if one.subject not in rolled_out or not _shows_in_pods(one)]
     return [
         one for one in found if one.fault not in POINTING or not any(_is(one.subject, other.subject) for other in said)
     ]
+
+
+def _by_dose(one: BoardCandidate) -> bool:
+    """Whether a roll-out's new pods fail and its old ones do not."""
+    return any(sign.symptom.kind == CHANGED and sign.symptom.labels.get("dose") == "new" for sign in one.signs)
+
+
+def _shows_in_pods(one: BoardCandidate) -> bool:
+    """Whether it only says how new pods fail, which their version explains: what is missing for them is another matter."""
+    return one.fault is Fault.BAD_CONFIG and one.own < TELLS_BY_ITSELF
 
 
 def _of_names(one: BoardCandidate) -> bool:

@@ -24,12 +24,15 @@ class Sign(BaseModel):
     kind: str
     reasons: tuple[str, ...] = ()
     state: Literal["high", "low"] | None = None
+    dose: Literal["new"] | None = None
     weight: float = Field(gt=0, le=4)
     at: Literal["subject", "accused"] = "subject"
     needs: tuple[Literal["suffering", "timely", "own", "below"], ...] = ()
 
     def fits(self, symptom: Symptom) -> bool:
         if symptom.kind != self.kind or (self.reasons and symptom.reason not in self.reasons):
+            return False
+        if self.dose is not None and symptom.labels.get("dose") != self.dose:
             return False
         if self.state is not None and symptom.labels.get("state") != self.state:
             return False

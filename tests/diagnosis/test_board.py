@@ -112,3 +112,15 @@ def test_every_fault_of_the_table_is_there_once() -> None:
     faults = [entry.fault for entry in table()]
     assert len(faults) == len(set(faults))
     assert not {Fault.NONE, Fault.UNKNOWN} & set(faults)
+
+
+def test_a_version_whose_new_pods_alone_fail_explains_how_they_fail() -> None:
+    rolled = Symptom(API, "changed", "4 to 5", TELLS, "image", (BEGAN - 600,) * 2, None, {**OWN, "dose": "new"})
+    probe = Symptom(API, "probe_failing", "404", HURTS, "path", labels=OWN)
+    named = seen(rolled, probe).named
+    assert named is not None
+    assert named.fault is Fault.BAD_DEPLOY
+    missing = Symptom(API, "config_missing", "no key", HURTS, "secret_key", labels=OWN)
+    named = seen(rolled, missing).named
+    assert named is not None
+    assert named.fault is Fault.BAD_CONFIG

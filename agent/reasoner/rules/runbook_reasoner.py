@@ -305,6 +305,8 @@ def _why_no_action(view: View, picture: Picture, made: list[Attempt]) -> str:
         }
         told = "; ".join(view.rejections)
         return f"{last.action} {ends.get(last.fate, f'is left to a person ({last.fate})')}. {told}".strip()
+    if picture.named is not None:
+        return f"the evidence shows {str(picture.named.fault).replace('_', ' ')}; no action that mends it is at hand."
     if not picture.candidates:
         return "no check of the runbooks shows a cause; see what was and was not checked."
     best = picture.candidates[0]

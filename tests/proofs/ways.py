@@ -12,17 +12,19 @@ from urllib.parse import parse_qs
 import httpx
 
 from agent.library.promql_text import OrAbsent, fill
-from tests.contexts import NOON, backend, context
+from agent.platform.known import KnownPlatform
+from tests.contexts import NOON, ListedCatalog, backend, context
 from tools.alerts.active import active_alerts
 from tools.alerts.expression import by_label
 from tools.alerts.history import alert_history
-from tools.context import Context, Service, Workload
+from tools.context import Context, Service, Subject, Workload
 from tools.errors import ToolError
 from tools.logs.search import search_logs
 from tools.prometheus.metrics import compare_metrics, find_metrics, query_metrics
 from tools.prometheus.promql import parse, render, selector, selector_here
 from tools.prometheus.restarts import restarts_and_versions
-from tools.signals.suspects import rank_suspects
+from tools.signals.dialects import signal_named, spoken
+from tools.signals.question import Targets, questions
 
 Way = Callable[[str], Awaitable[Sequence[str]]]
 _SENT = ("query", "match[]")
@@ -66,6 +68,15 @@ def sent(call: Callable[[Context, str], Awaitable[object]], labels: tuple[str, .
     return way
 
 
+def signal_query(value: str) -> str:
+    """What is asked for a signal of a service that the catalog knows its series by."""
+    catalog = ListedCatalog((Service("shop", match={"service": value}),))
+    traffic = spoken(signal_named("traffic"), {"http_requests_total"})
+    assert traffic is not None
+    (asked,) = questions(traffic, [Subject("Service", "", "", "shop")], Targets(), KnownPlatform(catalog))
+    return asked.promql
+
+
 WRITTEN: dict[str, Way] = {
     "a label": written(lambda v: selector("up", {"service": v, "pod": "a"})),
     "a metric's name": written(lambda v: selector(v + "-", {"pod": "a"})),
@@ -86,7 +97,7 @@ READS: dict[str, Way] = {
     "active_alerts": sent(lambda c, v: active_alerts(c, labels={"service": v, "cluster": v})),
     "restarts_and_versions of the catalog": sent(lambda c, v: restarts_and_versions(c, service="shop")),
     "restarts_and_versions of a label": sent(lambda c, v: restarts_and_versions(c, service=v)),
-    "rank_suspects": sent(lambda c, v: rank_suspects(c, service="shop")),
+    "signals of the catalog": written(lambda v: signal_query(v)),
     "search_logs": sent(lambda c, v: search_logs(c, labels={"service": v})),
 }
 WAYS = WRITTEN | READS

@@ -159,7 +159,10 @@ def test_alertmanagers_own_body_becomes_an_incident(worked: tuple[Ran, Path, dic
     assert set(shown) == {
         "schema",
         "incident",
+        "subjects",
         "cause",
+        "candidates",
+        "symptoms",
         "runbooks",
         "findings",
         "ruled_out",

@@ -17,7 +17,10 @@ from tests.warm import Warm
 INCIDENT_KEYS = {
     "schema",
     "incident",
+    "subjects",
     "cause",
+    "candidates",
+    "symptoms",
     "runbooks",
     "findings",
     "ruled_out",
@@ -90,7 +93,12 @@ def test_a_demo_without_a_terminal_stops_at_the_approval(waiting: Demo) -> None:
     assert set(shown) == INCIDENT_KEYS
     assert set(shown["incident"]) == {"id", "state", "kind", "title", "since", "alerts"}
     assert shown["incident"]["state"] == "awaiting_approval"
-    assert set(shown["cause"]) == {"component", "fault", "confidence"}
+    assert set(shown["cause"]) == {"component", "fault", "confidence", "subject"}
+    assert shown["cause"]["subject"]["name"] == shown["cause"]["component"]
+    assert {"kind", "cluster", "namespace", "name", "how"} == set(shown["subjects"][0])
+    first, known = shown["candidates"][0], {one["id"] for one in shown["symptoms"]}
+    assert (first["fault"], first["subject"]) == (shown["cause"]["fault"], shown["cause"]["subject"])
+    assert set(first["for"]) <= known
     assert shown["cause"]["fault"] == "cpu_contention"
     assert set(shown["runbooks"][0]) == {"name", "score", "why"}
     assert all(set(finding) == {"text", "evidence"} and finding["evidence"] for finding in shown["findings"])

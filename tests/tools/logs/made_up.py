@@ -492,7 +492,7 @@ MET_LATER: tuple[MadeUp, ...] = (
         "FetchError: request to http://pay-core:4466/cluster failed, reason: connect ECONNREFUSED 10.2.3.4:4466\n"
         "    at ClientRequest.<anonymous> (/app/node_modules/node-fetch/index.js:133:11)",
         "refused",
-        "10.2.3.4",
+        "pay-core",
         44,
     ),
     MadeUp(

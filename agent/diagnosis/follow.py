@@ -42,8 +42,3 @@ def _pointed_at(board: Board) -> Iterator[Subject]:
             and one.symptom.subject not in said
         ):
             yield one.symptom.subject
-
-
-def reference(subject: Subject) -> str:
-    """How a read is told of it: `Deployment/shop/mailer`."""
-    return "/".join(part for part in (subject.kind, subject.namespace, subject.name) if part)

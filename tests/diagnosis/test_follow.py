@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from agent.diagnosis.follow import next_subjects, reference
+from agent.diagnosis.follow import next_subjects
+from agent.platform.map_names import reference
 from tests.diagnosis.test_board import API, BELOW, DATABASE, OWN, seen
 from tools.context import Subject
 from tools.symptoms import HURTS, Symptom
@@ -30,5 +31,5 @@ def test_what_suffers_below_without_a_reason_is_looked_at() -> None:
 
 
 def test_it_is_named_as_a_read_takes_it() -> None:
-    assert reference(DATABASE) == "StatefulSet/tickets/ledger"
-    assert reference(Subject("Node", "c1", "", "oak")) == "Node/oak"
+    assert reference(DATABASE) == "StatefulSet/c1/tickets/ledger"
+    assert reference(Subject("Node", "c1", "", "oak")) == "Node/c1/oak"

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from agent.diagnosis.board import board
-from agent.diagnosis.follow import next_subjects, reference
+from agent.diagnosis.follow import next_subjects
 from agent.domain.cause import Cause, Fault
 from agent.domain.events import EvidenceRecorded
 from agent.domain.finding import Claim
 from agent.domain.incident import Kind
 from agent.domain.notes import MoveMade, Steered
 from agent.domain.timeline import events_of
+from agent.platform.map_names import reference
 from agent.reasoner.protocol import Call, Conclude, Look, Move, Propose, Thought, View
 from agent.reasoner.rules.checks import Subject, Tried, calls_of, changes, details_of, own_subject, subject_of, tried
 from agent.reasoner.rules.diagnosis import Picture, depths, implicated, kind_of, weigh
